@@ -1,0 +1,17 @@
+//! The nouns: ids, names, zones, values, records, sessions, positions, cursors and clocks.
+
+mod clock;
+mod id;
+mod name;
+mod record;
+mod session;
+mod value;
+mod zone;
+
+pub use clock::{Clock, Hlc, HybridClock, Random, SystemClock, SystemRandom, Timestamp};
+pub use id::{DeviceId, ObjectId, SessionId};
+pub use name::{FieldName, TypeName};
+pub use record::{Incarnation, Record, RecordKey, Revision, SyncMetadata};
+pub use session::{Author, Position, SessionKind, SessionSummary, Tag};
+pub use value::{MAX_JSON_DEPTH, Value};
+pub use zone::{Zone, ZoneKey};

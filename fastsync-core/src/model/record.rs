@@ -1,0 +1,197 @@
+//! A record: an object as stored and sent.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, ErrorKind};
+use crate::model::{DeviceId, Hlc, ObjectId, TypeName, Value, Zone};
+
+macro_rules! token {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(u64);
+
+        impl $name {
+            /// The token with these bits.
+            #[must_use]
+            pub const fn from_bits(bits: u64) -> Self {
+                Self(bits)
+            }
+
+            /// The bits, for storing. They have no order and no meaning.
+            #[must_use]
+            pub const fn to_bits(self) -> u64 {
+                self.0
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:x}", self.0)
+            }
+        }
+
+        // Text in readable formats: other platforms' JSON numbers lose bits beyond 2^53.
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                if serializer.is_human_readable() {
+                    serializer.collect_str(&format_args!("{:x}", self.0))
+                } else {
+                    serializer.serialize_u64(self.0)
+                }
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                if deserializer.is_human_readable() {
+                    deserializer.deserialize_str(TokenVisitor).map(Self)
+                } else {
+                    u64::deserialize(deserializer).map(Self)
+                }
+            }
+        }
+    };
+}
+
+struct TokenVisitor;
+
+impl serde::de::Visitor<'_> for TokenVisitor {
+    type Value = u64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("1 to 16 lower-case hexadecimal digits")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<u64, E> {
+        let canonical = (1..=16).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        match u64::from_str_radix(text, 16) {
+            Ok(bits) if canonical => Ok(bits),
+            _ => Err(E::invalid_value(serde::de::Unexpected::Str(text), &self)),
+        }
+    }
+}
+
+token! {
+    /// The opaque token of a record's last committed write. Equality is all it is for.
+    Revision
+}
+
+token! {
+    /// The life of an object id: made when the object is created, so that an edit of an earlier life is known.
+    Incarnation
+}
+
+impl Revision {
+    /// The revision of a record that no server has committed yet.
+    pub const NONE: Self = Self(0);
+
+    /// Whether this is [`Revision::NONE`].
+    #[must_use]
+    pub const fn is_none(self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// What names one record in a store.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RecordKey {
+    /// The zone that shares the record.
+    pub zone: Zone,
+    /// The type of the object.
+    pub type_name: TypeName,
+    /// The id of the object within zone and type.
+    pub id: ObjectId,
+}
+
+/// What synchronisation knows of a record beside the object itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncMetadata {
+    /// The last committed write that this record is, or (with local edits pending) is based on.
+    pub revision: Revision,
+    /// The life of the id that this record belongs to.
+    pub incarnation: Incarnation,
+    /// When the object was last edited, by the clock of the device that edited it.
+    pub modified_at: Hlc,
+    /// The device that edited it last.
+    pub modified_by: DeviceId,
+    /// The number of the local commit whose edit waits to be pushed; 0 if none does.
+    pub change: u64,
+}
+
+impl SyncMetadata {
+    /// Whether a local edit of this record waits to be pushed.
+    #[must_use]
+    pub const fn is_pending(&self) -> bool {
+        self.change != 0
+    }
+}
+
+/// An object as stored and sent, or the tombstone of a deleted one.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Zone, type and id.
+    pub key: RecordKey,
+    /// The values of the fields, in the order of the type's schema; `None` for a tombstone.
+    pub body: Option<Vec<Value>>,
+    /// What synchronisation knows of it.
+    pub metadata: SyncMetadata,
+}
+
+impl Record {
+    /// Whether this is the tombstone of a deleted object.
+    #[must_use]
+    pub const fn is_deleted(&self) -> bool {
+        self.body.is_none()
+    }
+
+    /// About how many bytes the record takes in memory and on the wire; batches and pages are cut by it.
+    #[must_use]
+    pub fn approximate_bytes(&self) -> usize {
+        const OVERHEAD: usize = 64;
+        let body: usize = self.body.iter().flatten().map(Value::approximate_bytes).sum();
+        OVERHEAD + self.key.id.as_str().len() + body
+    }
+}
+
+/// Shows key and metadata; the body belongs to the user and stays out of logs.
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record")
+            .field("key", &self.key)
+            .field("fields", &self.body.as_ref().map(Vec::len))
+            .field("metadata", &self.metadata)
+            .finish()
+    }
+}
+
+impl Error {
+    /// Adds the record that the error is about.
+    #[must_use]
+    pub fn with_record(self, key: &RecordKey) -> Self {
+        self.with_context("type", &key.type_name).with_context("id", &key.id)
+    }
+
+    pub(crate) fn invalid(operation: &'static str, message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::InvalidInput, operation, message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_have_one_text_form() {
+        let token = Revision::from_bits(u64::MAX);
+        let json = serde_json::to_string(&token).unwrap();
+        assert_eq!(json, "\"ffffffffffffffff\"");
+        assert_eq!(serde_json::from_str::<Revision>(&json).unwrap(), token);
+        for bad in ["\"\"", "\"FF\"", "\"+1\"", "\"0x1\"", "\"11111111111111111\"", "1", "null"] {
+            assert!(serde_json::from_str::<Revision>(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! The user's type.
+
+use crate::error::{Error, Result};
+use crate::model::{ObjectId, Timestamp, Value};
+use crate::schema::{FieldKind, TypeSchema};
+
+/// A type whose values are kept in step.
+///
+/// Usually derived (feature `derive`); by hand it is four short functions.
+///
+/// Contract: `from_body(&id, body)` of what [`id`](Self::id) and [`to_body`](Self::to_body) gave is an equal
+/// object, and `to_body` fits [`schema`](Self::schema).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be synchronised",
+    note = "add `#[derive(SyncableObject)]` and mark one field with `#[syncable(id)]`"
+)]
+pub trait SyncableObject: Sized + Send + Sync + 'static {
+    /// Name, fields and options of the type.
+    ///
+    /// # Errors
+    /// `InvalidInput` if a name breaks the grammar.
+    fn schema() -> Result<TypeSchema>;
+
+    /// The object's identity.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the id field does not hold a valid [`ObjectId`].
+    fn id(&self) -> Result<ObjectId>;
+
+    /// The values of the fields beside the id, in the order of the schema.
+    ///
+    /// # Errors
+    /// `InvalidInput` if a field holds a value that cannot be stored.
+    fn to_body(&self) -> Result<Vec<Value>>;
+
+    /// The object with this id and these values.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the values do not fit the type.
+    fn from_body(id: &ObjectId, body: Vec<Value>) -> Result<Self>;
+}
+
+/// A type that can be the id field of an object.
+pub trait IdValue: Sized {
+    /// The id as text.
+    ///
+    /// # Errors
+    /// `InvalidInput` if it is not a valid [`ObjectId`].
+    fn to_object_id(&self) -> Result<ObjectId>;
+
+    /// Reads the id back.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the text is not an id of this type.
+    fn from_object_id(id: &ObjectId) -> Result<Self>;
+}
+
+impl IdValue for ObjectId {
+    fn to_object_id(&self) -> Result<ObjectId> {
+        Ok(self.clone())
+    }
+    fn from_object_id(id: &ObjectId) -> Result<Self> {
+        Ok(id.clone())
+    }
+}
+
+impl IdValue for String {
+    fn to_object_id(&self) -> Result<ObjectId> {
+        ObjectId::new(self)
+    }
+    fn from_object_id(id: &ObjectId) -> Result<Self> {
+        Ok(id.as_str().to_owned())
+    }
+}
+
+macro_rules! parsed_id {
+    ($($type:ty),*) => {$(
+        impl IdValue for $type {
+            fn to_object_id(&self) -> Result<ObjectId> {
+                ObjectId::new(self.to_string())
+            }
+            fn from_object_id(id: &ObjectId) -> Result<Self> {
+                id.as_str().parse().map_err(|_| {
+                    Error::invalid("decode", concat!("an id is not a ", stringify!($type)))
+                })
+            }
+        }
+    )*};
+}
+
+parsed_id!(uuid::Uuid, i64, i32, i16, i8, u64, u32, u16, u8);
+
+/// A type that has a column of its own. What has none is stored as JSON.
+///
+/// Implement it for a type of yours and mark the field with `#[syncable(value)]` to give it a plain column.
+pub trait FieldValue: Sized {
+    /// The kind of column.
+    const KIND: FieldKind;
+    /// Whether the column may be null.
+    const NULLABLE: bool = false;
+
+    /// The value to store.
+    ///
+    /// # Errors
+    /// `InvalidInput` if it cannot be stored.
+    fn to_value(&self) -> Result<Value>;
+
+    /// Reads a stored value.
+    ///
+    /// # Errors
+    /// `InvalidInput` if it is of another kind or out of range.
+    fn from_value(value: Value) -> Result<Self>;
+}
+
+fn mismatch(kind: FieldKind) -> Error {
+    Error::invalid("decode", format!("a stored value is not of kind {kind:?} or out of range"))
+}
+
+macro_rules! integer_field {
+    ($($type:ty),*) => {$(
+        impl FieldValue for $type {
+            const KIND: FieldKind = FieldKind::Integer;
+            fn to_value(&self) -> Result<Value> {
+                i64::try_from(*self).map(Value::Integer).map_err(|_| {
+                    Error::invalid("encode", "a whole number is beyond 2^63 - 1, which no backend stores")
+                })
+            }
+            fn from_value(value: Value) -> Result<Self> {
+                match value {
+                    Value::Integer(whole) => Self::try_from(whole).map_err(|_| mismatch(Self::KIND)),
+                    _ => Err(mismatch(Self::KIND)),
+                }
+            }
+        }
+    )*};
+}
+
+integer_field!(i8, i16, i32, i64, u8, u16, u32, u64, isize, usize);
+
+impl FieldValue for bool {
+    const KIND: FieldKind = FieldKind::Boolean;
+    fn to_value(&self) -> Result<Value> {
+        Ok(Value::Bool(*self))
+    }
+    fn from_value(value: Value) -> Result<Self> {
+        match value {
+            Value::Bool(value) => Ok(value),
+            _ => Err(mismatch(Self::KIND)),
+        }
+    }
+}
+
+impl FieldValue for f64 {
+    const KIND: FieldKind = FieldKind::Real;
+    fn to_value(&self) -> Result<Value> {
+        if !self.is_finite() {
+            return Err(Error::invalid("encode", "a number is not finite"));
+        }
+        Ok(Value::Real(*self + 0.0))
+    }
+    fn from_value(value: Value) -> Result<Self> {
+        match value {
+            Value::Real(real) => Ok(real),
+            _ => Err(mismatch(Self::KIND)),
+        }
+    }
+}
+
+impl FieldValue for f32 {
+    const KIND: FieldKind = FieldKind::Real;
+    fn to_value(&self) -> Result<Value> {
+        f64::from(*self).to_value()
+    }
+    // Narrowing gives back exactly the `f32` that was widened.
+    #[allow(clippy::cast_possible_truncation)]
+    fn from_value(value: Value) -> Result<Self> {
+        f64::from_value(value).map(|real| real as Self)
+    }
+}
+
+impl FieldValue for String {
+    const KIND: FieldKind = FieldKind::Text;
+    fn to_value(&self) -> Result<Value> {
+        Ok(Value::Text(self.clone()))
+    }
+    fn from_value(value: Value) -> Result<Self> {
+        match value {
+            Value::Text(text) => Ok(text),
+            _ => Err(mismatch(Self::KIND)),
+        }
+    }
+}
+
+impl FieldValue for Vec<u8> {
+    const KIND: FieldKind = FieldKind::Bytes;
+    fn to_value(&self) -> Result<Value> {
+        Ok(Value::Bytes(self.clone()))
+    }
+    fn from_value(value: Value) -> Result<Self> {
+        match value {
+            Value::Bytes(bytes) => Ok(bytes),
+            _ => Err(mismatch(Self::KIND)),
+        }
+    }
+}
+
+impl FieldValue for uuid::Uuid {
+    const KIND: FieldKind = FieldKind::Uuid;
+    fn to_value(&self) -> Result<Value> {
+        Ok(Value::Text(self.to_string()))
+    }
+    fn from_value(value: Value) -> Result<Self> {
+        match value {
+            Value::Text(text) => text.parse().map_err(|_| mismatch(Self::KIND)),
+            _ => Err(mismatch(Self::KIND)),
+        }
+    }
+}
+
+/// Milliseconds since 1970-01-01 UTC, as a whole number.
+impl FieldValue for Timestamp {
+    const KIND: FieldKind = FieldKind::Integer;
+    fn to_value(&self) -> Result<Value> {
+        self.as_millis().to_value()
+    }
+    fn from_value(value: Value) -> Result<Self> {
+        u64::from_value(value).map(Self::from_millis)
+    }
+}
+
+impl<T: FieldValue> FieldValue for Option<T> {
+    const KIND: FieldKind = T::KIND;
+    const NULLABLE: bool = true;
+    fn to_value(&self) -> Result<Value> {
+        self.as_ref().map_or(Ok(Value::Null), T::to_value)
+    }
+    fn from_value(value: Value) -> Result<Self> {
+        match value {
+            Value::Null => Ok(None),
+            value => T::from_value(value).map(Some),
+        }
+    }
+}
+
+#[cfg(feature = "chrono")]
+mod chrono_fields {
+    use super::{FieldKind, FieldValue, Result, Value, mismatch};
+
+    macro_rules! text_field {
+        ($($type:ty: $write:expr, $read:expr;)*) => {$(
+            impl FieldValue for $type {
+                const KIND: FieldKind = FieldKind::DateTime;
+                fn to_value(&self) -> Result<Value> {
+                    let write: fn(&$type) -> String = $write;
+                    Ok(Value::Text(write(self)))
+                }
+                fn from_value(value: Value) -> Result<Self> {
+                    let read: fn(&str) -> Option<$type> = $read;
+                    match &value {
+                        Value::Text(text) => read(text).ok_or_else(|| mismatch(Self::KIND)),
+                        _ => Err(mismatch(Self::KIND)),
+                    }
+                }
+            }
+        )*};
+    }
+
+    text_field! {
+        chrono::DateTime<chrono::Utc>:
+            |at| at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true),
+            |text| chrono::DateTime::parse_from_rfc3339(text).ok().map(|at| at.to_utc());
+        chrono::NaiveDateTime: |at| at.format("%Y-%m-%dT%H:%M:%S%.f").to_string(),
+            |text| chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").ok();
+        chrono::NaiveDate: |day| day.format("%Y-%m-%d").to_string(),
+            |text| chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").ok();
+        chrono::NaiveTime: |time| time.format("%H:%M:%S%.f").to_string(),
+            |text| chrono::NaiveTime::parse_from_str(text, "%H:%M:%S%.f").ok();
+    }
+}
+
+#[cfg(feature = "time")]
+impl FieldValue for time::OffsetDateTime {
+    const KIND: FieldKind = FieldKind::DateTime;
+    fn to_value(&self) -> Result<Value> {
+        self.format(&time::format_description::well_known::Rfc3339)
+            .map(Value::Text)
+            .map_err(|error| Error::invalid("encode", "a date-time is outside RFC 3339").with_source(error))
+    }
+    fn from_value(value: Value) -> Result<Self> {
+        match &value {
+            Value::Text(text) => Self::parse(text, &time::format_description::well_known::Rfc3339)
+                .map_err(|_| mismatch(FieldKind::DateTime)),
+            _ => Err(mismatch(Self::KIND)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_round_trip_at_their_limits() {
+        fn check<T: FieldValue + PartialEq + std::fmt::Debug>(value: T) {
+            assert_eq!(T::from_value(value.to_value().unwrap()).unwrap(), value);
+        }
+        check(i64::MIN);
+        check(u64::MAX / 2);
+        check(255_u8);
+        check(0.1_f64);
+        check(f32::MAX);
+        check(Some(true));
+        check(None::<String>);
+        check(vec![0_u8, 255]);
+        check(uuid::Uuid::from_u128(7));
+        assert!(u64::MAX.to_value().is_err());
+        assert!(f64::NAN.to_value().is_err());
+        assert!(u8::from_value(Value::Integer(256)).is_err());
+        assert!(bool::from_value(Value::Integer(1)).is_err());
+    }
+}

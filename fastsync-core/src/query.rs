@@ -1,0 +1,228 @@
+//! What to read from a data source. Filter, order and limit are run by the backend itself.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{FieldName, TypeName, Value, Zone};
+use crate::schema::{FieldKind, TypeSchema};
+
+/// How a field is compared with a value. Text is compared by its bytes; null equals nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Comparison {
+    /// Equal.
+    Equal,
+    /// Present and not equal.
+    NotEqual,
+    /// Less.
+    Less,
+    /// Less or equal.
+    LessOrEqual,
+    /// Greater.
+    Greater,
+    /// Greater or equal.
+    GreaterOrEqual,
+}
+
+/// Which objects to read.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Filter {
+    /// Every object.
+    All,
+    /// The field compares so with the value.
+    Compare(FieldName, Comparison, Value),
+    /// The field equals one of the values.
+    In(FieldName, Vec<Value>),
+    /// The field is null.
+    IsNull(FieldName),
+    /// The text field begins with this text, byte for byte.
+    StartsWith(FieldName, String),
+    /// The text field contains this text, byte for byte.
+    Contains(FieldName, String),
+    /// Every one holds; true if there is none.
+    And(Vec<Self>),
+    /// At least one holds; false if there is none.
+    Or(Vec<Self>),
+    /// It does not hold. (A comparison with a null field does not hold, so its negation does.)
+    Not(Box<Self>),
+}
+
+/// In which order to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// By this field; nulls come first in ascending order.
+    pub field: FieldName,
+    /// From the greatest down.
+    pub descending: bool,
+}
+
+/// What to read: the live objects of one type in one zone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Query {
+    /// The type.
+    pub type_name: TypeName,
+    /// The zone.
+    pub zone: Zone,
+    /// Which objects.
+    pub filter: Filter,
+    /// In which order; ties, and everything if this is empty, by the bytes of the id ascending.
+    pub order: Vec<Order>,
+    /// How many to leave out at the beginning.
+    pub offset: u64,
+    /// How many to read at most; `None` for all.
+    pub limit: Option<u64>,
+}
+
+/// The most conditions a filter may have.
+pub const MAX_FILTER_TERMS: usize = 1_000;
+
+const MAX_FILTER_DEPTH: usize = 32;
+
+impl Query {
+    /// Every object of a type in a zone, by id.
+    #[must_use]
+    pub fn all(type_name: TypeName, zone: Zone) -> Self {
+        Self { type_name, zone, filter: Filter::All, order: Vec::new(), offset: 0, limit: None }
+    }
+
+    /// Checks the fields and values against the type, and brings the values into their stored form.
+    ///
+    /// Data sources call this first, so that only registered names reach a statement.
+    ///
+    /// # Errors
+    /// `InvalidInput` if a field is unknown, is of a kind that the comparison does not have (JSON and bytes have
+    /// equality only), or the filter is too large or too deep.
+    pub fn admit(&mut self, schema: &TypeSchema) -> Result<()> {
+        let mut terms = 0;
+        self.filter.admit(schema, &mut terms, 0)?;
+        for order in &self.order {
+            let kind = kind_of(schema, &order.field)?;
+            if matches!(kind, FieldKind::Json | FieldKind::Bytes) {
+                return Err(Error::invalid("query", format!("field {} has no order", order.field)));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Filter {
+    /// `field = value`.
+    ///
+    /// # Errors
+    /// `InvalidInput` if `field` is not a field name.
+    pub fn equal(field: &str, value: impl Into<Value>) -> Result<Self> {
+        Self::compare(field, Comparison::Equal, value)
+    }
+
+    /// A comparison of a field with a value.
+    ///
+    /// # Errors
+    /// `InvalidInput` if `field` is not a field name.
+    pub fn compare(field: &str, comparison: Comparison, value: impl Into<Value>) -> Result<Self> {
+        Ok(Self::Compare(FieldName::new(field)?, comparison, value.into()))
+    }
+
+    fn admit(&mut self, schema: &TypeSchema, terms: &mut usize, depth: usize) -> Result<()> {
+        let large = |what: &str, limit: usize| {
+            Error::new(ErrorKind::TooLarge, "query", format!("a filter has more than {limit} {what}"))
+        };
+        if depth > MAX_FILTER_DEPTH {
+            return Err(large("levels", MAX_FILTER_DEPTH));
+        }
+        *terms += match self {
+            Self::In(_, values) => values.len(),
+            _ => 1,
+        };
+        if *terms > MAX_FILTER_TERMS {
+            return Err(large("terms", MAX_FILTER_TERMS));
+        }
+        match self {
+            Self::All => Ok(()),
+            Self::Compare(field, comparison, value) => {
+                let kind = kind_of(schema, field)?;
+                let ordered = !matches!(kind, FieldKind::Json | FieldKind::Bytes | FieldKind::Boolean);
+                if !ordered && !matches!(comparison, Comparison::Equal | Comparison::NotEqual) {
+                    return Err(Error::invalid("query", format!("field {field} has no order")));
+                }
+                admit_value(schema, field, value)
+            }
+            Self::In(field, values) => {
+                values.iter_mut().try_for_each(|value| admit_value(schema, field, value))
+            }
+            Self::IsNull(field) => kind_of(schema, field).map(|_| ()),
+            Self::StartsWith(field, text) | Self::Contains(field, text) => {
+                if !matches!(kind_of(schema, field)?, FieldKind::Text | FieldKind::Uuid | FieldKind::DateTime)
+                {
+                    return Err(Error::invalid("query", format!("field {field} is not text")));
+                }
+                if text.contains('\0') {
+                    return Err(Error::invalid("query", "a search text holds NUL"));
+                }
+                Ok(())
+            }
+            Self::And(filters) | Self::Or(filters) => {
+                filters.iter_mut().try_for_each(|filter| filter.admit(schema, terms, depth + 1))
+            }
+            Self::Not(filter) => filter.admit(schema, terms, depth + 1),
+        }
+    }
+}
+
+fn kind_of(schema: &TypeSchema, field: &FieldName) -> Result<FieldKind> {
+    if field == schema.id_field() {
+        return Ok(FieldKind::Text);
+    }
+    schema
+        .fields()
+        .iter()
+        .find(|candidate| candidate.name == *field)
+        .map(|field| field.kind)
+        .ok_or_else(|| Error::invalid("query", format!("type {} has no field {field}", schema.name())))
+}
+
+fn admit_value(schema: &TypeSchema, field: &FieldName, value: &mut Value) -> Result<()> {
+    let kind = kind_of(schema, field)?;
+    let fits = match (kind, &mut *value) {
+        (FieldKind::Boolean, Value::Bool(_))
+        | (FieldKind::Integer, Value::Integer(_))
+        | (FieldKind::Text | FieldKind::Uuid | FieldKind::DateTime, Value::Text(_))
+        | (FieldKind::Bytes, Value::Bytes(_))
+        | (FieldKind::Json, Value::Json(_)) => true,
+        (FieldKind::Real, Value::Real(real)) => {
+            *real += 0.0;
+            real.is_finite()
+        }
+        (FieldKind::Real, Value::Integer(whole)) => {
+            *value = Value::Real(*whole as f64);
+            true
+        }
+        _ => false,
+    };
+    if fits {
+        Ok(())
+    } else {
+        Err(Error::invalid("query", format!("field {field} is compared with another kind")))
+    }
+}
+
+macro_rules! value_from {
+    ($($type:ty => $make:expr;)*) => {$(
+        impl From<$type> for Value {
+            fn from(value: $type) -> Self {
+                let make: fn($type) -> Value = $make;
+                make(value)
+            }
+        }
+    )*};
+}
+
+value_from! {
+    bool => Value::Bool;
+    i64 => Value::Integer;
+    i32 => |whole| Value::Integer(whole.into());
+    u32 => |whole| Value::Integer(whole.into());
+    f64 => Value::Real;
+    String => Value::Text;
+    &str => |text| Value::Text(text.to_owned());
+    uuid::Uuid => |id| Value::Text(id.to_string());
+    Vec<u8> => Value::Bytes;
+}

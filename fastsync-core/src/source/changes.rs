@@ -1,0 +1,108 @@
+//! Reading a zone's history.
+
+use crate::model::{DeviceId, ObjectId, Position, Record, Tag, TypeName, Zone};
+
+/// Where in a zone's history a reader stands: everything at or before this point was delivered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Point {
+    /// The position.
+    pub position: Position,
+    /// The tag of the session at that position; 0 at [`Position::START`].
+    pub tag: Tag,
+    /// If the page was cut inside the session: the last record delivered of it. `None` means all of it was.
+    pub within: Option<(TypeName, ObjectId)>,
+}
+
+impl Point {
+    /// Before the first session.
+    pub const START: Self = Self { position: Position::START, tag: Tag(0), within: None };
+
+    /// After the whole session at this head.
+    #[must_use]
+    pub const fn at(head: Head) -> Self {
+        Self { position: head.position, tag: head.tag, within: None }
+    }
+}
+
+/// The newest session of a zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// Its position; [`Position::START`] if there is none.
+    pub position: Position,
+    /// Its tag; 0 if there is none.
+    pub tag: Tag,
+}
+
+/// How large a page may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageLimits {
+    /// The most records, at least 1.
+    pub records: usize,
+    /// About the most bytes ([`Record::approximate_bytes`]); one record always fits.
+    pub bytes: usize,
+}
+
+/// Own pushes that the reader holds already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SkipOwn {
+    /// The reader's device.
+    pub device: DeviceId,
+    /// The number of the last push whose receipt the reader has stored.
+    pub through: u64,
+}
+
+/// What to read of a zone's history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangesRequest {
+    /// The zone.
+    pub zone: Zone,
+    /// Continue after this point.
+    pub after: Point,
+    /// Only records of these types; `None` for all.
+    pub types: Option<Vec<TypeName>>,
+    /// Pass over records of these own pushes.
+    pub skip_own: Option<SkipOwn>,
+    /// How large the page may be.
+    pub limits: PageLimits,
+    /// Whether to count what follows, for progress displays.
+    pub count_remaining: bool,
+}
+
+/// One page of a zone's history.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChangesPage {
+    /// The records, in order.
+    pub records: Vec<Record>,
+    /// Continue after this point.
+    pub next: Point,
+    /// The zone's newest session in the snapshot of this page.
+    pub head: Head,
+    /// Whether nothing follows in the snapshot of this page.
+    pub caught_up: bool,
+    /// About how many records follow after this page, if it was asked for.
+    pub remaining: Option<u64>,
+}
+
+/// Why a reader must start over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ResetReason {
+    /// Tombstones that the reader has not seen were purged.
+    Horizon,
+    /// The reader's point is not in this history: a backup was restored or a lagging copy took over.
+    History,
+    /// The store was made anew.
+    Epoch,
+    /// The reader asks for a type or schema version, or a zone, that its cursor does not cover.
+    Coverage,
+}
+
+/// The answer to [`ChangesRequest`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Changes {
+    /// A page.
+    Page(ChangesPage),
+    /// The reader must start over.
+    ResetRequired(ResetReason),
+}

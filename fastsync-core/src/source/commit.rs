@@ -1,0 +1,224 @@
+//! The one way to write: a conditional, atomic, one-shot commit.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{
+    Author, Position, Record, RecordKey, Revision, SessionId, SessionKind, Tag, Timestamp, TypeName, Zone,
+};
+
+/// A session to commit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Commit {
+    /// The session's id; committing it again gives the first receipt.
+    pub session: SessionId,
+    /// Why it is written.
+    pub kind: SessionKind,
+    /// Who writes it.
+    pub author: Author,
+    /// When, by the clock of this process.
+    pub at: Timestamp,
+    /// Random bits that name this commit in the history of its zones.
+    pub tag: Tag,
+    /// Whether it takes a position in its zones, for readers of `changes`. Servers' commits do.
+    pub positioned: bool,
+    /// What to remove before anything is written.
+    pub clears: Vec<Clear>,
+    /// What to write.
+    pub writes: Writes,
+    /// State entries to write with it.
+    pub state: Vec<StateWrite>,
+}
+
+/// The writes of a commit.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Writes {
+    /// These.
+    Inline(Vec<Write>),
+    /// The batches staged under the commit's session id.
+    Staged {
+        /// Replace the staged writes of their keys.
+        overrides: Vec<Write>,
+    },
+}
+
+/// One conditional write.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Write {
+    /// What to do.
+    pub action: Action,
+    /// What must be there before.
+    pub expect: Expect,
+    /// What happens if it is not.
+    pub on_mismatch: OnMismatch,
+}
+
+/// What a write does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Action {
+    /// Stores a record or a tombstone in place of what is there.
+    Put {
+        /// The record. Its `metadata.change` is ignored.
+        record: Record,
+        /// Marks it as a local edit that waits to be pushed.
+        pending: bool,
+    },
+    /// Notes that the edit `change` of a record was committed by the server as `revision`: the record takes the
+    /// revision, and stops being pending if it was not edited since. A record that is not there stays so.
+    Acknowledge {
+        /// The record.
+        key: RecordKey,
+        /// The change that was pushed.
+        change: u64,
+        /// What the server committed it as.
+        revision: Revision,
+    },
+}
+
+impl Action {
+    /// The record that is written.
+    #[must_use]
+    pub fn key(&self) -> &RecordKey {
+        match self {
+            Self::Put { record, .. } => &record.key,
+            Self::Acknowledge { key, .. } => key,
+        }
+    }
+}
+
+/// What must be there before a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Expect {
+    /// Whatever.
+    Anything,
+    /// Neither a record nor a tombstone.
+    Absent,
+    /// A record or tombstone of this revision.
+    Revision(Revision),
+    /// A record or tombstone whose pending change is this one; with 0: nothing, or nothing pending.
+    Change(u64),
+}
+
+impl Expect {
+    /// Whether `current` is what is expected. Backends that compare elsewhere (in SQL) give the same answer.
+    #[must_use]
+    pub fn holds(&self, current: Option<(Revision, u64)>) -> bool {
+        match (self, current) {
+            (Self::Anything, _) | (Self::Absent | Self::Change(0), None) => true,
+            (Self::Revision(revision), Some((current, _))) => *revision == current,
+            (Self::Change(change), Some((_, current))) => *change == current,
+            (Self::Absent, Some(_)) | (Self::Revision(_) | Self::Change(_), None) => false,
+        }
+    }
+}
+
+/// What happens to the commit if a write's expectation fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnMismatch {
+    /// Nothing is committed.
+    Abort,
+    /// The write is left out.
+    Skip,
+}
+
+/// Removes records without leaving tombstones: every record of the type in the zone whose pending change is at
+/// most `through_change` (0: those with nothing pending).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Clear {
+    /// The type.
+    pub type_name: TypeName,
+    /// The zone.
+    pub zone: Zone,
+    /// The newest local change to remove.
+    pub through_change: u64,
+}
+
+/// Writes a state entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateWrite {
+    /// The key, 1 to [`MAX_STATE_KEY_BYTES`](super::MAX_STATE_KEY_BYTES) bytes.
+    pub key: String,
+    /// What must be there before.
+    pub expect: ExpectState,
+    /// The new value; `None` removes the entry.
+    pub value: Option<Vec<u8>>,
+}
+
+impl StateWrite {
+    /// Sets or removes an entry, whatever is there.
+    #[must_use]
+    pub fn set(key: impl Into<String>, value: Option<Vec<u8>>) -> Self {
+        Self { key: key.into(), expect: ExpectState::Anything, value }
+    }
+}
+
+/// What must be there before a state entry is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExpectState {
+    /// Whatever.
+    Anything,
+    /// No entry.
+    Absent,
+    /// An entry with exactly this value.
+    Value(Vec<u8>),
+}
+
+/// What became of a commit.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CommitOutcome {
+    /// It is committed.
+    Applied(Receipt),
+    /// Expectations failed; nothing was changed.
+    Conflicts {
+        /// The writes that failed.
+        writes: Vec<Conflict>,
+        /// The state entries that failed.
+        state: Vec<StateConflict>,
+    },
+    /// This session was committed before, with this receipt.
+    Duplicate(Receipt),
+}
+
+/// A committed session.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Receipt {
+    /// Its place in each zone that it wrote to, by zone; empty if the commit was not positioned.
+    pub positions: Vec<(Zone, Position)>,
+    /// The number of the local commit, if it marked records as pending; otherwise 0.
+    pub change: u64,
+    /// The writes with [`OnMismatch::Skip`] that were left out. Empty in the receipt of a duplicate.
+    pub skipped: Vec<Conflict>,
+}
+
+/// A write whose expectation failed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Conflict {
+    /// The write.
+    pub write: Write,
+    /// What is there instead; `None` if nothing is.
+    pub current: Option<Record>,
+    /// Why it failed.
+    pub reason: ConflictReason,
+}
+
+impl Conflict {
+    /// The most conflicts that one outcome names.
+    pub const MAX_PER_OUTCOME: usize = 1_000;
+}
+
+/// Why a write failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConflictReason {
+    /// The record is not what was expected.
+    Mismatch,
+    /// A constraint of the user's own table refuses the record; the text is the database's.
+    Constraint(String),
+}
+
+/// A state entry whose expectation failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateConflict {
+    /// The key.
+    pub key: String,
+    /// What is there instead.
+    pub current: Option<Vec<u8>>,
+}

@@ -1,0 +1,223 @@
+//! The storage port: what a backend does for the engine.
+
+mod changes;
+mod commit;
+
+use std::{fmt::Debug, sync::Arc};
+
+use async_trait::async_trait;
+
+pub use changes::{Changes, ChangesPage, ChangesRequest, Head, PageLimits, Point, ResetReason, SkipOwn};
+pub use commit::{
+    Action, Clear, Commit, CommitOutcome, Conflict, ConflictReason, Expect, ExpectState, OnMismatch, Receipt,
+    StateConflict, StateWrite, Write, Writes,
+};
+
+use crate::error::Result;
+use crate::model::{ObjectId, Position, Record, SessionId, SessionSummary, TypeName, Zone};
+use crate::query::Query;
+use crate::schema::TypeSchema;
+
+/// A place where records live: the one door between the engine and a database.
+///
+/// A data source is simple: it stores records, answers reads, and commits conditional batches. It knows nothing
+/// of conflicts, cursors or transports. The same data source serves a client and a server.
+///
+/// # Contract
+///
+/// Isolation: every read sees one committed state; a commit is seen whole or not at all, by every handle and
+/// every process on the same storage. Durability: what a method acknowledged survives the death of the process
+/// at any later instant, and is not visible to anyone before it is durable.
+///
+/// Cancellation: a future dropped before it is ready either had its whole effect or none.
+///
+/// Identity: types, zones, ids and state keys are compared byte by byte.
+///
+/// Blocking work runs off the caller's async threads. Every method may be called from many tasks at once.
+///
+/// Each "Behaviour" sentence below is a case of the suite in `fastsync-conformance`.
+#[async_trait]
+pub trait SyncableDataSource: Debug + Send + Sync + 'static {
+    /// The short name of the backend for messages, for example `"sqlite"`.
+    fn backend(&self) -> &'static str;
+
+    /// Creates or verifies the storage of these types.
+    ///
+    /// # Behaviour
+    /// - Calling it again with the same types changes nothing.
+    /// - A type or a field that is new is added; existing records keep their values and a new field of theirs is
+    ///   null, or the kind's zero (`false`, `0`, `0.0`, empty) if the field is not nullable.
+    /// - Types prepared earlier and not named now keep their records.
+    /// - A type that contradicts what is stored (a kind, the id field, the restriction) is refused with
+    ///   `Config` that names every contradiction, and nothing is changed.
+    async fn prepare(&self, types: &[TypeSchema]) -> Result<()>;
+
+    /// The records with these ids, tombstones included.
+    ///
+    /// # Behaviour
+    /// - Records come in the order of `ids`; ids that are not there are left out; an id named twice may come
+    ///   once or twice.
+    /// - Only records of exactly this zone and type are found.
+    /// - A type that was not prepared is `UnknownType`; so it is in every method that takes one.
+    async fn get(&self, type_name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Result<Vec<Record>>;
+
+    /// The live records that a query selects.
+    ///
+    /// # Behaviour
+    /// - Filter, order, offset and limit are as [`Query`] says; text compares by bytes, tombstones are absent.
+    /// - A query that does not fit the type is `InvalidInput` (see [`Query::admit`]).
+    async fn find(&self, query: &Query) -> Result<Vec<Record>>;
+
+    /// How many live records the query's filter selects; order, offset and limit are ignored.
+    async fn count(&self, query: &Query) -> Result<u64>;
+
+    /// The records of a zone in commit order after a point of its history, with the zone's head read in the same
+    /// snapshot.
+    ///
+    /// # Behaviour
+    /// - Each record appears once, at the position of the last positioned commit that wrote it, in its latest
+    ///   state; tombstones are included.
+    /// - Records come by position; within a position grouped by type, in an order of types that never changes;
+    ///   within a type by the bytes of the id.
+    /// - Continuing after [`ChangesPage::next`] neither repeats nor skips a record, however pages are cut;
+    ///   a record that is written meanwhile turns up again further along.
+    /// - A page holds at most `limits.records` records and, unless it is one record alone, about
+    ///   `limits.bytes` bytes; its reader ends when `caught_up` is true and never because a page is short.
+    /// - `caught_up` is true exactly if no further record follows in this snapshot; then `next` is the head.
+    /// - With `types`, records of other types are passed over.
+    /// - With `skip_own`, records last written by that device's pushes up to that number are passed over.
+    /// - A start point before the horizon (other than the very beginning), beyond the head, or whose tag is not
+    ///   that of its position gives [`Changes::ResetRequired`].
+    /// - A zone that nothing was written to has head 0 and no records.
+    async fn changes(&self, request: &ChangesRequest) -> Result<Changes>;
+
+    /// Records with local edits that wait to be pushed, by the number of the local commit that edited them last
+    /// (then in a fixed order), after number `after`, at most `limit`.
+    ///
+    /// # Behaviour
+    /// - Tombstones of objects deleted locally are included.
+    /// - A record leaves this list exactly when a commit acknowledges its latest change, or writes it without
+    ///   [`Action::Put::pending`].
+    async fn pending(&self, after: u64, limit: usize) -> Result<Vec<Record>>;
+
+    /// How many records [`Self::pending`] would give without a limit.
+    async fn count_pending(&self) -> Result<u64>;
+
+    /// Keeps one batch of writes of a large session for [`Writes::Staged`].
+    ///
+    /// # Behaviour
+    /// - Staged writes are durable and change nothing that any other method reads.
+    /// - Staging the same `(session, sequence)` again keeps the first batch.
+    /// - Batches are committed in the order of `sequence`, whatever the order of staging.
+    async fn stage(&self, session: SessionId, sequence: u64, writes: Vec<Write>) -> Result<()>;
+
+    /// Drops what was staged: of one session, or of every session.
+    ///
+    /// # Behaviour
+    /// - Dropping what is not there is fine.
+    async fn unstage(&self, session: Option<SessionId>) -> Result<()>;
+
+    /// Commits a session: the one way to write.
+    ///
+    /// # Behaviour
+    /// - All or nothing: clears, writes and state entries take effect together or not at all.
+    /// - The same session id again gives [`CommitOutcome::Duplicate`] with the first receipt and changes nothing;
+    ///   of two at once exactly one is `Applied`.
+    /// - Every expectation is checked against the state before this commit, in the same isolation as the write:
+    ///   of two commits that expect the same revision of a record exactly one is applied.
+    /// - If any write with [`OnMismatch::Abort`] or any state expectation fails, nothing is changed and
+    ///   [`CommitOutcome::Conflicts`] names them with the current records, at least one and at most
+    ///   [`Conflict::MAX_PER_OUTCOME`].
+    /// - A failed write with [`OnMismatch::Skip`] is left out and named in [`Receipt::skipped`].
+    /// - A write that a constraint of the user's own table refuses is a conflict with
+    ///   [`ConflictReason::Constraint`]; another row is never overwritten.
+    /// - With `positioned`, the session gets the next position of every zone that it wrote a record to, assigned
+    ///   at the end under the zone's lock: a reader that sees position n sees every session at or below n.
+    ///   A zone without a written record gets none.
+    /// - Records put without `pending` are stored with the revision that they bring; with `pending` they are
+    ///   stored with the number of this local commit as their change, which is greater than every earlier one.
+    /// - Put of a tombstone removes the object from queries and keeps the tombstone for `get` and `changes`.
+    /// - Parents (lower priority) are written before children and deleted after them, over the whole commit.
+    /// - A key written twice in one inline commit is refused with `InvalidInput`. In staged batches the later
+    ///   write of a key wins; both expectations are checked against the state before the commit, and a key in
+    ///   `overrides` replaces every staged write of it.
+    /// - After a staged commit is applied its batches are gone; after any other outcome they are still there.
+    /// - A record whose body does not fit its type is refused with `InvalidInput` or `TooLarge`.
+    async fn commit(&self, commit: Commit) -> Result<CommitOutcome>;
+
+    /// The audit entry of a committed session.
+    async fn session(&self, id: SessionId) -> Result<Option<SessionSummary>>;
+
+    /// Audit entries of a zone's sessions in commit order after a position, at most `limit`.
+    async fn sessions(&self, zone: &Zone, after: Position, limit: usize) -> Result<Vec<SessionSummary>>;
+
+    /// A small durable value, written by commits.
+    async fn state(&self, key: &str) -> Result<Option<Vec<u8>>>;
+
+    /// All state entries whose key begins with `prefix`, by the bytes of the key.
+    async fn states(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>>;
+
+    /// Removes the tombstones of a zone that were written at or below a position, and moves the horizon there.
+    ///
+    /// # Behaviour
+    /// - Live records and younger tombstones stay; the number of tombstones removed is returned.
+    /// - The horizon never moves back and never beyond the head.
+    async fn purge(&self, zone: &Zone, through: Position) -> Result<u64>;
+}
+
+/// The longest key of a state entry in bytes.
+pub const MAX_STATE_KEY_BYTES: usize = 512;
+
+/// Handles share the storage, so any `Arc` of a data source is one.
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: SyncableDataSource + ?Sized> SyncableDataSource for Arc<S> {
+    fn backend(&self) -> &'static str {
+        (**self).backend()
+    }
+    async fn prepare(&self, types: &[TypeSchema]) -> Result<()> {
+        (**self).prepare(types).await
+    }
+    async fn get(&self, type_name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Result<Vec<Record>> {
+        (**self).get(type_name, zone, ids).await
+    }
+    async fn find(&self, query: &Query) -> Result<Vec<Record>> {
+        (**self).find(query).await
+    }
+    async fn count(&self, query: &Query) -> Result<u64> {
+        (**self).count(query).await
+    }
+    async fn changes(&self, request: &ChangesRequest) -> Result<Changes> {
+        (**self).changes(request).await
+    }
+    async fn pending(&self, after: u64, limit: usize) -> Result<Vec<Record>> {
+        (**self).pending(after, limit).await
+    }
+    async fn count_pending(&self) -> Result<u64> {
+        (**self).count_pending().await
+    }
+    async fn stage(&self, session: SessionId, sequence: u64, writes: Vec<Write>) -> Result<()> {
+        (**self).stage(session, sequence, writes).await
+    }
+    async fn unstage(&self, session: Option<SessionId>) -> Result<()> {
+        (**self).unstage(session).await
+    }
+    async fn commit(&self, commit: Commit) -> Result<CommitOutcome> {
+        (**self).commit(commit).await
+    }
+    async fn session(&self, id: SessionId) -> Result<Option<SessionSummary>> {
+        (**self).session(id).await
+    }
+    async fn sessions(&self, zone: &Zone, after: Position, limit: usize) -> Result<Vec<SessionSummary>> {
+        (**self).sessions(zone, after, limit).await
+    }
+    async fn state(&self, key: &str) -> Result<Option<Vec<u8>>> {
+        (**self).state(key).await
+    }
+    async fn states(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>> {
+        (**self).states(prefix).await
+    }
+    async fn purge(&self, zone: &Zone, through: Position) -> Result<u64> {
+        (**self).purge(zone, through).await
+    }
+}

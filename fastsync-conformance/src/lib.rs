@@ -1,1 +1,48 @@
-//! TODO
+//! The conformance suite of FastSync: every [`SyncableDataSource`](fastsync_core::SyncableDataSource) passes it.
+//!
+//! Each case checks one sentence of the contract in [`fastsync_core::source`] against a storage of its own. A
+//! data source joins with a [`Harness`] and one line, which makes one named `#[test]` per case:
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use async_trait::async_trait;
+//! use fastsync_conformance::Harness;
+//! use fastsync_core::{MemoryDataSource, SyncableDataSource};
+//!
+//! #[derive(Default)]
+//! struct MemoryHarness {
+//!     storage: MemoryDataSource,
+//! }
+//!
+//! #[async_trait]
+//! impl Harness for MemoryHarness {
+//!     async fn open(&self) -> Arc<dyn SyncableDataSource> {
+//!         Arc::new(self.storage.clone())
+//!     }
+//! }
+//!
+//! fastsync_conformance::conformance_tests!(MemoryHarness::default());
+//! # fn main() {
+//! #     fastsync_conformance::run_single(MemoryHarness::default, fastsync_conformance::cases::get::absent_ids_are_left_out);
+//! # }
+//! ```
+//!
+//! The crate that uses it needs no async runtime of its own. [`run_all`] runs the same cases from a program and
+//! reports them, and [`FaultSource`] makes any data source fail on demand.
+
+pub mod cases;
+mod fault;
+mod fixture;
+mod harness;
+mod list;
+mod records;
+mod run;
+mod walk;
+
+pub use fault::{Fault, FaultSource, Method, When};
+pub use fixture::Fixture;
+pub use harness::{Constraint, Harness};
+pub use records::{WriteExt, acknowledge, acme, birch, key, name, put, put_pending, schemas};
+pub use run::{run_all, run_parallel, run_single};
+pub use walk::Walk;

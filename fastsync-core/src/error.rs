@@ -20,6 +20,10 @@ pub enum ErrorKind {
     UnknownType,
     /// The zone does not exist, or the caller may not use it: the two are not told apart.
     UnknownZone,
+    /// The object is not there.
+    NotFound,
+    /// An object with this id is there already.
+    AlreadyExists,
     /// The request carries no valid identity.
     Unauthorized,
     /// A timestamp lies too far ahead of this end's clock.
@@ -61,6 +65,8 @@ impl ErrorKind {
             Self::TooLarge => "too_large",
             Self::UnknownType => "unknown_type",
             Self::UnknownZone => "unknown_zone",
+            Self::NotFound => "not_found",
+            Self::AlreadyExists => "already_exists",
             Self::Unauthorized => "unauthorized",
             Self::ClockSkew => "clock_skew",
             Self::BadCursor => "bad_cursor",
@@ -91,6 +97,8 @@ impl ErrorKind {
         Self::TooLarge,
         Self::UnknownType,
         Self::UnknownZone,
+        Self::NotFound,
+        Self::AlreadyExists,
         Self::Unauthorized,
         Self::ClockSkew,
         Self::BadCursor,

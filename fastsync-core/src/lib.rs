@@ -1,4 +1,4 @@
-//! TODO
+#![doc = include_str!("../README.md")]
 #![cfg_attr(
     not(test),
     warn(
@@ -10,16 +10,40 @@
     )
 )]
 
+pub mod conflict;
+pub mod context;
 pub mod error;
+pub mod manager;
 pub mod model;
 pub mod object;
+pub mod protocol;
 pub mod query;
+pub mod repository;
 pub mod schema;
 pub mod source;
+pub mod store;
+pub mod transport;
 
+pub use conflict::{
+    ConflictsHandler, LastWriterWins, ObjectConflict, PredefinedRules, Resolution, ServerWins,
+    TimestampOrdering, Version,
+};
+pub use context::{SyncContext, ZoneAccess, ZonePolicy};
 pub use error::{Error, ErrorKind, Result};
+#[cfg(feature = "derive")]
+pub use fastsync_derive::SyncableObject;
+pub use manager::SyncManager;
+pub use manager::client::{
+    Client, ClientBuilder, ClientStatus, PendingEdits, PullLimits, PullReport, PushReport, RejectedEdit,
+    SettledConflict, Settlement, SyncPhase, SyncProgress, SyncReport,
+};
+pub use manager::server::{Server, ServerBuilder, ServerLimits};
 pub use model::*;
 pub use object::{FieldValue, IdValue, SyncableObject};
 pub use query::{Comparison, Filter, Order, Query};
+pub use repository::{Rejection, Repository, Selection, SyncableRepository};
 pub use schema::{FieldKind, FieldSchema, MAX_RECORD_BYTES, TypeSchema, TypeSchemaBuilder, ZoneRestriction};
 pub use source::SyncableDataSource;
+pub use source::memory::MemoryDataSource;
+pub use store::{EditSession, ObjectChanges, SessionLimits, Store, StoreBuilder, StoreChange, StoreRole};
+pub use transport::{LoopbackTransport, SyncHandler, Transport};

@@ -41,6 +41,10 @@ pub trait SyncableObject: Sized + Send + Sync + 'static {
 }
 
 /// A type that can be the id field of an object.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be an id",
+    note = "ids are `Uuid`, `String`, whole numbers or `ObjectId`; or implement `IdValue`"
+)]
 pub trait IdValue: Sized {
     /// The id as text.
     ///
@@ -91,6 +95,10 @@ macro_rules! parsed_id {
 parsed_id!(uuid::Uuid, i64, i32, i16, i8, u64, u32, u16, u8);
 
 /// A type that has a column of its own. What has none is stored as JSON.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no column of its own",
+    note = "store it as JSON with `#[syncable(json)]`, as text with `#[syncable(text)]`, or implement `FieldValue`"
+)]
 ///
 /// Implement it for a type of yours and mark the field with `#[syncable(value)]` to give it a plain column.
 pub trait FieldValue: Sized {
@@ -174,7 +182,8 @@ impl FieldValue for f32 {
     // Narrowing gives back exactly the `f32` that was widened.
     #[allow(clippy::cast_possible_truncation)]
     fn from_value(value: Value) -> Result<Self> {
-        f64::from_value(value).map(|real| real as Self)
+        let narrow = f64::from_value(value)? as Self;
+        if narrow.is_finite() { Ok(narrow) } else { Err(mismatch(Self::KIND)) }
     }
 }
 
@@ -186,6 +195,20 @@ impl FieldValue for String {
     fn from_value(value: Value) -> Result<Self> {
         match value {
             Value::Text(text) => Ok(text),
+            _ => Err(mismatch(Self::KIND)),
+        }
+    }
+}
+
+/// The id of another object, as text.
+impl FieldValue for ObjectId {
+    const KIND: FieldKind = FieldKind::Text;
+    fn to_value(&self) -> Result<Value> {
+        Ok(Value::Text(self.as_str().to_owned()))
+    }
+    fn from_value(value: Value) -> Result<Self> {
+        match value {
+            Value::Text(text) => Self::new(text),
             _ => Err(mismatch(Self::KIND)),
         }
     }
@@ -291,6 +314,71 @@ impl FieldValue for time::OffsetDateTime {
             Value::Text(text) => Self::parse(text, &time::format_description::well_known::Rfc3339)
                 .map_err(|_| mismatch(FieldKind::DateTime)),
             _ => Err(mismatch(Self::KIND)),
+        }
+    }
+}
+
+/// What `#[derive(SyncableObject)]` calls. No part of the interface: it changes with the macro.
+#[doc(hidden)]
+#[allow(missing_docs, clippy::missing_errors_doc, clippy::needless_pass_by_value)]
+pub mod __private {
+    use serde::{Serialize, de::DeserializeOwned};
+
+    use super::FieldValue;
+    use crate::error::{Error, Result};
+    use crate::model::Value;
+    use crate::schema::TypeSchemaBuilder;
+
+    pub fn column<T: FieldValue>(schema: TypeSchemaBuilder, name: &str) -> TypeSchemaBuilder {
+        if T::NULLABLE { schema.nullable_field(name, T::KIND) } else { schema.field(name, T::KIND) }
+    }
+
+    pub fn values<const N: usize>(type_name: &str, body: Vec<Value>) -> Result<[Value; N]> {
+        body.try_into().map_err(|body: Vec<Value>| {
+            let message = format!("type {type_name} has {N} fields, the body has {}", body.len());
+            Error::invalid("decode", message)
+        })
+    }
+
+    pub fn named<T>(field: &'static str, result: Result<T>) -> Result<T> {
+        result.map_err(|error| error.with_context("field", field))
+    }
+
+    pub fn to_json<T: Serialize>(value: &T) -> Result<Value> {
+        match Value::json(value)? {
+            Value::Json(text) if text == "null" => Err(Error::invalid(
+                "encode",
+                "a JSON field serialises to `null`, which is no value: declare it as `Option`",
+            )),
+            json => Ok(json),
+        }
+    }
+
+    pub fn from_json<T: DeserializeOwned>(value: Value) -> Result<T> {
+        value.parse_json()
+    }
+
+    pub fn to_text<T: Serialize>(value: &T) -> Result<Value> {
+        Value::json(value)?.parse_json().map(Value::Text).map_err(|_: Error| {
+            Error::invalid("encode", "a text field serialises to something else than a string")
+        })
+    }
+
+    pub fn from_text<T: DeserializeOwned>(value: Value) -> Result<T> {
+        match value {
+            Value::Text(text) => Value::json(&text)?.parse_json(),
+            _ => Err(Error::invalid("decode", "a stored value is not text")),
+        }
+    }
+
+    pub fn to_option<T>(value: &Option<T>, write: fn(&T) -> Result<Value>) -> Result<Value> {
+        value.as_ref().map_or(Ok(Value::Null), write)
+    }
+
+    pub fn from_option<T>(value: Value, read: fn(Value) -> Result<T>) -> Result<Option<T>> {
+        match value {
+            Value::Null => Ok(None),
+            value => read(value).map(Some),
         }
     }
 }

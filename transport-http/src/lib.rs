@@ -1,1 +1,28 @@
-//! TODO
+#![doc = include_str!("../README.md")]
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unreachable
+    )
+)]
+
+mod body;
+mod gzip;
+pub mod status;
+mod wire;
+
+#[cfg(feature = "client")]
+pub mod client;
+#[cfg(feature = "server")]
+pub mod server;
+
+#[cfg(feature = "client")]
+pub use client::{HttpTransport, HttpTransportBuilder};
+#[cfg(feature = "server")]
+pub use server::{Authenticate, Limits, ServeConfig, SyncService, bearer_token, serve};
+
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,2 +1,47 @@
-//! TODO
-fn main() {}
+//! The commands of this workspace: `cargo xtask test`, `cargo xtask prove`, `cargo xtask bench`.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program talks by printing")]
+#![allow(clippy::disallowed_methods, reason = "it measures how long real programs take")]
+
+mod bench;
+mod gates;
+mod prove;
+mod registry;
+mod servers;
+mod summary;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::workspace::Workspace;
+
+/// The commands of this workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Cli {
+    /// Run every check: formatting, lints, gates, tests, documentation, examples, proofs, figures.
+    Test(test::Args),
+    /// Run named proofs: long random, crash and concurrency runs.
+    Prove(prove::Args),
+    /// Run named figures: each prints a table and one JSON line and fails where a stated figure is missed.
+    Bench(bench::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let passed = Workspace::load().and_then(|workspace| match cli {
+        Cli::Test(args) => test::run(workspace, &args),
+        Cli::Prove(args) => prove::run(&workspace, &args),
+        Cli::Bench(args) => bench::run(&workspace, &args),
+    });
+    match passed {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -8,6 +8,7 @@ mod session;
 mod value;
 mod zone;
 
+pub(crate) use clock::edit_order;
 pub use clock::{Clock, Hlc, HybridClock, Random, SystemClock, SystemRandom, Timestamp};
 pub use id::{DeviceId, ObjectId, SessionId};
 pub use name::{FieldName, TypeName};

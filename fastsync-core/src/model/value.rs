@@ -52,7 +52,12 @@ impl Value {
         let text = serde_json::to_string(value).map_err(|error| {
             crate::Error::invalid("encode", "a value does not serialise to JSON").with_source(error)
         })?;
-        canonical_json(&text).map(Self::Json)
+        let canonical = canonical_json(&text)?;
+        // A whole number too large for the reader turns into an inexact one.
+        if canonical.len() != text.len() && !text.contains("-0.0") {
+            return Err(crate::Error::invalid("encode", "a number of a JSON value cannot be stored exactly"));
+        }
+        Ok(Self::Json(canonical))
     }
 
     /// Reads a JSON value into a type of the user's.
@@ -161,6 +166,8 @@ impl<'de> Deserialize<'de> for Value {
     }
 }
 
+const BEYOND_I64: &str = "a whole number is beyond 2^63 - 1, which not every backend stores";
+
 struct ValueVisitor;
 
 impl<'de> de::Visitor<'de> for ValueVisitor {
@@ -183,9 +190,7 @@ impl<'de> de::Visitor<'de> for ValueVisitor {
     }
 
     fn visit_u64<E: de::Error>(self, value: u64) -> Result<Value, E> {
-        i64::try_from(value)
-            .map(Value::Integer)
-            .map_err(|_| E::custom("a whole number is beyond 2^63 - 1, which no backend stores"))
+        i64::try_from(value).map(Value::Integer).map_err(|_| E::custom(BEYOND_I64))
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
@@ -263,10 +268,16 @@ impl<'de> de::Visitor<'de> for JsonText<'_> {
     }
 
     fn visit_u64<E: de::Error>(mut self, value: u64) -> Result<(), E> {
+        if value > i64::MAX.unsigned_abs() {
+            return Err(E::custom(BEYOND_I64));
+        }
         self.push(&value)
     }
 
     fn visit_f64<E: de::Error>(mut self, value: f64) -> Result<(), E> {
+        if !value.is_finite() {
+            return Err(E::custom("a number is not finite"));
+        }
         self.push(&(value + 0.0))
     }
 
@@ -341,6 +352,14 @@ mod tests {
         assert_eq!(read("{ \"a\" : [ ] }").unwrap(), Value::Json("{\"a\":[]}".into()));
         assert!(read("9223372036854775808").is_err());
         assert!(read("1e999").is_err());
+    }
+
+    #[test]
+    fn values_that_would_be_stored_inexactly_are_refused() {
+        assert!(Value::json(&vec![u128::MAX]).is_err());
+        assert!(Value::json(&vec![u64::MAX]).is_err());
+        assert!(Value::json(&vec!["a\0b"]).is_err());
+        assert_eq!(Value::json(&vec![-0.0, 0.1]).unwrap(), Value::Json("[0.0,0.1]".into()));
     }
 
     #[test]

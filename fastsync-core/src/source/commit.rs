@@ -57,9 +57,10 @@ pub struct Write {
 pub enum Action {
     /// Stores a record or a tombstone in place of what is there.
     Put {
-        /// The record. Its `metadata.change` is ignored.
+        /// The record.
         record: Record,
-        /// Marks it as a local edit that waits to be pushed.
+        /// Marks it as a local edit that waits to be pushed: under the change that its metadata brings or, where
+        /// that is 0, under the number of this commit. Otherwise nothing of it is pending.
         pending: bool,
     },
     /// Notes that the edit `change` of a record was committed by the server as `revision`: the record takes the
@@ -92,7 +93,7 @@ pub enum Expect {
     Anything,
     /// Neither a record nor a tombstone.
     Absent,
-    /// A record or tombstone of this revision.
+    /// A record or tombstone of this revision with nothing pending.
     Revision(Revision),
     /// A record or tombstone whose pending change is this one; with 0: nothing, or nothing pending.
     Change(u64),
@@ -104,7 +105,7 @@ impl Expect {
     pub fn holds(&self, current: Option<(Revision, u64)>) -> bool {
         match (self, current) {
             (Self::Anything, _) | (Self::Absent | Self::Change(0), None) => true,
-            (Self::Revision(revision), Some((current, _))) => *revision == current,
+            (Self::Revision(revision), Some((current, change))) => *revision == current && change == 0,
             (Self::Change(change), Some((_, current))) => *change == current,
             (Self::Absent, Some(_)) | (Self::Revision(_) | Self::Change(_), None) => false,
         }

@@ -2,6 +2,7 @@
 
 mod changes;
 mod commit;
+pub mod memory;
 
 use std::{fmt::Debug, sync::Arc};
 
@@ -134,8 +135,9 @@ pub trait SyncableDataSource: Debug + Send + Sync + 'static {
     /// - With `positioned`, the session gets the next position of every zone that it wrote a record to, assigned
     ///   at the end under the zone's lock: a reader that sees position n sees every session at or below n.
     ///   A zone without a written record gets none.
-    /// - Records put without `pending` are stored with the revision that they bring; with `pending` they are
-    ///   stored with the number of this local commit as their change, which is greater than every earlier one.
+    /// - Records are stored with the revision that they bring. Put without `pending` their change is 0; put with
+    ///   it, it is the change that they bring or, where that is 0, the number of this commit, which is greater
+    ///   than every number given before.
     /// - Put of a tombstone removes the object from queries and keeps the tombstone for `get` and `changes`.
     /// - Parents (lower priority) are written before children and deleted after them, over the whole commit.
     /// - A key written twice in one inline commit is refused with `InvalidInput`. In staged batches the later

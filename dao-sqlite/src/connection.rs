@@ -1,0 +1,284 @@
+//! A connection with its settings checked, and the small integers that stand for zones and devices.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use fastsync_core::{ErrorKind, TypeName, Zone};
+use rusqlite::functions::FunctionFlags;
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use uuid::Uuid;
+
+use crate::config::{SqliteConfig, Synchronous};
+use crate::error::{Fail, Run};
+use crate::key::Key;
+use crate::registry::{Registry, Type};
+
+/// The oldest SQLite without the bug by which two connections can damage a file in WAL mode.
+pub(crate) const MIN_SQLITE: (i32, &str) = (3_051_003, "3.51.3");
+
+/// How many zones and devices one connection remembers.
+const MAX_NAMES: usize = 16_384;
+
+/// How many pages the log grows to before they are copied into the file (about 16 MiB).
+const CHECKPOINT_PAGES: u32 = 4_000;
+
+/// One connection and what it remembers.
+#[derive(Debug)]
+pub(crate) struct Store {
+    pub(crate) connection: Connection,
+    registry: Arc<RwLock<Registry>>,
+    zones: RefCell<Names<Zone>>,
+    devices: RefCell<Names<Uuid>>,
+}
+
+/// Both directions between a name and its number. Numbers never change, so what was read once stays true.
+#[derive(Debug)]
+struct Names<T> {
+    numbers: HashMap<T, i64>,
+    names: HashMap<i64, T>,
+}
+
+impl<T: Clone + Eq + Hash> Names<T> {
+    fn new() -> RefCell<Self> {
+        RefCell::new(Self { numbers: HashMap::new(), names: HashMap::new() })
+    }
+
+    fn note(&mut self, name: &T, n: i64) {
+        if self.names.len() >= MAX_NAMES {
+            self.clear();
+        }
+        self.numbers.insert(name.clone(), n);
+        self.names.insert(n, name.clone());
+    }
+
+    fn clear(&mut self) {
+        self.numbers.clear();
+        self.names.clear();
+    }
+}
+
+impl Store {
+    pub(crate) fn open(config: &SqliteConfig, registry: Arc<RwLock<Registry>>) -> Run<Self> {
+        // Each connection belongs to one thread at a time, so SQLite's own mutexes are not needed.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&config.path, flags)?;
+        connection.busy_timeout(config.busy_timeout)?;
+        connection.set_prepared_statement_cache_capacity(256);
+        configure(&connection, config)?;
+        let flags = FunctionFlags::SQLITE_UTF8
+            | FunctionFlags::SQLITE_DETERMINISTIC
+            | FunctionFlags::SQLITE_INNOCUOUS;
+        connection.create_scalar_function("fastsync_key", 1, flags, |context| {
+            Ok(match context.get_raw(0).as_str() {
+                Ok(id) => match Key::new(id) {
+                    Key::Text(text) => rusqlite::types::Value::Text(text.to_owned()),
+                    Key::Uuid(bytes) => rusqlite::types::Value::Blob(bytes.to_vec()),
+                    Key::Other(bytes) => rusqlite::types::Value::Blob(bytes),
+                },
+                Err(_) => rusqlite::types::Value::Null,
+            })
+        })?;
+        Ok(Self { connection, registry, zones: Names::new(), devices: Names::new() })
+    }
+
+    /// Runs reads on one committed state.
+    pub(crate) fn read<T>(&self, work: impl FnOnce(&Self) -> Run<T>) -> Run<T> {
+        self.begin("BEGIN")?;
+        let result = work(self);
+        // Nothing was written, so this only gives up the snapshot.
+        if self.end().is_err() {
+            self.roll_back();
+        }
+        result
+    }
+
+    /// Runs writes in a transaction of their own.
+    pub(crate) fn write<T>(&self, work: impl FnOnce(&Self) -> Run<T>) -> Run<T> {
+        self.begin("BEGIN IMMEDIATE")?;
+        let result = work(self).and_then(|done| {
+            self.end()?;
+            Ok(done)
+        });
+        if result.is_err() {
+            self.roll_back();
+        }
+        result
+    }
+
+    pub(crate) fn begin(&self, sql: &str) -> Run<()> {
+        // A job that panicked may have left one open.
+        if !self.connection.is_autocommit() {
+            self.roll_back();
+        }
+        self.connection.prepare_cached(sql)?.execute([])?;
+        Ok(())
+    }
+
+    pub(crate) fn end(&self) -> Run<()> {
+        self.connection.prepare_cached("COMMIT")?.execute([])?;
+        Ok(())
+    }
+
+    /// Ends a transaction without effect, and forgets the numbers that it may have given.
+    pub(crate) fn roll_back(&self) {
+        // SQLite may have rolled back by itself (a full disk), and if this fails the next `begin` tries again.
+        let _ = self.connection.execute_batch("ROLLBACK");
+        self.zones.borrow_mut().clear();
+        self.devices.borrow_mut().clear();
+    }
+
+    /// The prepared type of this name.
+    pub(crate) fn kind(&self, name: &TypeName) -> Run<Arc<Type>> {
+        let unknown = || {
+            let fail = fastsync_core::Error::new(ErrorKind::UnknownType, "lookup", "the type was not prepared");
+            Fail::Core(fail.with_backend(crate::error::BACKEND).with_context("type", name))
+        };
+        self.find_kind(|registry| registry.get(name))?.ok_or_else(unknown)
+    }
+
+    /// The prepared type with this number in the index.
+    pub(crate) fn kind_at(&self, n: i64) -> Run<Arc<Type>> {
+        self.find_kind(|registry| registry.at(n))?
+            .ok_or_else(|| Fail::corrupt(format!("the index names type {n}, which is not there")))
+    }
+
+    fn find_kind(&self, get: impl Fn(&Registry) -> Option<Arc<Type>>) -> Run<Option<Arc<Type>>> {
+        let known = get(&self.registry.read().unwrap_or_else(PoisonError::into_inner));
+        if known.is_some() {
+            return Ok(known);
+        }
+        // Another process may have prepared it.
+        let mut registry = self.registry.write().unwrap_or_else(PoisonError::into_inner);
+        registry.load(&self.connection)?;
+        Ok(get(&registry))
+    }
+
+    pub(crate) fn registry(&self) -> &RwLock<Registry> {
+        &self.registry
+    }
+
+    /// The number of a zone, if anything was ever written to it.
+    pub(crate) fn zone(&self, zone: &Zone) -> Run<Option<i64>> {
+        if let Some(n) = self.zones.borrow().numbers.get(zone) {
+            return Ok(Some(*n));
+        }
+        let mut statement = self.connection.prepare_cached("SELECT n FROM fastsync_zones WHERE name = ?1")?;
+        let n = statement.query_row([zone.to_string()], |row| row.get(0)).optional()?;
+        if let Some(n) = n {
+            self.zones.borrow_mut().note(zone, n);
+        }
+        Ok(n)
+    }
+
+    pub(crate) fn zone_or_new(&self, zone: &Zone) -> Run<i64> {
+        if let Some(n) = self.zone(zone)? {
+            return Ok(n);
+        }
+        self.connection
+            .prepare_cached("INSERT INTO fastsync_zones (name) VALUES (?1)")?
+            .execute([zone.to_string()])?;
+        let n = self.connection.last_insert_rowid();
+        self.zones.borrow_mut().note(zone, n);
+        Ok(n)
+    }
+
+    pub(crate) fn zone_of(&self, n: i64) -> Run<Zone> {
+        if let Some(zone) = self.zones.borrow().names.get(&n) {
+            return Ok(zone.clone());
+        }
+        let mut statement = self.connection.prepare_cached("SELECT name FROM fastsync_zones WHERE n = ?1")?;
+        let name: String = statement.query_row([n], |row| row.get(0))?;
+        let zone = Zone::parse(&name).map_err(|_| Fail::corrupt("fastsync_zones holds a name that is none"))?;
+        self.zones.borrow_mut().note(&zone, n);
+        Ok(zone)
+    }
+
+    /// The number of a device, if it ever wrote anything.
+    pub(crate) fn device(&self, device: Uuid) -> Run<Option<i64>> {
+        if let Some(n) = self.devices.borrow().numbers.get(&device) {
+            return Ok(Some(*n));
+        }
+        let mut statement = self.connection.prepare_cached("SELECT n FROM fastsync_devices WHERE id = ?1")?;
+        let n = statement.query_row([device.as_bytes()], |row| row.get(0)).optional()?;
+        if let Some(n) = n {
+            self.devices.borrow_mut().note(&device, n);
+        }
+        Ok(n)
+    }
+
+    pub(crate) fn device_or_new(&self, device: Uuid) -> Run<i64> {
+        if let Some(n) = self.device(device)? {
+            return Ok(n);
+        }
+        self.connection
+            .prepare_cached("INSERT INTO fastsync_devices (id) VALUES (?1)")?
+            .execute([device.as_bytes()])?;
+        let n = self.connection.last_insert_rowid();
+        self.devices.borrow_mut().note(&device, n);
+        Ok(n)
+    }
+
+    pub(crate) fn device_of(&self, n: i64) -> Run<Uuid> {
+        if let Some(device) = self.devices.borrow().names.get(&n) {
+            return Ok(*device);
+        }
+        let mut statement = self.connection.prepare_cached("SELECT id FROM fastsync_devices WHERE n = ?1")?;
+        let bytes: [u8; 16] = statement.query_row([n], |row| row.get(0))?;
+        let device = Uuid::from_bytes(bytes);
+        self.devices.borrow_mut().note(&device, n);
+        Ok(device)
+    }
+}
+
+fn configure(connection: &Connection, config: &SqliteConfig) -> Run<()> {
+    switch_to_wal(connection, config.busy_timeout)?;
+    let synchronous = match config.synchronous {
+        Synchronous::Full => 2,
+        Synchronous::Normal => 1,
+    };
+    let cache = config.page_cache_bytes.div_ceil(1024).clamp(64, 1 << 24);
+    connection.execute_batch(&format!(
+        "PRAGMA synchronous = {synchronous};
+         PRAGMA fullfsync = ON;
+         PRAGMA foreign_keys = ON;
+         PRAGMA recursive_triggers = OFF;
+         PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};
+         PRAGMA cache_size = -{cache};"
+    ))?;
+    // What is acknowledged rests on these, so they are read back.
+    for (pragma, wanted) in [("synchronous", synchronous), ("foreign_keys", 1)] {
+        let found: i64 = connection.pragma_query_value(None, pragma, |row| row.get(0))?;
+        if found != wanted {
+            let message = format!("SQLite keeps PRAGMA {pragma} at {found}, {wanted} is needed");
+            return Err(Fail::new(ErrorKind::Config, "open", message));
+        }
+    }
+    Ok(())
+}
+
+/// SQLite does not wait for other connections here, so this does.
+fn switch_to_wal(connection: &Connection, timeout: Duration) -> Run<()> {
+    const STEP: Duration = Duration::from_millis(5);
+    let mut waited = Duration::ZERO;
+    loop {
+        match connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0)) {
+            Ok(mode) if mode.eq_ignore_ascii_case("wal") => return Ok(()),
+            Ok(mode) => {
+                let message = format!("the journal mode is {mode}; WAL is needed and not possible here");
+                return Err(Fail::new(ErrorKind::Config, "open", message));
+            }
+            Err(rusqlite::Error::SqliteFailure(failure, _))
+                if failure.code == rusqlite::ErrorCode::DatabaseBusy && waited < timeout =>
+            {
+                std::thread::sleep(STEP);
+                waited += STEP;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

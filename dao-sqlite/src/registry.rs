@@ -1,0 +1,135 @@
+//! The prepared types and the statements of their tables.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use fastsync_core::{FieldSchema, TypeName, TypeSchema, Zone, ZoneRestriction};
+use rusqlite::Connection;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Fail, Run};
+
+/// A type as `fastsync_types` has it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct StoredType {
+    pub(crate) schema: TypeSchema,
+    /// Fields of earlier schemas; their columns are still there.
+    pub(crate) dropped: Vec<FieldSchema>,
+}
+
+/// A prepared type.
+#[derive(Debug)]
+pub(crate) struct Type {
+    pub(crate) n: i64,
+    pub(crate) schema: TypeSchema,
+    /// Parameters: id, then the zone key if the type is restricted, then the fields.
+    pub(crate) upsert: String,
+    /// Parameters: id, then the zone key if the type is restricted. So has `body`.
+    pub(crate) delete: String,
+    pub(crate) body: String,
+}
+
+/// A registered name as an identifier. Names are letters, digits and `_`, so nothing has to be escaped.
+pub(crate) fn quoted(name: impl std::fmt::Display) -> String {
+    format!("\"{name}\"")
+}
+
+impl Type {
+    pub(crate) fn new(n: i64, schema: TypeSchema) -> Self {
+        let table = quoted(schema.name());
+        let id = quoted(schema.id_field());
+        let restricted = schema.restriction() == ZoneRestriction::Restricted;
+        let fields: Vec<_> = schema.fields().iter().map(|field| quoted(&field.name)).collect();
+        let keys: Vec<_> = if restricted { vec![&*id, "zone"] } else { vec![&*id] };
+        let columns: Vec<_> = keys.iter().copied().chain(fields.iter().map(String::as_str)).collect();
+        let marks: Vec<_> = (1..=columns.len()).map(|at| format!("?{at}")).collect();
+        let updates: Vec<_> = fields.iter().map(|field| format!("{field} = excluded.{field}")).collect();
+        let action = if updates.is_empty() {
+            "NOTHING".to_owned()
+        } else {
+            format!("UPDATE SET {}", updates.join(", "))
+        };
+        // `OR ABORT` stands above any `ON CONFLICT REPLACE` in the user's table: no other row is overwritten.
+        let upsert = format!(
+            "INSERT OR ABORT INTO {table} ({}) VALUES ({}) ON CONFLICT ({}) DO {action}",
+            columns.join(", "),
+            marks.join(", "),
+            keys.join(", "),
+        );
+        let zone = if restricted { " AND zone = ?2" } else { "" };
+        let delete = format!("DELETE FROM {table} WHERE {id} = ?1{zone}");
+        let selected = if fields.is_empty() { "1".to_owned() } else { fields.join(", ") };
+        let body = format!("SELECT {selected} FROM {table} WHERE {id} = ?1{zone}");
+        Self { n, schema, upsert, delete, body }
+    }
+
+    pub(crate) fn is_restricted(&self) -> bool {
+        self.schema.restriction() == ZoneRestriction::Restricted
+    }
+
+    /// Whether this type's records can be in the zone.
+    pub(crate) fn fits(&self, zone: &Zone) -> bool {
+        self.is_restricted() == matches!(zone, Zone::Restricted(_))
+    }
+
+    /// Removes the rows of this type in a zone whose index row has a change up to `?3`. `?1`, `?2`: zone and type;
+    /// `?4`: the zone key.
+    pub(crate) fn clear(&self) -> String {
+        let (table, id) = (quoted(self.schema.name()), quoted(self.schema.id_field()));
+        let mut sql = format!(
+            "DELETE FROM {table} WHERE EXISTS (SELECT 1 FROM fastsync_records AS r WHERE r.zone = ?1 \
+             AND r.type = ?2 AND r.id = fastsync_key({table}.{id}) AND r.change <= ?3)"
+        );
+        if self.is_restricted() {
+            let _ = write!(sql, " AND {table}.zone = ?4");
+        }
+        sql
+    }
+}
+
+/// Every type of the store, as this process prepared it or, if it did not, as it was prepared last.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    by_name: HashMap<TypeName, Arc<Type>>,
+    by_n: HashMap<i64, Arc<Type>>,
+}
+
+impl Registry {
+    pub(crate) fn insert(&mut self, kind: Type) {
+        let kind = Arc::new(kind);
+        self.by_n.insert(kind.n, Arc::clone(&kind));
+        self.by_name.insert(kind.schema.name().clone(), kind);
+    }
+
+    pub(crate) fn get(&self, name: &TypeName) -> Option<Arc<Type>> {
+        self.by_name.get(name).cloned()
+    }
+
+    pub(crate) fn at(&self, n: i64) -> Option<Arc<Type>> {
+        self.by_n.get(&n).cloned()
+    }
+
+    /// Adds the stored types that are not known here yet.
+    pub(crate) fn load(&mut self, connection: &Connection) -> Run<()> {
+        for (n, stored) in stored_types(connection)? {
+            if !self.by_n.contains_key(&n) {
+                self.insert(Type::new(n, stored.schema));
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn stored_types(connection: &Connection) -> Run<Vec<(i64, StoredType)>> {
+    let mut statement = connection.prepare_cached("SELECT n, schema FROM fastsync_types ORDER BY n")?;
+    let mut rows = statement.query([])?;
+    let mut types = Vec::new();
+    while let Some(row) = rows.next()? {
+        let text: String = row.get(1)?;
+        let stored = serde_json::from_str(&text)
+            .map_err(|error| Fail::corrupt(format!("fastsync_types holds no schema: {error}")))?;
+        types.push((row.get(0)?, stored));
+    }
+    Ok(types)
+}

@@ -1,0 +1,100 @@
+//! Batches of large sessions: each is one row, so a commit reads them one at a time.
+
+use std::collections::BTreeSet;
+
+use fastsync_core::source::{Action, Write};
+use fastsync_core::{SessionId, TypeName};
+
+use crate::codec::{signed, unsigned};
+use crate::connection::Store;
+use crate::error::{Fail, Run};
+use crate::registry::Type;
+
+/// A batch of a session: which types it has, with and without deletions.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(crate) sequence: u64,
+    pub(crate) types: BTreeSet<(TypeName, bool)>,
+}
+
+/// Refuses a write that does not fit its type, and brings its values into their stored form.
+pub(crate) fn admit(kind: &Type, write: &mut Write) -> Run<()> {
+    let Action::Put { record, .. } = &mut write.action else { return Ok(()) };
+    if !kind.fits(&record.key.zone) {
+        let message = format!("a record of type {} is in a zone of the other kind", kind.schema.name());
+        return Err(Fail::invalid("admit", message));
+    }
+    match &mut record.body {
+        Some(body) => {
+            kind.schema.admit(body).map_err(|error| Fail::Core(error.with_record(&record.key)))
+        }
+        None => Ok(()),
+    }
+}
+
+pub(crate) fn is_deletion(write: &Write) -> bool {
+    matches!(&write.action, Action::Put { record, .. } if record.is_deleted())
+}
+
+pub(crate) fn stage(store: &Store, session: SessionId, sequence: u64, mut writes: Vec<Write>) -> Run<()> {
+    let mut types = BTreeSet::new();
+    for write in &mut writes {
+        let name = write.action.key().type_name.clone();
+        admit(&*store.kind(&name)?, write)?;
+        types.insert((name, is_deletion(write)));
+    }
+    let types = serde_json::to_string(&types).map_err(|_| unreadable())?;
+    let blob = postcard::to_stdvec(&writes).map_err(|_| unreadable())?;
+    let sql = "INSERT INTO fastsync_staged (session, sequence, types, writes) VALUES (?1, ?2, ?3, ?4) \
+               ON CONFLICT (session, sequence) DO NOTHING";
+    store
+        .connection
+        .prepare_cached(sql)?
+        .execute((session.as_uuid().as_bytes(), signed(sequence), types, blob))?;
+    Ok(())
+}
+
+pub(crate) fn unstage(store: &Store, session: Option<SessionId>) -> Run<()> {
+    match session {
+        Some(session) => store
+            .connection
+            .prepare_cached("DELETE FROM fastsync_staged WHERE session = ?1")?
+            .execute([session.as_uuid().as_bytes()])?,
+        None => store.connection.execute("DELETE FROM fastsync_staged", [])?,
+    };
+    Ok(())
+}
+
+/// The batches of a session by sequence, without their writes.
+pub(crate) fn batches(store: &Store, session: SessionId) -> Run<Vec<Batch>> {
+    let sql = "SELECT sequence, types FROM fastsync_staged WHERE session = ?1";
+    let mut statement = store.connection.prepare_cached(sql)?;
+    let mut rows = statement.query([session.as_uuid().as_bytes()])?;
+    let mut batches = Vec::new();
+    while let Some(row) = rows.next()? {
+        let types = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
+        let types = serde_json::from_str(types).map_err(|_| unreadable())?;
+        batches.push(Batch { sequence: unsigned(row.get(0)?), types });
+    }
+    // Signed integers order otherwise.
+    batches.sort_by_key(|batch| batch.sequence);
+    Ok(batches)
+}
+
+pub(crate) fn load(store: &Store, session: SessionId, sequence: u64) -> Run<Vec<Write>> {
+    let sql = "SELECT writes FROM fastsync_staged WHERE session = ?1 AND sequence = ?2";
+    let mut statement = store.connection.prepare_cached(sql)?;
+    let mut rows = statement.query((session.as_uuid().as_bytes(), signed(sequence)))?;
+    let row = rows.next()?.ok_or_else(unreadable)?;
+    let blob = row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?;
+    let mut writes: Vec<Write> = postcard::from_bytes(blob).map_err(|_| unreadable())?;
+    for write in &mut writes {
+        // A type may have been prepared anew since.
+        admit(&*store.kind(&write.action.key().type_name)?, write)?;
+    }
+    Ok(writes)
+}
+
+fn unreadable() -> Fail {
+    Fail::corrupt("a staged batch cannot be read")
+}

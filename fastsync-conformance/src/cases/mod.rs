@@ -1,0 +1,26 @@
+//! The cases, grouped by subject. Each takes a fresh [`Fixture`](crate::Fixture) and panics if the data source
+//! breaks the sentence of the contract that its documentation quotes.
+
+pub mod get;
+
+/// What the cases use.
+mod prelude {
+    pub(super) use std::collections::{BTreeMap, BTreeSet};
+
+    pub(super) use fastsync_core::source::{
+        Changes, ChangesRequest, Clear, Commit, CommitOutcome, Conflict, ConflictReason, Expect, ExpectState,
+        PageLimits, Point, Receipt, ResetReason, SkipOwn, StateWrite, Write, Writes,
+    };
+    pub(super) use fastsync_core::{
+        Author, Comparison, DeviceId, ErrorKind, FieldKind, FieldName, Filter, Hlc, Incarnation, ObjectId,
+        Order, Position, Query, Record, RecordKey, Revision, SessionId, SessionKind, Tag, Timestamp,
+        TypeSchema, Value, Zone,
+    };
+
+    pub(super) use crate::fixture::{Fixture, all_changes, ids};
+    pub(super) use crate::records::{
+        WriteExt as _, acknowledge, acme, birch, key, name, put, put_pending, schemas,
+    };
+    pub(super) use crate::run::join_all;
+    pub(super) use crate::walk::Walk;
+}

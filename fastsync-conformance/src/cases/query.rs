@@ -1,0 +1,285 @@
+//! Finding and counting.
+
+use super::prelude::*;
+
+fn query(type_name: &str, filter: Filter) -> Query {
+    let mut query = Query::all(name(type_name), acme());
+    query.filter = filter;
+    query
+}
+
+fn field(text: &str) -> FieldName {
+    FieldName::new(text).expect("a field name")
+}
+
+fn compare(field: &str, comparison: Comparison, value: impl Into<Value>) -> Filter {
+    Filter::compare(field, comparison, value).expect("a field name")
+}
+
+fn by(text: &str, descending: bool) -> Order {
+    Order { field: field(text), descending }
+}
+
+/// Asserts what a filter selects, by find and by count.
+async fn selects(f: &Fixture, type_name: &str, filter: Filter, expected: &[&str]) {
+    let query = query(type_name, filter);
+    assert_eq!(f.find_ids(&query).await, expected, "{:?}", query.filter);
+    let count = f.source().count(&query).await.expect("count succeeds");
+    assert_eq!(count, expected.len() as u64, "count of {:?}", query.filter);
+}
+
+/// Orders with quantities 10, 20, 20, 30 and notes null, "", "Gift", "gift 100%".
+async fn orders(f: &Fixture) {
+    let notes = [Value::Null, "".into(), "Gift".into(), "gift 100%".into()];
+    let orders: Vec<_> = [10, 20, 20, 30]
+        .into_iter()
+        .zip(notes)
+        .enumerate()
+        .map(|(n, (quantity, note))| {
+            let mut order = f.order(&format!("o-{n}"), "c-1", quantity);
+            order.body = Some(vec!["c-1".into(), quantity.into(), note]);
+            order
+        })
+        .collect();
+    f.put_all(&orders).await;
+}
+
+/// "Filter [...] [is] as [`Query`] says": the six comparisons.
+pub async fn comparisons_select(f: Fixture) {
+    orders(&f).await;
+    let table: [(Comparison, &[&str]); 6] = [
+        (Comparison::Equal, &["o-1", "o-2"]),
+        (Comparison::NotEqual, &["o-0", "o-3"]),
+        (Comparison::Less, &["o-0"]),
+        (Comparison::LessOrEqual, &["o-0", "o-1", "o-2"]),
+        (Comparison::Greater, &["o-3"]),
+        (Comparison::GreaterOrEqual, &["o-1", "o-2", "o-3"]),
+    ];
+    for (comparison, expected) in table {
+        selects(&f, "orders", compare("quantity", comparison, 20_i64), expected).await;
+    }
+    selects(&f, "orders", Filter::All, &["o-0", "o-1", "o-2", "o-3"]).await;
+}
+
+/// "Text compares by bytes."
+pub async fn text_compares_by_bytes(f: Fixture) {
+    let names = ["Zoe", "anna", "Anna", "ängla", "10", "9", "anna ", ""];
+    let records: Vec<_> = names.iter().enumerate().map(|(n, text)| f.customer(&format!("c-{n}"), text)).collect();
+    f.put_all(&records).await;
+    let mut sorted = query("customers", Filter::All);
+    sorted.order = vec![by("name", false)];
+    let found = f.source().find(&sorted).await.expect("find succeeds");
+    let found: Vec<_> = found.into_iter().filter_map(|record| record.body?.into_iter().next()).collect();
+    let mut expected = names;
+    expected.sort_unstable();
+    assert!(found == expected.map(Value::from), "names are in the order of their bytes");
+    selects(&f, "customers", compare("name", Comparison::Equal, "anna"), &["c-1"]).await;
+    selects(&f, "customers", compare("name", Comparison::Greater, "anna "), &["c-3"]).await;
+    selects(&f, "customers", compare("name", Comparison::Less, "9"), &["c-4", "c-7"]).await;
+}
+
+/// [`Comparison`]: "null equals nothing"; [`Comparison::NotEqual`]: "present and not equal"; [`Filter::Not`]: "a
+/// comparison with a null field does not hold, so its negation does."
+pub async fn null_equals_nothing(f: Fixture) {
+    orders(&f).await;
+    let gift = || compare("note", Comparison::Equal, "Gift");
+    selects(&f, "orders", compare("note", Comparison::NotEqual, "Gift"), &["o-1", "o-3"]).await;
+    selects(&f, "orders", Filter::Not(Box::new(gift())), &["o-0", "o-1", "o-3"]).await;
+    let less = compare("note", Comparison::Less, "Gift");
+    selects(&f, "orders", less.clone(), &["o-1"]).await;
+    selects(&f, "orders", Filter::Not(Box::new(less)), &["o-0", "o-2", "o-3"]).await;
+    let twice = Filter::Not(Box::new(Filter::Not(Box::new(gift()))));
+    selects(&f, "orders", twice, &["o-2"]).await;
+    let starts = Filter::Not(Box::new(Filter::StartsWith(field("note"), "G".into())));
+    selects(&f, "orders", starts, &["o-0", "o-1", "o-3"]).await;
+    let within = Filter::Not(Box::new(Filter::In(field("note"), vec!["Gift".into()])));
+    selects(&f, "orders", within, &["o-0", "o-1", "o-3"]).await;
+}
+
+/// [`Filter::IsNull`]: "the field is null"; empty text is not.
+pub async fn is_null_selects_only_null(f: Fixture) {
+    orders(&f).await;
+    selects(&f, "orders", Filter::IsNull(field("note")), &["o-0"]).await;
+    selects(&f, "orders", Filter::IsNull(field("quantity")), &[]).await;
+    selects(&f, "orders", Filter::IsNull(field("id")), &[]).await;
+    let some = Filter::Not(Box::new(Filter::IsNull(field("note"))));
+    selects(&f, "orders", some, &["o-1", "o-2", "o-3"]).await;
+}
+
+/// [`Filter::In`]: "the field equals one of the values."
+pub async fn in_selects_any_of_the_values(f: Fixture) {
+    orders(&f).await;
+    let quantities = |values: &[i64]| {
+        Filter::In(field("quantity"), values.iter().map(|value| Value::Integer(*value)).collect())
+    };
+    selects(&f, "orders", quantities(&[30, 10, 99]), &["o-0", "o-3"]).await;
+    selects(&f, "orders", quantities(&[]), &[]).await;
+    selects(&f, "orders", Filter::In(field("note"), vec!["".into(), "gift".into()]), &["o-1"]).await;
+    let many: Vec<_> = (0..999).collect();
+    selects(&f, "orders", quantities(&many), &["o-0", "o-1", "o-2", "o-3"]).await;
+}
+
+/// [`Filter::StartsWith`], [`Filter::Contains`]: "[...] this text, byte for byte"; nothing in it is a pattern.
+pub async fn text_searches_are_literal(f: Fixture) {
+    let names = ["100% wool", "100 wool", "a_b", "aXb", "A_B", "a*b", "back\\slash", "it's", "ünder", "[ab]"];
+    let records: Vec<_> = names.iter().enumerate().map(|(n, text)| f.customer(&format!("c-{n}"), text)).collect();
+    f.put_all(&records).await;
+    let starts = |text: &str| Filter::StartsWith(field("name"), text.to_owned());
+    let contains = |text: &str| Filter::Contains(field("name"), text.to_owned());
+    let table: [(Filter, &[&str]); 11] = [
+        (starts("100%"), &["c-0"]),
+        (starts("a_"), &["c-2"]),
+        (starts("a*"), &["c-5"]),
+        (starts("ün"), &["c-8"]),
+        (starts("[ab]"), &["c-9"]),
+        (contains("% w"), &["c-0"]),
+        (contains("_"), &["c-2", "c-4"]),
+        (contains("k\\s"), &["c-6"]),
+        (contains("'"), &["c-7"]),
+        (contains("' OR 1=1 --"), &[]),
+        (contains("B"), &["c-4"]),
+    ];
+    for (filter, expected) in table {
+        selects(&f, "customers", filter, expected).await;
+    }
+    let everything: Vec<_> = (0..names.len()).map(|n| format!("c-{n}")).collect();
+    let everything: Vec<_> = everything.iter().map(String::as_str).collect();
+    selects(&f, "customers", starts(""), &everything).await;
+    selects(&f, "customers", contains(""), &everything).await;
+    selects(&f, "customers", Filter::StartsWith(field("city"), String::new()), &[]).await;
+}
+
+/// [`Filter::And`]: "true if there is none"; [`Filter::Or`]: "false if there is none."
+pub async fn conditions_combine(f: Fixture) {
+    orders(&f).await;
+    selects(&f, "orders", Filter::And(vec![]), &["o-0", "o-1", "o-2", "o-3"]).await;
+    selects(&f, "orders", Filter::Or(vec![]), &[]).await;
+    let small = compare("quantity", Comparison::Less, 20_i64);
+    let gift = Filter::Contains(field("note"), "ift".into());
+    selects(&f, "orders", Filter::Or(vec![small.clone(), gift.clone()]), &["o-0", "o-2", "o-3"]).await;
+    selects(&f, "orders", Filter::And(vec![small.clone(), gift.clone()]), &[]).await;
+    let neither = Filter::Not(Box::new(Filter::Or(vec![small, gift.clone()])));
+    selects(&f, "orders", neither.clone(), &["o-1"]).await;
+    let nested = Filter::Or(vec![
+        neither,
+        Filter::And(vec![gift, compare("quantity", Comparison::Equal, 20_i64)]),
+    ]);
+    selects(&f, "orders", nested, &["o-1", "o-2"]).await;
+}
+
+/// "Order [...] [is] as [`Query`] says": "ties, and everything if this is empty, by the bytes of the id
+/// ascending"; [`Order`]: "nulls come first in ascending order."
+pub async fn order_breaks_ties_by_id(f: Fixture) {
+    orders(&f).await;
+    let table: [(Vec<Order>, [&str; 4]); 6] = [
+        (vec![], ["o-0", "o-1", "o-2", "o-3"]),
+        (vec![by("quantity", true)], ["o-3", "o-1", "o-2", "o-0"]),
+        (vec![by("quantity", false), by("note", true)], ["o-0", "o-2", "o-1", "o-3"]),
+        (vec![by("note", false)], ["o-0", "o-1", "o-2", "o-3"]),
+        (vec![by("note", true)], ["o-3", "o-2", "o-1", "o-0"]),
+        (vec![by("customer", true), by("id", true)], ["o-3", "o-2", "o-1", "o-0"]),
+    ];
+    for (order, expected) in table {
+        let mut query = query("orders", Filter::All);
+        query.order = order;
+        assert_eq!(f.find_ids(&query).await, expected, "{:?}", query.order);
+    }
+}
+
+/// "Offset and limit [are] as [`Query`] says."
+pub async fn offset_and_limit_cut(f: Fixture) {
+    orders(&f).await;
+    let table: [(u64, Option<u64>, &[&str]); 7] = [
+        (0, Some(2), &["o-3", "o-1"]),
+        (2, Some(1), &["o-2"]),
+        (3, None, &["o-0"]),
+        (3, Some(10), &["o-0"]),
+        (4, Some(1), &[]),
+        (0, Some(0), &[]),
+        (9_000_000_000_000_000_000, Some(u64::MAX), &[]),
+    ];
+    for (offset, limit, expected) in table {
+        let mut query = query("orders", Filter::All);
+        query.order = vec![by("quantity", true)];
+        (query.offset, query.limit) = (offset, limit);
+        assert_eq!(f.find_ids(&query).await, expected, "offset {offset}, limit {limit:?}");
+    }
+}
+
+/// "How many live records the query's filter selects; order, offset and limit are ignored."
+pub async fn count_ignores_order_offset_and_limit(f: Fixture) {
+    orders(&f).await;
+    let mut query = query("orders", compare("quantity", Comparison::GreaterOrEqual, 20_i64));
+    query.order = vec![by("quantity", true)];
+    (query.offset, query.limit) = (2, Some(1));
+    assert_eq!(f.source().count(&query).await.expect("count succeeds"), 3);
+}
+
+/// The id is a field as any other: it can be compared, searched and ordered by.
+pub async fn the_id_can_be_queried(f: Fixture) {
+    orders(&f).await;
+    selects(&f, "orders", compare("id", Comparison::Equal, "o-2"), &["o-2"]).await;
+    selects(&f, "orders", compare("id", Comparison::Greater, "o-1"), &["o-2", "o-3"]).await;
+    selects(&f, "orders", Filter::In(field("id"), vec!["o-3".into(), "O-1".into()]), &["o-3"]).await;
+    selects(&f, "orders", Filter::StartsWith(field("id"), "O".into()), &[]).await;
+}
+
+/// "Filter [...] [is] as [`Query`] says", for fields of every kind.
+pub async fn every_kind_can_be_compared(f: Fixture) {
+    let json = |text: &str| Value::Json(text.to_owned());
+    let samples = [
+        ("s-0", "flag", Value::Bool(true)),
+        ("s-1", "flag", Value::Bool(false)),
+        ("s-2", "real", Value::Real(-1.5)),
+        ("s-3", "real", Value::Real(10.0)),
+        ("s-4", "moment", "2026-11-21T10:00:00Z".into()),
+        ("s-5", "bytes", vec![0_u8, 255].into()),
+        ("s-6", "json", json("{\"b\":1,\"a\":[]}")),
+        ("s-7", "uuid", "018f3a52-7f00-7000-8000-0000000000aa".into()),
+        ("s-8", "whole", Value::Integer(i64::MIN)),
+    ];
+    let records: Vec<_> = samples.iter().map(|(id, name, value)| f.sample(id, name, value.clone())).collect();
+    f.put_all(&records).await;
+    for (id, name, value) in samples {
+        selects(&f, "samples", compare(name, Comparison::Equal, value), &[id]).await;
+    }
+    selects(&f, "samples", compare("flag", Comparison::NotEqual, true), &["s-1"]).await;
+    selects(&f, "samples", compare("real", Comparison::Less, 9.5), &["s-2"]).await;
+    selects(&f, "samples", compare("real", Comparison::Equal, 10_i64), &["s-3"]).await;
+    selects(&f, "samples", compare("moment", Comparison::Less, "2026-12"), &["s-4"]).await;
+    selects(&f, "samples", compare("bytes", Comparison::Equal, vec![0_u8]), &[]).await;
+    selects(&f, "samples", compare("json", Comparison::Equal, json("{\"a\":[],\"b\":1}")), &[]).await;
+    selects(&f, "samples", compare("whole", Comparison::Less, i64::MIN + 1), &["s-8"]).await;
+}
+
+/// "The live records that a query selects": tombstones are absent, and so are other zones and types.
+pub async fn only_live_records_of_the_zone_are_found(f: Fixture) {
+    let kept = f.customer("c-1", "Anna Berg");
+    let deleted = f.customer("c-2", "Boris Lind");
+    let elsewhere = f.in_zone(&f.customer("c-3", "Cara Holm"), &birch());
+    f.put_all(&[kept, deleted.clone(), elsewhere, f.order("c-4", "c-1", 1)]).await;
+    f.put_all(&[f.tombstone(&deleted)]).await;
+    f.edit(&[f.customer("c-5", "Dora Vik")]).await;
+    selects(&f, "customers", Filter::All, &["c-1", "c-5"]).await;
+    selects(&f, "customers", Filter::Not(Box::new(Filter::Or(vec![]))), &["c-1", "c-5"]).await;
+    selects(&f, "customers", Filter::IsNull(field("city")), &["c-1", "c-5"]).await;
+}
+
+/// "A query that does not fit the type is `InvalidInput` (see [`Query::admit`])."
+pub async fn queries_that_do_not_fit_are_refused(f: Fixture) {
+    let bad = [
+        query("orders", compare("price", Comparison::Equal, 1_i64)),
+        query("orders", compare("quantity", Comparison::Equal, "1")),
+        query("orders", compare("quantity", Comparison::Equal, Value::Null)),
+        query("orders", Filter::Contains(field("quantity"), "1".into())),
+        query("samples", compare("json", Comparison::Less, Value::Json("1".into()))),
+        Query { order: vec![by("bytes", false)], ..Query::all(name("samples"), acme()) },
+        Query { order: vec![by("unknown", false)], ..Query::all(name("samples"), acme()) },
+    ];
+    for query in bad {
+        let error = f.source().find(&query).await.expect_err("the query does not fit");
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{query:?}");
+        let error = f.source().count(&query).await.expect_err("the query does not fit");
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{query:?}");
+    }
+}

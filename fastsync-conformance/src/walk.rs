@@ -1,0 +1,71 @@
+//! Reading a zone's history page by page, and checking each page on the way.
+
+use fastsync_core::source::{Changes, ChangesPage, ChangesRequest, Point};
+use fastsync_core::{Record, SyncableDataSource};
+
+/// A reader of [`SyncableDataSource::changes`] that keeps its place.
+#[derive(Debug, Clone)]
+pub struct Walk {
+    request: ChangesRequest,
+}
+
+impl Walk {
+    /// A reader that begins at the request's point.
+    #[must_use]
+    pub const fn new(request: ChangesRequest) -> Self {
+        Self { request }
+    }
+
+    /// Where the reader stands.
+    #[must_use]
+    pub const fn point(&self) -> &Point {
+        &self.request.after
+    }
+
+    /// Reads the next page.
+    ///
+    /// # Panics
+    /// If the page breaks the contract, or there is none.
+    pub async fn page(&mut self, source: &dyn SyncableDataSource) -> ChangesPage {
+        let page = match source.changes(&self.request).await {
+            Ok(Changes::Page(page)) => page,
+            other => panic!("changes gives a page, not {other:?}"),
+        };
+        let limits = self.request.limits;
+        assert!(page.records.len() <= limits.records, "a page holds at most `limits.records` records");
+        if let [most @ .., _] = &*page.records {
+            let bytes: usize = most.iter().map(Record::approximate_bytes).sum();
+            assert!(bytes <= limits.bytes, "a page holds about `limits.bytes` bytes, not {bytes} and more");
+        }
+        assert!(page.next.position >= self.request.after.position, "a reader never goes back");
+        assert!(page.next.position <= page.head.position, "a reader never gets past the head");
+        if page.caught_up {
+            assert_eq!(page.next, Point::at(page.head), "a reader that caught up stands at the head");
+        } else {
+            assert_ne!(page.next, self.request.after, "a reader that did not catch up gets on");
+        }
+        let zone = &self.request.zone;
+        assert!(page.records.iter().all(|record| record.key.zone == *zone), "a page is of one zone");
+        match page.remaining {
+            None => assert!(!self.request.count_remaining, "the rest is counted if it was asked for"),
+            Some(rest) => assert_eq!(rest == 0, page.caught_up, "nothing remains if and only if caught up"),
+        }
+        self.request.after = page.next.clone();
+        page
+    }
+
+    /// Reads until the reader has caught up.
+    ///
+    /// # Panics
+    /// If a page breaks the contract.
+    pub async fn rest(&mut self, source: &dyn SyncableDataSource) -> Vec<Record> {
+        let mut records = Vec::new();
+        loop {
+            let page = self.page(source).await;
+            records.extend(page.records);
+            if page.caught_up {
+                return records;
+            }
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! The memory data source passes the suite, alone and inside wrappers.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use fastsync_conformance::{FaultSource, Harness};
+use fastsync_core::{MemoryDataSource, SyncableDataSource};
+
+/// The storage lives in the harness, so it outlives its handles.
+struct Clones<S>(S);
+
+#[async_trait]
+impl<S: SyncableDataSource + Clone> Harness for Clones<S> {
+    async fn open(&self) -> Arc<dyn SyncableDataSource> {
+        Arc::new(self.0.clone())
+    }
+}
+
+fastsync_conformance::conformance_tests!(Clones(MemoryDataSource::new()));
+
+fastsync_conformance::conformance_tests!(without_faults, Clones(FaultSource::new(MemoryDataSource::new())));

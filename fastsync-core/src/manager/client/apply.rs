@@ -1,0 +1,128 @@
+//! Storing what the server sent or answered, without overwriting a local edit.
+
+use std::collections::BTreeMap;
+
+use super::settle::SettledWrite;
+use super::{Client, SettledConflict};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Hlc, Record, RecordKey, SessionId};
+use crate::source::{
+    Action, Clear, CommitOutcome, Conflict, ConflictReason, Expect, OnMismatch, StateWrite, Write, Writes,
+};
+use crate::store::StateKey;
+
+/// How often a commit is tried again when no new conflict turns up and the known ones keep moving.
+const ATTEMPTS: usize = 16;
+
+/// What is to be stored in one local commit.
+#[derive(Debug)]
+pub(super) struct Application {
+    pub(super) session: SessionId,
+    pub(super) clears: Vec<Clear>,
+    pub(super) writes: Incoming,
+    pub(super) state: Vec<StateWrite>,
+}
+
+#[derive(Debug)]
+pub(super) enum Incoming {
+    Inline(Vec<Write>),
+    /// Staged under the session's id.
+    Staged,
+}
+
+/// A write of a record that came from the server: applies unless a local edit is pending.
+pub(super) fn incoming(record: Record) -> Write {
+    Write {
+        action: Action::Put { record, pending: false },
+        expect: Expect::Change(0),
+        on_mismatch: OnMismatch::Abort,
+    }
+}
+
+/// A key that conflicted: what the server sent, and what was made of it and the local edit.
+struct SettledKey {
+    server: Record,
+    result: SettledWrite,
+}
+
+fn sent_by_server(conflict: &Conflict) -> Result<Record> {
+    match &conflict.write.action {
+        Action::Put { record, .. } => Ok(record.clone()),
+        Action::Acknowledge { .. } => {
+            Err(Error::new(ErrorKind::Backend, "apply", "an acknowledgement cannot conflict"))
+        }
+    }
+}
+
+impl Client {
+    /// Commits, settling each conflict with a local edit. Gives the conflicts, or `None` if another process moved
+    /// the state meanwhile and nothing was stored.
+    pub(super) async fn apply(&self, application: Application) -> Result<Option<Vec<SettledConflict>>> {
+        let Application { session, clears, writes, state } = application;
+        let mut settled: BTreeMap<RecordKey, SettledKey> = BTreeMap::new();
+        let mut attempts = 0;
+        while attempts < ATTEMPTS {
+            let writes = match &writes {
+                Incoming::Staged => Writes::Staged {
+                    overrides: settled.values().map(|settled| settled.result.write.clone()).collect(),
+                },
+                Incoming::Inline(writes) => Writes::Inline(
+                    writes
+                        .iter()
+                        .map(|write| {
+                            settled.get(write.action.key()).map_or(write, |settled| &settled.result.write)
+                        })
+                        .cloned()
+                        .collect(),
+                ),
+            };
+            let commit = self.apply_commit(session, clears.clone(), writes, state.clone());
+            match self.store.source().commit(commit).await? {
+                CommitOutcome::Applied(_) | CommitOutcome::Duplicate(_) => {
+                    return Ok(Some(
+                        settled.into_values().filter_map(|settled| settled.result.report).collect(),
+                    ));
+                }
+                CommitOutcome::Conflicts { state, .. } if !state.is_empty() => return Ok(None),
+                CommitOutcome::Conflicts { writes, .. } => {
+                    attempts += 1;
+                    for conflict in writes {
+                        let key = conflict.write.action.key().clone();
+                        // The first conflict names what the server sent, later ones what was made of it.
+                        let server = match settled.remove(&key) {
+                            Some(earlier) => earlier.server,
+                            None => {
+                                attempts = 0;
+                                sent_by_server(&conflict)?
+                            }
+                        };
+                        let result = self.settle_conflict(server.clone(), conflict).await?;
+                        settled.insert(key, SettledKey { server, result });
+                    }
+                }
+            }
+        }
+        Err(Error::new(ErrorKind::Contention, "apply", "local edits keep moving"))
+    }
+
+    async fn settle_conflict(&self, server: Record, conflict: Conflict) -> Result<SettledWrite> {
+        match (conflict.reason, conflict.current) {
+            (ConflictReason::Constraint(message), _) => {
+                Err(Error::new(ErrorKind::Constraint, "apply", message).with_record(&server.key))
+            }
+            (ConflictReason::Mismatch, Some(local)) if local.metadata.is_pending() => {
+                self.settle(server, local).await
+            }
+            // What was pending no longer is.
+            (ConflictReason::Mismatch, _) => Ok(SettledWrite { write: incoming(server), report: None }),
+        }
+    }
+
+    /// The entry that keeps the clock ahead of everything seen, over restarts too.
+    pub(super) fn observe(&self, newest: Option<Hlc>) -> Option<StateWrite> {
+        let newest = newest?;
+        self.store.hybrid().observe(newest);
+        let last = self.store.hybrid().last().to_bits().to_le_bytes();
+        Some(StateWrite::set(StateKey::CLOCK, Some(last.to_vec())))
+    }
+}

@@ -1,0 +1,144 @@
+//! Building a client's manager.
+
+use std::{collections::BTreeSet, fmt, sync::Arc};
+
+use super::{Client, ProgressListener, SyncProgress};
+use crate::conflict::ConflictsHandler;
+use crate::error::Result;
+use crate::manager::SyncManager;
+use crate::manager::registry::Registry;
+use crate::model::Zone;
+use crate::protocol::PushMode;
+use crate::repository::SyncableRepository;
+use crate::store::{Store, StoreRole};
+use crate::transport::Transport;
+
+/// How large a pulled page may be; the server may send smaller ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PullLimits {
+    /// The most records.
+    pub records: u32,
+    /// About the most bytes.
+    pub bytes: u32,
+}
+
+impl Default for PullLimits {
+    /// 5,000 records and 4 MiB.
+    fn default() -> Self {
+        Self { records: 5_000, bytes: 4 << 20 }
+    }
+}
+
+/// Collects what a client's manager needs; everything is checked in [`ClientBuilder::build`].
+#[must_use]
+pub struct ClientBuilder {
+    registry: Registry,
+    store: Store,
+    transport: Option<Arc<dyn Transport>>,
+    zones: Option<Vec<Zone>>,
+    mode: PushMode,
+    pull_limits: PullLimits,
+    progress: Option<ProgressListener>,
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder").field("store", &self.store).finish_non_exhaustive()
+    }
+}
+
+impl ClientBuilder {
+    pub(crate) fn new(store: Store) -> Self {
+        Self {
+            registry: Registry::new(store.clone()),
+            store,
+            transport: None,
+            zones: None,
+            mode: PushMode::default(),
+            pull_limits: PullLimits::default(),
+            progress: None,
+        }
+    }
+
+    /// Adds a type: its repository, and what decides its conflicts.
+    pub fn register<R, H>(mut self, repository: R, handler: H) -> Self
+    where
+        R: SyncableRepository,
+        H: ConflictsHandler<R::Object>,
+    {
+        self.registry.register(repository, handler);
+        self
+    }
+
+    /// Sets how requests reach the server.
+    pub fn transport(mut self, transport: impl Transport) -> Self {
+        self.transport = Some(Arc::new(transport));
+        self
+    }
+
+    /// Sets the zones to pull. Unless set, they are those of the registered repositories.
+    pub fn zones(mut self, zones: impl IntoIterator<Item = Zone>) -> Self {
+        self.zones = Some(zones.into_iter().collect());
+        self
+    }
+
+    /// Sets what happens to the rest of a pushed session if one object is refused (atomic unless set).
+    pub fn push_mode(mut self, mode: PushMode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Sets how large a pulled page may be.
+    pub fn pull_limits(mut self, limits: PullLimits) -> Self {
+        self.pull_limits = limits;
+        self
+    }
+
+    /// Calls a function as a synchronisation goes on. It should return quickly.
+    pub fn on_progress(mut self, listener: impl Fn(&SyncProgress) + Send + Sync + 'static) -> Self {
+        self.progress = Some(Box::new(listener));
+        self
+    }
+
+    /// Checks everything.
+    ///
+    /// # Errors
+    /// `Config` that names every problem: no transport, a server's store, a type without repository or registered
+    /// twice, a repository of another store or of the wrong sort of zone, limits of zero, no zone.
+    pub fn build(mut self) -> Result<SyncManager<Client>> {
+        self.registry.require_all();
+        self.registry.require_zones();
+        let mut zones: BTreeSet<Zone> = self.zones.take().unwrap_or_default().into_iter().collect();
+        if zones.is_empty() {
+            zones = self.registry.endpoints.values().map(|endpoint| endpoint.zone()).collect();
+        }
+        let problems = &mut self.registry.problems;
+        if self.store.role() != StoreRole::Client {
+            problems.push("the store is not one of a client".to_owned());
+        }
+        if self.transport.is_none() {
+            problems.push("no transport is set".to_owned());
+        }
+        if zones.is_empty() {
+            problems.push("no zone is set".to_owned());
+        }
+        if self.pull_limits.records == 0 || self.pull_limits.bytes == 0 {
+            problems.push("a pull limit is zero".to_owned());
+        }
+        let endpoints = self.registry.finish()?;
+        let transport =
+            self.transport.ok_or_else(|| crate::Error::invalid("build", "no transport is set"))?;
+        Ok(SyncManager {
+            inner: Arc::new(Client {
+                store: self.store,
+                endpoints,
+                transport,
+                zones: zones.into_iter().collect(),
+                mode: self.mode,
+                pull_limits: self.pull_limits,
+                progress: self.progress,
+                running: async_lock::Mutex::new(()),
+            }),
+        })
+    }
+}

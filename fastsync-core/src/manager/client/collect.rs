@@ -1,0 +1,96 @@
+//! Making a push of the edits that wait.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Client;
+use super::state::InFlight;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Record, RecordKey, TypeName};
+use crate::protocol::{PushRequest, SyncOperationMetadata, SyncPayload};
+use crate::store::PendingReader;
+
+/// Which pending edits are not sent.
+#[derive(Debug, Default)]
+pub(super) struct Withheld {
+    /// Refused edits, by the change that was refused.
+    pub(super) rejected: BTreeMap<RecordKey, u64>,
+    /// Types that the server does not know yet.
+    pub(super) unknown_types: BTreeSet<TypeName>,
+}
+
+impl Withheld {
+    fn holds(&self, record: &Record) -> bool {
+        self.unknown_types.contains(&record.key.type_name)
+            || self.rejected.get(&record.key) == Some(&record.metadata.change)
+    }
+}
+
+impl Client {
+    /// The next session to push: whole local commits after number `after`, as many as the limits allow.
+    pub(super) async fn collect(
+        &self,
+        number: u64,
+        after: u64,
+        withheld: &Withheld,
+    ) -> Result<Option<InFlight>> {
+        let limits = self.store.limits();
+        let mut reader = PendingReader::after(&self.store, after, limits.records);
+        let mut chosen: Vec<Record> = Vec::new();
+        let mut bytes = 0;
+        while let Some(page) = reader.next().await? {
+            for group in page.chunk_by(|a, b| a.metadata.change == b.metadata.change) {
+                let sent: Vec<&Record> = group.iter().filter(|record| !withheld.holds(record)).collect();
+                let group_bytes: usize = sent.iter().map(|record| record.approximate_bytes()).sum();
+                let fits = chosen.len() + sent.len() <= limits.records && bytes + group_bytes <= limits.bytes;
+                if !fits && chosen.is_empty() {
+                    return Err(Error::new(
+                        ErrorKind::TooLarge,
+                        "push",
+                        format!(
+                            "a local commit of {} records and {group_bytes} bytes exceeds the limit of {} records \
+                             and {} bytes per session",
+                            sent.len(),
+                            limits.records,
+                            limits.bytes
+                        ),
+                    ));
+                }
+                if !fits {
+                    return Ok(Some(self.make_push(number, chosen)));
+                }
+                bytes += group_bytes;
+                chosen.extend(sent.into_iter().cloned());
+            }
+        }
+        Ok((!chosen.is_empty()).then(|| self.make_push(number, chosen)))
+    }
+
+    fn make_push(&self, number: u64, records: Vec<Record>) -> InFlight {
+        let device = self.store.device();
+        let mut types: BTreeSet<TypeName> = BTreeSet::new();
+        let mut changes: BTreeMap<RecordKey, u64> = BTreeMap::new();
+        let records: Vec<Record> = records
+            .into_iter()
+            .map(|mut record| {
+                if !types.contains(&record.key.type_name) {
+                    types.insert(record.key.type_name.clone());
+                }
+                changes.insert(record.key.clone(), record.metadata.change);
+                // A store that took a new identity sends its older edits under the new one.
+                record.metadata.modified_by = device;
+                record
+            })
+            .collect();
+        let payload = SyncPayload::from_records(records);
+        let changes = payload.keys().map(|key| changes.get(&key).copied().unwrap_or_default()).collect();
+        let schemas = self.store.schemas().filter(|schema| types.contains(schema.name()));
+        let request = PushRequest {
+            metadata: SyncOperationMetadata::new(device, schemas),
+            session: self.store.new_session(),
+            number,
+            mode: self.mode,
+            payload,
+        };
+        InFlight { request, changes }
+    }
+}

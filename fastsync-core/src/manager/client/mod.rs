@@ -1,0 +1,157 @@
+//! The client's end: `push`, `pull`, `sync`, `hard_reset`.
+
+mod apply;
+mod builder;
+mod collect;
+mod pull;
+mod push;
+mod rejected;
+mod report;
+mod reset;
+mod settle;
+mod state;
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+pub use builder::{ClientBuilder, PullLimits};
+pub use rejected::RejectedEdit;
+pub use report::{
+    ClientStatus, PullReport, PushReport, SettledConflict, Settlement, SyncPhase, SyncProgress, SyncReport,
+};
+pub use reset::PendingEdits;
+
+use super::SyncManager;
+use super::registry::Endpoint;
+use crate::error::Result;
+use crate::model::{TypeName, Zone};
+use crate::protocol::PushMode;
+use crate::store::Store;
+use crate::transport::Transport;
+
+type ProgressListener = Box<dyn Fn(&SyncProgress) + Send + Sync>;
+
+/// The state of a client's manager.
+pub struct Client {
+    store: Store,
+    endpoints: BTreeMap<TypeName, Box<dyn Endpoint>>,
+    transport: Arc<dyn Transport>,
+    zones: Vec<Zone>,
+    mode: PushMode,
+    pull_limits: PullLimits,
+    progress: Option<ProgressListener>,
+    /// One synchronisation at a time; local edits go on meanwhile.
+    running: async_lock::Mutex<()>,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("store", &self.store)
+            .field("transport", &self.transport)
+            .field("zones", &self.zones)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    fn report_progress(&self, progress: &SyncProgress) {
+        if let Some(listener) = &self.progress {
+            listener(progress);
+        }
+    }
+}
+
+impl SyncManager<Client> {
+    /// The store that is kept in step.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    /// Sends local edits to the server, session by session, until none waits.
+    ///
+    /// Edits made meanwhile are sent too, or stay for the next time; none is lost. What the server merged or
+    /// refused is stored before this returns.
+    ///
+    /// # Errors
+    /// Those of the transport, the server and the data source; sessions that were acknowledged before stay so,
+    /// and the next call continues with the same session.
+    ///
+    /// Cancellation: may be dropped at any point; the next call continues.
+    pub async fn push(&self) -> Result<PushReport> {
+        let _running = self.inner.running.lock().await;
+        self.inner.push().await
+    }
+
+    /// Fetches what changed on the server and makes it visible in one local commit.
+    ///
+    /// Never overwrites a local edit: where both sides changed an object, its conflict handler decides, and the
+    /// edit stays pending or is reported as dropped. If the server requires it, everything is fetched anew and
+    /// local edits are kept.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push); the local records are as before then.
+    ///
+    /// Cancellation: may be dropped at any point; the local records are as before, or the whole pull is visible.
+    pub async fn pull(&self) -> Result<PullReport> {
+        let _running = self.inner.running.lock().await;
+        self.inner.pull().await
+    }
+
+    /// Pushes, then pulls.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push) and [`pull`](Self::pull); a failed push keeps it from pulling.
+    pub async fn sync(&self) -> Result<SyncReport> {
+        let _running = self.inner.running.lock().await;
+        let push = self.inner.push().await?;
+        let pull = self.inner.pull().await?;
+        Ok(SyncReport { push, pull })
+    }
+
+    /// Fetches the records of these types anew (of all types, if none is named) and swaps them in, in one local
+    /// commit at the end: until then the old ones stay, and a failure changes nothing. Other types are untouched.
+    ///
+    /// # Errors
+    /// `PendingEdits` if edits of these types wait to be pushed and `edits` is [`PendingEdits::Refuse`];
+    /// `UnknownType`; otherwise as [`pull`](Self::pull).
+    pub async fn hard_reset(&self, types: &[TypeName], edits: PendingEdits) -> Result<PullReport> {
+        let _running = self.inner.running.lock().await;
+        self.inner.hard_reset(types, edits).await
+    }
+
+    /// What waits, and what was refused.
+    ///
+    /// # Errors
+    /// Those of the data source.
+    pub async fn status(&self) -> Result<ClientStatus> {
+        self.inner.status().await
+    }
+
+    /// The edits that the server refused. They are kept, visible locally, and not sent again by themselves; a new
+    /// edit of the object is sent as usual.
+    ///
+    /// # Errors
+    /// Those of the data source.
+    pub async fn rejected(&self) -> Result<Vec<RejectedEdit>> {
+        self.inner.rejected().await
+    }
+
+    /// Lets refused edits be sent again with the next push.
+    ///
+    /// # Errors
+    /// Those of the data source.
+    pub async fn retry_rejected(&self, edits: &[RejectedEdit]) -> Result<()> {
+        let _running = self.inner.running.lock().await;
+        self.inner.retry_rejected(edits).await
+    }
+
+    /// Gives refused edits up: the objects become what the server has.
+    ///
+    /// # Errors
+    /// Those of the data source.
+    pub async fn discard_rejected(&self, edits: &[RejectedEdit]) -> Result<()> {
+        let _running = self.inner.running.lock().await;
+        self.inner.discard_rejected(edits).await
+    }
+}

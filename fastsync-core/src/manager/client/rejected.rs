@@ -1,0 +1,107 @@
+//! Edits that the server refused: kept until the application decides.
+
+use serde::{Deserialize, Serialize};
+
+use super::apply::{Application, Incoming};
+use super::collect::Withheld;
+use super::state::decode;
+use super::{Client, ClientStatus};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Record, RecordKey, Revision, SyncMetadata};
+use crate::source::{Action, Expect, OnMismatch, StateWrite, Write};
+use crate::store::StateKey;
+
+/// An edit that the server refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct RejectedEdit {
+    /// The object.
+    pub key: RecordKey,
+    /// The local change that was refused.
+    pub change: u64,
+    /// Why, for programs.
+    pub code: String,
+    /// Why, for people.
+    pub message: String,
+    /// What the server has instead; `None` if it has nothing.
+    pub server: Option<Record>,
+}
+
+impl Client {
+    pub(super) async fn withheld(&self) -> Result<Withheld> {
+        let rejected = self.rejected().await?.into_iter().map(|edit| (edit.key, edit.change)).collect();
+        Ok(Withheld { rejected, unknown_types: self.load_unknown_types().await? })
+    }
+
+    pub(super) async fn rejected(&self) -> Result<Vec<RejectedEdit>> {
+        let entries = self.store.source().states(StateKey::REJECTED).await?;
+        let edits = entries.iter().map(|(_, value)| decode(value)).collect::<Result<Vec<RejectedEdit>>>()?;
+        let mut current = Vec::with_capacity(edits.len());
+        for edit in edits {
+            // An object that was edited again, or replaced by a pull, is no longer the refused edit.
+            if self.change_of(&edit.key).await? == Some(edit.change) {
+                current.push(edit);
+            }
+        }
+        Ok(current)
+    }
+
+    async fn change_of(&self, key: &RecordKey) -> Result<Option<u64>> {
+        let found = self.store.source().get(&key.type_name, &key.zone, std::slice::from_ref(&key.id)).await?;
+        Ok(found.first().map(|record| record.metadata.change))
+    }
+
+    pub(super) async fn status(&self) -> Result<ClientStatus> {
+        let rejected = self.rejected().await?.len();
+        Ok(ClientStatus {
+            pending: self.store.source().count_pending().await?,
+            rejected: u64::try_from(rejected).unwrap_or(u64::MAX),
+            push_in_flight: self.load_push_state().await?.state.in_flight.is_some(),
+            has_pulled: self.load_cursor().await?.is_some(),
+        })
+    }
+
+    pub(super) async fn retry_rejected(&self, edits: &[RejectedEdit]) -> Result<()> {
+        self.close_rejected(edits, Vec::new()).await
+    }
+
+    pub(super) async fn discard_rejected(&self, edits: &[RejectedEdit]) -> Result<()> {
+        let mut writes = Vec::new();
+        for edit in edits {
+            let key = &edit.key;
+            let found =
+                self.store.source().get(&key.type_name, &key.zone, std::slice::from_ref(&key.id)).await?;
+            let Some(local) = found.into_iter().find(|record| record.metadata.change == edit.change) else {
+                continue;
+            };
+            let record = edit.server.clone().unwrap_or(Record {
+                body: None,
+                metadata: SyncMetadata { revision: Revision::NONE, change: 0, ..local.metadata },
+                key: local.key,
+            });
+            writes.push(Write {
+                action: Action::Put { record, pending: false },
+                expect: Expect::Change(edit.change),
+                on_mismatch: OnMismatch::Skip,
+            });
+        }
+        self.close_rejected(edits, writes).await
+    }
+
+    async fn close_rejected(&self, edits: &[RejectedEdit], writes: Vec<Write>) -> Result<()> {
+        let keys = writes.iter().map(|write| write.action.key().clone()).collect();
+        let application = Application {
+            session: self.store.new_session(),
+            clears: Vec::new(),
+            writes: Incoming::Inline(writes),
+            state: edits.iter().map(|edit| StateWrite::set(StateKey::rejected(&edit.key), None)).collect(),
+        };
+        match self.apply(application).await? {
+            Some(_) => {
+                self.store.events().records(keys);
+                Ok(())
+            }
+            None => Err(Error::new(ErrorKind::Contention, "rejected", "another process changed the store")),
+        }
+    }
+}

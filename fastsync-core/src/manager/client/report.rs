@@ -1,0 +1,97 @@
+//! What a synchronisation did.
+
+use crate::model::{Record, RecordKey};
+use crate::source::ResetReason;
+
+/// What a push did.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PushReport {
+    /// Sessions that the server processed.
+    pub sessions: u64,
+    /// Edits that the server stored as sent.
+    pub applied: u64,
+    /// Conflicts, and how each was settled.
+    pub conflicts: Vec<SettledConflict>,
+    /// Edits that the server refused; see [`SyncManager::rejected`](crate::SyncManager::rejected).
+    pub rejected: u64,
+    /// Whether this store turned out to be a copy of another one and took a new identity.
+    pub forked: bool,
+}
+
+/// What a pull did.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PullReport {
+    /// Records and tombstones received.
+    pub received: u64,
+    /// Conflicts with local edits, and how each was settled.
+    pub conflicts: Vec<SettledConflict>,
+    /// Why everything was fetched anew, if it was.
+    pub reset: Option<ResetReason>,
+}
+
+/// What a push and the pull after it did.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SyncReport {
+    /// The push.
+    pub push: PushReport,
+    /// The pull.
+    pub pull: PullReport,
+}
+
+/// A conflict and how it was settled.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SettledConflict {
+    /// The object.
+    pub key: RecordKey,
+    /// How it was settled.
+    pub settlement: Settlement,
+    /// The local version that gave way, where one did.
+    pub dropped: Option<Record>,
+}
+
+/// How a conflict was settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settlement {
+    /// The server's version stays; the local edit is dropped.
+    KeptServer,
+    /// The local edit stays.
+    KeptClient,
+    /// Both were merged.
+    Merged,
+}
+
+/// What a client's store holds beside the records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientStatus {
+    /// Edits that wait to be pushed, refused ones included.
+    pub pending: u64,
+    /// Edits that the server refused.
+    pub rejected: u64,
+    /// Whether a push was begun whose answer has not arrived yet.
+    pub push_in_flight: bool,
+    /// Whether a pull has been completed since the store was made or reset.
+    pub has_pulled: bool,
+}
+
+/// Where a synchronisation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SyncProgress {
+    /// What is going on.
+    pub phase: SyncPhase,
+    /// Records done in this phase.
+    pub done: u64,
+    /// Records in all, if known.
+    pub total: Option<u64>,
+}
+
+/// What is going on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SyncPhase {
+    /// Edits are sent.
+    Pushing,
+    /// Records are received.
+    Pulling,
+    /// What was received is made visible.
+    Applying,
+}

@@ -1,0 +1,64 @@
+//! Fetching everything anew.
+
+use super::pull::PullPlan;
+use super::{Client, PullReport};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::TypeName;
+use crate::protocol::unknown_type;
+use crate::store::PendingReader;
+
+/// What a reset does with edits that wait to be pushed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PendingEdits {
+    /// It does not begin.
+    #[default]
+    Refuse,
+    /// They are pushed first; those that the server refuses keep it from beginning.
+    PushFirst,
+    /// They are lost.
+    Discard,
+}
+
+const PAGE: usize = 4_096;
+
+impl Client {
+    pub(super) async fn hard_reset(&self, types: &[TypeName], edits: PendingEdits) -> Result<PullReport> {
+        if let Some(unknown) = types.iter().find(|name| !self.endpoints.contains_key(*name)) {
+            return Err(unknown_type(unknown));
+        }
+        let types = if types.is_empty() {
+            self.endpoints.keys().cloned().collect()
+        } else {
+            types.iter().cloned().collect()
+        };
+        self.settle_in_flight().await?;
+        if edits == PendingEdits::PushFirst {
+            self.push().await?;
+        }
+        let mut plan = PullPlan { types, replace: Some(0), reset: None };
+        let last_change = self.last_pending_change(&plan).await?;
+        match (edits, last_change) {
+            (_, None) => {}
+            (PendingEdits::Discard, Some(last)) => plan.replace = Some(last),
+            (PendingEdits::Refuse | PendingEdits::PushFirst, Some(_)) => {
+                return Err(Error::new(
+                    ErrorKind::PendingEdits,
+                    "hard_reset",
+                    "edits wait to be pushed; push them first or discard them",
+                ));
+            }
+        }
+        self.pull_once(plan).await
+    }
+
+    /// The newest local change among the types to reset.
+    async fn last_pending_change(&self, plan: &PullPlan) -> Result<Option<u64>> {
+        let mut last = None;
+        let mut pending = PendingReader::new(&self.store, PAGE);
+        while let Some(page) = pending.next().await? {
+            let changes = page.iter().filter(|record| plan.types.contains(&record.key.type_name));
+            last = last.max(changes.map(|record| record.metadata.change).max());
+        }
+        Ok(last)
+    }
+}

@@ -1,0 +1,284 @@
+//! Processing a push.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Server;
+use super::receipt::{LastPush, Turn, digest};
+use super::settle::{Decision, expected};
+use crate::context::SyncContext;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Author, DeviceId, Hlc, Record, RecordKey, SessionId, SessionKind, Timestamp};
+use crate::protocol::{Outcome, PushMode, PushReply, PushRequest, SyncPayload};
+use crate::source::{
+    Action, Commit, CommitOutcome, Conflict, ConflictReason, Expect, ExpectState, OnMismatch, StateWrite,
+    Write, Writes,
+};
+use crate::store::StateKey;
+
+/// How often a session is committed anew because its records moved, before the device is asked to come again.
+const ATTEMPTS: usize = 16;
+
+/// A push that was checked: what remains is to store it.
+struct Session<'a> {
+    context: &'a SyncContext,
+    id: SessionId,
+    device: DeviceId,
+    number: u64,
+    digest: [u8; 32],
+    state_key: String,
+    mode: PushMode,
+    records: Vec<Record>,
+}
+
+impl Server {
+    pub(super) async fn process_push(
+        &self,
+        context: &SyncContext,
+        request: PushRequest,
+    ) -> Result<PushReply> {
+        self.check_sender(context, &request.metadata)?;
+        if request.number == 0 {
+            return Err(Error::invalid("push", "pushes are numbered from 1"));
+        }
+        self.check_zones(context, &request.payload).await?;
+        self.check_size(&request.payload)?;
+        let device = request.metadata.device;
+        let session = Session {
+            context,
+            id: request.session,
+            device,
+            number: request.number,
+            digest: digest(&request)?,
+            state_key: StateKey::pushed_by(context.tenant.as_deref(), &context.user, device),
+            mode: request.mode,
+            records: self.read_payload(request)?,
+        };
+        for _ in 0..ATTEMPTS {
+            let stored = self.store.source().state(&session.state_key).await?;
+            match LastPush::turn(stored.as_deref(), session.number, session.digest)? {
+                Turn::Refused(reply) => return Ok(reply),
+                Turn::Repeated(last) => return self.receipt(last).await,
+                Turn::Next => {}
+            }
+            // The same push may arrive twice at once: one of them finds the state moved and looks again.
+            if let Some(last) = self.store_session(&session, stored).await? {
+                return self.receipt(last).await;
+            }
+        }
+        Err(contention())
+    }
+
+    async fn check_zones(&self, context: &SyncContext, payload: &SyncPayload) -> Result<()> {
+        let access = self.policy.zones(context).await?;
+        if payload.groups.iter().any(|group| !access.can_write(&group.zone)) {
+            return Err(Error::new(ErrorKind::UnknownZone, "push", "a zone of the session does not exist"));
+        }
+        Ok(())
+    }
+
+    fn check_size(&self, payload: &SyncPayload) -> Result<()> {
+        let limits = self.limits.session;
+        if payload.is_empty() {
+            return Err(Error::invalid("push", "the session is empty"));
+        }
+        if payload.len() > limits.records {
+            return Err(Error::new(
+                ErrorKind::TooLarge,
+                "push",
+                format!("a session of {} records exceeds the limit of {}", payload.len(), limits.records),
+            ));
+        }
+        Ok(())
+    }
+
+    /// The pushed records, checked against their types and this server's clock.
+    fn read_payload(&self, request: PushRequest) -> Result<Vec<Record>> {
+        if request.payload.devices != [request.metadata.device] {
+            return Err(Error::invalid("push", "a device pushes edits of its own only"));
+        }
+        let records =
+            request.payload.into_records(&request.metadata.types, |name| self.store.schema(name).ok())?;
+        let now = self.store.now();
+        let drift = u64::try_from(self.limits.clock_drift.as_millis()).unwrap_or(u64::MAX);
+        let latest = Hlc::new(Timestamp::from_millis(now.as_millis().saturating_add(drift)), u16::MAX);
+        let mut keys = BTreeSet::new();
+        let mut bytes = 0;
+        for record in &records {
+            self.store.check_zone(&record.key)?;
+            if record.metadata.modified_at > latest {
+                return Err(Error::new(
+                    ErrorKind::ClockSkew,
+                    "push",
+                    "an edit is dated in the future: the device's clock is ahead of the server's",
+                )
+                .with_context("server_time_ms", now.as_millis()));
+            }
+            if !keys.insert(&record.key) {
+                return Err(
+                    Error::invalid("push", "the session writes an object twice").with_record(&record.key)
+                );
+            }
+            bytes += record.approximate_bytes();
+        }
+        let limit = self.limits.session.bytes;
+        if bytes > limit {
+            return Err(Error::new(
+                ErrorKind::TooLarge,
+                "push",
+                format!("a session of {bytes} bytes exceeds the limit of {limit}"),
+            ));
+        }
+        Ok(records)
+    }
+
+    /// Commits the session with its receipt; `None` if another push of the device was faster.
+    async fn store_session(
+        &self,
+        session: &Session<'_>,
+        stored: Option<Vec<u8>>,
+    ) -> Result<Option<LastPush>> {
+        let (tag, revision) = self.store.new_tag();
+        let expect_state = stored.map_or(ExpectState::Absent, ExpectState::Value);
+        let mut outcomes: BTreeMap<RecordKey, Outcome> = BTreeMap::new();
+        let mut writes: BTreeMap<RecordKey, Write> = BTreeMap::new();
+        for record in &session.records {
+            match self.endpoint_of(record)?.validate(record) {
+                Ok(()) => {
+                    writes.insert(
+                        record.key.clone(),
+                        put(record, expected(record.metadata.revision), revision),
+                    );
+                }
+                Err(rejection) => {
+                    let refused = Outcome::Rejected { code: rejection.code, message: rejection.message };
+                    outcomes.insert(record.key.clone(), refused);
+                }
+            }
+        }
+        for _ in 0..ATTEMPTS {
+            let aborted = session.mode == PushMode::Atomic && outcomes.values().any(is_rejection);
+            if aborted {
+                writes.clear();
+                abort_the_rest(session, &mut outcomes);
+            }
+            let last = LastPush {
+                number: session.number,
+                digest: session.digest,
+                session: session.id,
+                revision,
+                exceptions: outcomes.iter().map(|(key, outcome)| (key.clone(), outcome.clone())).collect(),
+            };
+            let commit = Commit {
+                session: session.id,
+                kind: SessionKind::Push,
+                author: Author {
+                    user: Some(session.context.user.clone()),
+                    device: session.device,
+                    number: session.number,
+                },
+                at: self.store.now(),
+                tag,
+                positioned: true,
+                clears: Vec::new(),
+                writes: Writes::Inline(writes.values().cloned().collect()),
+                state: vec![StateWrite {
+                    key: session.state_key.clone(),
+                    expect: expect_state.clone(),
+                    value: Some(last.encode()?),
+                }],
+            };
+            match self.store.source().commit(commit).await? {
+                CommitOutcome::Applied(_) => {
+                    let newest = session.records.iter().map(|record| record.metadata.modified_at).max();
+                    self.store.hybrid().observe(newest.unwrap_or_default());
+                    self.store.events().records(writes.into_keys().collect());
+                    return Ok(Some(last));
+                }
+                CommitOutcome::Duplicate(_) => {
+                    return Err(Error::invalid("push", "the session id was used by another push"));
+                }
+                CommitOutcome::Conflicts { state, .. } if !state.is_empty() => return Ok(None),
+                CommitOutcome::Conflicts { writes: conflicts, .. } => {
+                    for conflict in conflicts {
+                        self.settle_write(session, conflict, revision, &mut writes, &mut outcomes).await?;
+                    }
+                }
+            }
+        }
+        Err(contention())
+    }
+
+    /// Settles one conflict and changes the plan accordingly.
+    async fn settle_write(
+        &self,
+        session: &Session<'_>,
+        conflict: Conflict,
+        revision: crate::model::Revision,
+        writes: &mut BTreeMap<RecordKey, Write>,
+        outcomes: &mut BTreeMap<RecordKey, Outcome>,
+    ) -> Result<()> {
+        let key = conflict.write.action.key().clone();
+        outcomes.remove(&key);
+        writes.remove(&key);
+        if let ConflictReason::Constraint(message) = conflict.reason {
+            outcomes.insert(key, Outcome::Rejected { code: "constraint".to_owned(), message });
+            return Ok(());
+        }
+        let Some(pushed) = session.records.iter().find(|record| record.key == key) else {
+            return Err(Error::new(
+                ErrorKind::Backend,
+                "push",
+                "a conflict names a record that was not written",
+            ));
+        };
+        match self.settle(conflict.current.as_ref(), pushed).await? {
+            Decision::Leave(outcome) => {
+                outcomes.insert(key, outcome);
+            }
+            Decision::Store { record, outcome } => {
+                let expect = conflict
+                    .current
+                    .as_ref()
+                    .map_or(Expect::Absent, |current| Expect::Revision(current.metadata.revision));
+                writes.insert(key.clone(), put(&record, expect, revision));
+                if let Some(outcome) = outcome {
+                    outcomes.insert(key, outcome);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn endpoint_of(&self, record: &Record) -> Result<&dyn crate::manager::registry::Endpoint> {
+        let name = &record.key.type_name;
+        self.endpoints
+            .get(name)
+            .map(|endpoint| &**endpoint)
+            .ok_or_else(|| crate::protocol::unknown_type(name))
+    }
+}
+
+fn put(record: &Record, expect: Expect, revision: crate::model::Revision) -> Write {
+    let mut record = record.clone();
+    record.metadata.revision = revision;
+    Write { action: Action::Put { record, pending: false }, expect, on_mismatch: OnMismatch::Abort }
+}
+
+fn is_rejection(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Rejected { .. })
+}
+
+/// In an atomic session that is refused, every other object is named as aborted.
+fn abort_the_rest(session: &Session<'_>, outcomes: &mut BTreeMap<RecordKey, Outcome>) {
+    for record in &session.records {
+        if !outcomes.get(&record.key).is_some_and(is_rejection) {
+            let code = "aborted".to_owned();
+            let message = "another object of the session was refused".to_owned();
+            outcomes.insert(record.key.clone(), Outcome::Rejected { code, message });
+        }
+    }
+}
+
+fn contention() -> Error {
+    Error::new(ErrorKind::Contention, "push", "the records of the session keep moving")
+}

@@ -1,0 +1,88 @@
+//! What a server remembers of a device's last push.
+
+use serde::{Deserialize, Serialize};
+
+use super::Server;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Record, RecordKey, Revision, SessionId};
+use crate::protocol::{ObjectOutcome, Outcome, PushReceipt, PushReply, PushRequest, SyncPayload};
+
+/// The last push of a device: enough to give the same receipt again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct LastPush {
+    pub(super) number: u64,
+    pub(super) digest: [u8; 32],
+    pub(super) session: SessionId,
+    pub(super) revision: Revision,
+    pub(super) exceptions: Vec<(RecordKey, Outcome)>,
+}
+
+/// How a push stands to the last one of its device.
+#[derive(Debug)]
+pub(super) enum Turn {
+    /// It is the next one.
+    Next,
+    /// It was processed before.
+    Repeated(LastPush),
+    /// It cannot be processed.
+    Refused(PushReply),
+}
+
+impl LastPush {
+    pub(super) fn encode(&self) -> Result<Vec<u8>> {
+        postcard::to_stdvec(self).map_err(|error| {
+            Error::new(ErrorKind::Backend, "push", "a receipt cannot be written").with_source(error)
+        })
+    }
+
+    pub(super) fn turn(stored: Option<&[u8]>, number: u64, digest: [u8; 32]) -> Result<Turn> {
+        let last: Option<Self> = stored.map(postcard::from_bytes).transpose().map_err(|error| {
+            Error::new(ErrorKind::Corrupt, "push", "a stored receipt cannot be read").with_source(error)
+        })?;
+        let last_number = last.as_ref().map_or(0, |last| last.number);
+        Ok(match last {
+            Some(last) if number == last.number && digest == last.digest => Turn::Repeated(last),
+            // A number is used once: its second use with other content comes from a copy of the store.
+            _ if number <= last_number => Turn::Refused(PushReply::ClientForked),
+            _ if number > last_number.saturating_add(1) => {
+                Turn::Refused(PushReply::Gap { last: last_number })
+            }
+            _ => Turn::Next,
+        })
+    }
+}
+
+/// What a device's push amounts to, for telling a retry from another push.
+pub(super) fn digest(request: &PushRequest) -> Result<[u8; 32]> {
+    let bytes = postcard::to_stdvec(request)
+        .map_err(|error| Error::invalid("push", "the push cannot be read").with_source(error))?;
+    Ok(*blake3::hash(&bytes).as_bytes())
+}
+
+impl Server {
+    /// The answer to a processed push, with what the server has now for every object not stored as sent.
+    pub(super) async fn receipt(&self, last: LastPush) -> Result<PushReply> {
+        let mut current: Vec<Record> = Vec::new();
+        for run in last.exceptions.chunk_by(|(a, _), (b, _)| a.type_name == b.type_name && a.zone == b.zone) {
+            let Some((first, _)) = run.first() else { continue };
+            let ids: Vec<_> = run.iter().map(|(key, _)| key.id.clone()).collect();
+            current.extend(self.store.source().get(&first.type_name, &first.zone, &ids).await?);
+        }
+        let exceptions = last
+            .exceptions
+            .into_iter()
+            .map(|(key, outcome)| ObjectOutcome {
+                zone: key.zone,
+                type_name: key.type_name,
+                id: key.id,
+                outcome,
+            })
+            .collect();
+        Ok(PushReply::Processed(PushReceipt {
+            session: last.session,
+            revision: last.revision,
+            exceptions,
+            current: SyncPayload::from_records(current),
+        }))
+    }
+}

@@ -1,0 +1,74 @@
+//! A pushed edit meets another version than the one it started from.
+
+use super::Server;
+use crate::error::Result;
+use crate::manager::registry::Settled;
+use crate::model::{Record, Revision, SyncMetadata};
+use crate::protocol::{Outcome, unknown_type};
+
+/// What becomes of a pushed edit.
+#[derive(Debug)]
+pub(super) enum Decision {
+    /// Store this record, if the server's is still the one that was looked at.
+    Store {
+        record: Record,
+        /// `None` if it is the client's version as sent.
+        outcome: Option<Outcome>,
+    },
+    /// Store nothing.
+    Leave(Outcome),
+}
+
+impl Server {
+    /// Decides between what the server has and what was pushed.
+    pub(super) async fn settle(&self, current: Option<&Record>, pushed: &Record) -> Result<Decision> {
+        let superseded = Decision::Leave(Outcome::Superseded);
+        let made_anew = pushed.metadata.revision.is_none();
+        // The object is gone, tombstone and all: an edit of it never brings it back.
+        let Some(server) = current else { return Ok(superseded) };
+        let same_life = server.metadata.incarnation == pushed.metadata.incarnation;
+        if server.is_deleted() {
+            // Only an object made anew, not one that the deletion has ended, may take the id again.
+            let new_life = made_anew && !same_life && !pushed.is_deleted();
+            return Ok(if new_life {
+                Decision::Store { record: pushed.clone(), outcome: None }
+            } else {
+                superseded
+            });
+        }
+        if !same_life && !made_anew {
+            return Ok(superseded);
+        }
+        let endpoint =
+            self.endpoints.get(&pushed.key.type_name).ok_or_else(|| unknown_type(&pushed.key.type_name))?;
+        Ok(match endpoint.settle(server, pushed).await {
+            Ok(Settled::Server) => superseded,
+            Ok(Settled::Client) => {
+                let record = continued(server, pushed.clone());
+                // The client must learn of another life than the one it began.
+                let outcome = (!same_life && !record.is_deleted()).then_some(Outcome::Merged);
+                Decision::Store { record, outcome }
+            }
+            Ok(Settled::Merged(body)) => {
+                let mut record = continued(server, pushed.clone());
+                record.body = Some(body);
+                record.metadata.modified_at = server.metadata.modified_at.max(pushed.metadata.modified_at);
+                Decision::Store { record, outcome: Some(Outcome::Merged) }
+            }
+            Err(rejection) => {
+                Decision::Leave(Outcome::Rejected { code: rejection.code, message: rejection.message })
+            }
+        })
+    }
+}
+
+/// The pushed record as the next version of the server's.
+fn continued(server: &Record, pushed: Record) -> Record {
+    let metadata = SyncMetadata { incarnation: server.metadata.incarnation, ..pushed.metadata };
+    Record { metadata, ..pushed }
+}
+
+/// The base of an edit, as what must be stored for it to apply.
+pub(super) fn expected(base: Revision) -> crate::source::Expect {
+    if base.is_none() { crate::source::Expect::Absent } else { crate::source::Expect::Revision(base) }
+}

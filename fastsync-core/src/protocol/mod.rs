@@ -1,0 +1,86 @@
+//! What client and server say to each other: plain serde types, independent of any transport.
+//!
+//! The wire form is JSON with names in snake case; `docs/protocol.md` describes it and golden files pin it.
+//! Records travel as rows (arrays) grouped by zone and type, so that names are sent once per group.
+
+mod cursor;
+mod payload;
+mod pull;
+mod push;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub use cursor::Cursor;
+pub(crate) use cursor::{CursorSeal, Holder, Standing};
+pub(crate) use payload::unknown_type;
+pub use payload::{RecordGroup, Row, SyncPayload};
+pub use pull::{PullPage, PullReply, PullRequest};
+pub use push::{ObjectOutcome, Outcome, PushMode, PushReceipt, PushReply, PushRequest};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{DeviceId, FieldName, TypeName};
+use crate::schema::TypeSchema;
+
+/// The protocol version that this crate speaks.
+pub const PROTOCOL_VERSION: u16 = 1;
+
+/// The oldest protocol version that a server of this crate accepts. Never raised within a major version.
+pub const MIN_PROTOCOL_VERSION: u16 = 1;
+
+/// What accompanies every request: protocol, device, and the types as this end knows them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SyncOperationMetadata {
+    /// The protocol version of the sender.
+    pub protocol: u16,
+    /// The sending device.
+    pub device: DeviceId,
+    /// The sender's types.
+    pub types: BTreeMap<TypeName, TypeVersion>,
+}
+
+/// A type as one end knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TypeVersion {
+    /// The schema version.
+    pub version: u32,
+    /// The fields, in the order of the rows' values.
+    pub fields: Vec<FieldName>,
+}
+
+impl TypeVersion {
+    pub(crate) fn of(schema: &TypeSchema) -> Self {
+        Self {
+            version: schema.version(),
+            fields: schema.fields().iter().map(|field| field.name.clone()).collect(),
+        }
+    }
+}
+
+impl SyncOperationMetadata {
+    pub(crate) fn new<'a>(device: DeviceId, schemas: impl Iterator<Item = &'a TypeSchema>) -> Self {
+        let types = schemas.map(|schema| (schema.name().clone(), TypeVersion::of(schema))).collect();
+        Self { protocol: PROTOCOL_VERSION, device, types }
+    }
+
+    /// Whether this end can talk with the sender.
+    ///
+    /// # Errors
+    /// `UpgradeRequired` if the protocol version is outside the supported window.
+    pub fn check_protocol(&self) -> Result<()> {
+        if (MIN_PROTOCOL_VERSION..=PROTOCOL_VERSION).contains(&self.protocol) {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::UpgradeRequired,
+            "negotiate",
+            format!(
+                "the peer speaks protocol {}, supported are {MIN_PROTOCOL_VERSION} to {PROTOCOL_VERSION}",
+                self.protocol
+            ),
+        ))
+    }
+}

@@ -1,0 +1,231 @@
+//! Records on the wire.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+use super::TypeVersion;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{
+    DeviceId, Hlc, Incarnation, ObjectId, Record, RecordKey, Revision, SyncMetadata, TypeName, Value, Zone,
+};
+use crate::schema::{MAX_FIELDS, TypeSchema};
+
+/// Records on the wire: rows grouped by zone and type.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SyncPayload {
+    /// The devices that rows name by their place here.
+    pub devices: Vec<DeviceId>,
+    /// The rows.
+    pub groups: Vec<RecordGroup>,
+}
+
+/// The rows of one type in one zone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordGroup {
+    /// The zone.
+    pub zone: Zone,
+    /// The type.
+    #[serde(rename = "type")]
+    pub type_name: TypeName,
+    /// The rows.
+    pub rows: Vec<Row>,
+}
+
+/// One record: `[id, revision, incarnation, modified_at, device, [values...] | null]`.
+///
+/// In a push the revision is the base of the edit, `"0"` for an object that the server has not seen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Row(
+    /// The object's id.
+    pub ObjectId,
+    /// Its revision or base.
+    pub Revision,
+    /// The life of the id.
+    pub Incarnation,
+    /// When it was modified.
+    pub Hlc,
+    /// Who modified it: an index into the payload's devices.
+    pub u32,
+    /// Its values in the order of the sender's fields; null if it is deleted.
+    #[serde(deserialize_with = "bounded_body")]
+    pub Option<Vec<Value>>,
+);
+
+/// Reads a body without letting its length grow past what any type can have.
+fn bounded_body<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Value>>, D::Error> {
+    struct Body;
+    impl<'de> de::Visitor<'de> for Body {
+        type Value = Option<Vec<Value>>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an array of field values or null")
+        }
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+        fn visit_none<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+        fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+            deserializer.deserialize_seq(self)
+        }
+        fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+            let mut body = Vec::with_capacity(seq.size_hint().unwrap_or(8).min(MAX_FIELDS));
+            while let Some(value) = seq.next_element()? {
+                if body.len() == MAX_FIELDS {
+                    return Err(de::Error::custom("a row has more values than a type can have fields"));
+                }
+                body.push(value);
+            }
+            Ok(Some(body))
+        }
+    }
+    deserializer.deserialize_option(Body)
+}
+
+impl SyncPayload {
+    /// Groups records for sending.
+    pub(crate) fn from_records(records: impl IntoIterator<Item = Record>) -> Self {
+        let mut payload = Self::default();
+        let mut devices: BTreeMap<DeviceId, u32> = BTreeMap::new();
+        let mut groups: BTreeMap<(Zone, TypeName), usize> = BTreeMap::new();
+        let mut last: Option<usize> = None;
+        for record in records {
+            let Record { key: RecordKey { zone, type_name, id }, body, metadata } = record;
+            let device = *devices.entry(metadata.modified_by).or_insert_with(|| {
+                payload.devices.push(metadata.modified_by);
+                u32::try_from(payload.devices.len() - 1).unwrap_or(u32::MAX)
+            });
+            let row = Row(id, metadata.revision, metadata.incarnation, metadata.modified_at, device, body);
+            // Records come in runs of one group; the map is asked only where a run ends.
+            let same = last
+                .and_then(|at| payload.groups.get(at))
+                .is_some_and(|g| g.zone == zone && g.type_name == type_name);
+            if !same {
+                let at = *groups.entry((zone.clone(), type_name.clone())).or_insert(payload.groups.len());
+                if at == payload.groups.len() {
+                    payload.groups.push(RecordGroup { zone, type_name, rows: Vec::new() });
+                }
+                last = Some(at);
+            }
+            if let Some(group) = last.and_then(|at| payload.groups.get_mut(at)) {
+                group.rows.push(row);
+            }
+        }
+        payload
+    }
+
+    /// The rows with the keys of their records, in order.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (RecordKey, &Row)> {
+        self.groups.iter().flat_map(|group| {
+            group.rows.iter().map(|row| {
+                let key = RecordKey {
+                    zone: group.zone.clone(),
+                    type_name: group.type_name.clone(),
+                    id: row.0.clone(),
+                };
+                (key, row)
+            })
+        })
+    }
+
+    /// The keys of the records, in the order of the rows.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = RecordKey> {
+        self.rows().map(|(key, _)| key)
+    }
+
+    /// The number of rows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.groups.iter().map(|group| group.rows.len()).sum()
+    }
+
+    /// Whether there is no row.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Turns the rows into records, checked against the types of this end.
+    ///
+    /// # Errors
+    /// `UnknownType` for a type that `schema_of` does not know, `UpgradeRequired` if the sender's fields differ
+    /// from ours, `InvalidInput` or `TooLarge` if a body does not fit, or a row names no device.
+    pub(crate) fn into_records<'a>(
+        self,
+        senders: &BTreeMap<TypeName, TypeVersion>,
+        schema_of: impl Fn(&TypeName) -> Option<&'a TypeSchema>,
+    ) -> Result<Vec<Record>> {
+        let mut records = Vec::with_capacity(self.len());
+        for group in self.groups {
+            let schema = schema_of(&group.type_name).ok_or_else(|| unknown_type(&group.type_name))?;
+            let sender = senders.get(&group.type_name).ok_or_else(|| {
+                Error::invalid("decode", "the metadata does not describe a type of the payload")
+            })?;
+            let order = column_order(schema, sender)?;
+            for Row(id, revision, incarnation, modified_at, device, body) in group.rows {
+                if modified_at > Hlc::MAX {
+                    return Err(Error::invalid("decode", "a modification time is out of range"));
+                }
+                let modified_by = usize::try_from(device)
+                    .ok()
+                    .and_then(|device| self.devices.get(device))
+                    .copied()
+                    .ok_or_else(|| {
+                        Error::invalid("decode", "a row names a device that the payload does not")
+                    })?;
+                let key = RecordKey { zone: group.zone.clone(), type_name: schema.name().clone(), id };
+                let body = match body {
+                    None => None,
+                    Some(values) => {
+                        let mut values = reorder(values, order.as_deref())?;
+                        schema.admit(&mut values).map_err(|error| error.with_record(&key))?;
+                        Some(values)
+                    }
+                };
+                let metadata = SyncMetadata { revision, incarnation, modified_at, modified_by, change: 0 };
+                records.push(Record { key, body, metadata });
+            }
+        }
+        Ok(records)
+    }
+}
+
+pub(crate) fn unknown_type(name: &TypeName) -> Error {
+    Error::new(ErrorKind::UnknownType, "decode", format!("type {name} is not registered"))
+}
+
+/// Where each of our fields stands in the sender's rows; `None` if both orders are the same.
+fn column_order(schema: &TypeSchema, sender: &TypeVersion) -> Result<Option<Vec<usize>>> {
+    let ours = schema.fields();
+    let same_length = ours.len() == sender.fields.len();
+    if same_length && ours.iter().zip(&sender.fields).all(|(ours, theirs)| ours.name == *theirs) {
+        return Ok(None);
+    }
+    let places: Option<Vec<usize>> =
+        ours.iter().map(|field| sender.fields.iter().position(|theirs| *theirs == field.name)).collect();
+    places.filter(|_| same_length).map(Some).ok_or_else(|| {
+        Error::new(
+            ErrorKind::UpgradeRequired,
+            "decode",
+            format!(
+                "type {} has other fields here (version {}) than at the peer (version {})",
+                schema.name(),
+                schema.version(),
+                sender.version
+            ),
+        )
+    })
+}
+
+fn reorder(mut values: Vec<Value>, order: Option<&[usize]>) -> Result<Vec<Value>> {
+    let Some(order) = order else { return Ok(values) };
+    order
+        .iter()
+        .map(|place| values.get_mut(*place).map(|value| std::mem::replace(value, Value::Null)))
+        .collect::<Option<_>>()
+        .ok_or_else(|| Error::invalid("decode", "a row has fewer values than its type has fields"))
+}

@@ -1,0 +1,96 @@
+//! Pushing a session.
+
+use serde::{Deserialize, Serialize};
+
+use super::{SyncOperationMetadata, SyncPayload};
+use crate::model::{ObjectId, Revision, SessionId, TypeName, Zone};
+
+/// A device sends a session: local edits with the revisions they started from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PushRequest {
+    /// Protocol, device, types.
+    pub metadata: SyncOperationMetadata,
+    /// The session's id, made by the device.
+    pub session: SessionId,
+    /// The device's number of this push: 1, 2, 3, ... The same number always carries the same request.
+    pub number: u64,
+    /// What happens to the rest if one object is refused.
+    pub mode: PushMode,
+    /// The edits.
+    pub payload: SyncPayload,
+}
+
+/// What happens to the rest of a session if one object is refused.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PushMode {
+    /// Nothing of the session is stored.
+    #[default]
+    Atomic,
+    /// The others are stored.
+    PerObject,
+}
+
+/// The answer to a push.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "result", deny_unknown_fields)]
+pub enum PushReply {
+    /// The push was processed, now or at an earlier try.
+    Processed(PushReceipt),
+    /// Another push with this number came from this device id: the device's store was copied.
+    ClientForked,
+    /// Numbers were skipped: the server's last one from this device is `last`.
+    Gap {
+        /// The last number that the server has processed; 0 if none.
+        last: u64,
+    },
+}
+
+/// What became of a push.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PushReceipt {
+    /// The session.
+    pub session: SessionId,
+    /// The revision of every object that was stored as sent, and of the merged ones.
+    pub revision: Revision,
+    /// The objects that were not stored as sent. An object that is not named here was.
+    pub exceptions: Vec<ObjectOutcome>,
+    /// What the server has instead, for merged and superseded objects; an object that is named so and not here
+    /// no longer exists on the server.
+    pub current: SyncPayload,
+}
+
+/// What became of an object that was not stored as sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ObjectOutcome {
+    /// The zone.
+    pub zone: Zone,
+    /// The type.
+    #[serde(rename = "type")]
+    pub type_name: TypeName,
+    /// The object.
+    pub id: ObjectId,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// What became of an object that was not stored as sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Outcome {
+    /// A conflict was settled by storing something made of both versions.
+    Merged,
+    /// A conflict was settled in favour of the server's version.
+    Superseded,
+    /// The object was refused; the client keeps the edit aside.
+    Rejected {
+        /// Why, for programs: `invalid`, `constraint`, `handler_failed`, `aborted` (another object of an atomic
+        /// session was refused), or a code of the application's own.
+        code: String,
+        /// Why, for people.
+        message: String,
+    },
+}

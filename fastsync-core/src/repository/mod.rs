@@ -1,0 +1,323 @@
+//! The typed door to one type's records.
+
+mod object_repository;
+
+use async_trait::async_trait;
+
+pub use object_repository::Repository;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Author, FieldName, ObjectId, Record, RecordKey, SessionKind, TypeName, Zone};
+use crate::object::SyncableObject;
+use crate::query::{Filter, Order, Query};
+use crate::source::{Clear, Commit, CommitOutcome, Writes};
+use crate::store::{EditSession, ObjectChanges, PendingReader, StateKey, Store, StoreRole};
+
+/// Why an object is refused, in the application's own terms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// For programs, for example `out_of_stock`.
+    pub code: String,
+    /// For people.
+    pub message: String,
+}
+
+impl Rejection {
+    /// A refusal with a code and a message.
+    pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { code: code.into(), message: message.into() }
+    }
+}
+
+/// What to select with [`SyncableRepository::query`].
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Selection {
+    filter: Filter,
+    order: Vec<Order>,
+    offset: u64,
+    limit: Option<u64>,
+}
+
+impl Selection {
+    /// Every object, by id.
+    pub fn all() -> Self {
+        Self::matching(Filter::All)
+    }
+
+    /// The objects for which `filter` holds, by id.
+    pub fn matching(filter: Filter) -> Self {
+        Self { filter, order: Vec::new(), offset: 0, limit: None }
+    }
+
+    /// Orders by a field, after the orders given before.
+    ///
+    /// # Errors
+    /// `InvalidInput` if `field` is not a field name.
+    pub fn order_by(mut self, field: &str) -> Result<Self> {
+        self.order.push(Order { field: FieldName::new(field)?, descending: false });
+        Ok(self)
+    }
+
+    /// Orders by a field from the greatest down, after the orders given before.
+    ///
+    /// # Errors
+    /// `InvalidInput` if `field` is not a field name.
+    pub fn order_by_descending(mut self, field: &str) -> Result<Self> {
+        self.order.push(Order { field: FieldName::new(field)?, descending: true });
+        Ok(self)
+    }
+
+    /// Leaves out the first `offset` objects.
+    pub fn offset(mut self, offset: u64) -> Self {
+        self.offset = offset;
+        self
+    }
+
+    /// Reads at most `limit` objects.
+    pub fn limit(mut self, limit: u64) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+}
+
+/// The typed door to one type's records in one zone.
+///
+/// Implement `store` (and `zone` for a restricted type); everything else is provided, and a repository overrides
+/// what differs, usually [`validate`](Self::validate). [`Repository`] is one without any difference.
+///
+/// On a client each call is one local commit, which also marks what it changed for the next push. On a server each
+/// call is one session that every reader of the zone sees. All calls are atomic; a dropped future leaves all of
+/// its effect or none.
+#[async_trait]
+pub trait SyncableRepository: Send + Sync + 'static {
+    /// The type of its objects.
+    type Object: SyncableObject;
+
+    /// The store that the records live in.
+    fn store(&self) -> &Store;
+
+    /// The zone that the records live in.
+    fn zone(&self) -> Zone {
+        Zone::Global
+    }
+
+    /// Whether an object may be stored: asked before every local add and update, and by a server about every
+    /// object that is pushed.
+    ///
+    /// # Errors
+    /// Why not. A client keeps a pushed edit that was refused so aside, with this code and message.
+    fn validate(&self, _object: &Self::Object) -> Result<(), Rejection> {
+        Ok(())
+    }
+
+    /// Adds an object.
+    ///
+    /// # Errors
+    /// `AlreadyExists`; those of [`EditSession::commit`]; `InvalidInput` if [`validate`](Self::validate) refuses.
+    async fn add(&self, object: &Self::Object) -> Result<()> {
+        self.add_many(std::slice::from_ref(object)).await
+    }
+
+    /// Adds objects, all or none.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    async fn add_many(&self, objects: &[Self::Object]) -> Result<()> {
+        let mut edit = self.store().edit();
+        for object in objects {
+            self.stage_add(&mut edit, object)?;
+        }
+        edit.commit().await.map(|_| ())
+    }
+
+    /// Replaces an object by one with the same id.
+    ///
+    /// # Errors
+    /// `NotFound`; those of [`EditSession::commit`]; `InvalidInput` if [`validate`](Self::validate) refuses.
+    async fn update(&self, object: &Self::Object) -> Result<()> {
+        self.update_many(std::slice::from_ref(object)).await
+    }
+
+    /// Replaces objects, all or none.
+    ///
+    /// # Errors
+    /// As [`update`](Self::update).
+    async fn update_many(&self, objects: &[Self::Object]) -> Result<()> {
+        let mut edit = self.store().edit();
+        for object in objects {
+            self.stage_update(&mut edit, object)?;
+        }
+        edit.commit().await.map(|_| ())
+    }
+
+    /// Removes an object; gives whether it was there.
+    ///
+    /// # Errors
+    /// Those of [`EditSession::commit`].
+    async fn remove(&self, id: &ObjectId) -> Result<bool> {
+        Ok(self.remove_many(std::slice::from_ref(id)).await? == 1)
+    }
+
+    /// Removes objects, all or none; gives how many were there.
+    ///
+    /// # Errors
+    /// Those of [`EditSession::commit`].
+    async fn remove_many(&self, ids: &[ObjectId]) -> Result<usize> {
+        let mut edit = self.store().edit();
+        for id in ids {
+            self.stage_remove(&mut edit, id)?;
+        }
+        edit.commit().await
+    }
+
+    /// Adds an object as part of a session over several types.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the object cannot be stored, [`validate`](Self::validate) refuses it, or the session edits
+    /// it already.
+    fn stage_add(&self, edit: &mut EditSession, object: &Self::Object) -> Result<()> {
+        edit.add(admit(self, object)?, object.to_body()?)
+    }
+
+    /// Replaces an object as part of a session over several types.
+    ///
+    /// # Errors
+    /// As [`stage_add`](Self::stage_add).
+    fn stage_update(&self, edit: &mut EditSession, object: &Self::Object) -> Result<()> {
+        edit.update(admit(self, object)?, object.to_body()?)
+    }
+
+    /// Removes an object as part of a session over several types.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the session edits it already.
+    fn stage_remove(&self, edit: &mut EditSession, id: &ObjectId) -> Result<()> {
+        edit.remove(record_key(self, id.clone())?)
+    }
+
+    /// The object with this id.
+    ///
+    /// # Errors
+    /// Those of the data source; `Corrupt` if what is stored does not fit the type.
+    async fn find_by_id(&self, id: &ObjectId) -> Result<Option<Self::Object>> {
+        let key = record_key(self, id.clone())?;
+        let records = self.store().source().get(&key.type_name, &key.zone, std::slice::from_ref(id)).await?;
+        records.into_iter().find(|record| !record.is_deleted()).map(decode).transpose()
+    }
+
+    /// Every object, by id.
+    ///
+    /// # Errors
+    /// As [`find_by_id`](Self::find_by_id).
+    async fn get_all(&self) -> Result<Vec<Self::Object>> {
+        self.query(Selection::all()).await
+    }
+
+    /// The selected objects; filter, order and limit are run by the database.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the selection does not fit the type; otherwise as [`find_by_id`](Self::find_by_id).
+    async fn query(&self, selection: Selection) -> Result<Vec<Self::Object>> {
+        let records = self.store().source().find(&to_query(self, selection)?).await?;
+        records.into_iter().map(decode).collect()
+    }
+
+    /// How many objects the selection's filter holds for.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query).
+    async fn count(&self, selection: Selection) -> Result<u64> {
+        self.store().source().count(&to_query(self, selection)?).await
+    }
+
+    /// Drops every record of this repository from a client's store, without deleting anything on the server: the
+    /// next pull fetches them again. Other types are not touched.
+    ///
+    /// # Errors
+    /// `PendingEdits` if edits of this type wait to be pushed; `Unsupported` on a server.
+    async fn hard_delete(&self) -> Result<()> {
+        drop_records(self.store(), type_name::<Self>()?, self.zone()).await
+    }
+
+    /// The changes of this repository's records from now on, by anyone in this process.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the type's schema is invalid.
+    fn changes(&self) -> Result<ObjectChanges> {
+        Ok(self.store().events().subscribe(Some((type_name::<Self>()?, self.zone()))))
+    }
+}
+
+pub(crate) fn type_name<R: SyncableRepository + ?Sized>() -> Result<TypeName> {
+    R::Object::schema().map(|schema| schema.name().clone())
+}
+
+fn record_key<R: SyncableRepository + ?Sized>(repository: &R, id: ObjectId) -> Result<RecordKey> {
+    Ok(RecordKey { zone: repository.zone(), type_name: type_name::<R>()?, id })
+}
+
+fn admit<R: SyncableRepository + ?Sized>(repository: &R, object: &R::Object) -> Result<RecordKey> {
+    let key = record_key(repository, object.id()?)?;
+    match repository.validate(object) {
+        Ok(()) => Ok(key),
+        Err(Rejection { code, message }) => Err(Error::new(ErrorKind::InvalidInput, "validate", message)
+            .with_context("code", code)
+            .with_record(&key)),
+    }
+}
+
+fn to_query<R: SyncableRepository + ?Sized>(repository: &R, selection: Selection) -> Result<Query> {
+    let Selection { filter, order, offset, limit } = selection;
+    Ok(Query { type_name: type_name::<R>()?, zone: repository.zone(), filter, order, offset, limit })
+}
+
+/// The object of a live record.
+pub(crate) fn decode<T: SyncableObject>(record: Record) -> Result<T> {
+    let Record { key, body, .. } = record;
+    T::from_body(&key.id, body.unwrap_or_default()).map_err(|error| {
+        Error::new(ErrorKind::Corrupt, "decode", "a stored record does not fit its type")
+            .with_record(&key)
+            .with_source(error)
+    })
+}
+
+async fn drop_records(store: &Store, type_name: TypeName, zone: Zone) -> Result<()> {
+    if store.role() == StoreRole::Server {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "hard_delete",
+            "a server's records are removed, not dropped",
+        ));
+    }
+    let mut pending = PendingReader::new(store, PENDING_PAGE);
+    while let Some(page) = pending.next().await? {
+        if page.iter().any(|record| record.key.type_name == type_name && record.key.zone == zone) {
+            return Err(Error::new(ErrorKind::PendingEdits, "hard_delete", "edits wait to be pushed")
+                .with_context("type", &type_name));
+        }
+    }
+    let commit = Commit {
+        session: store.new_session(),
+        kind: SessionKind::Edit,
+        author: Author { user: None, device: store.device(), number: 0 },
+        at: store.now(),
+        tag: store.new_tag().0,
+        positioned: false,
+        // An edit made since the look above stays: it is pending.
+        clears: vec![Clear { type_name: type_name.clone(), zone, through_change: 0 }],
+        writes: Writes::Inline(Vec::new()),
+        state: vec![StateKey::refetch(&type_name)],
+    };
+    match store.source().commit(commit).await? {
+        CommitOutcome::Applied(_) | CommitOutcome::Duplicate(_) => {
+            store.events().types([type_name].into());
+            Ok(())
+        }
+        CommitOutcome::Conflicts { .. } => {
+            Err(Error::new(ErrorKind::Backend, "hard_delete", "a clear has no conflicts"))
+        }
+    }
+}
+
+const PENDING_PAGE: usize = 4_096;

@@ -1,0 +1,136 @@
+//! Records in memory: the reference data source, for tests and for data that may be lost.
+
+mod commit;
+mod history;
+mod query;
+mod schema;
+mod state;
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use async_trait::async_trait;
+
+use self::state::State;
+use super::{Changes, ChangesRequest, Commit, CommitOutcome, SyncableDataSource, Write};
+use crate::error::Result;
+use crate::model::{ObjectId, Position, Record, SessionId, SessionSummary, TypeName, Zone};
+use crate::query::Query;
+use crate::schema::TypeSchema;
+
+/// A data source that keeps everything in memory. Clones are handles to the same storage.
+///
+/// It meets the whole contract of [`SyncableDataSource`] except that nothing outlives the process, and is the
+/// one to read to see what the contract means. User constraints do not exist here.
+///
+/// ```
+/// use fastsync_core::{MemoryDataSource, SyncableDataSource};
+///
+/// let source = MemoryDataSource::new();
+/// let same_storage = source.clone();
+/// assert_eq!(same_storage.backend(), "memory");
+/// ```
+#[derive(Clone, Default)]
+pub struct MemoryDataSource {
+    state: Arc<Mutex<State>>,
+}
+
+impl MemoryDataSource {
+    /// An empty storage.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Runs one operation under the lock. A panic cannot leave the state half written: operations check
+    /// everything that can fail before they change anything, so a poisoned lock is taken as it is.
+    fn with<T>(&self, operation: impl FnOnce(&mut State) -> Result<T>) -> Result<T> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        operation(&mut state).map_err(|error| error.with_backend("memory"))
+    }
+}
+
+impl fmt::Debug for MemoryDataSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryDataSource").finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl SyncableDataSource for MemoryDataSource {
+    fn backend(&self) -> &'static str {
+        "memory"
+    }
+
+    async fn prepare(&self, types: &[TypeSchema]) -> Result<()> {
+        self.with(|state| state.types.prepare(types))
+    }
+
+    async fn get(&self, type_name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Result<Vec<Record>> {
+        self.with(|state| state.get(type_name, zone, ids))
+    }
+
+    async fn find(&self, query: &Query) -> Result<Vec<Record>> {
+        self.with(|state| query::find(state, query))
+    }
+
+    async fn count(&self, query: &Query) -> Result<u64> {
+        self.with(|state| query::count(state, query))
+    }
+
+    async fn changes(&self, request: &ChangesRequest) -> Result<Changes> {
+        self.with(|state| history::changes(state, request))
+    }
+
+    async fn pending(&self, after: u64, limit: usize) -> Result<Vec<Record>> {
+        self.with(|state| Ok(state.pending(after, limit)))
+    }
+
+    async fn count_pending(&self) -> Result<u64> {
+        self.with(|state| Ok(state.count_pending()))
+    }
+
+    async fn stage(&self, session: SessionId, sequence: u64, writes: Vec<Write>) -> Result<()> {
+        self.with(|state| commit::stage(state, session, sequence, writes))
+    }
+
+    async fn unstage(&self, session: Option<SessionId>) -> Result<()> {
+        self.with(|state| {
+            match session {
+                Some(session) => drop(state.staged.remove(&session)),
+                None => state.staged.clear(),
+            }
+            Ok(())
+        })
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<CommitOutcome> {
+        self.with(|state| commit::commit(state, commit))
+    }
+
+    async fn session(&self, id: SessionId) -> Result<Option<SessionSummary>> {
+        self.with(|state| Ok(state.sessions.get(&id).map(|session| session.summary.clone())))
+    }
+
+    async fn sessions(&self, zone: &Zone, after: Position, limit: usize) -> Result<Vec<SessionSummary>> {
+        self.with(|state| Ok(history::sessions(state, zone, after, limit)))
+    }
+
+    async fn state(&self, key: &str) -> Result<Option<Vec<u8>>> {
+        self.with(|state| Ok(state.entries.get(key).cloned()))
+    }
+
+    async fn states(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>> {
+        self.with(|state| {
+            let from_prefix = state.entries.range(prefix.to_owned()..);
+            let found = from_prefix.take_while(|(key, _)| key.starts_with(prefix));
+            Ok(found.map(|(key, value)| (key.clone(), value.clone())).collect())
+        })
+    }
+
+    async fn purge(&self, zone: &Zone, through: Position) -> Result<u64> {
+        self.with(|state| Ok(history::purge(state, zone, through)))
+    }
+}

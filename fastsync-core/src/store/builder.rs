@@ -1,0 +1,206 @@
+//! Opening a store.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::{Arc, RwLock},
+};
+
+use super::{Events, Inner, SessionLimits, StateKey, Store, StoreRole};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{
+    Author, Clock, DeviceId, Hlc, HybridClock, Random, SessionId, SessionKind, SystemClock, SystemRandom, Tag,
+};
+use crate::object::SyncableObject;
+use crate::schema::TypeSchema;
+use crate::source::{Commit, CommitOutcome, ExpectState, StateWrite, SyncableDataSource, Writes};
+
+/// Collects what a store needs; everything is checked in [`StoreBuilder::open`].
+#[must_use]
+pub struct StoreBuilder {
+    source: Arc<dyn SyncableDataSource>,
+    role: StoreRole,
+    schemas: Vec<Result<TypeSchema>>,
+    limits: SessionLimits,
+    tenant: Option<String>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+}
+
+impl fmt::Debug for StoreBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreBuilder")
+            .field("source", &self.source)
+            .field("role", &self.role)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How often the identity of a new store is written before another process is given up on.
+const ATTEMPTS: usize = 8;
+
+impl StoreBuilder {
+    pub(super) fn new(source: Arc<dyn SyncableDataSource>, role: StoreRole) -> Self {
+        Self {
+            source,
+            role,
+            schemas: Vec::new(),
+            limits: SessionLimits::default(),
+            tenant: None,
+            clock: Arc::new(SystemClock),
+            random: Arc::new(SystemRandom),
+        }
+    }
+
+    /// Adds a type.
+    pub fn register<T: SyncableObject>(mut self) -> Self {
+        self.schemas.push(T::schema());
+        self
+    }
+
+    /// Adds a type by its schema.
+    pub fn register_schema(mut self, schema: TypeSchema) -> Self {
+        self.schemas.push(Ok(schema));
+        self
+    }
+
+    /// Limits the size of a local commit and of what is pushed at once.
+    pub fn limits(mut self, limits: SessionLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Binds the store to a tenant at its first opening; it then refuses to be opened for another.
+    pub fn tenant(mut self, tenant: impl Into<String>) -> Self {
+        self.tenant = Some(tenant.into());
+        self
+    }
+
+    /// Replaces the system's clock.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Replaces the system's randomness. Outside tests it must be unpredictable.
+    pub fn random(mut self, random: impl Random) -> Self {
+        self.random = Arc::new(random);
+        self
+    }
+
+    /// Prepares the data source for the types and gives the store its identity.
+    ///
+    /// # Errors
+    /// `Config` that names every problem: types that break a rule or differ only in case, limits of zero, a store
+    /// of the other role or of another tenant, storage that contradicts a type. Errors of the data source.
+    ///
+    /// Cancellation: opening again continues where this stopped.
+    pub async fn open(self) -> Result<Store> {
+        let schemas = self.check()?;
+        let prepared: Vec<_> = schemas.values().cloned().collect();
+        self.source.prepare(&prepared).await?;
+        let (device, last_edit) = self.identify().await?;
+        let events = Events::new(schemas.keys().cloned().collect());
+        Ok(Store {
+            inner: Arc::new(Inner {
+                source: self.source,
+                role: self.role,
+                schemas,
+                limits: self.limits,
+                clock: self.clock,
+                random: self.random,
+                hybrid: HybridClock::starting_after(last_edit),
+                device: RwLock::new(device),
+                events,
+            }),
+        })
+    }
+
+    fn check(&self) -> Result<BTreeMap<crate::TypeName, TypeSchema>> {
+        let mut problems = Vec::new();
+        let mut schemas = BTreeMap::new();
+        let mut folded = BTreeSet::new();
+        for schema in &self.schemas {
+            match schema {
+                Ok(schema) => {
+                    if !folded.insert(schema.name().as_str().to_ascii_lowercase()) {
+                        problems
+                            .push(format!("type {} is there twice, or differs only in case", schema.name()));
+                    }
+                    schemas.insert(schema.name().clone(), schema.clone());
+                }
+                Err(error) => problems.push(error.message().to_owned()),
+            }
+        }
+        if self.schemas.is_empty() {
+            problems.push("no type is registered".to_owned());
+        }
+        if self.limits.records == 0 || self.limits.bytes == 0 {
+            problems.push("a limit is zero".to_owned());
+        }
+        if problems.is_empty() {
+            return Ok(schemas);
+        }
+        Err(Error::new(ErrorKind::Config, "open", problems.join("; ")))
+    }
+
+    /// Reads who this store is, or decides it at the first opening.
+    async fn identify(&self) -> Result<(DeviceId, Hlc)> {
+        for _ in 0..ATTEMPTS {
+            if let Some(role) = self.source.state(StateKey::ROLE).await? {
+                return self.recognise(&role).await;
+            }
+            let tenant = self.tenant.as_ref().map(|tenant| tenant.as_bytes().to_vec());
+            let key: Vec<u8> = (0..4).flat_map(|_| self.random.next_u64().to_le_bytes()).collect();
+            let entries = [
+                (StateKey::ROLE, Some(self.role.name().as_bytes().to_vec())),
+                (StateKey::DEVICE, Some(DeviceId::random(&*self.random).as_uuid().as_bytes().to_vec())),
+                (StateKey::EPOCH, Some(self.random.next_u64().to_le_bytes().to_vec())),
+                (StateKey::CURSOR_KEY, (self.role == StoreRole::Server).then_some(key)),
+                (StateKey::TENANT, tenant),
+            ];
+            let state = entries
+                .into_iter()
+                .filter(|(_, value)| value.is_some())
+                .map(|(key, value)| StateWrite { key: key.to_owned(), expect: ExpectState::Absent, value })
+                .collect();
+            let now = self.clock.now();
+            let commit = Commit {
+                session: SessionId::new(now, &*self.random),
+                kind: SessionKind::Edit,
+                author: Author { user: None, device: DeviceId::random(&*self.random), number: 0 },
+                at: now,
+                tag: Tag(self.random.next_u64()),
+                positioned: false,
+                clears: Vec::new(),
+                writes: Writes::Inline(Vec::new()),
+                state,
+            };
+            // Another process may be first; then its decision is read in the next round.
+            let (CommitOutcome::Applied(_) | CommitOutcome::Conflicts { .. } | CommitOutcome::Duplicate(_)) =
+                self.source.commit(commit).await?;
+        }
+        Err(Error::new(ErrorKind::Contention, "open", "the identity of a new store cannot be written"))
+    }
+
+    async fn recognise(&self, role: &[u8]) -> Result<(DeviceId, Hlc)> {
+        let config = |message: String| Error::new(ErrorKind::Config, "open", message);
+        let corrupt = || Error::new(ErrorKind::Corrupt, "open", "the identity of the store cannot be read");
+        if role != self.role.name().as_bytes() {
+            return Err(config(format!("the store is not one of a {}", self.role.name())));
+        }
+        let bound = self.source.state(StateKey::TENANT).await?;
+        if bound.as_deref() != self.tenant.as_deref().map(str::as_bytes) {
+            return Err(config("the store is bound to another tenant".to_owned()));
+        }
+        let device = self.source.state(StateKey::DEVICE).await?.ok_or_else(corrupt)?;
+        let device = DeviceId::from_uuid(uuid::Uuid::from_slice(&device).map_err(|_| corrupt())?);
+        let last_edit = match self.source.state(StateKey::CLOCK).await? {
+            None => Hlc::default(),
+            Some(bytes) => {
+                Hlc::from_bits(u64::from_le_bytes(bytes.as_slice().try_into().map_err(|_| corrupt())?))?
+            }
+        };
+        Ok((device, last_edit))
+    }
+}

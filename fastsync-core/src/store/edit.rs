@@ -1,0 +1,232 @@
+//! Local edits: an atomic group of adds, updates and removals over any number of types.
+
+use std::collections::BTreeMap;
+
+use super::{StateKey, Store, StoreRole};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{
+    Author, Incarnation, ObjectId, Record, RecordKey, Revision, SessionKind, SyncMetadata, TypeName, Value,
+    Zone,
+};
+use crate::source::{
+    Action, Commit, CommitOutcome, ConflictReason, Expect, OnMismatch, StateWrite, Write, Writes,
+};
+
+/// How often an edit is tried again when the records that it touches keep moving.
+const ATTEMPTS: usize = 16;
+
+/// An atomic group of edits: all are committed together, and on a client they are pushed together.
+///
+/// Filled through repositories (`stage_add`, `stage_update`, `stage_remove`) and committed once. Nothing is
+/// written before [`EditSession::commit`]; dropping it drops the edits.
+#[derive(Debug)]
+#[must_use = "nothing is written before `commit`"]
+pub struct EditSession {
+    store: Store,
+    edits: BTreeMap<RecordKey, Edit>,
+}
+
+#[derive(Debug)]
+enum Edit {
+    Add(Vec<Value>),
+    Update(Vec<Value>),
+    Remove,
+}
+
+impl EditSession {
+    pub(super) fn new(store: Store) -> Self {
+        Self { store, edits: BTreeMap::new() }
+    }
+
+    pub(crate) fn add(&mut self, key: RecordKey, body: Vec<Value>) -> Result<()> {
+        self.put(key, body, Edit::Add)
+    }
+
+    pub(crate) fn update(&mut self, key: RecordKey, body: Vec<Value>) -> Result<()> {
+        self.put(key, body, Edit::Update)
+    }
+
+    pub(crate) fn remove(&mut self, key: RecordKey) -> Result<()> {
+        self.store.check_zone(&key)?;
+        self.insert(key, Edit::Remove)
+    }
+
+    fn put(&mut self, key: RecordKey, mut body: Vec<Value>, edit: fn(Vec<Value>) -> Edit) -> Result<()> {
+        self.store.check_zone(&key)?;
+        self.store.schema(&key.type_name)?.admit(&mut body).map_err(|error| error.with_record(&key))?;
+        self.insert(key, edit(body))
+    }
+
+    fn insert(&mut self, key: RecordKey, edit: Edit) -> Result<()> {
+        if self.edits.contains_key(&key) {
+            return Err(Error::invalid("edit", "one session edits an object twice").with_record(&key));
+        }
+        self.edits.insert(key, edit);
+        Ok(())
+    }
+
+    /// How many objects the session edits.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.edits.len()
+    }
+
+    /// Whether the session edits nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.edits.is_empty()
+    }
+
+    /// Commits the edits: all of them or none. Gives the number of objects that were changed; removing an object
+    /// that is not there changes nothing.
+    ///
+    /// # Errors
+    /// `AlreadyExists` for an add and `NotFound` for an update of an object that is or is not there; `TooLarge`
+    /// on a client if the session exceeds the store's limits; `Constraint` if the user's table refuses a record;
+    /// `Contention` if the records keep moving. Nothing is changed then.
+    ///
+    /// Cancellation: a dropped future leaves all of the edits or none.
+    pub async fn commit(self) -> Result<usize> {
+        self.check_limits()?;
+        if self.edits.is_empty() {
+            return Ok(0);
+        }
+        for _ in 0..ATTEMPTS {
+            let (commit, keys) = self.prepare().await?;
+            if keys.is_empty() {
+                return Ok(0);
+            }
+            match self.store.source().commit(commit).await? {
+                CommitOutcome::Applied(_) | CommitOutcome::Duplicate(_) => {
+                    let changed = keys.len();
+                    self.store.events().records(keys);
+                    return Ok(changed);
+                }
+                CommitOutcome::Conflicts { writes, .. } => {
+                    let refused = writes.iter().find_map(|conflict| match &conflict.reason {
+                        ConflictReason::Constraint(message) => Some((conflict.write.action.key(), message)),
+                        ConflictReason::Mismatch => None,
+                    });
+                    if let Some((key, message)) = refused {
+                        return Err(
+                            Error::new(ErrorKind::Constraint, "edit", message.clone()).with_record(key)
+                        );
+                    }
+                }
+            }
+        }
+        Err(Error::new(ErrorKind::Contention, "edit", "the edited objects keep moving"))
+    }
+
+    fn check_limits(&self) -> Result<()> {
+        let limits = self.store.limits();
+        if self.store.role() == StoreRole::Server {
+            return Ok(());
+        }
+        let too_large = |what: &str, size: usize, limit: usize| {
+            Error::new(
+                ErrorKind::TooLarge,
+                "edit",
+                format!("a session of {size} {what} exceeds the limit of {limit} {what} per session"),
+            )
+        };
+        if self.edits.len() > limits.records {
+            return Err(too_large("records", self.edits.len(), limits.records));
+        }
+        let bytes: usize = self.edits.iter().map(|(key, edit)| edit.approximate_bytes(key)).sum();
+        if bytes > limits.bytes {
+            return Err(too_large("bytes", bytes, limits.bytes));
+        }
+        Ok(())
+    }
+
+    /// The commit that makes these edits of what is stored now.
+    async fn prepare(&self) -> Result<(Commit, Vec<RecordKey>)> {
+        let current = self.read_current().await?;
+        let client = self.store.role() == StoreRole::Client;
+        let (tag, revision) = self.store.new_tag();
+        let device = self.store.device();
+        let modified_at = self.store.hybrid().tick(self.store.clock());
+        let mut writes = Vec::with_capacity(self.edits.len());
+        for (key, edit) in &self.edits {
+            let current = current.get(key);
+            let live = current.is_some_and(|record| !record.is_deleted());
+            let body =
+                match edit {
+                    Edit::Add(_) if live => {
+                        return Err(Error::new(ErrorKind::AlreadyExists, "edit", "the object is there")
+                            .with_record(key));
+                    }
+                    Edit::Update(_) if !live => {
+                        return Err(Error::new(ErrorKind::NotFound, "edit", "the object is not there")
+                            .with_record(key));
+                    }
+                    Edit::Remove if !live => continue,
+                    Edit::Add(body) | Edit::Update(body) => Some(body.clone()),
+                    Edit::Remove => None,
+                };
+            // A new life of an id starts from nothing, even where an earlier life left its tombstone.
+            let (base, incarnation) = match current {
+                Some(record) if live => (record.metadata.revision, record.metadata.incarnation),
+                _ => (Revision::NONE, Incarnation::from_bits(self.store.random().next_u64())),
+            };
+            let metadata = SyncMetadata {
+                revision: if client { base } else { revision },
+                incarnation,
+                modified_at,
+                modified_by: device,
+                change: 0,
+            };
+            writes.push(Write {
+                action: Action::Put { record: Record { key: key.clone(), body, metadata }, pending: client },
+                expect: current.map_or(Expect::Absent, unchanged),
+                on_mismatch: OnMismatch::Abort,
+            });
+        }
+        let keys = writes.iter().map(|write| write.action.key().clone()).collect();
+        let commit = Commit {
+            session: self.store.new_session(),
+            kind: if client { SessionKind::Edit } else { SessionKind::Direct },
+            author: Author { user: None, device, number: 0 },
+            at: self.store.now(),
+            tag,
+            positioned: !client,
+            clears: Vec::new(),
+            writes: Writes::Inline(writes),
+            state: vec![StateWrite::set(StateKey::CLOCK, Some(modified_at.to_bits().to_le_bytes().to_vec()))],
+        };
+        Ok((commit, keys))
+    }
+
+    async fn read_current(&self) -> Result<BTreeMap<RecordKey, Record>> {
+        let mut by_type: BTreeMap<(&TypeName, &Zone), Vec<ObjectId>> = BTreeMap::new();
+        for key in self.edits.keys() {
+            by_type.entry((&key.type_name, &key.zone)).or_default().push(key.id.clone());
+        }
+        let mut current = BTreeMap::new();
+        for ((type_name, zone), ids) in by_type {
+            let records = self.store.source().get(type_name, zone, &ids).await?;
+            current.extend(records.into_iter().map(|record| (record.key.clone(), record)));
+        }
+        Ok(current)
+    }
+}
+
+impl Edit {
+    fn approximate_bytes(&self, key: &RecordKey) -> usize {
+        let body = match self {
+            Self::Add(body) | Self::Update(body) => body.iter().map(Value::approximate_bytes).sum(),
+            Self::Remove => 0,
+        };
+        body + key.id.as_str().len() + 64
+    }
+}
+
+/// The expectation that a record is still as it was read.
+pub(crate) fn unchanged(record: &Record) -> Expect {
+    if record.metadata.is_pending() {
+        Expect::Change(record.metadata.change)
+    } else {
+        Expect::Revision(record.metadata.revision)
+    }
+}

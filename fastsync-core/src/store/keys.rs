@@ -1,0 +1,42 @@
+//! The state entries that the engine keeps in a data source.
+
+use crate::model::{DeviceId, RecordKey, TypeName};
+use crate::source::StateWrite;
+
+/// Keys of state entries. All begin with `fastsync/`.
+pub(crate) struct StateKey;
+
+impl StateKey {
+    pub(crate) const ROLE: &'static str = "fastsync/role";
+    pub(crate) const TENANT: &'static str = "fastsync/tenant";
+    pub(crate) const DEVICE: &'static str = "fastsync/device";
+    pub(crate) const CLOCK: &'static str = "fastsync/clock";
+    pub(crate) const EPOCH: &'static str = "fastsync/epoch";
+    pub(crate) const CURSOR_KEY: &'static str = "fastsync/cursor-key";
+    pub(crate) const CURSOR: &'static str = "fastsync/cursor";
+    pub(crate) const PUSH: &'static str = "fastsync/push";
+    pub(crate) const UNKNOWN_TYPES: &'static str = "fastsync/unknown-types";
+    pub(crate) const REFETCH: &'static str = "fastsync/refetch/";
+    pub(crate) const REJECTED: &'static str = "fastsync/rejected/";
+
+    /// What a server remembers of a user's device.
+    pub(crate) fn pushed_by(tenant: Option<&str>, user: &str, device: DeviceId) -> String {
+        // Hashed: user names may be longer than a key.
+        let mut hasher = blake3::Hasher::new();
+        for part in [tenant.unwrap_or_default(), user] {
+            hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
+        }
+        hasher.update(&[u8::from(tenant.is_some())]);
+        format!("fastsync/pushed/{device}/{}", hasher.finalize().to_hex())
+    }
+
+    /// Marks a type whose records are to be fetched anew by the next pull.
+    pub(crate) fn refetch(type_name: &TypeName) -> StateWrite {
+        StateWrite::set(format!("{}{type_name}", Self::REFETCH), Some(Vec::new()))
+    }
+
+    /// Why an edit was refused.
+    pub(crate) fn rejected(key: &RecordKey) -> String {
+        format!("{}{}/{}/{}", Self::REJECTED, key.type_name, key.zone, key.id)
+    }
+}

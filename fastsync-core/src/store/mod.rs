@@ -1,0 +1,206 @@
+//! A store: a data source together with its types, clock, device and role.
+
+mod builder;
+mod edit;
+mod events;
+mod keys;
+mod pending;
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+pub use builder::StoreBuilder;
+pub use edit::EditSession;
+pub(crate) use edit::unchanged;
+pub(crate) use events::Events;
+pub use events::{ObjectChanges, StoreChange};
+pub(crate) use keys::StateKey;
+pub(crate) use pending::PendingReader;
+
+use crate::error::Result;
+use crate::model::{
+    Clock, DeviceId, HybridClock, Random, RecordKey, Revision, SessionId, Tag, Timestamp, TypeName, Zone,
+};
+use crate::protocol::unknown_type;
+use crate::schema::{TypeSchema, ZoneRestriction};
+use crate::source::SyncableDataSource;
+
+/// Which end a store is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreRole {
+    /// Edits wait here until they are pushed.
+    Client,
+    /// The shared truth: edits are committed and visible to every reader of their zone at once.
+    Server,
+}
+
+impl StoreRole {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Server => "server",
+        }
+    }
+}
+
+/// How large one session may be: a local commit and what is pushed at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionLimits {
+    /// The most records.
+    pub records: usize,
+    /// About the most bytes ([`Record::approximate_bytes`](crate::Record::approximate_bytes)).
+    pub bytes: usize,
+}
+
+impl Default for SessionLimits {
+    /// 1,000 records and 1 MiB.
+    fn default() -> Self {
+        Self { records: 1_000, bytes: 1 << 20 }
+    }
+}
+
+/// A data source together with its types, clock, device and role: what repositories and managers work on.
+///
+/// A cheap handle; clones share the same store.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    source: Arc<dyn SyncableDataSource>,
+    role: StoreRole,
+    schemas: BTreeMap<TypeName, TypeSchema>,
+    limits: SessionLimits,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    hybrid: HybridClock,
+    device: std::sync::RwLock<DeviceId>,
+    events: Events,
+}
+
+impl Store {
+    /// Starts a client's store: edits wait here until they are pushed.
+    pub fn client(source: impl SyncableDataSource) -> StoreBuilder {
+        StoreBuilder::new(Arc::new(source), StoreRole::Client)
+    }
+
+    /// Starts a server's store: edits are committed to their zone at once.
+    pub fn server(source: impl SyncableDataSource) -> StoreBuilder {
+        StoreBuilder::new(Arc::new(source), StoreRole::Server)
+    }
+
+    /// The data source. Writing through it directly bypasses sessions and positions: other readers may miss it.
+    #[must_use]
+    pub fn source(&self) -> &Arc<dyn SyncableDataSource> {
+        &self.inner.source
+    }
+
+    /// Which end this is.
+    #[must_use]
+    pub fn role(&self) -> StoreRole {
+        self.inner.role
+    }
+
+    /// The identity of this installation.
+    #[must_use]
+    pub fn device(&self) -> DeviceId {
+        *self.inner.device.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_device(&self, device: DeviceId) {
+        *self.inner.device.write().unwrap_or_else(std::sync::PoisonError::into_inner) = device;
+    }
+
+    /// How large one local commit may be.
+    #[must_use]
+    pub fn limits(&self) -> SessionLimits {
+        self.inner.limits
+    }
+
+    /// The schema of a type of this store.
+    ///
+    /// # Errors
+    /// `UnknownType` if it was not registered.
+    pub fn schema(&self, type_name: &TypeName) -> Result<&TypeSchema> {
+        self.inner.schemas.get(type_name).ok_or_else(|| unknown_type(type_name))
+    }
+
+    /// The types of this store, by name.
+    pub fn schemas(&self) -> impl Iterator<Item = &TypeSchema> {
+        self.inner.schemas.values()
+    }
+
+    /// Starts an atomic group of edits over any number of types.
+    pub fn edit(&self) -> EditSession {
+        EditSession::new(self.clone())
+    }
+
+    /// The changes of this store's records from now on, of every type.
+    #[must_use]
+    pub fn changes(&self) -> ObjectChanges {
+        self.inner.events.subscribe(None)
+    }
+
+    /// Whether both are handles of one store.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.inner.clock.now()
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.inner.clock
+    }
+
+    pub(crate) fn random(&self) -> &dyn Random {
+        &*self.inner.random
+    }
+
+    pub(crate) fn hybrid(&self) -> &HybridClock {
+        &self.inner.hybrid
+    }
+
+    pub(crate) fn events(&self) -> &Events {
+        &self.inner.events
+    }
+
+    pub(crate) fn new_session(&self) -> SessionId {
+        SessionId::new(self.now(), self.random())
+    }
+
+    /// A fresh name of a commit; records that it commits take it as their revision.
+    pub(crate) fn new_tag(&self) -> (Tag, Revision) {
+        // 0 means "none" in both roles.
+        let bits = self.random().next_u64().max(1);
+        (Tag(bits), Revision::from_bits(bits))
+    }
+
+    /// Whether a record's zone is of the sort that its type has.
+    pub(crate) fn check_zone(&self, key: &RecordKey) -> Result<()> {
+        let schema = self.schema(&key.type_name)?;
+        let fits = match schema.restriction() {
+            ZoneRestriction::Global => key.zone == Zone::Global,
+            ZoneRestriction::Restricted => key.zone != Zone::Global,
+        };
+        if fits {
+            return Ok(());
+        }
+        Err(crate::Error::new(
+            crate::ErrorKind::UnknownZone,
+            "check",
+            format!("type {} does not live in this sort of zone", key.type_name),
+        ))
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("role", &self.inner.role)
+            .field("source", &self.inner.source)
+            .field("types", &self.inner.schemas.keys())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,251 @@
+//! A small world: one server and any number of clients in memory, with a transport that can be made to fail.
+#![allow(dead_code, missing_docs, unreachable_pub)]
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicU64, Ordering},
+};
+
+use async_trait::async_trait;
+use fastsync_core::protocol::{PullReply, PullRequest, PushReply, PushRequest};
+use fastsync_core::*;
+
+#[derive(Debug, Clone, PartialEq, SyncableObject)]
+#[syncable(name = "lists", priority = 0)]
+pub struct List {
+    #[syncable(id)]
+    pub id: String,
+    pub title: String,
+}
+
+#[derive(Debug, Clone, PartialEq, SyncableObject)]
+#[syncable(name = "tasks", priority = 10)]
+pub struct Task {
+    #[syncable(id)]
+    pub id: String,
+    pub list: String,
+    pub text: String,
+    pub done: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, SyncableObject)]
+#[syncable(name = "notes", restricted)]
+pub struct Note {
+    #[syncable(id)]
+    pub id: String,
+    pub text: String,
+}
+
+pub fn task(id: &str, text: &str) -> Task {
+    Task { id: id.into(), list: "home".into(), text: text.into(), done: false }
+}
+
+pub fn id(id: &str) -> ObjectId {
+    ObjectId::new(id).unwrap()
+}
+
+/// A clock that the test moves.
+#[derive(Debug, Clone, Default)]
+pub struct TestClock(Arc<AtomicU64>);
+
+impl TestClock {
+    pub fn new(millis: u64) -> Self {
+        Self(Arc::new(AtomicU64::new(millis)))
+    }
+    pub fn set(&self, millis: u64) {
+        self.0.store(millis, Ordering::SeqCst);
+    }
+    pub fn advance(&self, millis: u64) {
+        self.0.fetch_add(millis, Ordering::SeqCst);
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// What the transport does to the next requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The request never arrives.
+    DropRequest,
+    /// The server does its work and the answer is lost.
+    LoseReply,
+    /// The request arrives twice.
+    Duplicate,
+}
+
+/// A loopback with faults, which keeps what went through it.
+#[derive(Clone)]
+pub struct Link {
+    inner: LoopbackTransport,
+    faults: Arc<Mutex<Vec<Fault>>>,
+    pub pushes: Arc<Mutex<Vec<PushRequest>>>,
+    pub pulls: Arc<Mutex<Vec<(PullRequest, PullReply)>>>,
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Link")
+    }
+}
+
+impl Link {
+    pub fn new(inner: LoopbackTransport) -> Self {
+        Self { inner, faults: Arc::default(), pushes: Arc::default(), pulls: Arc::default() }
+    }
+    pub fn fail_next(&self, fault: Fault) {
+        self.faults.lock().unwrap().push(fault);
+    }
+    fn fault(&self) -> Option<Fault> {
+        self.faults.lock().unwrap().pop()
+    }
+}
+
+fn lost() -> Error {
+    Error::new(ErrorKind::Unavailable, "transport", "the connection broke")
+}
+
+#[async_trait]
+impl Transport for Link {
+    async fn push(&self, request: &PushRequest) -> Result<PushReply> {
+        self.pushes.lock().unwrap().push(request.clone());
+        match self.fault() {
+            Some(Fault::DropRequest) => return Err(lost()),
+            Some(Fault::LoseReply) => {
+                self.inner.push(request).await?;
+                return Err(lost());
+            }
+            Some(Fault::Duplicate) => {
+                self.inner.push(request).await?;
+            }
+            None => {}
+        }
+        self.inner.push(request).await
+    }
+
+    async fn pull(&self, request: &PullRequest) -> Result<PullReply> {
+        let reply = match self.fault() {
+            Some(Fault::DropRequest) => return Err(lost()),
+            Some(Fault::LoseReply) => {
+                self.inner.pull(request).await?;
+                return Err(lost());
+            }
+            Some(Fault::Duplicate) => {
+                self.inner.pull(request).await?;
+                self.inner.pull(request).await?
+            }
+            None => self.inner.pull(request).await?,
+        };
+        self.pulls.lock().unwrap().push((request.clone(), reply.clone()));
+        Ok(reply)
+    }
+}
+
+pub struct ServerSide {
+    pub clock: TestClock,
+    pub store: Store,
+    pub manager: SyncManager<Server>,
+    pub tasks: Repository<Task>,
+}
+
+pub fn zone(key: &str) -> Zone {
+    Zone::restricted(key).unwrap()
+}
+
+/// Everyone may read and write the global zone and a zone named after them.
+pub fn own_zone_policy(context: &SyncContext) -> ZoneAccess {
+    ZoneAccess::none().read_write(Zone::Global).read_write(zone(&context.user))
+}
+
+pub async fn server() -> ServerSide {
+    server_with(LastWriterWins).await
+}
+
+pub async fn server_with(handler: impl ConflictsHandler<Task>) -> ServerSide {
+    server_on(MemoryDataSource::new(), handler).await
+}
+
+pub async fn server_on(source: MemoryDataSource, handler: impl ConflictsHandler<Task>) -> ServerSide {
+    let clock = TestClock::new(1_000_000);
+    let store = Store::server(source)
+        .register::<List>()
+        .register::<Task>()
+        .register::<Note>()
+        .clock(clock.clone())
+        .open()
+        .await
+        .unwrap();
+    let tasks = Repository::<Task>::new(&store);
+    let manager = SyncManager::server(&store)
+        .register(Repository::<List>::new(&store), LastWriterWins)
+        .register(tasks.clone(), handler)
+        .register(Repository::<Note>::new(&store), LastWriterWins)
+        .zones(own_zone_policy)
+        .build()
+        .await
+        .unwrap();
+    ServerSide { clock, store, manager, tasks }
+}
+
+pub struct ClientSide {
+    pub clock: TestClock,
+    pub source: MemoryDataSource,
+    pub store: Store,
+    pub link: Link,
+    pub sync: SyncManager<Client>,
+    pub lists: Repository<List>,
+    pub tasks: Repository<Task>,
+    pub notes: Repository<Note>,
+}
+
+pub async fn client(server: &ServerSide, user: &str) -> ClientSide {
+    client_on(server, user, MemoryDataSource::new()).await
+}
+
+pub async fn client_on(server: &ServerSide, user: &str, source: MemoryDataSource) -> ClientSide {
+    client_with(server, user, source, LastWriterWins, PullLimits::default()).await
+}
+
+pub async fn client_with(
+    server: &ServerSide,
+    user: &str,
+    source: MemoryDataSource,
+    handler: impl ConflictsHandler<Task>,
+    limits: PullLimits,
+) -> ClientSide {
+    let clock = TestClock::new(1_000_000);
+    let store = Store::client(source.clone())
+        .register::<List>()
+        .register::<Task>()
+        .register::<Note>()
+        .limits(SessionLimits { records: 10, bytes: 10_000 })
+        .clock(clock.clone())
+        .open()
+        .await
+        .unwrap();
+    let link = Link::new(LoopbackTransport::new(server.manager.clone(), SyncContext::new(user)));
+    let lists = Repository::<List>::new(&store);
+    let tasks = Repository::<Task>::new(&store);
+    let notes = Repository::<Note>::in_zone(&store, zone(user));
+    let sync = SyncManager::client(&store)
+        .register(lists.clone(), LastWriterWins)
+        .register(tasks.clone(), handler)
+        .register(notes.clone(), LastWriterWins)
+        .transport(link.clone())
+        .pull_limits(limits)
+        .build()
+        .unwrap();
+    ClientSide { clock, source, store, link, sync, lists, tasks, notes }
+}
+
+impl ClientSide {
+    pub async fn task(&self, name: &str) -> Option<Task> {
+        self.tasks.find_by_id(&id(name)).await.unwrap()
+    }
+    pub async fn pending(&self) -> u64 {
+        self.sync.status().await.unwrap().pending
+    }
+}

@@ -1,0 +1,149 @@
+//! The code.
+
+use proc_macro2::{Literal, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::spanned::Spanned;
+
+use crate::object::{Column, Object, Serde, Storage};
+
+/// The implementation of `SyncableObject`.
+pub(crate) fn expand(object: &Object) -> TokenStream {
+    let Object { ident, where_clause, name, .. } = object;
+    let (id, id_type) = (&object.id.ident, &object.id.ty);
+    let schema = schema(object);
+    let writes = object.columns.iter().map(|column| {
+        let write = write(column);
+        named(&write, object, &column.name)
+    });
+    let locals: Vec<_> = (0..object.columns.len()).map(|at| format_ident!("__fastsync_value_{at}")).collect();
+    let reads = object.columns.iter().zip(&locals).map(|(column, local)| {
+        let ident = &column.ident;
+        let read = named(&read(column, local), object, &column.name);
+        quote!(#ident: #read?)
+    });
+    let defaults = object.skipped.iter().map(|(ident, ty)| {
+        let default = quote_spanned!(ty.span()=> <#ty as ::core::default::Default>::default());
+        quote!(#ident: #default)
+    });
+    let write_id = quote_spanned! {id_type.span()=>
+        <#id_type as ::fastsync_core::IdValue>::to_object_id(&self.#id)
+    };
+    let read_id = quote_spanned! {id_type.span()=>
+        <#id_type as ::fastsync_core::IdValue>::from_object_id(__fastsync_id)
+    };
+    let write_id = named(&write_id, object, &object.id.name);
+    let read_id = named(&read_id, object, &object.id.name);
+    quote! {
+        #[automatically_derived]
+        #[allow(deprecated)]
+        impl ::fastsync_core::SyncableObject for #ident #where_clause {
+            fn schema() -> ::fastsync_core::Result<::fastsync_core::TypeSchema> {
+                #schema
+            }
+
+            fn id(&self) -> ::fastsync_core::Result<::fastsync_core::ObjectId> {
+                #write_id
+            }
+
+            fn to_body(&self) -> ::fastsync_core::Result<::std::vec::Vec<::fastsync_core::Value>> {
+                ::core::result::Result::Ok(::std::vec![#(#writes?),*])
+            }
+
+            fn from_body(
+                __fastsync_id: &::fastsync_core::ObjectId,
+                __fastsync_body: ::std::vec::Vec<::fastsync_core::Value>,
+            ) -> ::fastsync_core::Result<Self> {
+                let [#(#locals),*] = ::fastsync_core::object::__private::values(#name, __fastsync_body)?;
+                ::core::result::Result::Ok(Self {
+                    #id: #read_id?,
+                    #(#reads,)*
+                    #(#defaults,)*
+                })
+            }
+        }
+    }
+}
+
+fn schema(object: &Object) -> TokenStream {
+    let (name, id) = (&object.name, &object.id.name);
+    let version = Literal::u32_suffixed(object.version);
+    let priority = object.priority;
+    let restricted = object.restricted.then(|| quote!(.restricted()));
+    let columns = object.columns.iter().map(|Column { ty, name, storage, .. }| {
+        let kind = match storage {
+            Storage::Value => {
+                return quote_spanned! {ty.span()=>
+                    let __fastsync_schema =
+                        ::fastsync_core::object::__private::column::<#ty>(__fastsync_schema, #name);
+                };
+            }
+            Storage::Text(_) => quote!(Text),
+            Storage::Json(_) => quote!(Json),
+        };
+        let method = match storage {
+            Storage::Text(Serde::Optional(_)) | Storage::Json(Serde::Optional(_)) => quote!(nullable_field),
+            _ => quote!(field),
+        };
+        quote! {
+            let __fastsync_schema = __fastsync_schema.#method(#name, ::fastsync_core::FieldKind::#kind);
+        }
+    });
+    quote! {
+        let __fastsync_schema = ::fastsync_core::TypeSchema::builder(#name, #id)
+            .version(#version)
+            .priority(#priority)
+            #restricted;
+        #(#columns)*
+        __fastsync_schema.build()
+    }
+}
+
+/// The value of a field, as a `Result`.
+fn write(Column { ident, ty, storage, .. }: &Column) -> TokenStream {
+    let (serde, function) = match storage {
+        Storage::Value => {
+            return quote_spanned!(ty.span()=> <#ty as ::fastsync_core::FieldValue>::to_value(&self.#ident));
+        }
+        Storage::Text(serde) => (serde, quote!(to_text)),
+        Storage::Json(serde) => (serde, quote!(to_json)),
+    };
+    match serde {
+        Serde::Required(ty) => {
+            quote_spanned!(ty.span()=> ::fastsync_core::object::__private::#function::<#ty>(&self.#ident))
+        }
+        Serde::Optional(ty) => quote_spanned! {ty.span()=>
+            ::fastsync_core::object::__private::to_option(
+                &self.#ident,
+                ::fastsync_core::object::__private::#function::<#ty>,
+            )
+        },
+    }
+}
+
+/// The field of a value, as a `Result`.
+fn read(Column { ty, storage, .. }: &Column, local: &syn::Ident) -> TokenStream {
+    let (serde, function) = match storage {
+        Storage::Value => {
+            return quote_spanned!(ty.span()=> <#ty as ::fastsync_core::FieldValue>::from_value(#local));
+        }
+        Storage::Text(serde) => (serde, quote!(from_text)),
+        Storage::Json(serde) => (serde, quote!(from_json)),
+    };
+    match serde {
+        Serde::Required(ty) => {
+            quote_spanned!(ty.span()=> ::fastsync_core::object::__private::#function::<#ty>(#local))
+        }
+        Serde::Optional(ty) => quote_spanned! {ty.span()=>
+            ::fastsync_core::object::__private::from_option(
+                #local,
+                ::fastsync_core::object::__private::#function::<#ty>,
+            )
+        },
+    }
+}
+
+/// The result, with the name of the field in the error.
+fn named(result: &TokenStream, object: &Object, field: &str) -> TokenStream {
+    let context = format!("{}.{field}", object.name);
+    quote!(::fastsync_core::object::__private::named(#context, #result))
+}

@@ -1,0 +1,399 @@
+//! What the macro writes: every kind of field, there and back.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
+use fastsync_core::{
+    Error, ErrorKind, FieldKind, FieldValue, ObjectId, Result, SyncableObject, Timestamp, TypeSchema, Value,
+};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Size {
+    width: f64,
+    height: Option<u32>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+enum Shape {
+    Point,
+    Circle(f64),
+    Box { size: Size },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    InStock,
+    SoldOut,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Label(String);
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Cents(i64);
+
+impl FieldValue for Cents {
+    const KIND: FieldKind = FieldKind::Integer;
+    fn to_value(&self) -> Result<Value> {
+        self.0.to_value()
+    }
+    fn from_value(value: Value) -> Result<Self> {
+        i64::from_value(value).map(Self)
+    }
+}
+
+type Note = Option<String>;
+
+#[derive(Debug, Clone, PartialEq, SyncableObject)]
+#[syncable(name = "everything", priority = -3)]
+#[syncable(restricted, version = 7)]
+struct Everything {
+    flag: bool,
+    tiny: i8,
+    small: i16,
+    medium: i32,
+    large: i64,
+    native: isize,
+    byte: u8,
+    word: u16,
+    double: u32,
+    quad: u64,
+    size: usize,
+    single: f32,
+    real: f64,
+    text: String,
+    #[syncable(id)]
+    key: Uuid,
+    other: Uuid,
+    bytes: Vec<u8>,
+    at: Timestamp,
+    utc: DateTime<Utc>,
+    naive: NaiveDateTime,
+    day: NaiveDate,
+    hour: NaiveTime,
+    offset: OffsetDateTime,
+    nested: Size,
+    shape: Shape,
+    #[syncable(text)]
+    state: State,
+    #[syncable(text)]
+    label: Label,
+    tags: Vec<String>,
+    counts: BTreeMap<String, i64>,
+    pair: (i64, String),
+    array: [u8; 2],
+    #[syncable(value)]
+    price: Cents,
+    #[syncable(value)]
+    note: Note,
+    #[syncable(json)]
+    forced: i64,
+    #[syncable(skip)]
+    cached: Option<Box<str>>,
+    #[syncable(rename = "title")]
+    name: String,
+    r#type: String,
+    #[syncable(text)]
+    parent: ObjectId,
+}
+
+fn everything() -> Everything {
+    Everything {
+        flag: true,
+        tiny: i8::MIN,
+        small: i16::MIN,
+        medium: i32::MIN,
+        large: i64::MIN,
+        native: isize::MAX,
+        byte: u8::MAX,
+        word: u16::MAX,
+        double: u32::MAX,
+        quad: u64::MAX / 2,
+        size: 0,
+        single: f32::MIN_POSITIVE,
+        real: 0.1 + 0.2,
+        text: "quote \" and \u{1F600}\n".into(),
+        key: Uuid::from_u128(1),
+        other: Uuid::from_u128(u128::MAX),
+        bytes: vec![0, 255],
+        at: Timestamp::from_millis(1_700_000_000_123),
+        utc: DateTime::from_timestamp(1_700_000_000, 123_456_789).unwrap(),
+        naive: NaiveDate::from_ymd_opt(2024, 2, 29).unwrap().and_hms_milli_opt(23, 59, 59, 7).unwrap(),
+        day: NaiveDate::from_ymd_opt(1, 1, 1).unwrap(),
+        hour: NaiveTime::from_hms_opt(0, 0, 0).unwrap(),
+        offset: OffsetDateTime::UNIX_EPOCH,
+        nested: Size { width: 1.0, height: None },
+        shape: Shape::Box { size: Size { width: 2.5, height: Some(3) } },
+        state: State::SoldOut,
+        label: Label("a \"b\"".into()),
+        tags: vec![String::new(), "x".into()],
+        counts: BTreeMap::from([("b".into(), 1), ("a".into(), i64::MAX)]),
+        pair: (1, "one".into()),
+        array: [1, 2],
+        price: Cents(-1),
+        note: None,
+        forced: 5,
+        cached: None,
+        name: "bolt".into(),
+        r#type: "part".into(),
+        parent: ObjectId::new("p1").unwrap(),
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, SyncableObject)]
+#[syncable(name = "maybe")]
+struct Maybe {
+    #[syncable(id, rename = "code")]
+    id: i64,
+    flag: Option<bool>,
+    whole: Option<i64>,
+    unsigned: Option<u64>,
+    real: Option<f64>,
+    text: Option<String>,
+    uuid: Option<Uuid>,
+    bytes: Option<Vec<u8>>,
+    at: Option<Timestamp>,
+    utc: Option<DateTime<Utc>>,
+    offset: Option<OffsetDateTime>,
+    nested: Option<Size>,
+    shape: Option<Shape>,
+    #[syncable(text)]
+    state: Option<State>,
+    tags: Option<Vec<String>>,
+    #[syncable(value)]
+    price: Option<Cents>,
+    #[syncable(json)]
+    forced: Option<String>,
+    any: Option<serde_json::Value>,
+}
+
+const NOTHING: Maybe = Maybe {
+    id: i64::MIN,
+    flag: None,
+    whole: None,
+    unsigned: None,
+    real: None,
+    text: None,
+    uuid: None,
+    bytes: None,
+    at: None,
+    utc: None,
+    offset: None,
+    nested: None,
+    shape: None,
+    state: None,
+    tags: None,
+    price: None,
+    forced: None,
+    any: None,
+};
+
+fn something() -> Maybe {
+    Maybe {
+        id: i64::MAX,
+        flag: Some(false),
+        whole: Some(i64::MAX),
+        unsigned: Some(0),
+        real: Some(f64::MAX),
+        text: Some(String::new()),
+        uuid: Some(Uuid::nil()),
+        bytes: Some(Vec::new()),
+        at: Some(Timestamp::from_millis(0)),
+        utc: Some(DateTime::UNIX_EPOCH),
+        offset: Some(OffsetDateTime::UNIX_EPOCH),
+        nested: Some(Size { width: -1.0, height: Some(0) }),
+        shape: Some(Shape::Point),
+        state: Some(State::InStock),
+        tags: Some(Vec::new()),
+        price: Some(Cents(0)),
+        forced: Some("null".into()),
+        any: Some(serde_json::json!({"b": 1, "a": [null]})),
+    }
+}
+
+/// There and back, directly and over the wire.
+#[track_caller]
+fn round_trip<T: SyncableObject + PartialEq + Debug>(object: &T) {
+    let id = object.id().unwrap();
+    let body = object.to_body().unwrap();
+    let mut admitted = body.clone();
+    T::schema().unwrap().admit(&mut admitted).unwrap();
+    assert_eq!(admitted, body, "`to_body` gives the stored form");
+    let mut wire: Vec<Value> = serde_json::from_str(&serde_json::to_string(&body).unwrap()).unwrap();
+    T::schema().unwrap().admit(&mut wire).unwrap();
+    assert_eq!(wire, body);
+    assert_eq!(T::from_body(&id, body).unwrap(), *object);
+}
+
+#[test]
+fn every_kind_round_trips() {
+    round_trip(&everything());
+    round_trip(&NOTHING);
+    round_trip(&something());
+    for shape in [Shape::Point, Shape::Circle(1e-300)] {
+        round_trip(&Everything { shape, note: Some("x".into()), state: State::InStock, ..everything() });
+    }
+}
+
+#[test]
+fn the_schema_is_exact() {
+    use FieldKind::*;
+    let fields = [
+        ("flag", Boolean),
+        ("tiny", Integer),
+        ("small", Integer),
+        ("medium", Integer),
+        ("large", Integer),
+        ("native", Integer),
+        ("byte", Integer),
+        ("word", Integer),
+        ("double", Integer),
+        ("quad", Integer),
+        ("size", Integer),
+        ("single", Real),
+        ("real", Real),
+        ("text", Text),
+        ("other", Uuid),
+        ("bytes", Bytes),
+        ("at", Integer),
+        ("utc", DateTime),
+        ("naive", DateTime),
+        ("day", DateTime),
+        ("hour", DateTime),
+        ("offset", DateTime),
+        ("nested", Json),
+        ("shape", Json),
+        ("state", Text),
+        ("label", Text),
+        ("tags", Json),
+        ("counts", Json),
+        ("pair", Json),
+        ("array", Json),
+        ("price", Integer),
+        ("note", Text),
+        ("forced", Json),
+        ("title", Text),
+        ("type", Text),
+        ("parent", Text),
+    ];
+    let expected = fields.into_iter().fold(
+        TypeSchema::builder("everything", "key").version(7).priority(-3).restricted(),
+        |schema, (name, kind)| match name {
+            "note" => schema.nullable_field(name, kind),
+            name => schema.field(name, kind),
+        },
+    );
+    assert_eq!(Everything::schema().unwrap(), expected.build().unwrap());
+
+    let nullable = [
+        ("flag", Boolean),
+        ("whole", Integer),
+        ("unsigned", Integer),
+        ("real", Real),
+        ("text", Text),
+        ("uuid", Uuid),
+        ("bytes", Bytes),
+        ("at", Integer),
+        ("utc", DateTime),
+        ("offset", DateTime),
+        ("nested", Json),
+        ("shape", Json),
+        ("state", Text),
+        ("tags", Json),
+        ("price", Integer),
+        ("forced", Json),
+        ("any", Json),
+    ];
+    let expected = nullable
+        .into_iter()
+        .fold(TypeSchema::builder("maybe", "code"), |schema, (name, kind)| schema.nullable_field(name, kind));
+    assert_eq!(Maybe::schema().unwrap(), expected.build().unwrap());
+}
+
+#[test]
+fn the_body_is_plain() {
+    assert!(NOTHING.to_body().unwrap().iter().all(|value| *value == Value::Null));
+    assert_eq!(NOTHING.id().unwrap().as_str(), i64::MIN.to_string());
+    let body = everything().to_body().unwrap();
+    let value = |name: &str| {
+        let schema = Everything::schema().unwrap();
+        let at = schema.fields().iter().position(|field| field.name.as_str() == name).unwrap();
+        body[at].clone()
+    };
+    assert_eq!(value("state"), Value::Text("sold_out".into()));
+    assert_eq!(value("label"), Value::Text("a \"b\"".into()));
+    assert_eq!(value("parent"), Value::Text("p1".into()));
+    assert_eq!(value("nested"), Value::Json(r#"{"width":1.0,"height":null}"#.into()));
+    assert_eq!(value("forced"), Value::Json("5".into()));
+    assert_eq!(value("utc"), Value::Text("2023-11-14T22:13:20.123456789Z".into()));
+}
+
+#[test]
+fn a_skipped_field_is_read_as_its_default() {
+    let object = Everything { cached: Some("x".into()), ..everything() };
+    let read = Everything::from_body(&object.id().unwrap(), object.to_body().unwrap()).unwrap();
+    assert_eq!(read, everything());
+}
+
+#[track_caller]
+fn refused<T>(result: Result<T>, part: &str) -> Error {
+    let Err(error) = result else { panic!("accepted, without {part}") };
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert!(error.to_string().contains(part), "{part} is missing in {error}");
+    error
+}
+
+#[test]
+fn errors_name_the_field() {
+    refused(Everything { quad: u64::MAX, ..everything() }.to_body(), "[field: everything.quad]");
+    refused(Everything { real: f64::NAN, ..everything() }.to_body(), "[field: everything.real]");
+    refused(Maybe { any: Some(serde_json::Value::Null), ..NOTHING }.to_body(), "[field: maybe.any]");
+
+    let id = something().id().unwrap();
+    let body = something().to_body().unwrap();
+    refused(Maybe::from_body(&ObjectId::new("x").unwrap(), body.clone()), "[field: maybe.code]");
+    refused(Maybe::from_body(&id, body[1..].to_vec()), "type maybe has 17 fields, the body has 16");
+    for (at, wrong, field) in [
+        (1, Value::Text("1".into()), "whole"),
+        (10, Value::Json("[]".into()), "nested"),
+        (10, Value::Text("{}".into()), "nested"),
+        (12, Value::Text("gone".into()), "state"),
+        (12, Value::Json("\"in_stock\"".into()), "state"),
+        (14, Value::Real(1.0), "price"),
+    ] {
+        let mut body = body.clone();
+        body[at] = wrong;
+        refused(Maybe::from_body(&id, body), &format!("[field: maybe.{field}]"));
+    }
+    let mut body = everything().to_body().unwrap();
+    body[0] = Value::Null;
+    refused(Everything::from_body(&id, body.clone()), "[field: everything.key]");
+    refused(Everything::from_body(&everything().id().unwrap(), body), "[field: everything.flag]");
+}
+
+#[derive(Debug, PartialEq, SyncableObject)]
+struct Loose {
+    #[syncable(id)]
+    id: String,
+    any: serde_json::Value,
+    #[syncable(text)]
+    text: serde_json::Value,
+}
+
+#[test]
+fn what_serde_makes_is_checked() {
+    use serde_json::json;
+    let loose = |any, text| Loose { id: "a".into(), any, text };
+    round_trip(&loose(json!([null]), json!("x")));
+    round_trip(&loose(json!("null"), json!("")));
+    refused(loose(json!(null), json!("x")).to_body(), "[field: Loose.any]");
+    for text in [json!(null), json!(1), json!(["x"]), json!("\0")] {
+        refused(loose(json!(1), text).to_body(), "[field: Loose.text]");
+    }
+    refused(Loose { id: String::new(), any: json!(1), text: json!("") }.id(), "[field: Loose.id]");
+}

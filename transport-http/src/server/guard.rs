@@ -1,0 +1,158 @@
+//! A connection that ends by itself when its peer is too slow.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep};
+
+/// What a connection is waiting for. Shared by its bytes and its requests, each of which sees only a part.
+#[derive(Debug, Clone)]
+pub(crate) struct Phase(Arc<AtomicU8>);
+
+/// A request's head is under way, or the connection is new.
+const HEAD: u8 = 0;
+/// A request is being answered; its body has limits of its own.
+const BUSY: u8 = 1;
+/// An answer was given, the next request has not begun.
+const IDLE: u8 = 2;
+
+impl Phase {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(AtomicU8::new(HEAD)))
+    }
+
+    pub(crate) fn begin_request(&self) {
+        self.0.store(BUSY, Ordering::Relaxed);
+    }
+
+    pub(crate) fn end_request(&self) {
+        self.0.store(IDLE, Ordering::Relaxed);
+    }
+
+    fn bytes_arrived(&self) {
+        let _ = self.0.compare_exchange(IDLE, HEAD, Ordering::Relaxed, Ordering::Relaxed);
+    }
+}
+
+/// The limits of a connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Timeouts {
+    pub(crate) head: Duration,
+    pub(crate) idle: Duration,
+    pub(crate) reply: Duration,
+}
+
+pub(crate) struct GuardedStream {
+    stream: TcpStream,
+    phase: Phase,
+    timeouts: Timeouts,
+    reading: Pin<Box<Sleep>>,
+    /// The phase that `reading` is set for.
+    watched: u8,
+    /// Runs from the first write that has to wait until everything is written.
+    writing: Option<Pin<Box<Sleep>>>,
+}
+
+impl GuardedStream {
+    pub(crate) fn new(stream: TcpStream, phase: Phase, timeouts: Timeouts) -> Self {
+        let reading = Box::pin(sleep(timeouts.head));
+        Self { stream, phase, timeouts, reading, watched: HEAD, writing: None }
+    }
+
+    pub(crate) fn into_inner(self) -> TcpStream {
+        self.stream
+    }
+
+    fn poll_reading(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let phase = self.phase.0.load(Ordering::Relaxed);
+        if phase != self.watched {
+            self.watched = phase;
+            let timeout = if phase == HEAD { self.timeouts.head } else { self.timeouts.idle };
+            self.reading.as_mut().reset(Instant::now() + timeout);
+        }
+        if phase == BUSY { Poll::Pending } else { self.reading.as_mut().poll(context) }
+    }
+
+    fn poll_writing(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let timeout = self.timeouts.reply;
+        self.writing.get_or_insert_with(|| Box::pin(sleep(timeout))).as_mut().poll(context)
+    }
+
+    fn guard_write<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        match written {
+            // A trickle is no progress: the time runs on until everything is out.
+            Poll::Ready(Ok(_)) if self.writing.is_some() && self.poll_writing(context).is_ready() => too_slow(),
+            Poll::Pending if self.poll_writing(context).is_ready() => too_slow(),
+            other => other,
+        }
+    }
+}
+
+fn too_slow<T>() -> Poll<io::Result<T>> {
+    Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+}
+
+impl AsyncRead for GuardedStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        match Pin::new(&mut self.stream).poll_read(context, buffer) {
+            Poll::Ready(result) => {
+                if buffer.filled().len() > before {
+                    self.phase.bytes_arrived();
+                }
+                // A peer that always has a byte ready must not escape the time limit of the head.
+                if self.poll_reading(context).is_ready() { too_slow() } else { Poll::Ready(result) }
+            }
+            Poll::Pending if self.poll_reading(context).is_ready() => too_slow(),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl AsyncWrite for GuardedStream {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, data);
+        self.guard_write(context, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        data: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, data);
+        self.guard_write(context, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Called by hyper once all that it has is written.
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        if flushed.is_ready() {
+            self.writing = None;
+        }
+        flushed
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,152 @@
+//! Error kinds as HTTP statuses, and back.
+
+use fastsync_core::ErrorKind;
+use http::StatusCode;
+
+/// The status that answers an error of this kind.
+#[must_use]
+pub const fn status_of(kind: ErrorKind) -> StatusCode {
+    match kind {
+        ErrorKind::InvalidInput | ErrorKind::BadCursor => StatusCode::BAD_REQUEST,
+        ErrorKind::Unauthorized => StatusCode::UNAUTHORIZED,
+        ErrorKind::UnknownZone => StatusCode::FORBIDDEN,
+        ErrorKind::UnknownType => StatusCode::NOT_FOUND,
+        ErrorKind::Contention | ErrorKind::PendingEdits => StatusCode::CONFLICT,
+        ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        ErrorKind::ClockSkew | ErrorKind::Constraint => StatusCode::UNPROCESSABLE_ENTITY,
+        ErrorKind::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
+        ErrorKind::Unsupported => StatusCode::NOT_IMPLEMENTED,
+        ErrorKind::Protocol => StatusCode::BAD_GATEWAY,
+        ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorKind::Timeout => StatusCode::GATEWAY_TIMEOUT,
+        ErrorKind::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
+        // `Config`, `Corrupt`, `Backend`, and kinds of a later version.
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// The kind of a failed answer: by the `code` of its body if it names a kind, else by its status.
+#[must_use]
+pub fn kind_of(status: StatusCode, code: Option<&str>) -> ErrorKind {
+    if let Some(kind) = code.and_then(ErrorKind::from_code) {
+        return kind;
+    }
+    // No FastSync server wrote this: a proxy, a load balancer, another service.
+    match status {
+        StatusCode::BAD_REQUEST => ErrorKind::InvalidInput,
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ErrorKind::Unauthorized,
+        StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => ErrorKind::Timeout,
+        StatusCode::PAYLOAD_TOO_LARGE => ErrorKind::TooLarge,
+        StatusCode::UPGRADE_REQUIRED => ErrorKind::UpgradeRequired,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE | StatusCode::NOT_IMPLEMENTED => ErrorKind::Unsupported,
+        StatusCode::TOO_MANY_REQUESTS => ErrorKind::Unavailable,
+        StatusCode::INTERNAL_SERVER_ERROR => ErrorKind::Backend,
+        StatusCode::INSUFFICIENT_STORAGE => ErrorKind::StorageFull,
+        other if other.is_server_error() => ErrorKind::Unavailable,
+        _ => ErrorKind::Protocol,
+    }
+}
+
+/// The text that is told instead of the error's own message. `None` for kinds whose message is about what the
+/// caller sent; all others could tell of zones, hosts, paths or data that are not the caller's.
+#[cfg(feature = "server")]
+pub(crate) const fn fixed_message(kind: ErrorKind) -> Option<&'static str> {
+    Some(match kind {
+        ErrorKind::InvalidInput
+        | ErrorKind::TooLarge
+        | ErrorKind::UnknownType
+        | ErrorKind::ClockSkew
+        | ErrorKind::BadCursor
+        | ErrorKind::UpgradeRequired
+        | ErrorKind::Unsupported
+        | ErrorKind::Constraint
+        | ErrorKind::PendingEdits => return None,
+        ErrorKind::Unauthorized => "the request carries no valid identity",
+        ErrorKind::UnknownZone => "the zone does not exist or may not be used",
+        ErrorKind::Contention => "the records kept moving; try again",
+        ErrorKind::Unavailable => "the server is busy or cannot reach its storage; try again",
+        ErrorKind::Timeout => "the operation took too long; try again",
+        ErrorKind::StorageFull => "the server's storage is full",
+        ErrorKind::Protocol => "the server got an answer that it does not understand",
+        _ => "the server failed",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_survives_the_way_to_the_client_and_back() {
+        for kind in ErrorKind::ALL.iter().copied() {
+            let status = status_of(kind);
+            assert!(status.is_client_error() || status.is_server_error(), "{kind}");
+            assert_eq!(kind_of(status, Some(kind.code())), kind);
+        }
+    }
+
+    #[test]
+    fn the_table() {
+        let table: Vec<_> = ErrorKind::ALL.iter().map(|kind| (kind.code(), status_of(*kind).as_u16())).collect();
+        assert_eq!(
+            table,
+            [
+                ("invalid_input", 400),
+                ("too_large", 413),
+                ("unknown_type", 404),
+                ("unknown_zone", 403),
+                ("unauthorized", 401),
+                ("clock_skew", 422),
+                ("bad_cursor", 400),
+                ("upgrade_required", 426),
+                ("unsupported", 501),
+                ("config", 500),
+                ("contention", 409),
+                ("constraint", 422),
+                ("pending_edits", 409),
+                ("unavailable", 503),
+                ("timeout", 504),
+                ("storage_full", 507),
+                ("protocol", 502),
+                ("corrupt", 500),
+                ("backend", 500),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_status_alone_gives_a_kind_and_no_success() {
+        let cases = [
+            (400, ErrorKind::InvalidInput),
+            (401, ErrorKind::Unauthorized),
+            (403, ErrorKind::Unauthorized),
+            (404, ErrorKind::Protocol),
+            (408, ErrorKind::Timeout),
+            (413, ErrorKind::TooLarge),
+            (426, ErrorKind::UpgradeRequired),
+            (429, ErrorKind::Unavailable),
+            (500, ErrorKind::Backend),
+            (502, ErrorKind::Unavailable),
+            (503, ErrorKind::Unavailable),
+            (504, ErrorKind::Timeout),
+            (507, ErrorKind::StorageFull),
+            (521, ErrorKind::Unavailable),
+            (204, ErrorKind::Protocol),
+            (302, ErrorKind::Protocol),
+            (418, ErrorKind::Protocol),
+        ];
+        for (status, kind) in cases {
+            let status = StatusCode::from_u16(status).unwrap();
+            assert_eq!(kind_of(status, None), kind, "{status}");
+            assert_eq!(kind_of(status, Some("a_code_of_the_future")), kind, "{status}");
+        }
+    }
+
+    #[cfg(feature = "server")]
+    #[test]
+    fn internal_kinds_tell_nothing() {
+        for kind in [ErrorKind::Config, ErrorKind::Corrupt, ErrorKind::Backend] {
+            assert_eq!(fixed_message(kind), Some("the server failed"));
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Small bodies that unpack to huge ones cost neither memory nor time. Alone in its file, since it measures the
+//! memory of the process.
+
+mod support;
+
+use std::io::Write;
+use std::time::Duration;
+
+use fastsync_core::{ErrorKind, Transport};
+use fastsync_transport_http::HttpTransport;
+use support::*;
+use tokio::time::Instant;
+
+/// The most memory that the process ever had, in KiB.
+fn peak() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default();
+    line.split_whitespace().nth(1).map_or(0, |kib| kib.parse().unwrap())
+}
+
+fn repeated(piece: &[u8], bytes: usize) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    let mut written = 0;
+    while written < bytes {
+        encoder.write_all(piece).unwrap();
+        written += piece.len();
+    }
+    encoder.finish().unwrap()
+}
+
+#[tokio::test]
+async fn bombs_are_refused_quickly_in_little_memory() {
+    let zeros = repeated(&[0; 1 << 16], 100 << 20);
+    assert!(zeros.len() < 110_000, "{}", zeros.len());
+    let records = repeated(&br#"["object-1","0","0",1,0,["name","note"]],"#.repeat(1000), 100 << 20);
+    let server = Server::plain().await;
+    server.client().push(&push_request(10)).await.unwrap();
+    let before = peak();
+    for bomb in [&zeros, &records] {
+        for _ in 0..5 {
+            let begin = Instant::now();
+            let request = post_with("/push", &["content-encoding: gzip"], bomb);
+            let answer = Connection::open(server.address).await.ask(&request).await.unwrap();
+            assert_eq!((answer.status, &*answer.code()), (413, "too_large"));
+            assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+        }
+    }
+    // The same bomb as a reply.
+    let (listener, address) = listen().await;
+    let reply = [
+        format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n",
+            zeros.len()
+        )
+        .as_bytes(),
+        &zeros,
+    ]
+    .concat();
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut connection = Connection(stream);
+        connection.send(&reply).await;
+        connection.closed(Duration::from_secs(20)).await;
+    });
+    let client = HttpTransport::builder(format!("http://{address}")).response_bytes(4 << 20).build().unwrap();
+    assert_eq!(client.pull(&pull_request()).await.unwrap_err().kind(), ErrorKind::Protocol);
+    let grown = peak() - before;
+    assert!(grown < 48 * 1024, "{grown} KiB");
+}

@@ -1,0 +1,341 @@
+//! A fake handler, a server in front of it, and raw HTTP.
+#![allow(dead_code)] // each test file uses a part
+
+use std::future::Future;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use fastsync_core::protocol::{
+    Cursor, PROTOCOL_VERSION, PullPage, PullReply, PullRequest, PushMode, PushReceipt, PushReply, PushRequest,
+    RecordGroup, Row, SyncOperationMetadata, SyncPayload, TypeVersion,
+};
+use fastsync_core::{
+    DeviceId, Error, ErrorKind, FieldName, Hlc, Incarnation, ObjectId, Result, Revision, SessionId, SyncContext,
+    SyncHandler, Timestamp, TypeName, Value, Zone,
+};
+use fastsync_transport_http::{HttpTransport, Limits, ServeConfig, SyncService, bearer_token, serve};
+use http::request::Parts;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+pub const TOKEN: &str = "canary-token-7f3a";
+
+/// Records what it is asked, and answers what it is told to.
+#[derive(Clone, Default)]
+pub struct Fake(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    users: Vec<String>,
+    pushes: Vec<PushRequest>,
+    pulls: Vec<PullRequest>,
+    fail: Option<(ErrorKind, &'static str)>,
+    rows: usize,
+}
+
+impl Fake {
+    pub fn pushes(&self) -> Vec<PushRequest> {
+        self.0.lock().unwrap().pushes.clone()
+    }
+    pub fn pulls(&self) -> Vec<PullRequest> {
+        self.0.lock().unwrap().pulls.clone()
+    }
+    pub fn calls(&self) -> usize {
+        self.0.lock().unwrap().users.len()
+    }
+    pub fn users(&self) -> Vec<String> {
+        self.0.lock().unwrap().users.clone()
+    }
+    pub fn fail_with(&self, failure: Option<(ErrorKind, &'static str)>) {
+        self.0.lock().unwrap().fail = failure;
+    }
+    pub fn answer_rows(&self, rows: usize) {
+        self.0.lock().unwrap().rows = rows;
+    }
+    fn take(&self, context: &SyncContext) -> Result<usize> {
+        let mut state = self.0.lock().unwrap();
+        state.users.push(context.user.clone());
+        match state.fail {
+            Some((kind, message)) => Err(Error::new(kind, "fake", message)),
+            None => Ok(state.rows),
+        }
+    }
+}
+
+#[async_trait]
+impl SyncHandler for Fake {
+    async fn process_push(&self, context: &SyncContext, request: PushRequest) -> Result<PushReply> {
+        let rows = self.take(context)?;
+        let receipt = receipt(&request, rows);
+        self.0.lock().unwrap().pushes.push(request);
+        Ok(receipt)
+    }
+    async fn process_pull(&self, context: &SyncContext, request: PullRequest) -> Result<PullReply> {
+        let rows = self.take(context)?;
+        self.0.lock().unwrap().pulls.push(request);
+        Ok(page(rows))
+    }
+}
+
+pub fn device() -> DeviceId {
+    DeviceId::from_uuid(uuid::Uuid::from_u128(7))
+}
+
+pub fn metadata() -> SyncOperationMetadata {
+    let fields = vec![FieldName::new("name").unwrap(), FieldName::new("note").unwrap()];
+    let types = [(TypeName::new("items").unwrap(), TypeVersion { version: 1, fields })].into();
+    SyncOperationMetadata { protocol: PROTOCOL_VERSION, device: device(), types }
+}
+
+pub fn payload(rows: usize) -> SyncPayload {
+    let row = |n: usize| {
+        Row(
+            ObjectId::new(format!("object-{n}")).unwrap(),
+            Revision::default(),
+            Incarnation::default(),
+            Hlc::MAX,
+            0,
+            Some(vec![Value::Text(format!("Ünïcode {n} \"quoted\"")), Value::Text("x".repeat(120))]),
+        )
+    };
+    SyncPayload {
+        devices: vec![device()],
+        groups: vec![RecordGroup {
+            zone: Zone::Global,
+            type_name: TypeName::new("items").unwrap(),
+            rows: (0..rows).map(row).collect(),
+        }],
+    }
+}
+
+pub fn push_request(rows: usize) -> PushRequest {
+    PushRequest {
+        metadata: metadata(),
+        session: SessionId::from_uuid(uuid::Uuid::from_u128(9)),
+        number: 1,
+        mode: PushMode::Atomic,
+        payload: payload(rows),
+    }
+}
+
+pub fn pull_request() -> PullRequest {
+    PullRequest {
+        metadata: metadata(),
+        zones: vec![Zone::Global],
+        cursor: Some(Cursor::from("sealed".to_owned())),
+        own_through: 3,
+        max_records: 10_000,
+        max_bytes: 4 << 20,
+        count_remaining: true,
+    }
+}
+
+pub fn receipt(request: &PushRequest, rows: usize) -> PushReply {
+    PushReply::Processed(PushReceipt {
+        session: request.session,
+        revision: Revision::default(),
+        exceptions: Vec::new(),
+        current: payload(rows),
+    })
+}
+
+pub fn page(rows: usize) -> PullReply {
+    PullReply::Page(PullPage {
+        payload: payload(rows),
+        cursor: Cursor::from("next".to_owned()),
+        caught_up: true,
+        remaining: Some(0),
+        server_time: Timestamp::default(),
+        unknown_types: Vec::new(),
+    })
+}
+
+pub fn authenticate(parts: &Parts) -> Result<SyncContext> {
+    match bearer_token(parts) {
+        Some(TOKEN) => Ok(SyncContext::new("ada")),
+        Some(_) => Err(Error::new(ErrorKind::Unauthorized, "authenticate", "the token is unknown")),
+        None => Err(Error::new(ErrorKind::InvalidInput, "authenticate", "there is no token")),
+    }
+}
+
+pub fn service(fake: &Fake, limits: Limits) -> SyncService {
+    SyncService::builder(fake.clone()).authenticate(authenticate).limits(limits).build()
+}
+
+/// A server on a port of its own, stopped when dropped.
+pub struct Server {
+    pub address: SocketAddr,
+    pub fake: Fake,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<std::io::Result<()>>,
+}
+
+impl Server {
+    pub async fn start(limits: Limits, config: ServeConfig) -> Self {
+        let fake = Fake::default();
+        let (listener, address) = listen().await;
+        let (stop, stopped) = oneshot::channel();
+        let shutdown = async { drop(stopped.await) };
+        let task = tokio::spawn(serve(listener, service(&fake, limits), config, shutdown));
+        Self { address, fake, stop: Some(stop), task }
+    }
+
+    pub async fn plain() -> Self {
+        Self::start(Limits::default(), ServeConfig::default()).await
+    }
+
+    pub fn base(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub fn client(&self) -> HttpTransport {
+        HttpTransport::builder(self.base()).bearer_token(TOKEN).build().unwrap()
+    }
+
+    /// Asks it to stop and waits until it has.
+    pub async fn stop(mut self) {
+        drop(self.stop.take());
+        within(Duration::from_secs(20), &mut self.task).await.unwrap().unwrap();
+    }
+
+    pub fn ask_to_stop(&mut self) {
+        drop(self.stop.take());
+    }
+}
+
+pub async fn listen() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+/// Fails the test rather than to hang.
+pub async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(limit, future).await.expect("took too long")
+}
+
+pub fn gzip(input: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(input).unwrap();
+    encoder.finish().unwrap()
+}
+
+pub fn json<T: serde::Serialize>(value: &T) -> Vec<u8> {
+    serde_json::to_vec(value).unwrap()
+}
+
+/// A request as bytes. `headers` are lines without their ends.
+pub fn raw(head: &str, headers: &[&str], body: &[u8]) -> Vec<u8> {
+    let mut text = format!("{head} HTTP/1.1\r\nhost: localhost\r\n");
+    for header in headers {
+        text.push_str(header);
+        text.push_str("\r\n");
+    }
+    text.push_str("\r\n");
+    [text.as_bytes(), body].concat()
+}
+
+pub fn bearer() -> String {
+    format!("authorization: Bearer {TOKEN}")
+}
+
+pub const JSON: &str = "content-type: application/json";
+
+/// An honest request with this body.
+pub fn post(path: &str, body: &[u8]) -> Vec<u8> {
+    post_with(path, &[], body)
+}
+
+pub fn post_with(path: &str, more: &[&str], body: &[u8]) -> Vec<u8> {
+    let (bearer, length) = (bearer(), format!("content-length: {}", body.len()));
+    let headers: Vec<&str> = [&*bearer, JSON, &*length].into_iter().chain(more.iter().copied()).collect();
+    raw(&format!("POST {path}"), &headers, body)
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+    pub fn code(&self) -> String {
+        let body: serde_json::Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        body["error"]["code"].as_str().unwrap_or_default().to_owned()
+    }
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| {
+            let (key, value) = line.split_once(": ")?;
+            key.eq_ignore_ascii_case(name).then_some(value)
+        })
+    }
+}
+
+/// One TCP connection that speaks HTTP byte by byte.
+pub struct Connection(pub TcpStream);
+
+impl Connection {
+    pub async fn open(address: SocketAddr) -> Self {
+        Self(TcpStream::connect(address).await.unwrap())
+    }
+
+    /// Sends; a peer that closed already is no failure, its answer may be there.
+    pub async fn send(&mut self, bytes: &[u8]) {
+        let _ = self.0.write_all(bytes).await;
+    }
+
+    /// The next answer; `None` if the connection ends without one.
+    pub async fn answer(&mut self) -> Option<Answer> {
+        within(Duration::from_secs(20), self.read_answer()).await
+    }
+
+    async fn read_answer(&mut self) -> Option<Answer> {
+        loop {
+            let answer = self.read_one().await?;
+            if answer.status != 100 {
+                return Some(answer);
+            }
+        }
+    }
+
+    async fn read_one(&mut self) -> Option<Answer> {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(self.0.read_u8().await.ok()?);
+        }
+        let head = String::from_utf8(head).unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let mut answer = Answer { status, head, body: Vec::new() };
+        let length = answer.header("content-length").map_or(0, |length| length.parse().unwrap());
+        answer.body = vec![0; length];
+        self.0.read_exact(&mut answer.body).await.ok()?;
+        Some(answer)
+    }
+
+    pub async fn ask(&mut self, bytes: &[u8]) -> Option<Answer> {
+        self.send(bytes).await;
+        self.answer().await
+    }
+
+    /// Waits for the peer to close, and gives what it sent before.
+    pub async fn closed(&mut self, limit: Duration) -> Vec<u8> {
+        let mut rest = Vec::new();
+        let read = async {
+            let mut buffer = [0; 4096];
+            while let Ok(read @ 1..) = self.0.read(&mut buffer).await {
+                rest.extend_from_slice(&buffer[..read]);
+            }
+        };
+        within(limit, read).await;
+        rest
+    }
+}

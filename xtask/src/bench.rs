@@ -1,0 +1,53 @@
+//! `cargo xtask bench`: the figures, by name.
+
+use anyhow::Result;
+
+use crate::registry::{self, Entry};
+use crate::workspace::Workspace;
+
+/// The package that the figures live in.
+pub(crate) const PACKAGE: &str = "benches";
+
+/// A program of `benches`: it takes `--long`, prints a table and one JSON line, and fails by its exit code where a
+/// stated figure is missed.
+const fn figure(name: &'static str, about: &'static str) -> Entry {
+    Entry { name, about, package: PACKAGE, binary: name, short: &[], long: &["--long"], env: &[] }
+}
+
+/// Every figure. A new one is a program of `benches` and a line here.
+pub(crate) const FIGURES: &[Entry] = &[
+    figure(
+        "throughput",
+        "push and pull of 100,000 records over HTTP, SQLite to SQLite: at least 1/3 of a hand-written loop's rate",
+    ),
+    figure(
+        "noop",
+        "a sync with nothing to do: at most 5 ms, whatever the number of records and of sessions ever made",
+    ),
+    figure(
+        "memory",
+        "peak memory of the first pull: at most 150 MB at each end, and the same within 20 % for twice the data",
+    ),
+    figure("layout", "SQLite: the index table beside the user's tables against sync columns in the row"),
+];
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Say what there is and run nothing.
+    #[arg(long)]
+    list: bool,
+    /// The long form instead of the short one.
+    #[arg(long)]
+    long: bool,
+    /// Names of figures, or `all`.
+    #[arg(value_name = "NAME", required_unless_present = "list")]
+    names: Vec<String>,
+}
+
+pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
+    if args.list {
+        registry::list(FIGURES);
+        return Ok(true);
+    }
+    registry::run(workspace, FIGURES, &args.names, args.long, None)
+}

@@ -1,0 +1,177 @@
+//! Proofs and figures by name: what `cargo xtask prove` and `cargo xtask bench` have in common.
+
+use anyhow::{Result, bail};
+
+use crate::summary::{Outcome, Skips, Summary};
+use crate::workspace::Workspace;
+
+/// A named run: a program of a package, built in release.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) package: &'static str,
+    pub(crate) binary: &'static str,
+    /// Arguments of the short form, which CI runs.
+    pub(crate) short: &'static [&'static str],
+    /// Arguments of the long form.
+    pub(crate) long: &'static [&'static str],
+    pub(crate) env: &'static [(&'static str, &'static str)],
+}
+
+impl Entry {
+    /// The arguments for cargo.
+    fn command(&self, long: bool, seed: Option<u64>) -> Vec<String> {
+        let mut args =
+            ["run", "--release", "-p", self.package, "--bin", self.binary].map(str::to_owned).to_vec();
+        let own = if long { self.long } else { self.short };
+        let seed = seed.map(|seed| ["--seed".to_owned(), seed.to_string()]);
+        if !own.is_empty() || seed.is_some() {
+            args.push("--".to_owned());
+        }
+        args.extend(own.iter().map(|&arg| arg.to_owned()));
+        args.extend(seed.into_iter().flatten());
+        args
+    }
+
+    fn run(
+        &self,
+        workspace: &Workspace,
+        long: bool,
+        seed: Option<u64>,
+        skips: &mut Skips,
+    ) -> Result<Outcome> {
+        if let Some(reason) = missing(workspace, self.package, self.binary) {
+            return skip(workspace, skips, self.name, &reason);
+        }
+        let args = self.command(long, seed);
+        workspace.cargo_with(&args.iter().map(String::as_str).collect::<Vec<_>>(), self.env)?;
+        Ok(Outcome::Passed)
+    }
+}
+
+/// Why a program cannot be run, if it cannot.
+pub(crate) fn missing(workspace: &Workspace, package: &str, binary: &str) -> Option<String> {
+    match workspace.package(package) {
+        None => Some(format!("package {package} is not in this workspace")),
+        Some(found) if !found.binaries.iter().any(|name| name == binary) => {
+            Some(format!("package {package} has no program {binary}"))
+        }
+        Some(_) => None,
+    }
+}
+
+/// Leaves something out: loudly on a desk, as a failure in CI.
+pub(crate) fn skip(workspace: &Workspace, skips: &mut Skips, name: &str, reason: &str) -> Result<Outcome> {
+    if workspace.ci {
+        bail!("{reason}, and CI=true allows no skip of {name}");
+    }
+    skips.add(name, reason);
+    Ok(Outcome::Skipped)
+}
+
+/// Prints names and descriptions.
+pub(crate) fn list(entries: &[Entry]) {
+    let width = entries.iter().map(|entry| entry.name.len()).max().unwrap_or(0);
+    for entry in entries {
+        println!("{:<width$}  {}", entry.name, entry.about);
+    }
+}
+
+/// The entries that the names mean; `all` means every one.
+fn select<'a>(entries: &'a [Entry], names: &[String]) -> Result<Vec<&'a Entry>> {
+    if names.iter().any(|name| name == "all") {
+        return Ok(entries.iter().collect());
+    }
+    let find = |name: &String| match entries.iter().find(|entry| entry.name == name) {
+        Some(entry) => Ok(entry),
+        None => {
+            let known = entries.iter().map(|entry| entry.name).collect::<Vec<_>>().join(", ");
+            bail!("there is no `{name}`; there are {known} and all")
+        }
+    };
+    names.iter().map(find).collect()
+}
+
+/// Runs the named entries, all of them even if one fails, and says whether none failed.
+pub(crate) fn run(
+    workspace: &Workspace,
+    entries: &[Entry],
+    names: &[String],
+    long: bool,
+    seed: Option<u64>,
+) -> Result<bool> {
+    let mut summary = Summary::default();
+    for entry in select(entries, names)? {
+        summary.step(entry.name, |skips| {
+            println!("  {}", entry.about);
+            entry.run(workspace, long, seed, skips)
+        });
+    }
+    Ok(summary.finish())
+}
+
+/// Runs the short form of every entry as one step of the tests, up to the first that fails.
+pub(crate) fn run_all(workspace: &Workspace, entries: &[Entry], skips: &mut Skips) -> Result<Outcome> {
+    let mut outcome = Outcome::Skipped;
+    for entry in entries {
+        println!("  {}: {}", entry.name, entry.about);
+        if entry.run(workspace, false, None, skips)? == Outcome::Passed {
+            outcome = Outcome::Passed;
+        }
+    }
+    Ok(outcome)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::workspace::Package;
+
+    const ENTRIES: &[Entry] = &[
+        Entry { name: "one", about: "", package: "p", binary: "b", short: &[], long: &["--long"], env: &[] },
+        Entry { name: "two", about: "", package: "q", binary: "b", short: &["--few"], long: &[], env: &[] },
+    ];
+
+    fn workspace(ci: bool) -> Workspace {
+        let package = Package {
+            name: "p".to_owned(),
+            version: "0.1.0".to_owned(),
+            manifest: PathBuf::new(),
+            published: false,
+            binaries: vec!["other".to_owned()],
+            dependencies: Vec::new(),
+        };
+        Workspace { root: PathBuf::new(), packages: vec![package], ci, env: Vec::new() }
+    }
+
+    #[test]
+    fn short_long_and_seed_make_the_command() {
+        let line = |entry: &Entry, long, seed| entry.command(long, seed).join(" ");
+        assert_eq!(line(&ENTRIES[0], false, None), "run --release -p p --bin b");
+        assert_eq!(line(&ENTRIES[0], true, Some(7)), "run --release -p p --bin b -- --long --seed 7");
+        assert_eq!(line(&ENTRIES[1], false, None), "run --release -p q --bin b -- --few");
+    }
+
+    #[test]
+    fn names_select_and_all_selects_all() {
+        let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+        assert_eq!(select(ENTRIES, &names(&["two"])).unwrap()[0].name, "two");
+        assert_eq!(select(ENTRIES, &names(&["all"])).unwrap().len(), 2);
+        assert!(select(ENTRIES, &names(&["three"])).unwrap_err().to_string().contains("one, two and all"));
+    }
+
+    #[test]
+    fn a_missing_program_is_a_skip_on_a_desk_and_a_failure_in_ci() {
+        let mut skips = Skips::default();
+        for entry in ENTRIES {
+            assert_eq!(entry.run(&workspace(false), false, None, &mut skips).unwrap(), Outcome::Skipped);
+            assert!(entry.run(&workspace(true), false, None, &mut skips).is_err());
+        }
+        assert_eq!(missing(&workspace(false), "p", "b").unwrap(), "package p has no program b");
+        assert_eq!(missing(&workspace(false), "q", "b").unwrap(), "package q is not in this workspace");
+        assert_eq!(missing(&workspace(false), "p", "other"), None);
+    }
+}

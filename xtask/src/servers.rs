@@ -1,0 +1,272 @@
+//! The database servers that the tests need: found, installed where that is possible, started, stopped.
+//!
+//! A new server is one entry of [`SERVERS`]. Its `start` gets an empty folder for its data and returns its process
+//! and the environment variables that tell the tests where it listens; let it take a free port by binding port 0
+//! of the loopback address first.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::summary::{Outcome, Skips};
+use crate::workspace::{Workspace, succeeds};
+
+/// What the tests need, and how to get it.
+#[derive(Debug)]
+struct Server {
+    /// The name that `FASTSYNC_REQUIRE` uses.
+    name: &'static str,
+    about: &'static str,
+    /// The packages whose tests need it; if none is in the workspace, it is not asked for.
+    needed_by: &'static [&'static str],
+    /// The program that must be there.
+    program: &'static str,
+    /// Commands that bring it to a Debian system, as root.
+    install: &'static [&'static [&'static str]],
+    /// Starts a private instance with its data in the folder.
+    start: fn(&Path) -> Result<Running>,
+}
+
+const SERVERS: &[Server] = &[Server {
+    name: "sqlite",
+    about: "no server: SQLite is compiled into the tests, which takes a C compiler",
+    needed_by: &["fastsync-dao-sqlite"],
+    program: "cc",
+    install: &[
+        &["apt-get", "update", "-qq"],
+        &["apt-get", "install", "-y", "-qq", "--no-install-recommends", "gcc", "libc6-dev"],
+    ],
+    start: |_| Ok(Running::default()),
+}];
+
+/// A started server. Dropping it stops it and throws its data away.
+#[derive(Debug, Default)]
+pub(crate) struct Running {
+    /// What its tests must know, such as its URL.
+    env: Vec<(String, String)>,
+    children: Vec<Child>,
+    folder: Option<PathBuf>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        for child in &mut self.children {
+            // The data goes as well, so there is nothing to shut down in order; one that is gone already is fine.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if let Some(folder) = &self.folder {
+            let _ = std::fs::remove_dir_all(folder);
+        }
+    }
+}
+
+/// How a missing server is treated.
+#[derive(Debug)]
+pub(crate) struct Policy {
+    /// Install nothing.
+    pub(crate) no_install: bool,
+    /// The servers that must be there: `FASTSYNC_REQUIRE`.
+    required: Vec<String>,
+}
+
+impl Policy {
+    /// Reads `FASTSYNC_REQUIRE`: names with commas between them.
+    pub(crate) fn from_env(no_install: bool) -> Self {
+        let required = std::env::var("FASTSYNC_REQUIRE").unwrap_or_default();
+        Self { no_install, required: names(&required) }
+    }
+
+    fn requires(&self, server: &Server) -> bool {
+        self.required.iter().any(|name| name == server.name)
+    }
+}
+
+/// Starts every server that the workspace needs; what the tests must know goes into the workspace's environment.
+pub(crate) fn start(
+    workspace: &mut Workspace,
+    policy: &Policy,
+    skips: &mut Skips,
+) -> Result<(Outcome, Vec<Running>)> {
+    start_all(SERVERS, workspace, policy, skips)
+}
+
+fn start_all(
+    servers: &[Server],
+    workspace: &mut Workspace,
+    policy: &Policy,
+    skips: &mut Skips,
+) -> Result<(Outcome, Vec<Running>)> {
+    if let Some(name) = policy.required.iter().find(|name| servers.iter().all(|server| server.name != **name))
+    {
+        let known = servers.iter().map(|server| server.name).collect::<Vec<_>>().join(", ");
+        bail!("FASTSYNC_REQUIRE names {name}, which no test here needs; known: {known}");
+    }
+    let mut running = Vec::new();
+    for server in servers {
+        if !server.needed_by.iter().any(|package| workspace.package(package).is_some()) {
+            println!("  {}: not needed, no {} in this workspace", server.name, server.needed_by.join(" or "));
+            continue;
+        }
+        println!("  {}: {} (needed by {})", server.name, server.about, server.needed_by.join(", "));
+        match provide(server, workspace, policy) {
+            Ok(started) => {
+                workspace.env.extend(started.env.iter().cloned());
+                running.push(started);
+            }
+            Err(error) if policy.requires(server) => {
+                return Err(error.context(format!("{} is required by FASTSYNC_REQUIRE", server.name)));
+            }
+            Err(error) => skips.add(server.name, &format!("{error:#}")),
+        }
+    }
+    Ok((Outcome::Passed, running))
+}
+
+/// One server, installed if need be, and started.
+fn provide(server: &Server, workspace: &Workspace, policy: &Policy) -> Result<Running> {
+    if !is_on_path(server.program) {
+        let how = server.install.iter().map(|command| command.join(" ")).collect::<Vec<_>>().join(" && ");
+        let how = format!("as root on Debian: {how}");
+        if policy.no_install {
+            bail!("{} is not installed, and --no-install forbids to install it; {how}", server.program);
+        }
+        if !is_debian_root() {
+            bail!(
+                "{} is not installed, and only root on Debian can have it installed; {how}",
+                server.program
+            );
+        }
+        for command in server.install {
+            if let [program, args @ ..] = command {
+                workspace.program(program, args)?;
+            }
+        }
+        if !is_on_path(server.program) {
+            bail!("{} is still missing after it was installed", server.program);
+        }
+    }
+    let folder = std::env::temp_dir().join(format!("fastsync-{}-{}", std::process::id(), server.name));
+    std::fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+    let started = (server.start)(&folder);
+    if started.is_err() {
+        let _ = std::fs::remove_dir_all(&folder);
+    }
+    let mut running = started?;
+    running.folder = Some(folder);
+    Ok(running)
+}
+
+fn names(list: &str) -> Vec<String> {
+    list.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+fn is_on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+fn is_debian_root() -> bool {
+    let root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0");
+    root && Path::new("/etc/debian_version").exists() && succeeds(Command::new("apt-get").arg("--version"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Stdio;
+
+    use super::*;
+    use crate::workspace::Package;
+
+    const ABSENT: Server = Server {
+        name: "absent",
+        about: "a server that nobody can have",
+        needed_by: &["p"],
+        program: "no-such-program-anywhere",
+        install: &[&["apt-get", "install", "no-such-package"]],
+        start: |_| Ok(Running::default()),
+    };
+
+    fn workspace() -> Workspace {
+        let package = Package {
+            name: "p".to_owned(),
+            version: "0.1.0".to_owned(),
+            manifest: PathBuf::new(),
+            published: false,
+            binaries: Vec::new(),
+            dependencies: Vec::new(),
+        };
+        Workspace { root: PathBuf::from("."), packages: vec![package], ci: false, env: Vec::new() }
+    }
+
+    fn policy(required: &str) -> Policy {
+        Policy { no_install: true, required: names(required) }
+    }
+
+    #[test]
+    fn a_list_of_names_may_have_spaces_and_be_empty() {
+        assert_eq!(names(" mariadb, mongod,"), ["mariadb", "mongod"]);
+        assert!(names("").is_empty());
+    }
+
+    #[test]
+    fn a_missing_server_is_a_loud_skip_that_says_how() {
+        let mut skips = Skips::default();
+        let (_, running) = start_all(&[ABSENT], &mut workspace(), &policy(""), &mut skips).unwrap();
+        assert!(running.is_empty());
+        let said = format!("{skips:?}");
+        assert!(said.contains("SKIPPED absent: no-such-program-anywhere is not installed"), "{said}");
+        assert!(said.contains("apt-get install no-such-package"), "{said}");
+    }
+
+    #[test]
+    fn a_missing_server_that_is_required_fails() {
+        let mut skips = Skips::default();
+        let error = start_all(&[ABSENT], &mut workspace(), &policy("absent"), &mut skips).unwrap_err();
+        assert!(format!("{error:#}").starts_with("absent is required by FASTSYNC_REQUIRE: no-such"));
+    }
+
+    #[test]
+    fn a_required_server_that_nobody_knows_fails() {
+        let error =
+            start_all(&[ABSENT], &mut workspace(), &policy("oracle"), &mut Skips::default()).unwrap_err();
+        assert!(error.to_string().contains("oracle"));
+    }
+
+    #[test]
+    fn a_server_that_no_package_needs_is_not_asked_for() {
+        let mut workspace = workspace();
+        workspace.packages.clear();
+        let (_, running) =
+            start_all(&[ABSENT], &mut workspace, &policy("absent"), &mut Skips::default()).unwrap();
+        assert!(running.is_empty());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_started_server_tells_the_tests_where_it_is_and_is_stopped_at_the_end() {
+        let sleeper = Server {
+            name: "sleeper",
+            about: "a process that waits",
+            needed_by: &["p"],
+            program: "sleep",
+            install: &[],
+            start: |folder| {
+                assert!(folder.is_dir());
+                let child = Command::new("sleep").arg("600").stdout(Stdio::null()).spawn()?;
+                let env = vec![("SLEEPER_URL".to_owned(), folder.display().to_string())];
+                Ok(Running { env, children: vec![child], folder: None })
+            },
+        };
+        let mut workspace = workspace();
+        let (_, running) =
+            start_all(&[sleeper], &mut workspace, &policy("sleeper"), &mut Skips::default()).unwrap();
+        let folder = PathBuf::from(&workspace.env[0].1);
+        let id = running[0].children[0].id();
+        let alive = || succeeds(Command::new("kill").args(["-0", &id.to_string()]));
+        assert!(folder.is_dir() && alive());
+        drop(running);
+        assert!(!folder.exists() && !alive());
+    }
+}

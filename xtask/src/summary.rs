@@ -1,0 +1,143 @@
+//! Runs named things one after the other and says at the end how each went.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+/// How a thing that did not fail ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Passed,
+    /// It had nothing to do; why is in the skips.
+    Skipped,
+}
+
+/// What was left out, and why: said at once, and again at the end.
+#[derive(Debug, Default)]
+pub(crate) struct Skips(Vec<String>);
+
+impl Skips {
+    pub(crate) fn add(&mut self, name: &str, reason: &str) {
+        let line = format!("SKIPPED {name}: {reason}");
+        println!("  {line}");
+        self.0.push(line);
+    }
+}
+
+#[derive(Debug)]
+struct Row {
+    name: String,
+    took: Duration,
+    result: Result<Outcome, String>,
+}
+
+/// The results so far.
+#[derive(Debug, Default)]
+pub(crate) struct Summary {
+    rows: Vec<Row>,
+    not_run: Vec<String>,
+    pub(crate) skips: Skips,
+}
+
+impl Summary {
+    /// Runs one thing, with its name and its time around it, and says whether it did not fail.
+    pub(crate) fn step(&mut self, name: &str, run: impl FnOnce(&mut Skips) -> Result<Outcome>) -> bool {
+        println!("\n==> {name}");
+        let start = Instant::now();
+        let result = run(&mut self.skips).map_err(|error| format!("{error:#}"));
+        let took = start.elapsed();
+        match &result {
+            Ok(Outcome::Passed) => println!("  {name}: passed in {}", seconds(took)),
+            Ok(Outcome::Skipped) => println!("  {name}: skipped"),
+            Err(error) => println!("  {name}: FAILED after {}: {error}", seconds(took)),
+        }
+        let good = result.is_ok();
+        self.rows.push(Row { name: name.to_owned(), took, result });
+        good
+    }
+
+    /// Notes a thing that an earlier failure kept from running.
+    pub(crate) fn not_run(&mut self, name: &str) {
+        self.not_run.push(name.to_owned());
+    }
+
+    /// Prints the table and says whether nothing failed.
+    pub(crate) fn finish(&self) -> bool {
+        println!("\n{}", self.table());
+        self.failed() == 0
+    }
+
+    fn failed(&self) -> usize {
+        self.rows.iter().filter(|row| row.result.is_err()).count()
+    }
+
+    fn table(&self) -> String {
+        let names = self.rows.iter().map(|row| &row.name).chain(&self.not_run);
+        let width = names.map(|name| name.len()).max().unwrap_or(0);
+        let mut lines = Vec::new();
+        for row in &self.rows {
+            let (word, why) = match &row.result {
+                Ok(Outcome::Passed) => ("passed", None),
+                Ok(Outcome::Skipped) => ("skipped", None),
+                Err(error) => ("FAILED", error.lines().next()),
+            };
+            let why = why.map(|why| format!("  {why}")).unwrap_or_default();
+            lines.push(format!("{:<width$}  {word:<7}  {:>8}{why}", row.name, seconds(row.took)));
+        }
+        lines.extend(self.not_run.iter().map(|name| format!("{name:<width$}  not run")));
+        lines.extend(self.skips.0.iter().cloned());
+
+        let count = |outcome| self.rows.iter().filter(|row| row.result.as_ref() == Ok(&outcome)).count();
+        let total = self.rows.iter().map(|row| row.took).sum();
+        let mut last = format!(
+            "{} passed, {} failed, {} skipped",
+            count(Outcome::Passed),
+            self.failed(),
+            count(Outcome::Skipped)
+        );
+        if !self.not_run.is_empty() {
+            last += &format!(", {} not run", self.not_run.len());
+        }
+        lines.push(format!("{last} in {}", seconds(total)));
+        lines.join("\n")
+    }
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{:.1} s", duration.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[test]
+    fn the_table_counts_and_names_everything() {
+        let mut summary = Summary::default();
+        assert!(summary.step("good", |_| Ok(Outcome::Passed)));
+        assert!(summary.step("absent", |skips| {
+            skips.add("absent", "it is not here");
+            Ok(Outcome::Skipped)
+        }));
+        assert!(!summary.step("bad", |_| Err(anyhow!("it broke\nwith details"))));
+        summary.not_run("later");
+        assert!(!summary.finish());
+
+        let table = summary.table();
+        assert!(table.contains("good    passed "), "{table}");
+        assert!(table.contains("absent  skipped"), "{table}");
+        assert!(table.contains("it broke") && !table.contains("details"), "{table}");
+        assert!(table.contains("later   not run"), "{table}");
+        assert!(table.contains("SKIPPED absent: it is not here"), "{table}");
+        assert!(table.contains("1 passed, 1 failed, 1 skipped, 1 not run in "), "{table}");
+    }
+
+    #[test]
+    fn nothing_failed_is_success() {
+        let mut summary = Summary::default();
+        summary.step("absent", |_| Ok(Outcome::Skipped));
+        assert!(summary.finish());
+    }
+}

@@ -1,0 +1,219 @@
+//! `cargo xtask test`: every check, in the order in which a mistake shows soonest.
+
+use std::io::IsTerminal as _;
+
+use anyhow::{Result, bail};
+use clap::builder::PossibleValuesParser;
+
+use crate::servers::{Policy, Running};
+use crate::summary::{Outcome, Skips, Summary};
+use crate::workspace::Workspace;
+use crate::{bench, gates, prove, registry, servers};
+
+/// The version of cargo-deny that `deny.toml` is written for.
+const CARGO_DENY: &str = "cargo-deny@0.20.2";
+
+/// A step of the test command.
+struct Step {
+    name: &'static str,
+    about: &'static str,
+    /// Whether it talks to the servers.
+    needs_servers: bool,
+    run: fn(&mut Run<'_>, &mut Skips) -> Result<Outcome>,
+}
+
+const STEPS: &[Step] = &[
+    step("servers", "find, install and start what the tests need", false, start_servers),
+    step("fmt", "formatting", false, format),
+    step("clippy", "lints, warnings denied", false, |run, _| {
+        run.cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])
+    }),
+    step("gates", "rules of this workspace that no compiler checks", false, |run, _| {
+        gates::check(&run.workspace)?;
+        Ok(Outcome::Passed)
+    }),
+    step("deny", "licences, banned crates and sources of the dependencies", false, deny),
+    step("test", "all tests", true, tests),
+    step("doctest", "the examples in the documentation", true, |run, _| {
+        run.cargo(&["test", "--doc", "--workspace", "--all-features"])
+    }),
+    step("doc", "the documentation, warnings denied", false, |run, _| {
+        let args = ["doc", "--workspace", "--no-deps", "--all-features"];
+        run.workspace.cargo_with(&args, &[("RUSTDOCFLAGS", "-D warnings")])?;
+        Ok(Outcome::Passed)
+    }),
+    step("examples", "the example programs, each in its self-test form", true, examples),
+    step("prove", "the short form of every proof", true, proofs),
+    step("bench-check", "the short form of every figure", true, figures),
+];
+
+const fn step(
+    name: &'static str,
+    about: &'static str,
+    needs_servers: bool,
+    run: fn(&mut Run<'_>, &mut Skips) -> Result<Outcome>,
+) -> Step {
+    Step { name, about, needs_servers, run }
+}
+
+/// An example program that checks itself and says by its exit code how that went. The servers and the to-do client
+/// have tests of their own instead.
+struct Example {
+    package: &'static str,
+    args: &'static [&'static str],
+}
+
+const EXAMPLES: &[Example] = &[Example { package: "quickstart", args: &["--ci"] }];
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Say what steps there are and run nothing.
+    #[arg(long)]
+    list: bool,
+    /// Install nothing, neither servers nor tools.
+    #[arg(long)]
+    no_install: bool,
+    /// Go on after a step that failed.
+    #[arg(long)]
+    keep_going: bool,
+    /// Install cargo-deny if it is missing (about two minutes), so that the step `deny` is never skipped.
+    #[arg(long)]
+    deny: bool,
+    /// Only these steps; `servers` comes with those that need it.
+    #[arg(value_name = "STEP", value_parser = PossibleValuesParser::new(STEPS.iter().map(|step| step.name)))]
+    steps: Vec<String>,
+}
+
+/// What the steps work on.
+struct Run<'a> {
+    workspace: Workspace,
+    args: &'a Args,
+    /// Kept until the last step is over.
+    servers: Vec<Running>,
+}
+
+impl Run<'_> {
+    fn cargo(&self, args: &[&str]) -> Result<Outcome> {
+        self.workspace.cargo(args)?;
+        Ok(Outcome::Passed)
+    }
+}
+
+pub(crate) fn run(workspace: Workspace, args: &Args) -> Result<bool> {
+    if args.list {
+        for step in STEPS {
+            println!("{:<11}  {}", step.name, step.about);
+        }
+        return Ok(true);
+    }
+    let mut run = Run { workspace, args, servers: Vec::new() };
+    let mut summary = Summary::default();
+    let mut failed = false;
+    for step in select(&args.steps) {
+        if failed && !args.keep_going {
+            summary.not_run(step.name);
+        } else {
+            failed |= !summary.step(step.name, |skips| {
+                println!("  {}", step.about);
+                (step.run)(&mut run, skips)
+            });
+        }
+    }
+    Ok(summary.finish())
+}
+
+/// The steps of these names, or all of them, in the table's order.
+fn select(names: &[String]) -> Vec<&'static Step> {
+    let named = |step: &Step| names.is_empty() || names.iter().any(|name| name == step.name);
+    let servers = STEPS.iter().any(|step| step.needs_servers && named(step));
+    STEPS.iter().filter(|step| named(step) || (servers && step.name == "servers")).collect()
+}
+
+fn start_servers(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
+    let policy = Policy::from_env(run.args.no_install);
+    let (outcome, running) = servers::start(&mut run.workspace, &policy, skips)?;
+    run.servers.extend(running);
+    Ok(outcome)
+}
+
+fn format(run: &mut Run<'_>, _: &mut Skips) -> Result<Outcome> {
+    if std::io::stdout().is_terminal() {
+        return run.cargo(&["fmt", "--all", "--check"]);
+    }
+    // It colours its findings even in a file, unless told.
+    run.cargo(&["fmt", "--all", "--check", "--", "--color", "never"])
+}
+
+fn deny(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
+    if !run.workspace.has_subcommand("deny") {
+        let install = ["install", "--locked", "--debug", CARGO_DENY];
+        if !run.args.deny || run.args.no_install {
+            let how =
+                format!("cargo-deny is not installed; `cargo {}`, or run with --deny", install.join(" "));
+            if run.args.deny {
+                bail!("{how} and without --no-install");
+            }
+            skips.add("deny", &how);
+            return Ok(Outcome::Skipped);
+        }
+        println!("  cargo-deny is not installed: it is built once, which takes about two minutes");
+        run.workspace.cargo(&install)?;
+    }
+    run.cargo(&["deny", "check", "bans", "licenses", "sources"])
+}
+
+fn tests(run: &mut Run<'_>, _: &mut Skips) -> Result<Outcome> {
+    if run.workspace.has_subcommand("nextest") {
+        return run.cargo(&["nextest", "run", "--workspace", "--all-features"]);
+    }
+    println!("  cargo-nextest is not installed: cargo's own runner does it");
+    // Not `--all-targets`, which would run the benchmarks as well.
+    run.cargo(&["test", "--workspace", "--all-features", "--lib", "--bins", "--tests", "--examples"])
+}
+
+fn examples(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
+    let mut outcome = Outcome::Skipped;
+    for example in EXAMPLES {
+        if let Some(reason) = registry::missing(&run.workspace, example.package, example.package) {
+            registry::skip(&run.workspace, skips, example.package, &reason)?;
+            continue;
+        }
+        let mut args = vec!["run", "--release", "-p", example.package, "--bin", example.package, "--"];
+        args.extend(example.args);
+        outcome = run.cargo(&args)?;
+    }
+    Ok(outcome)
+}
+
+fn proofs(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
+    registry::run_all(&run.workspace, prove::PROOFS, skips)
+}
+
+fn figures(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
+    if run.workspace.package(bench::PACKAGE).is_none() {
+        skips.add("bench-check", &format!("package {} is not in this workspace", bench::PACKAGE));
+        return Ok(Outcome::Skipped);
+    }
+    registry::run_all(&run.workspace, bench::FIGURES, skips)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn selected(names: &[&str]) -> Vec<&'static str> {
+        let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
+        select(&names).iter().map(|step| step.name).collect()
+    }
+
+    #[test]
+    fn no_name_means_every_step() {
+        assert_eq!(selected(&[]).len(), STEPS.len());
+    }
+
+    #[test]
+    fn steps_keep_their_order_and_bring_the_servers_if_they_need_them() {
+        assert_eq!(selected(&["gates", "fmt"]), ["fmt", "gates"]);
+        assert_eq!(selected(&["doctest", "fmt"]), ["servers", "fmt", "doctest"]);
+    }
+}

@@ -1,0 +1,196 @@
+//! What is in the workspace, and how its programs are run.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+/// A member of the workspace.
+pub(crate) struct Package {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) manifest: PathBuf,
+    /// Whether it goes to users; `publish = false` says no.
+    pub(crate) published: bool,
+    pub(crate) binaries: Vec<String>,
+    /// Names of its dependencies, without those for tests and build scripts.
+    pub(crate) dependencies: Vec<String>,
+}
+
+/// The workspace as `cargo metadata` reports it.
+pub(crate) struct Workspace {
+    pub(crate) root: PathBuf,
+    pub(crate) packages: Vec<Package>,
+    /// Whether `CI=true`: what is skipped on a desk is a failure there.
+    pub(crate) ci: bool,
+    /// Passed to every program: where the servers are.
+    pub(crate) env: Vec<(String, String)>,
+}
+
+impl Workspace {
+    pub(crate) fn load() -> Result<Self> {
+        let output = Command::new(cargo())
+            .args(["metadata", "--no-deps", "--format-version", "1"])
+            .stderr(Stdio::inherit())
+            .output()
+            .context("`cargo metadata` could not be started")?;
+        if !output.status.success() {
+            bail!("`cargo metadata` failed");
+        }
+        let metadata: Value =
+            serde_json::from_slice(&output.stdout).context("`cargo metadata` is not JSON")?;
+        let root = metadata["workspace_root"].as_str().context("`cargo metadata` names no root")?;
+        let ci = std::env::var("CI").is_ok_and(|value| is_on(&value));
+        Ok(Self { root: PathBuf::from(root), packages: packages(&metadata), ci, env: Vec::new() })
+    }
+
+    pub(crate) fn package(&self, name: &str) -> Option<&Package> {
+        self.packages.iter().find(|package| package.name == name)
+    }
+
+    /// Runs cargo in the root; an exit code other than 0 is an error.
+    pub(crate) fn cargo(&self, args: &[&str]) -> Result<()> {
+        self.cargo_with(args, &[])
+    }
+
+    /// The same with more environment, which the printed command shows.
+    pub(crate) fn cargo_with(&self, args: &[&str], env: &[(&str, &str)]) -> Result<()> {
+        self.run(&cargo(), "cargo", args, env)
+    }
+
+    /// Runs any program in the root; an exit code other than 0 is an error.
+    pub(crate) fn program(&self, program: &str, args: &[&str]) -> Result<()> {
+        self.run(program, program, args, &[])
+    }
+
+    fn run(&self, program: &str, shown: &str, args: &[&str], env: &[(&str, &str)]) -> Result<()> {
+        let line = command_line(shown, args, env);
+        println!("  $ {line}");
+        let status = Command::new(program)
+            .args(args)
+            .envs(self.env.iter().map(|(key, value)| (key, value)))
+            .envs(env.iter().copied())
+            .current_dir(&self.root)
+            .status()
+            .with_context(|| format!("`{shown}` could not be started"))?;
+        if !status.success() {
+            bail!("`{line}`: {status}");
+        }
+        Ok(())
+    }
+
+    /// Runs cargo in the root and returns what it printed.
+    pub(crate) fn cargo_output(&self, args: &[&str]) -> Result<String> {
+        println!("  $ {}", command_line("cargo", args, &[]));
+        let output = Command::new(cargo())
+            .args(args)
+            .current_dir(&self.root)
+            .stderr(Stdio::inherit())
+            .output()
+            .context("`cargo` could not be started")?;
+        if !output.status.success() {
+            bail!("`{}`: {}", command_line("cargo", args, &[]), output.status);
+        }
+        String::from_utf8(output.stdout).context("cargo printed something that is not UTF-8")
+    }
+
+    /// Whether `cargo NAME` is installed.
+    pub(crate) fn has_subcommand(&self, name: &str) -> bool {
+        succeeds(Command::new(cargo()).args([name, "--version"]).current_dir(&self.root))
+    }
+
+    /// The text of a file of the workspace.
+    pub(crate) fn read(&self, path: impl AsRef<Path>) -> Result<String> {
+        let path = self.root.join(path);
+        std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))
+    }
+}
+
+/// Runs a command with its output thrown away and says whether it went well.
+pub(crate) fn succeeds(command: &mut Command) -> bool {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+fn cargo() -> String {
+    std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
+}
+
+fn is_on(value: &str) -> bool {
+    matches!(value, "true" | "1")
+}
+
+/// A command as one types it.
+fn command_line(program: &str, args: &[&str], env: &[(&str, &str)]) -> String {
+    let quoted = |text: &str| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_=/.,:@+%".contains(c);
+        if !text.is_empty() && text.chars().all(plain) { text.to_owned() } else { format!("'{text}'") }
+    };
+    let env = env.iter().map(|(key, value)| format!("{key}={}", quoted(value)));
+    let args = args.iter().map(|arg| quoted(arg));
+    env.chain([program.to_owned()]).chain(args).collect::<Vec<_>>().join(" ")
+}
+
+fn packages(metadata: &Value) -> Vec<Package> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let items = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    items(&metadata["packages"])
+        .iter()
+        .map(|package| Package {
+            name: text(&package["name"]),
+            version: text(&package["version"]),
+            manifest: PathBuf::from(text(&package["manifest_path"])),
+            published: package["publish"].as_array().is_none_or(|registries| !registries.is_empty()),
+            binaries: items(&package["targets"])
+                .iter()
+                .filter(|target| items(&target["kind"]).iter().any(|kind| kind == "bin"))
+                .map(|target| text(&target["name"]))
+                .collect(),
+            dependencies: items(&package["dependencies"])
+                .iter()
+                .filter(|dependency| dependency["kind"].is_null())
+                .map(|dependency| text(&dependency["name"]))
+                .collect(),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_command_line_can_be_pasted_into_a_shell() {
+        let line = command_line("cargo", &["doc", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")]);
+        assert_eq!(line, "RUSTDOCFLAGS='-D warnings' cargo doc --no-deps");
+    }
+
+    #[test]
+    fn metadata_gives_binaries_normal_dependencies_and_what_is_published() {
+        let metadata = json!({ "packages": [
+            { "name": "a", "version": "0.1.0", "manifest_path": "/w/a/Cargo.toml", "publish": null,
+              "targets": [{ "kind": ["lib"], "name": "a" }, { "kind": ["bin"], "name": "tool" }],
+              "dependencies": [{ "name": "b", "kind": null }, { "name": "c", "kind": "dev" }] },
+            { "name": "b", "version": "0.1.0", "manifest_path": "/w/b/Cargo.toml", "publish": [],
+              "targets": [], "dependencies": [] },
+        ]});
+        let packages = packages(&metadata);
+        assert_eq!(packages[0].binaries, ["tool"]);
+        assert_eq!(packages[0].dependencies, ["b"]);
+        assert!(packages[0].published);
+        assert!(!packages[1].published);
+    }
+
+    #[test]
+    fn ci_is_on_for_true_and_1_only() {
+        assert!(is_on("true") && is_on("1"));
+        assert!(!is_on("") && !is_on("false") && !is_on("0"));
+    }
+}

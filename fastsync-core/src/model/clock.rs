@@ -8,7 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::DeviceId;
+use crate::model::{DeviceId, bits};
 
 /// Milliseconds since 1970-01-01 UTC.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -74,9 +74,21 @@ impl Random for SystemRandom {
 /// Later edits compare greater, across devices too as long as their clocks are near; ties are broken by device.
 /// It says when a record was modified and never decides which records a pull delivers.
 /// (Kulkarni et al., "Logical Physical Clocks", 2014.)
-#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Hlc(u64);
+
+impl Serialize for Hlc {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        bits::serialize(self.0, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Hlc {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let hlc = Self(bits::deserialize(deserializer)?);
+        if hlc > Self::MAX { Err(serde::de::Error::custom("a modification time is out of range")) } else { Ok(hlc) }
+    }
+}
 
 impl Hlc {
     /// The largest value that is accepted: it fits a signed 64-bit column.

@@ -1,5 +1,6 @@
 //! The nouns: ids, names, zones, values, records, sessions, positions, cursors and clocks.
 
+mod bits;
 mod clock;
 mod id;
 mod name;

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind};
-use crate::model::{DeviceId, Hlc, ObjectId, TypeName, Value, Zone};
+use crate::model::{bits, DeviceId, Hlc, ObjectId, TypeName, Value, Zone};
 
 macro_rules! token {
     ($(#[$doc:meta])* $name:ident) => {
@@ -33,46 +33,18 @@ macro_rules! token {
             }
         }
 
-        // Text in readable formats: other platforms' JSON numbers lose bits beyond 2^53.
         impl Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                if serializer.is_human_readable() {
-                    serializer.collect_str(&format_args!("{:x}", self.0))
-                } else {
-                    serializer.serialize_u64(self.0)
-                }
+                bits::serialize(self.0, serializer)
             }
         }
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                if deserializer.is_human_readable() {
-                    deserializer.deserialize_str(TokenVisitor).map(Self)
-                } else {
-                    u64::deserialize(deserializer).map(Self)
-                }
+                bits::deserialize(deserializer).map(Self)
             }
         }
     };
-}
-
-struct TokenVisitor;
-
-impl serde::de::Visitor<'_> for TokenVisitor {
-    type Value = u64;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("1 to 16 lower-case hexadecimal digits")
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<u64, E> {
-        let canonical = (1..=16).contains(&text.len())
-            && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-        match u64::from_str_radix(text, 16) {
-            Ok(bits) if canonical => Ok(bits),
-            _ => Err(E::invalid_value(serde::de::Unexpected::Str(text), &self)),
-        }
-    }
 }
 
 token! {

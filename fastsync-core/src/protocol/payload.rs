@@ -167,9 +167,6 @@ impl SyncPayload {
             })?;
             let order = column_order(schema, sender)?;
             for Row(id, revision, incarnation, modified_at, device, body) in group.rows {
-                if modified_at > Hlc::MAX {
-                    return Err(Error::invalid("decode", "a modification time is out of range"));
-                }
                 let modified_by = usize::try_from(device)
                     .ok()
                     .and_then(|device| self.devices.get(device))

@@ -84,7 +84,7 @@ impl Client {
         let session = self.store.new_session();
         let mut walk = Walk::default();
         let mut request = self.request(plan, cursor.clone(), own_through);
-        let mut reply = self.transport.pull(&request).await?;
+        let mut reply = self.ask(&request).await?;
         loop {
             let page = match reply {
                 PullReply::ResetRequired { reason } => {
@@ -116,9 +116,19 @@ impl Client {
             request.count_remaining = false;
             // The next page travels while this one is stored.
             let (staged, next) =
-                future::join(self.stage(session, &mut walk, records), self.transport.pull(&request)).await;
+                future::join(self.stage(session, &mut walk, records), self.ask(&request)).await;
             staged?;
             reply = next?;
+        }
+    }
+
+    /// A cursor that the server does not know as its own comes from another store of it: start over.
+    async fn ask(&self, request: &PullRequest) -> Result<PullReply> {
+        match self.transport.pull(request).await {
+            Err(error) if error.kind() == ErrorKind::BadCursor && request.cursor.is_some() => {
+                Ok(PullReply::ResetRequired { reason: ResetReason::Epoch })
+            }
+            reply => reply,
         }
     }
 

@@ -10,7 +10,7 @@ use crate::model::{DeviceId, ObjectId, Position, Record, RecordKey, SessionId, S
 use crate::source::{Changes, ChangesPage, ChangesRequest, Head, Point, ResetReason};
 
 /// What happened in one zone.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct History {
     horizon: Position,
     sessions: BTreeMap<Position, PositionedSession>,
@@ -18,7 +18,7 @@ pub(super) struct History {
     feed: BTreeMap<Position, BTreeSet<(TypeOrder, ObjectId)>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct PositionedSession {
     pub(super) id: SessionId,
     pub(super) tag: Tag,

@@ -44,6 +44,13 @@ impl MemoryDataSource {
         Self::default()
     }
 
+    /// A storage of its own with the same contents: a backup, or a copied device.
+    #[must_use]
+    pub fn snapshot(&self) -> Self {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Self { state: Arc::new(Mutex::new(state)) }
+    }
+
     /// Runs one operation under the lock. A panic cannot leave the state half written: operations check
     /// everything that can fail before they change anything, so a poisoned lock is taken as it is.
     fn with<T>(&self, operation: impl FnOnce(&mut State) -> Result<T>) -> Result<T> {

@@ -13,7 +13,7 @@ use crate::model::{
 use crate::source::Write;
 
 /// Everything that one storage holds.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct State {
     pub(super) types: Types,
     tables: BTreeMap<(TypeName, Zone), Table>,
@@ -30,7 +30,7 @@ pub(super) struct State {
 pub(super) type Table = BTreeMap<ObjectId, Stored>;
 
 /// A record as it is kept: without its key, its body by columns.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Stored {
     pub(super) body: Option<Vec<Value>>,
     pub(super) metadata: SyncMetadata,
@@ -39,7 +39,7 @@ pub(super) struct Stored {
 }
 
 /// A committed session as it is kept.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct CommittedSession {
     pub(super) summary: SessionSummary,
     pub(super) change: u64,

@@ -1,0 +1,151 @@
+//! The wire form, pinned by files: a change of one is a change of the protocol.
+//!
+//! To accept an intended change, run with `FASTSYNC_ACCEPT_GOLDEN=1` and review the difference.
+
+use std::fmt::Debug;
+
+use fastsync_core::protocol::*;
+use fastsync_core::source::ResetReason;
+use fastsync_core::*;
+use serde::{Serialize, de::DeserializeOwned};
+
+fn check<T: Serialize + DeserializeOwned + PartialEq + Debug>(name: &str, value: &T) {
+    let path = format!("{}/tests/golden/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    let written = serde_json::to_string_pretty(value).unwrap() + "\n";
+    if std::env::var_os("FASTSYNC_ACCEPT_GOLDEN").is_some() {
+        std::fs::write(&path, &written).unwrap();
+    }
+    let golden = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    assert_eq!(written, golden, "{name}: the wire form has changed");
+    assert_eq!(&serde_json::from_str::<T>(&golden).unwrap(), value, "{name}: what was written is read back");
+}
+
+fn uuid(n: u128) -> uuid::Uuid {
+    uuid::Uuid::from_u128(n)
+}
+
+fn metadata() -> SyncOperationMetadata {
+    let fields = ["name", "quantity", "photo", "extra"].map(|name| FieldName::new(name).unwrap()).to_vec();
+    SyncOperationMetadata {
+        protocol: PROTOCOL_VERSION,
+        device: DeviceId::from_uuid(uuid(7)),
+        types: [(TypeName::new("items").unwrap(), TypeVersion { version: 3, fields })].into(),
+    }
+}
+
+fn payload() -> SyncPayload {
+    let time = Hlc::new(Timestamp::from_millis(1_795_294_580_370), 2);
+    let row = |id: &str, revision, body| {
+        Row(ObjectId::new(id).unwrap(), Revision::from_bits(revision), Incarnation::from_bits(0xabc), time, 0, body)
+    };
+    let body = vec![
+        Value::Text("Caf\u{e9} \u{1f4a1}".into()),
+        Value::Integer(-3),
+        Value::Null,
+        Value::Json(r#"{"b":[1,2.5,null],"a":"007"}"#.into()),
+    ];
+    SyncPayload {
+        devices: vec![DeviceId::from_uuid(uuid(7))],
+        groups: vec![
+            RecordGroup {
+                zone: Zone::Global,
+                type_name: TypeName::new("items").unwrap(),
+                rows: vec![row("new", 0, Some(body)), row("gone", u64::MAX, None)],
+            },
+            RecordGroup {
+                zone: Zone::restricted("user:42").unwrap(),
+                type_name: TypeName::new("items").unwrap(),
+                rows: vec![row("new", 0x1f, Some(vec![Value::Text(String::new()), Value::Real(1.0), Value::Bool(true), Value::Null]))],
+            },
+        ],
+    }
+}
+
+#[test]
+fn push_request() {
+    let session = SessionId::from_uuid(uuid(0x0195_0000));
+    check("push_request", &PushRequest { metadata: metadata(), session, number: 12, mode: PushMode::Atomic, payload: payload() });
+}
+
+#[test]
+fn push_replies() {
+    let named = |id: &str, outcome| ObjectOutcome {
+        zone: Zone::Global,
+        type_name: TypeName::new("items").unwrap(),
+        id: ObjectId::new(id).unwrap(),
+        outcome,
+    };
+    let receipt = PushReceipt {
+        session: SessionId::from_uuid(uuid(0x0195_0000)),
+        revision: Revision::from_bits(0xdead_beef),
+        exceptions: vec![
+            named("a", Outcome::Merged),
+            named("b", Outcome::Superseded),
+            named("c", Outcome::Rejected { code: "out_of_stock".into(), message: "only 2 are left".into() }),
+        ],
+        current: payload(),
+    };
+    check("push_reply_processed", &PushReply::Processed(receipt));
+    check("push_reply_client_forked", &PushReply::ClientForked);
+    check("push_reply_gap", &PushReply::Gap { last: 4 });
+}
+
+#[test]
+fn pull_request() {
+    let request = PullRequest {
+        metadata: metadata(),
+        zones: vec![Zone::Global, Zone::restricted("user:42").unwrap()],
+        cursor: Some(Cursor::from("opaque".to_owned())),
+        own_through: 12,
+        max_records: 5_000,
+        max_bytes: 4_194_304,
+        count_remaining: true,
+    };
+    check("pull_request", &request);
+    check("pull_request_first", &PullRequest { cursor: None, own_through: 0, ..request });
+}
+
+#[test]
+fn pull_replies() {
+    let page = PullPage {
+        payload: payload(),
+        cursor: Cursor::from("opaque".to_owned()),
+        caught_up: false,
+        remaining: Some(120),
+        unknown_types: vec![TypeName::new("photos").unwrap()],
+        server_time: Timestamp::from_millis(1_795_294_580_370),
+    };
+    check("pull_reply_page", &PullReply::Page(page));
+    check("pull_reply_reset", &PullReply::ResetRequired { reason: ResetReason::Horizon });
+}
+
+#[test]
+fn envelopes_refuse_what_they_do_not_know() {
+    for (name, text) in [
+        ("unknown member", r#"{"result":"gap","last":4,"more":1}"#),
+        ("unknown reply", r#"{"result":"perhaps"}"#),
+        ("array", "[]"),
+        ("null", "null"),
+        ("text", "\"gap\""),
+    ] {
+        assert!(serde_json::from_str::<PushReply>(text).is_err(), "{name}");
+    }
+    let golden = std::fs::read_to_string(format!("{}/tests/golden/push_request.json", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    for (from, to) in [
+        ("\"number\": 12", "\"number\": \"12\""),
+        ("\"number\": 12", "\"number\": -1"),
+        ("\"number\": 12", "\"number\": 1.5"),
+        ("\"number\": 12", "\"number\": 12, \"number\": 13"),
+        ("\"number\": 12", "\"number\": 12, \"committed_at\": 5"),
+        ("\"restricted:user:42\"", "{\"$ne\": null}"),
+        ("\"restricted:user:42\"", "\"everyone\""),
+        ("\"new\"", "7"),
+        ("\"new\"", "\"\""),
+        ("\"1f\"", "31"),
+        ("\"type\": \"items\"", "\"type\": \"items; DROP TABLE items\""),
+    ] {
+        assert!(golden.contains(from), "{from} is in the golden file");
+        let changed = golden.replacen(from, to, 1);
+        assert!(serde_json::from_str::<PushRequest>(&changed).is_err(), "{to}");
+    }
+}

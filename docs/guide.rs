@@ -1,0 +1,16 @@
+//! The guide. Its pages are in `docs/guide`; their examples run as doctests of this crate.
+
+#[doc = include_str!("guide/getting-started.md")]
+pub mod getting_started {}
+
+#[doc = include_str!("guide/the-sync-model.md")]
+pub mod the_sync_model {}
+
+#[doc = include_str!("guide/conflicts.md")]
+pub mod conflicts {}
+
+#[doc = include_str!("guide/testing-your-app.md")]
+pub mod testing_your_app {}
+
+#[doc = include_str!("guide/writing-a-data-source.md")]
+pub mod writing_a_data_source {}

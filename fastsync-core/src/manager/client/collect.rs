@@ -65,24 +65,17 @@ impl Client {
         Ok((!chosen.is_empty()).then(|| self.make_push(number, chosen)))
     }
 
-    fn make_push(&self, number: u64, records: Vec<Record>) -> InFlight {
+    fn make_push(&self, number: u64, mut records: Vec<Record>) -> InFlight {
         let device = self.store.device();
-        let mut types: BTreeSet<TypeName> = BTreeSet::new();
-        let mut changes: BTreeMap<RecordKey, u64> = BTreeMap::new();
-        let records: Vec<Record> = records
-            .into_iter()
-            .map(|mut record| {
-                if !types.contains(&record.key.type_name) {
-                    types.insert(record.key.type_name.clone());
-                }
-                changes.insert(record.key.clone(), record.metadata.change);
-                // A store that took a new identity sends its older edits under the new one.
-                record.metadata.modified_by = device;
-                record
-            })
-            .collect();
+        // The order of the payload's groups, so that rows and changes go side by side.
+        records.sort_by(|a, b| (&a.key.zone, &a.key.type_name).cmp(&(&b.key.zone, &b.key.type_name)));
+        let changes = records.iter().map(|record| record.metadata.change).collect();
+        for record in &mut records {
+            // A store that took a new identity sends its older edits under the new one.
+            record.metadata.modified_by = device;
+        }
         let payload = SyncPayload::from_records(records);
-        let changes = payload.keys().map(|key| changes.get(&key).copied().unwrap_or_default()).collect();
+        let types: BTreeSet<&TypeName> = payload.groups.iter().map(|group| &group.type_name).collect();
         let schemas = self.store.schemas().filter(|schema| types.contains(schema.name()));
         let request = PushRequest {
             metadata: SyncOperationMetadata::new(device, schemas),

@@ -7,7 +7,7 @@ use super::receipt::{LastPush, Turn, digest};
 use super::settle::{Decision, expected};
 use crate::context::SyncContext;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Author, DeviceId, Hlc, Record, RecordKey, SessionId, SessionKind, Timestamp};
+use crate::model::{Author, DeviceId, Hlc, Record, RecordKey, Revision, SessionId, SessionKind, Timestamp};
 use crate::protocol::{Outcome, PushMode, PushReply, PushRequest, SyncPayload};
 use crate::source::{
     Action, Commit, CommitOutcome, Conflict, ConflictReason, Expect, ExpectState, OnMismatch, StateWrite,
@@ -132,42 +132,29 @@ impl Server {
     }
 
     /// Commits the session with its receipt; `None` if another push of the device was faster.
-    async fn store_session(
-        &self,
-        session: &Session<'_>,
-        stored: Option<Vec<u8>>,
-    ) -> Result<Option<LastPush>> {
+    async fn store_session(&self, session: &Session<'_>, stored: Option<Vec<u8>>) -> Result<Option<LastPush>> {
         let (tag, revision) = self.store.new_tag();
         let expect_state = stored.map_or(ExpectState::Absent, ExpectState::Value);
-        let mut outcomes: BTreeMap<RecordKey, Outcome> = BTreeMap::new();
-        let mut writes: BTreeMap<RecordKey, Write> = BTreeMap::new();
+        let mut plan = Plan { revision, ..Plan::default() };
         for record in &session.records {
-            match self.endpoint_of(record)?.validate(record) {
-                Ok(()) => {
-                    writes.insert(
-                        record.key.clone(),
-                        put(record, expected(record.metadata.revision), revision),
-                    );
-                }
-                Err(rejection) => {
-                    let refused = Outcome::Rejected { code: rejection.code, message: rejection.message };
-                    outcomes.insert(record.key.clone(), refused);
-                }
+            if let Err(rejection) = self.endpoint_of(record)?.validate(record) {
+                let refused = Outcome::Rejected { code: rejection.code, message: rejection.message };
+                plan.leave(record.key.clone(), refused);
             }
         }
         for _ in 0..ATTEMPTS {
-            let aborted = session.mode == PushMode::Atomic && outcomes.values().any(is_rejection);
-            if aborted {
-                writes.clear();
-                abort_the_rest(session, &mut outcomes);
+            if session.mode == PushMode::Atomic && plan.outcomes.values().any(is_rejection) {
+                plan.abort(&session.records);
             }
             let last = LastPush {
                 number: session.number,
                 digest: session.digest,
                 session: session.id,
                 revision,
-                exceptions: outcomes.iter().map(|(key, outcome)| (key.clone(), outcome.clone())).collect(),
+                exceptions: plan.outcomes.iter().map(|(key, outcome)| (key.clone(), outcome.clone())).collect(),
             };
+            let writes = plan.writes(&session.records);
+            let keys = writes.iter().map(|write| write.action.key().clone()).collect();
             let commit = Commit {
                 session: session.id,
                 kind: SessionKind::Push,
@@ -180,7 +167,7 @@ impl Server {
                 tag,
                 positioned: true,
                 clears: Vec::new(),
-                writes: Writes::Inline(writes.values().cloned().collect()),
+                writes: Writes::Inline(writes),
                 state: vec![StateWrite {
                     key: session.state_key.clone(),
                     expect: expect_state.clone(),
@@ -191,7 +178,7 @@ impl Server {
                 CommitOutcome::Applied(_) => {
                     let newest = session.records.iter().map(|record| record.metadata.modified_at).max();
                     self.store.hybrid().observe(newest.unwrap_or_default());
-                    self.store.events().records(writes.into_keys().collect());
+                    self.store.events().records(keys);
                     return Ok(Some(last));
                 }
                 CommitOutcome::Duplicate(_) => {
@@ -200,7 +187,7 @@ impl Server {
                 CommitOutcome::Conflicts { state, .. } if !state.is_empty() => return Ok(None),
                 CommitOutcome::Conflicts { writes: conflicts, .. } => {
                     for conflict in conflicts {
-                        self.settle_write(session, conflict, revision, &mut writes, &mut outcomes).await?;
+                        self.settle_write(session, conflict, &mut plan).await?;
                     }
                 }
             }
@@ -209,41 +196,23 @@ impl Server {
     }
 
     /// Settles one conflict and changes the plan accordingly.
-    async fn settle_write(
-        &self,
-        session: &Session<'_>,
-        conflict: Conflict,
-        revision: crate::model::Revision,
-        writes: &mut BTreeMap<RecordKey, Write>,
-        outcomes: &mut BTreeMap<RecordKey, Outcome>,
-    ) -> Result<()> {
+    async fn settle_write(&self, session: &Session<'_>, conflict: Conflict, plan: &mut Plan) -> Result<()> {
         let key = conflict.write.action.key().clone();
-        outcomes.remove(&key);
-        writes.remove(&key);
         if let ConflictReason::Constraint(message) = conflict.reason {
-            outcomes.insert(key, Outcome::Rejected { code: "constraint".to_owned(), message });
+            plan.leave(key, Outcome::Rejected { code: "constraint".to_owned(), message });
             return Ok(());
         }
         let Some(pushed) = session.records.iter().find(|record| record.key == key) else {
-            return Err(Error::new(
-                ErrorKind::Backend,
-                "push",
-                "a conflict names a record that was not written",
-            ));
+            return Err(Error::new(ErrorKind::Backend, "push", "a conflict names a record that was not written"));
         };
         match self.settle(conflict.current.as_ref(), pushed).await? {
-            Decision::Leave(outcome) => {
-                outcomes.insert(key, outcome);
-            }
+            Decision::Leave(outcome) => plan.leave(key, outcome),
             Decision::Store { record, outcome } => {
                 let expect = conflict
                     .current
                     .as_ref()
                     .map_or(Expect::Absent, |current| Expect::Revision(current.metadata.revision));
-                writes.insert(key.clone(), put(&record, expect, revision));
-                if let Some(outcome) = outcome {
-                    outcomes.insert(key, outcome);
-                }
+                plan.store(key, put(&record, expect, plan.revision), outcome);
             }
         }
         Ok(())
@@ -258,7 +227,7 @@ impl Server {
     }
 }
 
-fn put(record: &Record, expect: Expect, revision: crate::model::Revision) -> Write {
+fn put(record: &Record, expect: Expect, revision: Revision) -> Write {
     let mut record = record.clone();
     record.metadata.revision = revision;
     Write { action: Action::Put { record, pending: false }, expect, on_mismatch: OnMismatch::Abort }
@@ -268,14 +237,49 @@ fn is_rejection(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Rejected { .. })
 }
 
-/// In an atomic session that is refused, every other object is named as aborted.
-fn abort_the_rest(session: &Session<'_>, outcomes: &mut BTreeMap<RecordKey, Outcome>) {
-    for record in &session.records {
-        if !outcomes.get(&record.key).is_some_and(is_rejection) {
-            let code = "aborted".to_owned();
-            let message = "another object of the session was refused".to_owned();
-            outcomes.insert(record.key.clone(), Outcome::Rejected { code, message });
+/// What is stored of a session: each record as it was pushed, but for those that were settled otherwise.
+#[derive(Default)]
+struct Plan {
+    revision: Revision,
+    /// What to write in place of a pushed record; `None`: nothing.
+    settled: BTreeMap<RecordKey, Option<Write>>,
+    /// What to tell of records that are not stored as pushed.
+    outcomes: BTreeMap<RecordKey, Outcome>,
+}
+
+impl Plan {
+    fn leave(&mut self, key: RecordKey, outcome: Outcome) {
+        self.settled.insert(key.clone(), None);
+        self.outcomes.insert(key, outcome);
+    }
+
+    fn store(&mut self, key: RecordKey, write: Write, outcome: Option<Outcome>) {
+        self.settled.insert(key.clone(), Some(write));
+        match outcome {
+            Some(outcome) => self.outcomes.insert(key, outcome),
+            None => self.outcomes.remove(&key),
+        };
+    }
+
+    /// In an atomic session that is refused nothing is stored, and every other object is named as aborted.
+    fn abort(&mut self, records: &[Record]) {
+        for record in records {
+            if !self.outcomes.get(&record.key).is_some_and(is_rejection) {
+                let code = "aborted".to_owned();
+                let message = "another object of the session was refused".to_owned();
+                self.leave(record.key.clone(), Outcome::Rejected { code, message });
+            }
         }
+    }
+
+    fn writes(&self, records: &[Record]) -> Vec<Write> {
+        records
+            .iter()
+            .filter_map(|record| match self.settled.get(&record.key) {
+                Some(settled) => settled.clone(),
+                None => Some(put(record, expected(record.metadata.revision), self.revision)),
+            })
+            .collect()
     }
 }
 

@@ -71,6 +71,7 @@ async fn one_bad_object_does_not_block_the_others() {
     a.sync.push().await.unwrap();
     assert_eq!(server.tasks.get_all().await.unwrap().len(), 3);
     assert_eq!(a.pending().await, 0);
+    assert!(a.source.states("fastsync/rejected/").await.unwrap().is_empty(), "the refusal is forgotten");
 }
 
 #[tokio::test]

@@ -16,6 +16,8 @@ pub(super) struct Withheld {
     pub(super) rejected: BTreeMap<RecordKey, u64>,
     /// Types that the server does not know yet.
     pub(super) unknown_types: BTreeSet<TypeName>,
+    /// Refusals of edits that are no longer there, to be forgotten with the next commit.
+    pub(super) outdated: Vec<RecordKey>,
 }
 
 impl Withheld {

@@ -45,13 +45,15 @@ const ATTEMPTS: usize = 4;
 impl Client {
     pub(super) async fn pull(&self) -> Result<PullReport> {
         // An unanswered push is settled first: its receipt must meet the records that it was made of.
-        self.settle_in_flight().await?;
+        let settled = self.settle_in_flight().await?;
         let refetch = self.load_refetch().await?;
         if !refetch.is_empty() {
             let types = refetch.into_iter().filter(|name| self.endpoints.contains_key(name)).collect();
             self.pull_once(PullPlan { types, replace: Some(0), reset: None }).await?;
         }
-        self.pull_once(PullPlan::delta(self)).await
+        let mut report = self.pull_once(PullPlan::delta(self)).await?;
+        report.conflicts.splice(0..0, settled.conflicts);
+        Ok(report)
     }
 
     /// Pulls by a plan, starting over where the server requires it.
@@ -173,11 +175,6 @@ impl Client {
         if let Some(remaining) = page.remaining {
             walk.total = Some(walk.received.saturating_add(remaining));
         }
-        walk.types.extend(
-            records
-                .chunk_by(|a, b| a.key.type_name == b.key.type_name)
-                .filter_map(|run| run.first().map(|record| record.key.type_name.clone())),
-        );
         walk.unknown_types.extend(page.unknown_types);
         Ok(records)
     }
@@ -289,6 +286,5 @@ struct Walk {
     received: u64,
     total: Option<u64>,
     newest: Option<Hlc>,
-    types: BTreeSet<TypeName>,
     unknown_types: BTreeSet<TypeName>,
 }

@@ -56,7 +56,7 @@ impl Client {
                 None => {
                     let number = loaded.state.acknowledged.saturating_add(1);
                     let Some(next) = self.collect(number, 0, &withheld).await? else { return Ok(report) };
-                    loaded = self.begin(&loaded, next.clone()).await?;
+                    loaded = self.begin(&loaded, next.clone(), &mut withheld).await?;
                     next
                 }
             };
@@ -124,9 +124,16 @@ impl Client {
         Ok((!edited_again).then_some(next))
     }
 
-    async fn begin(&self, loaded: &LoadedPushState, next: InFlight) -> Result<LoadedPushState> {
+    async fn begin(
+        &self,
+        loaded: &LoadedPushState,
+        next: InFlight,
+        withheld: &mut Withheld,
+    ) -> Result<LoadedPushState> {
         let state = PushState { acknowledged: loaded.state.acknowledged, in_flight: Some(next) };
-        self.save_push_state(loaded, state, Vec::new()).await
+        let outdated = std::mem::take(&mut withheld.outdated);
+        let entries = outdated.iter().map(|key| StateWrite::set(StateKey::rejected(key), None)).collect();
+        self.save_push_state(loaded, state, entries).await
     }
 
     /// Gives up a push that the server has refused as a whole: its edits are collected anew next time.

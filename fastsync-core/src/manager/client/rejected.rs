@@ -29,21 +29,29 @@ pub struct RejectedEdit {
 
 impl Client {
     pub(super) async fn withheld(&self) -> Result<Withheld> {
-        let rejected = self.rejected().await?.into_iter().map(|edit| (edit.key, edit.change)).collect();
-        Ok(Withheld { rejected, unknown_types: self.load_unknown_types().await? })
+        let (current, outdated) = self.refusals().await?;
+        Ok(Withheld {
+            rejected: current.into_iter().map(|edit| (edit.key, edit.change)).collect(),
+            unknown_types: self.load_unknown_types().await?,
+            outdated: outdated.into_iter().map(|edit| edit.key).collect(),
+        })
     }
 
     pub(super) async fn rejected(&self) -> Result<Vec<RejectedEdit>> {
+        Ok(self.refusals().await?.0)
+    }
+
+    /// The refusals of edits that are still there, and of others: an object that was edited again, or replaced by
+    /// a pull, is no longer the refused edit.
+    async fn refusals(&self) -> Result<(Vec<RejectedEdit>, Vec<RejectedEdit>)> {
         let entries = self.store.source().states(StateKey::REJECTED).await?;
-        let edits = entries.iter().map(|(_, value)| decode(value)).collect::<Result<Vec<RejectedEdit>>>()?;
-        let mut current = Vec::with_capacity(edits.len());
-        for edit in edits {
-            // An object that was edited again, or replaced by a pull, is no longer the refused edit.
-            if self.change_of(&edit.key).await? == Some(edit.change) {
-                current.push(edit);
-            }
+        let (mut current, mut outdated) = (Vec::new(), Vec::new());
+        for (_, value) in &entries {
+            let edit: RejectedEdit = decode(value)?;
+            let is_current = self.change_of(&edit.key).await? == Some(edit.change);
+            if is_current { current.push(edit) } else { outdated.push(edit) }
         }
-        Ok(current)
+        Ok((current, outdated))
     }
 
     async fn change_of(&self, key: &RecordKey) -> Result<Option<u64>> {

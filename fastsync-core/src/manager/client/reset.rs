@@ -31,7 +31,7 @@ impl Client {
         } else {
             types.iter().cloned().collect()
         };
-        self.settle_in_flight().await?;
+        let settled = self.settle_in_flight().await?;
         if edits == PendingEdits::PushFirst {
             self.push().await?;
         }
@@ -48,7 +48,9 @@ impl Client {
                 ));
             }
         }
-        self.pull_once(plan).await
+        let mut report = self.pull_once(plan).await?;
+        report.conflicts.splice(0..0, settled.conflicts);
+        Ok(report)
     }
 
     /// The newest local change among the types to reset.

@@ -31,7 +31,8 @@ async fn last_writer_wins_takes_the_last_to_arrive() {
     a.tasks.update(&task("1", "from a")).await.unwrap();
     b.tasks.update(&task("1", "from b")).await.unwrap();
     b.sync.sync().await.unwrap();
-    a.sync.sync().await.unwrap();
+    let report = a.sync.push().await.unwrap();
+    assert_eq!(report.conflicts[0].settlement, Settlement::KeptClient, "who overrides another is told");
     settle([&a, &b]).await;
     assert_eq!(server.tasks.get_all().await.unwrap(), vec![task("1", "from a")]);
     assert_eq!(b.task("1").await, Some(task("1", "from a")));
@@ -65,6 +66,11 @@ async fn the_loser_of_a_conflict_receives_the_winner_with_the_answer() {
     let report = b.sync.push().await.unwrap();
     assert_eq!(report.conflicts.len(), 1);
     assert_eq!(report.conflicts[0].settlement, Settlement::KeptServer);
+    let dropped = report.conflicts[0].dropped.as_ref().unwrap();
+    assert!(
+        dropped.body.as_ref().unwrap().contains(&Value::Text("from b".into())),
+        "what gave way is reported"
+    );
     assert_eq!(b.task("1").await, Some(task("1", "from a")), "before any pull");
     assert_eq!(b.pending().await, 0);
 }

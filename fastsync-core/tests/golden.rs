@@ -36,7 +36,14 @@ fn metadata() -> SyncOperationMetadata {
 fn payload() -> SyncPayload {
     let time = Hlc::new(Timestamp::from_millis(1_795_294_580_370), 2);
     let row = |id: &str, revision, body| {
-        Row(ObjectId::new(id).unwrap(), Revision::from_bits(revision), Incarnation::from_bits(0xabc), time, 0, body)
+        Row(
+            ObjectId::new(id).unwrap(),
+            Revision::from_bits(revision),
+            Incarnation::from_bits(0xabc),
+            time,
+            0,
+            body,
+        )
     };
     let body = vec![
         Value::Text("Caf\u{e9} \u{1f4a1}".into()),
@@ -55,7 +62,11 @@ fn payload() -> SyncPayload {
             RecordGroup {
                 zone: Zone::restricted("user:42").unwrap(),
                 type_name: TypeName::new("items").unwrap(),
-                rows: vec![row("new", 0x1f, Some(vec![Value::Text(String::new()), Value::Real(1.0), Value::Bool(true), Value::Null]))],
+                rows: vec![row(
+                    "new",
+                    0x1f,
+                    Some(vec![Value::Text(String::new()), Value::Real(1.0), Value::Bool(true), Value::Null]),
+                )],
             },
         ],
     }
@@ -64,7 +75,16 @@ fn payload() -> SyncPayload {
 #[test]
 fn push_request() {
     let session = SessionId::from_uuid(uuid(0x0195_0000));
-    check("push_request", &PushRequest { metadata: metadata(), session, number: 12, mode: PushMode::Atomic, payload: payload() });
+    check(
+        "push_request",
+        &PushRequest {
+            metadata: metadata(),
+            session,
+            number: 12,
+            mode: PushMode::Atomic,
+            payload: payload(),
+        },
+    );
 }
 
 #[test]
@@ -79,6 +99,7 @@ fn push_replies() {
         session: SessionId::from_uuid(uuid(0x0195_0000)),
         revision: Revision::from_bits(0xdead_beef),
         exceptions: vec![
+            named("0", Outcome::Kept),
             named("a", Outcome::Merged),
             named("b", Outcome::Superseded),
             named("c", Outcome::Rejected { code: "out_of_stock".into(), message: "only 2 are left".into() }),
@@ -130,7 +151,9 @@ fn envelopes_refuse_what_they_do_not_know() {
     ] {
         assert!(serde_json::from_str::<PushReply>(text).is_err(), "{name}");
     }
-    let golden = std::fs::read_to_string(format!("{}/tests/golden/push_request.json", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let golden =
+        std::fs::read_to_string(format!("{}/tests/golden/push_request.json", env!("CARGO_MANIFEST_DIR")))
+            .unwrap();
     for (from, to) in [
         ("\"number\": 12", "\"number\": \"12\""),
         ("\"number\": 12", "\"number\": -1"),

@@ -36,7 +36,11 @@ impl Transport for Tampering {
     }
 }
 
-async fn tampered(server: &ServerSide, push: Tamper<PushReply>, pull: Tamper<PullReply>) -> (ClientSide, Arc<Mutex<usize>>) {
+async fn tampered(
+    server: &ServerSide,
+    push: Tamper<PushReply>,
+    pull: Tamper<PullReply>,
+) -> (ClientSide, Arc<Mutex<usize>>) {
     let base = client(server, "ada").await;
     let inner = LoopbackTransport::new(server.manager.clone(), SyncContext::new("ada"));
     let pulls = Arc::new(Mutex::new(0));
@@ -76,7 +80,12 @@ async fn pages_that_were_not_asked_for_are_refused_whole() {
         ("a zone not asked for", page(|p| p.payload.groups[0].zone = zone("bob"))),
         ("a type not asked for", page(|p| p.payload.groups[0].type_name = TypeName::new("nothing").unwrap())),
         ("a global type in a restricted zone", page(|p| p.payload.groups[0].zone = zone("ada"))),
-        ("a body of another shape", page(|p| { p.payload.groups[0].rows[0].5.as_mut().unwrap().pop(); })),
+        (
+            "a body of another shape",
+            page(|p| {
+                p.payload.groups[0].rows[0].5.as_mut().unwrap().pop();
+            }),
+        ),
         ("no revision", page(|p| p.payload.groups[0].rows[0].1 = Revision::NONE)),
         ("no such device", page(|p| p.payload.devices.clear())),
     ];
@@ -109,12 +118,17 @@ async fn receipts_for_something_else_leave_the_edits_pending() {
     let cases: Vec<(&str, Tamper<PushReply>)> = vec![
         ("another session", receipt(|r| r.session = SessionId::from_uuid(uuid::Uuid::from_u128(1)))),
         ("no revision", receipt(|r| r.revision = Revision::NONE)),
-        ("an object that was not pushed", receipt(|r| r.exceptions.push(ObjectOutcome {
-            zone: Zone::Global,
-            type_name: TypeName::new("tasks").unwrap(),
-            id: id("other"),
-            outcome: Outcome::Superseded,
-        }))),
+        (
+            "an object that was not pushed",
+            receipt(|r| {
+                r.exceptions.push(ObjectOutcome {
+                    zone: Zone::Global,
+                    type_name: TypeName::new("tasks").unwrap(),
+                    id: id("other"),
+                    outcome: Outcome::Superseded,
+                })
+            }),
+        ),
         ("for ever another number", Box::new(|_| PushReply::Gap { last: 0 })),
         ("for ever a copy", Box::new(|_| PushReply::ClientForked)),
     ];

@@ -43,8 +43,16 @@ async fn a_bad_push_is_refused_by_kind_and_changes_nothing() {
     let far = Hlc::new(Timestamp::from_millis(1_000_000 + 300_001), 0);
     let huge = vec![Value::Text("home".into()), Value::Text("x".repeat(2 << 20)), Value::Bool(false)];
     let cases: Vec<(&str, ErrorKind, PushRequest)> = vec![
-        ("unknown type", ErrorKind::UnknownType, refused(&|r| r.payload.groups[0].type_name = TypeName::new("nothing").unwrap())),
-        ("type in other case", ErrorKind::UnknownType, refused(&|r| r.payload.groups[0].type_name = TypeName::new("Tasks").unwrap())),
+        (
+            "unknown type",
+            ErrorKind::UnknownType,
+            refused(&|r| r.payload.groups[0].type_name = TypeName::new("nothing").unwrap()),
+        ),
+        (
+            "type in other case",
+            ErrorKind::UnknownType,
+            refused(&|r| r.payload.groups[0].type_name = TypeName::new("Tasks").unwrap()),
+        ),
         ("foreign zone", ErrorKind::UnknownZone, refused(&|r| r.payload.groups[0].zone = zone("bob"))),
         ("absent zone", ErrorKind::UnknownZone, refused(&|r| r.payload.groups[0].zone = zone("nobody"))),
         ("wrong sort of zone", ErrorKind::UnknownZone, refused(&|r| r.payload.groups[0].zone = zone("ada"))),
@@ -52,20 +60,60 @@ async fn a_bad_push_is_refused_by_kind_and_changes_nothing() {
         ("protocol 0", ErrorKind::UpgradeRequired, refused(&|r| r.metadata.protocol = 0)),
         ("number 0", ErrorKind::InvalidInput, refused(&|r| r.number = 0)),
         ("no record", ErrorKind::InvalidInput, refused(&|r| r.payload.groups.clear())),
-        ("an object twice", ErrorKind::InvalidInput, refused(&|r| { let row = rows(r)[0].clone(); rows(r).push(row) })),
-        ("too many records", ErrorKind::TooLarge, refused(&|r| { let row = rows(r)[0].clone(); *rows(r) = vec![row; 1_001] })),
+        (
+            "an object twice",
+            ErrorKind::InvalidInput,
+            refused(&|r| {
+                let row = rows(r)[0].clone();
+                rows(r).push(row)
+            }),
+        ),
+        (
+            "too many records",
+            ErrorKind::TooLarge,
+            refused(&|r| {
+                let row = rows(r)[0].clone();
+                *rows(r) = vec![row; 1_001]
+            }),
+        ),
         ("a record too large", ErrorKind::TooLarge, refused(&|r| rows(r)[0].5 = Some(huge.clone()))),
-        ("another device's edit", ErrorKind::InvalidInput, refused(&|r| r.payload.devices = vec![DeviceId::from_uuid(uuid::Uuid::from_u128(9))])),
+        (
+            "another device's edit",
+            ErrorKind::InvalidInput,
+            refused(&|r| r.payload.devices = vec![DeviceId::from_uuid(uuid::Uuid::from_u128(9))]),
+        ),
         ("a device that is not named", ErrorKind::InvalidInput, refused(&|r| rows(r)[0].4 = 7)),
-        ("too few values", ErrorKind::InvalidInput, refused(&|r| { rows(r)[0].5.as_mut().unwrap().pop(); })),
-        ("a value of another kind", ErrorKind::InvalidInput, refused(&|r| rows(r)[0].5.as_mut().unwrap()[2] = Value::Integer(1))),
-        ("null without leave", ErrorKind::InvalidInput, refused(&|r| rows(r)[0].5.as_mut().unwrap()[0] = Value::Null)),
-        ("NUL", ErrorKind::InvalidInput, refused(&|r| rows(r)[0].5.as_mut().unwrap()[0] = Value::Text("\0".into()))),
+        (
+            "too few values",
+            ErrorKind::InvalidInput,
+            refused(&|r| {
+                rows(r)[0].5.as_mut().unwrap().pop();
+            }),
+        ),
+        (
+            "a value of another kind",
+            ErrorKind::InvalidInput,
+            refused(&|r| rows(r)[0].5.as_mut().unwrap()[2] = Value::Integer(1)),
+        ),
+        (
+            "null without leave",
+            ErrorKind::InvalidInput,
+            refused(&|r| rows(r)[0].5.as_mut().unwrap()[0] = Value::Null),
+        ),
+        (
+            "NUL",
+            ErrorKind::InvalidInput,
+            refused(&|r| rows(r)[0].5.as_mut().unwrap()[0] = Value::Text("\0".into())),
+        ),
         ("an edit from the future", ErrorKind::ClockSkew, refused(&|r| rows(r)[0].3 = far)),
-        ("other fields", ErrorKind::UpgradeRequired, refused(&|r| {
-            let name = TypeName::new("tasks").unwrap();
-            r.metadata.types.get_mut(&name).unwrap().fields.pop();
-        })),
+        (
+            "other fields",
+            ErrorKind::UpgradeRequired,
+            refused(&|r| {
+                let name = TypeName::new("tasks").unwrap();
+                r.metadata.types.get_mut(&name).unwrap().fields.pop();
+            }),
+        ),
         ("undescribed type", ErrorKind::InvalidInput, refused(&|r| r.metadata.types.clear())),
     ];
     for (name, kind, request) in cases {
@@ -87,7 +135,9 @@ async fn a_bad_pull_is_refused_by_kind() {
     let server = server().await;
     server.tasks.add(&task("1", "x")).await.unwrap();
     let valid = valid_pull(&server).await;
-    let PullReply::Page(page) = server.manager.process_pull(&ada(), valid.clone()).await.unwrap() else { panic!() };
+    let PullReply::Page(page) = server.manager.process_pull(&ada(), valid.clone()).await.unwrap() else {
+        panic!()
+    };
     let with = |change: &dyn Fn(&mut PullRequest)| {
         let mut request = valid.clone();
         change(&mut request);
@@ -103,10 +153,14 @@ async fn a_bad_pull_is_refused_by_kind() {
         ("no type", ErrorKind::InvalidInput, with(&|r| r.metadata.types.clear())),
         ("a forged cursor", ErrorKind::BadCursor, with(&|r| r.cursor = Some(forged.clone()))),
         ("an empty cursor", ErrorKind::BadCursor, with(&|r| r.cursor = Some(Cursor::from(String::new())))),
-        ("another device's cursor", ErrorKind::BadCursor, with(&|r| {
-            r.cursor = Some(page.cursor.clone());
-            r.metadata.device = DeviceId::from_uuid(uuid::Uuid::from_u128(3));
-        })),
+        (
+            "another device's cursor",
+            ErrorKind::BadCursor,
+            with(&|r| {
+                r.cursor = Some(page.cursor.clone());
+                r.metadata.device = DeviceId::from_uuid(uuid::Uuid::from_u128(3));
+            }),
+        ),
         ("another protocol", ErrorKind::UpgradeRequired, with(&|r| r.metadata.protocol = 99)),
     ];
     for (name, kind, request) in cases {
@@ -121,7 +175,9 @@ async fn a_bad_pull_is_refused_by_kind() {
     // Sizes outside the limits are clamped, and paging still makes its way.
     for max in [0, u32::MAX] {
         let request = with(&|r| (r.max_records, r.max_bytes) = (max, max));
-        let PullReply::Page(page) = server.manager.process_pull(&ada(), request).await.unwrap() else { panic!() };
+        let PullReply::Page(page) = server.manager.process_pull(&ada(), request).await.unwrap() else {
+            panic!()
+        };
         assert_eq!(page.payload.len(), 1);
     }
 }
@@ -139,7 +195,10 @@ async fn absent_and_foreign_are_answered_alike() {
         let error = server.manager.process_push(&ada(), push).await.unwrap_err();
         let mut pull = valid_pull(&server).await;
         pull.zones = vec![zone(foreign)];
-        texts.push((error.to_string(), server.manager.process_pull(&ada(), pull).await.unwrap_err().to_string()));
+        texts.push((
+            error.to_string(),
+            server.manager.process_pull(&ada(), pull).await.unwrap_err().to_string(),
+        ));
     }
     assert_eq!(texts[0], texts[1]);
 }
@@ -167,7 +226,8 @@ async fn a_push_number_is_used_once() {
     assert_eq!(first, again, "the same push gets the same receipt");
 
     let mut other = valid.clone();
-    other.payload.groups[0].rows[0].5 = Some(vec![Value::Text("home".into()), Value::Text("other".into()), Value::Bool(true)]);
+    other.payload.groups[0].rows[0].5 =
+        Some(vec![Value::Text("home".into()), Value::Text("other".into()), Value::Bool(true)]);
     assert_eq!(server.manager.process_push(&ada(), other).await.unwrap(), PushReply::ClientForked);
 
     let mut later = valid.clone();

@@ -28,7 +28,8 @@ async fn a_store_keeps_its_role_its_tenant_and_its_identity() {
 async fn opening_names_every_problem() {
     let upper = TypeSchema::builder("TASKS", "id").build().unwrap();
     let limits = SessionLimits { records: 0, bytes: 1 };
-    let builder = Store::client(MemoryDataSource::new()).register::<Task>().register_schema(upper).limits(limits);
+    let builder =
+        Store::client(MemoryDataSource::new()).register::<Task>().register_schema(upper).limits(limits);
     let (kind, text) = kind(builder.open().await);
     assert_eq!(kind, ErrorKind::Config);
     for part in ["differs only in case", "limit is zero"] {
@@ -57,7 +58,9 @@ async fn building_names_every_problem() {
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     let text = error.to_string();
-    for part in ["lists uses another store", "notes is restricted", "tasks of the store has no", "transport", "limit"] {
+    for part in
+        ["lists uses another store", "notes is restricted", "tasks of the store has no", "transport", "limit"]
+    {
         assert!(text.contains(part), "{part}: {text}");
     }
     let error = SyncManager::server(&store).build().await.unwrap_err().to_string();
@@ -108,7 +111,8 @@ async fn an_edit_session_over_two_types_is_one_session_on_the_server() {
 async fn queries_filter_order_and_page() {
     let server = server().await;
     let a = client(&server, "ada").await;
-    let tasks: Vec<_> = (0..9).map(|n| Task { done: n % 3 == 0, ..task(&n.to_string(), &format!("t{}", 8 - n)) }).collect();
+    let tasks: Vec<_> =
+        (0..9).map(|n| Task { done: n % 3 == 0, ..task(&n.to_string(), &format!("t{}", 8 - n)) }).collect();
     a.tasks.add_many(&tasks).await.unwrap();
     let open = Filter::equal("done", false).unwrap();
     assert_eq!(a.tasks.count(Selection::matching(open.clone())).await.unwrap(), 6);
@@ -116,7 +120,10 @@ async fn queries_filter_order_and_page() {
     let texts: Vec<_> = a.tasks.query(page).await.unwrap().into_iter().map(|task| task.text).collect();
     assert_eq!(texts, ["t1", "t3"]);
     let unknown = Filter::equal("colour", "red").unwrap();
-    assert_eq!(a.tasks.query(Selection::matching(unknown)).await.unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert_eq!(
+        a.tasks.query(Selection::matching(unknown)).await.unwrap_err().kind(),
+        ErrorKind::InvalidInput
+    );
 }
 
 #[tokio::test]

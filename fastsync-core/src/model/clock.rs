@@ -86,7 +86,11 @@ impl Serialize for Hlc {
 impl<'de> Deserialize<'de> for Hlc {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let hlc = Self(bits::deserialize(deserializer)?);
-        if hlc > Self::MAX { Err(serde::de::Error::custom("a modification time is out of range")) } else { Ok(hlc) }
+        if hlc > Self::MAX {
+            Err(serde::de::Error::custom("a modification time is out of range"))
+        } else {
+            Ok(hlc)
+        }
     }
 }
 

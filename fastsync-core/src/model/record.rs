@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind};
-use crate::model::{bits, DeviceId, Hlc, ObjectId, TypeName, Value, Zone};
+use crate::model::{DeviceId, Hlc, ObjectId, TypeName, Value, Zone, bits};
 
 macro_rules! token {
     ($(#[$doc:meta])* $name:ident) => {

@@ -55,14 +55,14 @@ pub struct PushReceipt {
     pub session: SessionId,
     /// The revision of every object that was stored as sent, and of the merged ones.
     pub revision: Revision,
-    /// The objects that were not stored as sent. An object that is not named here was.
+    /// The objects that there is something to tell of. An object that is not named here was stored as sent.
     pub exceptions: Vec<ObjectOutcome>,
     /// What the server has instead, for merged and superseded objects; an object that is named so and not here
     /// no longer exists on the server.
     pub current: SyncPayload,
 }
 
-/// What became of an object that was not stored as sent.
+/// What became of an object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ObjectOutcome {
@@ -77,10 +77,12 @@ pub struct ObjectOutcome {
     pub outcome: Outcome,
 }
 
-/// What became of an object that was not stored as sent.
+/// What became of an object, where there is something to tell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Outcome {
+    /// A conflict was settled in favour of the client's version: it was stored as sent.
+    Kept,
     /// A conflict was settled by storing something made of both versions.
     Merged,
     /// A conflict was settled in favour of the server's version.

@@ -11,7 +11,7 @@ use super::state::{InFlight, LoadedPushState, PushState, encode};
 use super::{Client, PushReport, SettledConflict, Settlement, SyncPhase, SyncProgress};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{DeviceId, Record, RecordKey, SyncMetadata};
-use crate::protocol::{Outcome, PushReceipt, PushReply};
+use crate::protocol::{Outcome, PushReceipt, PushReply, Row};
 use crate::source::{Action, CommitOutcome, Expect, OnMismatch, StateWrite, Write, Writes};
 use crate::store::StateKey;
 
@@ -239,6 +239,12 @@ impl Client {
                     plan.applied += 1;
                     plan.writes.push(acknowledge(key, *change, receipt.revision));
                 }
+                Some(Outcome::Kept) => {
+                    plan.applied += 1;
+                    let settlement = Settlement::KeptClient;
+                    plan.conflicts.push(SettledConflict { key: key.clone(), settlement, dropped: None });
+                    plan.writes.push(acknowledge(key, *change, receipt.revision));
+                }
                 Some(Outcome::Rejected { code, message }) => {
                     // The innocent part of an aborted session just stays pending.
                     if refused.contains(change) {
@@ -253,7 +259,12 @@ impl Client {
                         _ => Settlement::KeptServer,
                     };
                     plan.newest = plan.newest.max(Some(server.metadata.modified_at));
-                    plan.conflicts.push(SettledConflict { key: key.clone(), settlement, dropped: None });
+                    let dropped = sent(&key, row, in_flight.request.metadata.device, *change);
+                    plan.conflicts.push(SettledConflict {
+                        key: key.clone(),
+                        settlement,
+                        dropped: Some(dropped),
+                    });
                     plan.replaced.push(key);
                     plan.writes.push(Write {
                         action: Action::Put { record: server, pending: false },
@@ -288,19 +299,23 @@ fn acknowledge(key: RecordKey, change: u64, revision: crate::model::Revision) ->
     }
 }
 
+/// A record as it was sent.
+fn sent(key: &RecordKey, row: &Row, modified_by: DeviceId, change: u64) -> Record {
+    let Row(_, revision, incarnation, modified_at, _, body) = row;
+    let metadata = SyncMetadata {
+        revision: *revision,
+        incarnation: *incarnation,
+        modified_at: *modified_at,
+        modified_by,
+        change,
+    };
+    Record { key: key.clone(), body: body.clone(), metadata }
+}
+
 /// The local form of an object that no longer exists on the server.
-fn gone(key: &RecordKey, row: &crate::protocol::Row) -> Record {
-    Record {
-        key: key.clone(),
-        body: None,
-        metadata: SyncMetadata {
-            revision: row.1,
-            incarnation: row.2,
-            modified_at: row.3,
-            modified_by: DeviceId::from_uuid(uuid::Uuid::nil()),
-            change: 0,
-        },
-    }
+fn gone(key: &RecordKey, row: &Row) -> Record {
+    let nobody = DeviceId::from_uuid(uuid::Uuid::nil());
+    Record { body: None, ..sent(key, row, nobody, 0) }
 }
 
 /// Whether an error means that the server refused the push for what it says, and changed nothing.

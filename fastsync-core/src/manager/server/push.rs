@@ -132,7 +132,11 @@ impl Server {
     }
 
     /// Commits the session with its receipt; `None` if another push of the device was faster.
-    async fn store_session(&self, session: &Session<'_>, stored: Option<Vec<u8>>) -> Result<Option<LastPush>> {
+    async fn store_session(
+        &self,
+        session: &Session<'_>,
+        stored: Option<Vec<u8>>,
+    ) -> Result<Option<LastPush>> {
         let (tag, revision) = self.store.new_tag();
         let expect_state = stored.map_or(ExpectState::Absent, ExpectState::Value);
         let mut plan = Plan { revision, ..Plan::default() };
@@ -151,7 +155,11 @@ impl Server {
                 digest: session.digest,
                 session: session.id,
                 revision,
-                exceptions: plan.outcomes.iter().map(|(key, outcome)| (key.clone(), outcome.clone())).collect(),
+                exceptions: plan
+                    .outcomes
+                    .iter()
+                    .map(|(key, outcome)| (key.clone(), outcome.clone()))
+                    .collect(),
             };
             let writes = plan.writes(&session.records);
             let keys = writes.iter().map(|write| write.action.key().clone()).collect();
@@ -203,7 +211,11 @@ impl Server {
             return Ok(());
         }
         let Some(pushed) = session.records.iter().find(|record| record.key == key) else {
-            return Err(Error::new(ErrorKind::Backend, "push", "a conflict names a record that was not written"));
+            return Err(Error::new(
+                ErrorKind::Backend,
+                "push",
+                "a conflict names a record that was not written",
+            ));
         };
         match self.settle(conflict.current.as_ref(), pushed).await? {
             Decision::Leave(outcome) => plan.leave(key, outcome),

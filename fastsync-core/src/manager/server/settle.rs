@@ -12,7 +12,7 @@ pub(super) enum Decision {
     /// Store this record, if the server's is still the one that was looked at.
     Store {
         record: Record,
-        /// `None` if it is the client's version as sent.
+        /// What to tell of it, if there was a conflict.
         outcome: Option<Outcome>,
     },
     /// Store nothing.
@@ -46,8 +46,9 @@ impl Server {
             Ok(Settled::Client) => {
                 let record = continued(server, pushed.clone());
                 // The client must learn of another life than the one it began.
-                let outcome = (!same_life && !record.is_deleted()).then_some(Outcome::Merged);
-                Decision::Store { record, outcome }
+                let another_life = !same_life && !record.is_deleted();
+                let outcome = if another_life { Outcome::Merged } else { Outcome::Kept };
+                Decision::Store { record, outcome: Some(outcome) }
             }
             Ok(Settled::Merged(body)) => {
                 let mut record = continued(server, pushed.clone());

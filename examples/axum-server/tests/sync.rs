@@ -1,0 +1,84 @@
+//! A client against the server, over real HTTP on a free port.
+
+use std::net::SocketAddr;
+
+use fastsync_core::{
+    Client, ErrorKind, MemoryDataSource, Repository, Store, SyncManager, SyncableRepository,
+    TimestampOrdering,
+};
+use fastsync_transport_http::{HttpTransport, ServeConfig, serve};
+use todo::Task;
+use tokio::net::TcpListener;
+
+async fn start(folder: &tempfile::TempDir) -> SocketAddr {
+    let engine = axum_server::open(&folder.path().join("server.db")).await.unwrap();
+    let tokens = [("secret-of-ada", "ada"), ("secret-of-bob", "bob")];
+    let app = axum_server::app(engine, tokens.map(|(token, user)| (token.into(), user.into())).into());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(serve(listener, app, ServeConfig::default(), std::future::pending()));
+    address
+}
+
+async fn client(server: SocketAddr, token: &str) -> (Repository<Task>, SyncManager<Client>) {
+    let store = Store::client(MemoryDataSource::new()).register::<Task>().open().await.unwrap();
+    let tasks = Repository::<Task>::new(&store);
+    let transport =
+        HttpTransport::builder(format!("http://{server}/sync")).bearer_token(token).build().unwrap();
+    let manager = SyncManager::client(&store)
+        .register(tasks.clone(), TimestampOrdering)
+        .transport(transport)
+        .build()
+        .unwrap();
+    (tasks, manager)
+}
+
+#[tokio::test]
+async fn two_users_share_a_list() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(&folder).await;
+    let (adas, ada) = client(server, "secret-of-ada").await;
+    let (bobs, bob) = client(server, "secret-of-bob").await;
+    let task = Task::new("water the plants");
+    adas.add(&task).await.unwrap();
+    ada.sync().await.unwrap();
+    bob.sync().await.unwrap();
+    assert_eq!(bobs.get_all().await.unwrap(), std::slice::from_ref(&task));
+    let done = Task { done: true, ..task };
+    bobs.update(&done).await.unwrap();
+    bob.sync().await.unwrap();
+    ada.sync().await.unwrap();
+    assert_eq!(adas.get_all().await.unwrap(), [done]);
+}
+
+#[tokio::test]
+async fn a_wrong_token_gets_401_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(&folder).await;
+    let (adas, ada) = client(server, "secret-of-ada").await;
+    adas.add(&Task::new("not for everyone")).await.unwrap();
+    ada.sync().await.unwrap();
+
+    for token in ["secret-of-eve", "secret-of-ad", "ada"] {
+        let (eves, eve) = client(server, token).await;
+        eves.add(&Task::new("from outside")).await.unwrap();
+        for error in [eve.push().await.unwrap_err(), eve.pull().await.unwrap_err()] {
+            assert_eq!(error.kind(), ErrorKind::Unauthorized);
+            assert!(error.context().any(|(key, value)| (key, value) == ("status", "401")), "{error}");
+        }
+        assert_eq!(eves.get_all().await.unwrap().len(), 1, "nothing came down");
+    }
+    assert_eq!(ada.sync().await.unwrap().pull.received, 0, "nothing went up");
+}
+
+#[tokio::test]
+async fn a_refused_task_is_kept_aside_with_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(&folder).await;
+    let (adas, ada) = client(server, "secret-of-ada").await;
+    adas.add(&Task::new("x".repeat(201))).await.unwrap();
+    assert_eq!(ada.sync().await.unwrap().push.rejected, 1);
+    let refused = ada.rejected().await.unwrap();
+    assert_eq!(refused[0].message, "a task has between 1 and 200 letters");
+    assert_eq!(adas.get_all().await.unwrap().len(), 1, "the edit is still there locally");
+}

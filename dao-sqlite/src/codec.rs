@@ -69,8 +69,7 @@ pub(crate) fn read_value(value: ValueRef<'_>, field: &FieldSchema) -> Run<Value>
 }
 
 /// The columns of a record's metadata, in the order in which [`Meta::read`] takes them.
-pub(crate) const META: &str =
-    "r.revision, r.incarnation, r.modified_at, r.modified_by, r.change, r.deleted";
+pub(crate) const META: &str = "r.revision, r.incarnation, r.modified_at, r.modified_by, r.change, r.deleted";
 
 /// How many columns [`META`] has.
 pub(crate) const META_COLUMNS: usize = 6;

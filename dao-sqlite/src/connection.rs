@@ -135,7 +135,8 @@ impl Store {
     /// The prepared type of this name.
     pub(crate) fn kind(&self, name: &TypeName) -> Run<Arc<Type>> {
         let unknown = || {
-            let fail = fastsync_core::Error::new(ErrorKind::UnknownType, "lookup", "the type was not prepared");
+            let fail =
+                fastsync_core::Error::new(ErrorKind::UnknownType, "lookup", "the type was not prepared");
             Fail::Core(fail.with_backend(crate::error::BACKEND).with_context("type", name))
         };
         self.find_kind(|registry| registry.get(name))?.ok_or_else(unknown)
@@ -156,10 +157,6 @@ impl Store {
         let mut registry = self.registry.write().unwrap_or_else(PoisonError::into_inner);
         registry.load(&self.connection)?;
         Ok(get(&registry))
-    }
-
-    pub(crate) fn registry(&self) -> &RwLock<Registry> {
-        &self.registry
     }
 
     /// The number of a zone, if anything was ever written to it.
@@ -193,7 +190,8 @@ impl Store {
         }
         let mut statement = self.connection.prepare_cached("SELECT name FROM fastsync_zones WHERE n = ?1")?;
         let name: String = statement.query_row([n], |row| row.get(0))?;
-        let zone = Zone::parse(&name).map_err(|_| Fail::corrupt("fastsync_zones holds a name that is none"))?;
+        let zone =
+            Zone::parse(&name).map_err(|_| Fail::corrupt("fastsync_zones holds a name that is none"))?;
         self.zones.borrow_mut().note(&zone, n);
         Ok(zone)
     }

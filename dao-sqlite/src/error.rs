@@ -78,7 +78,9 @@ fn classify(error: &rusqlite::Error) -> (ErrorKind, &'static str) {
         ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::AuthorizationForStatementDenied => {
             (ErrorKind::Config, "the database cannot be written")
         }
-        ErrorCode::ConstraintViolation => (ErrorKind::Constraint, "a constraint of a table refuses the write"),
+        ErrorCode::ConstraintViolation => {
+            (ErrorKind::Constraint, "a constraint of a table refuses the write")
+        }
         ErrorCode::TooBig => (ErrorKind::TooLarge, "a value is longer than SQLite's limit"),
         ErrorCode::SystemIoFailure => (ErrorKind::Backend, "reading or writing the database file failed"),
         ErrorCode::OutOfMemory => (ErrorKind::Backend, "SQLite is out of memory"),
@@ -93,26 +95,26 @@ mod tests {
     #[test]
     fn every_code_has_its_kind() {
         let table = [
-            (5, ErrorKind::Unavailable),    // BUSY
-            (261, ErrorKind::Unavailable),  // BUSY_RECOVERY
-            (517, ErrorKind::Unavailable),  // BUSY_SNAPSHOT
-            (6, ErrorKind::Unavailable),    // LOCKED
-            (13, ErrorKind::StorageFull),   // FULL
-            (11, ErrorKind::Corrupt),       // CORRUPT
-            (267, ErrorKind::Corrupt),      // CORRUPT_VTAB
-            (26, ErrorKind::Corrupt),       // NOTADB
-            (14, ErrorKind::Config),        // CANTOPEN
-            (8, ErrorKind::Config),         // READONLY
-            (1544, ErrorKind::Config),      // READONLY_DIRECTORY
-            (3, ErrorKind::Config),         // PERM
-            (19, ErrorKind::Constraint),    // CONSTRAINT
-            (2067, ErrorKind::Constraint),  // CONSTRAINT_UNIQUE
-            (787, ErrorKind::Constraint),   // CONSTRAINT_FOREIGNKEY
-            (18, ErrorKind::TooLarge),      // TOOBIG
-            (10, ErrorKind::Backend),       // IOERR
-            (7, ErrorKind::Backend),        // NOMEM
-            (1, ErrorKind::Backend),        // ERROR
-            (21, ErrorKind::Backend),       // MISUSE
+            (5, ErrorKind::Unavailable),   // BUSY
+            (261, ErrorKind::Unavailable), // BUSY_RECOVERY
+            (517, ErrorKind::Unavailable), // BUSY_SNAPSHOT
+            (6, ErrorKind::Unavailable),   // LOCKED
+            (13, ErrorKind::StorageFull),  // FULL
+            (11, ErrorKind::Corrupt),      // CORRUPT
+            (267, ErrorKind::Corrupt),     // CORRUPT_VTAB
+            (26, ErrorKind::Corrupt),      // NOTADB
+            (14, ErrorKind::Config),       // CANTOPEN
+            (8, ErrorKind::Config),        // READONLY
+            (1544, ErrorKind::Config),     // READONLY_DIRECTORY
+            (3, ErrorKind::Config),        // PERM
+            (19, ErrorKind::Constraint),   // CONSTRAINT
+            (2067, ErrorKind::Constraint), // CONSTRAINT_UNIQUE
+            (787, ErrorKind::Constraint),  // CONSTRAINT_FOREIGNKEY
+            (18, ErrorKind::TooLarge),     // TOOBIG
+            (10, ErrorKind::Backend),      // IOERR
+            (7, ErrorKind::Backend),       // NOMEM
+            (1, ErrorKind::Backend),       // ERROR
+            (21, ErrorKind::Backend),      // MISUSE
         ];
         for (code, kind) in table {
             let native = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);

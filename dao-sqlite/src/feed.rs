@@ -15,15 +15,17 @@ use crate::error::{Fail, Run};
 use crate::key::{Key, read_id};
 use crate::read::Bodies;
 
+// The partial index wants `session > 0`; it stands last, so that SQLite seeks by the three columns and not by it.
 pub(crate) const FEED: &str = "SELECT r.revision, r.incarnation, r.modified_at, r.modified_by, r.change, r.deleted, \
      r.session, r.type, r.id FROM fastsync_records AS r INDEXED BY fastsync_feed \
-     WHERE r.zone = ?1 AND r.session > 0 AND (r.session, r.type, r.id) > (?2, ?3, ?4) \
+     WHERE r.zone = ?1 AND (r.session, r.type, r.id) > (?2, ?3, ?4) AND r.session > 0 \
      ORDER BY r.session, r.type, r.id";
 
-const REMAINING: &str = "SELECT r.type, count(*) FROM fastsync_records AS r INDEXED BY fastsync_feed \
-     WHERE r.zone = ?1 AND r.session > 0 AND (r.session, r.type, r.id) > (?2, ?3, ?4) GROUP BY r.type";
+pub(crate) const REMAINING: &str = "SELECT r.type, count(*) FROM fastsync_records AS r INDEXED BY fastsync_feed \
+     WHERE r.zone = ?1 AND (r.session, r.type, r.id) > (?2, ?3, ?4) AND r.session > 0 GROUP BY r.type";
 
-/// Where a walk over the feed stands: everything up to this entry was delivered.
+/// Where a walk over the feed stands: everything up to this entry was delivered. (An empty text is below every id;
+/// a null would compare as unknown.)
 #[derive(Clone)]
 struct Place {
     session: i64,
@@ -32,11 +34,11 @@ struct Place {
 }
 
 impl Place {
-    const START: Self = Self { session: 0, kind: 0, id: SqlValue::Null };
+    const START: Self = Self { session: 0, kind: 0, id: SqlValue::Text(String::new()) };
 
     /// After all of a session: no type has this number.
     const fn after(session: i64) -> Self {
-        Self { session, kind: i64::MAX, id: SqlValue::Null }
+        Self { session, kind: i64::MAX, id: SqlValue::Text(String::new()) }
     }
 }
 
@@ -166,14 +168,22 @@ struct Collected {
 
 impl Walk<'_> {
     fn page(&self, start: Place, head: Head) -> Run<ChangesPage> {
-        let collected = self.collect(start)?;
+        let mut collected = self.collect(start)?;
         let Some(same_session) = collected.more else {
-            return Ok(ChangesPage { records: collected.records, ..empty_page(head, self.request.count_remaining) });
+            return Ok(ChangesPage {
+                records: collected.records,
+                ..empty_page(head, self.request.count_remaining)
+            });
         };
         let (position, tag) = self.position(collected.last.session)?;
-        let last = collected.records.last().filter(|_| same_session);
-        let within = last.map(|record| (record.key.type_name.clone(), record.key.id.clone()));
-        let remaining = if self.request.count_remaining { Some(self.remaining(&collected.last)?) } else { None };
+        let last = collected.records.last();
+        if let Some(record) = last {
+            collected.last.id = key_value(&record.key.id);
+        }
+        let within =
+            last.filter(|_| same_session).map(|record| (record.key.type_name.clone(), record.key.id.clone()));
+        let remaining =
+            if self.request.count_remaining { Some(self.remaining(&collected.last)?) } else { None };
         Ok(ChangesPage {
             records: collected.records,
             next: Point { position, tag, within },
@@ -244,8 +254,7 @@ impl Walk<'_> {
         let found = statement
             .query_row((session, self.zone), |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))
             .optional()?;
-        let (position, tag) =
-            found.ok_or_else(|| Fail::corrupt("a session in the feed has no position"))?;
+        let (position, tag) = found.ok_or_else(|| Fail::corrupt("a session in the feed has no position"))?;
         Ok((Position(unsigned(position)), Tag(unsigned(tag))))
     }
 
@@ -264,6 +273,10 @@ impl Walk<'_> {
     }
 }
 
+pub(crate) const PURGE: &str = "DELETE FROM fastsync_records INDEXED BY fastsync_tombstones \
+     WHERE zone = ?1 AND deleted = 1 AND change = 0 AND session > 0 \
+     AND session <= (SELECT session FROM fastsync_positions WHERE zone = ?1 AND position = ?2)";
+
 pub(crate) fn purge(store: &Store, zone: &Zone, through: Position) -> Run<u64> {
     let Some(zone) = store.zone(zone)? else { return Ok(0) };
     let through = through.min(head(store, zone)?.position);
@@ -276,8 +289,6 @@ pub(crate) fn purge(store: &Store, zone: &Zone, through: Position) -> Run<u64> {
         .prepare_cached("UPDATE fastsync_zones SET horizon = max(horizon, ?2) WHERE n = ?1")?
         .execute((zone, position))?;
     // A deletion that waits to be pushed is not finished with.
-    let sql = "DELETE FROM fastsync_records WHERE zone = ?1 AND deleted = 1 AND change = 0 AND session > 0 \
-               AND session <= (SELECT session FROM fastsync_positions WHERE zone = ?1 AND position = ?2)";
-    let removed = store.connection.prepare_cached(sql)?.execute((zone, position))?;
+    let removed = store.connection.prepare_cached(PURGE)?.execute((zone, position))?;
     Ok(u64::try_from(removed).unwrap_or(u64::MAX))
 }

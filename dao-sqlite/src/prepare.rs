@@ -19,7 +19,8 @@ pub(crate) fn prepare(store: &Store, types: &[TypeSchema]) -> Run<Vec<Type>> {
         for schema in sorted {
             let before = problems.len();
             let n = register(store, &mut known, schema, &mut problems)?;
-            let ddl = if problems.len() == before { table(store, schema, &mut problems)? } else { Vec::new() };
+            let ddl =
+                if problems.len() == before { table(store, schema, &mut problems)? } else { Vec::new() };
             for statement in ddl.into_iter().filter(|_| problems.is_empty()) {
                 store.connection.execute_batch(&statement)?;
             }
@@ -42,9 +43,9 @@ fn register(
 ) -> Run<i64> {
     let name = schema.name();
     let Some((n, stored)) = known.iter_mut().find(|(_, stored)| stored.schema.name() == name) else {
-        let other = known.iter().find(|(_, stored)| {
-            stored.schema.name().as_str().eq_ignore_ascii_case(name.as_str())
-        });
+        let other = known
+            .iter()
+            .find(|(_, stored)| stored.schema.name().as_str().eq_ignore_ascii_case(name.as_str()));
         if let Some((_, other)) = other {
             problems.push(format!("type {name} differs from type {} only in case", other.schema.name()));
         }
@@ -103,7 +104,8 @@ fn table(store: &Store, schema: &TypeSchema, problems: &mut Vec<String>) -> Run<
     match found {
         None => Ok(vec![create(schema)]),
         Some((kind, found)) if kind != "table" => {
-            problems.push(format!("type {name}: the database has another thing of this name ({kind} {found})"));
+            problems
+                .push(format!("type {name}: the database has another thing of this name ({kind} {found})"));
             Ok(Vec::new())
         }
         Some((_, found)) if found != name => {
@@ -172,14 +174,16 @@ fn adopt(store: &Store, schema: &TypeSchema, problems: &mut Vec<String>) -> Run<
             Some(_) => {}
         }
     }
-    let mut primary: Vec<_> = found.iter().filter(|column| column.key > 0).map(|column| &*column.name).collect();
+    let mut primary: Vec<_> =
+        found.iter().filter(|column| column.key > 0).map(|column| &*column.name).collect();
     primary.sort_unstable();
     let mut wanted = keys.clone();
     wanted.sort_unstable();
     if primary.len() != wanted.len() || !primary.iter().zip(&wanted).all(|(a, b)| a.eq_ignore_ascii_case(b)) {
         problems.push(format!("table {type_name}: the primary key is not ({})", wanted.join(", ")));
     } else if !key_is_binary(store, type_name.as_str())? {
-        problems.push(format!("table {type_name}: the primary key does not compare by bytes (COLLATE BINARY)"));
+        problems
+            .push(format!("table {type_name}: the primary key does not compare by bytes (COLLATE BINARY)"));
     }
 
     let mut additions = Vec::new();
@@ -241,7 +245,8 @@ fn check_field(
 }
 
 fn columns(store: &Store, table: &str) -> Run<Vec<Found>> {
-    let sql = "SELECT name, type, \"notnull\", dflt_value IS NOT NULL, pk, hidden FROM pragma_table_xinfo(?1)";
+    let sql =
+        "SELECT name, type, \"notnull\", dflt_value IS NOT NULL, pk, hidden FROM pragma_table_xinfo(?1)";
     let mut statement = store.connection.prepare_cached(sql)?;
     let rows = statement.query_map([table], |row| {
         let declared: String = row.get(1)?;

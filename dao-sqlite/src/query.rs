@@ -27,10 +27,7 @@ pub(crate) fn find(store: &Store, query: &Query) -> Run<Vec<Record>> {
     for field in kind.schema.fields() {
         let _ = write!(columns, ", {}", column(&field.name));
     }
-    let text = format!(
-        "SELECT {columns} {} ORDER BY {order} LIMIT {limit} OFFSET {offset}",
-        sql.from_where
-    );
+    let text = format!("SELECT {columns} {} ORDER BY {order} LIMIT {limit} OFFSET {offset}", sql.from_where);
 
     let mut statement = store.connection.prepare_cached(&text)?;
     let mut rows = statement.query(params_from_iter(&sql.parameters))?;

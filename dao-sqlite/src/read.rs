@@ -8,7 +8,7 @@ use fastsync_core::{
 };
 use rusqlite::{CachedStatement, OptionalExtension, Row};
 
-use crate::codec::{META, META_COLUMNS, Meta, capped, capped_len, read_session, read_value, unsigned};
+use crate::codec::{META_COLUMNS, Meta, capped, capped_len, read_session, read_value, unsigned};
 use crate::connection::Store;
 use crate::error::{Fail, Run};
 use crate::key::{Key, read_id};
@@ -73,13 +73,15 @@ pub(crate) fn read_body(row: &Row<'_>, first: usize, kind: &Type) -> Run<Vec<Val
     fields.map(|(at, field)| read_value(row.get_ref(first + at)?, field)).collect()
 }
 
+/// The index row of a key.
+pub(crate) const GET: &str = "SELECT r.revision, r.incarnation, r.modified_at, r.modified_by, r.change, r.deleted \
+     FROM fastsync_records AS r WHERE r.zone = ?1 AND r.type = ?2 AND r.id = ?3";
+
 /// The records with these keys, in this order; those that are not there are left out.
 pub(crate) fn get(store: &Store, name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Run<Vec<Record>> {
     let kind = store.kind(name)?;
     let Some(zone_n) = store.zone(zone)? else { return Ok(Vec::new()) };
-    let mut index = store.connection.prepare_cached(&format!(
-        "SELECT {META} FROM fastsync_records AS r WHERE r.zone = ?1 AND r.type = ?2 AND r.id = ?3"
-    ))?;
+    let mut index = store.connection.prepare_cached(GET)?;
     let mut bodies = Bodies::new(store);
     let mut records = Vec::with_capacity(ids.len().min(10_000));
     for id in ids {
@@ -145,7 +147,12 @@ pub(crate) fn session(store: &Store, id: SessionId) -> Run<Option<SessionSummary
     rows.next()?.map(|row| read_summary(store, row)).transpose()
 }
 
-pub(crate) fn sessions(store: &Store, zone: &Zone, after: Position, limit: usize) -> Run<Vec<SessionSummary>> {
+pub(crate) fn sessions(
+    store: &Store,
+    zone: &Zone,
+    after: Position,
+    limit: usize,
+) -> Run<Vec<SessionSummary>> {
     let Some(zone) = store.zone(zone)? else { return Ok(Vec::new()) };
     let mut statement = store.connection.prepare_cached(&format!(
         "SELECT {SESSION} FROM fastsync_positions AS p CROSS JOIN fastsync_sessions AS s ON s.n = p.session \

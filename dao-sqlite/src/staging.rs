@@ -19,15 +19,16 @@ pub(crate) struct Batch {
 
 /// Refuses a write that does not fit its type, and brings its values into their stored form.
 pub(crate) fn admit(kind: &Type, write: &mut Write) -> Run<()> {
-    let Action::Put { record, .. } = &mut write.action else { return Ok(()) };
+    let Action::Put { record, pending } = &mut write.action else { return Ok(()) };
+    if *pending && i64::try_from(record.metadata.change).is_err() {
+        return Err(Fail::invalid("admit", "a record brings a change that no commit gave"));
+    }
     if !kind.fits(&record.key.zone) {
         let message = format!("a record of type {} is in a zone of the other kind", kind.schema.name());
         return Err(Fail::invalid("admit", message));
     }
     match &mut record.body {
-        Some(body) => {
-            kind.schema.admit(body).map_err(|error| Fail::Core(error.with_record(&record.key)))
-        }
+        Some(body) => kind.schema.admit(body).map_err(|error| Fail::Core(error.with_record(&record.key))),
         None => Ok(()),
     }
 }
@@ -47,10 +48,12 @@ pub(crate) fn stage(store: &Store, session: SessionId, sequence: u64, mut writes
     let blob = postcard::to_stdvec(&writes).map_err(|_| unreadable())?;
     let sql = "INSERT INTO fastsync_staged (session, sequence, types, writes) VALUES (?1, ?2, ?3, ?4) \
                ON CONFLICT (session, sequence) DO NOTHING";
-    store
-        .connection
-        .prepare_cached(sql)?
-        .execute((session.as_uuid().as_bytes(), signed(sequence), types, blob))?;
+    store.connection.prepare_cached(sql)?.execute((
+        session.as_uuid().as_bytes(),
+        signed(sequence),
+        types,
+        blob,
+    ))?;
     Ok(())
 }
 

@@ -44,11 +44,13 @@ impl Workers {
         let workers = Self { queue: Arc::default() };
         for store in stores {
             let queue = Arc::clone(&workers.queue);
-            thread::Builder::new().name(name.to_owned()).spawn(move || queue.run(&store)).map_err(|error| {
-                Error::new(ErrorKind::Backend, "open", "a thread cannot be started")
-                    .with_backend(BACKEND)
-                    .with_source(error)
-            })?;
+            thread::Builder::new().name(name.to_owned()).spawn(move || queue.run(&store)).map_err(
+                |error| {
+                    Error::new(ErrorKind::Backend, "open", "a thread cannot be started")
+                        .with_backend(BACKEND)
+                        .with_source(error)
+                },
+            )?;
         }
         Ok(workers)
     }

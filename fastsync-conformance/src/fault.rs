@@ -98,7 +98,7 @@ pub struct FaultSource<S> {
     faults: Arc<Mutex<Vec<Fault>>>,
 }
 
-impl<S> FaultSource<S> {
+impl<S: Sync> FaultSource<S> {
     /// Wraps a data source; nothing fails yet.
     pub fn new(inner: S) -> Self {
         Self { inner, faults: Arc::default() }

@@ -192,11 +192,7 @@ impl Fixture {
         Commit {
             session: SessionId::new(at, &*self.numbers),
             kind: SessionKind::Push,
-            author: Author {
-                user: Some("anna@acme.example".to_owned()),
-                device: self.device,
-                number: count,
-            },
+            author: Author { user: Some("anna@acme.example".to_owned()), device: self.device, number: count },
             at,
             tag: Tag(self.numbers.next_u64()),
             positioned: true,

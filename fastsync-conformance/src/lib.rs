@@ -44,5 +44,5 @@ pub use fault::{Fault, FaultSource, Method, When};
 pub use fixture::Fixture;
 pub use harness::{Constraint, Harness};
 pub use records::{WriteExt, acknowledge, acme, birch, key, name, put, put_pending, schemas};
-pub use run::{run_all, run_parallel, run_single};
+pub use run::{run_all, run_case, run_single};
 pub use walk::Walk;

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -14,63 +15,73 @@ use crate::harness::Harness;
 /// After this long a case counts as hung.
 const CASE_LIMIT: Duration = Duration::from_secs(120);
 
-/// Runs a case on a runtime of one thread.
+/// Runs a test of your own on a runtime of one thread, as the cases run.
 ///
 /// # Panics
-/// If the case fails.
+/// If the test fails.
 pub fn run_single<H: Harness, F: Future<Output = ()>>(
     make: impl FnOnce() -> H,
-    case: impl FnOnce(Fixture) -> F,
+    test: impl FnOnce(Fixture) -> F,
 ) {
-    run_on(Builder::new_current_thread().enable_time().build(), make, case);
+    block_on(Builder::new_current_thread().enable_time().build(), async {
+        test(Fixture::new(Arc::new(make())).await).await;
+    });
 }
 
-/// Runs a case on a runtime of several threads.
+fn block_on(runtime: std::io::Result<Runtime>, test: impl Future<Output = ()>) {
+    let runtime = runtime.expect("a runtime starts");
+    let outcome = runtime.block_on(async { tokio::time::timeout(CASE_LIMIT, test).await });
+    assert!(outcome.is_ok(), "the case hung for {CASE_LIMIT:?}");
+}
+
+/// One case of the list, behind one type: it is compiled here, once, and not again for every data source.
+struct Case {
+    name: &'static str,
+    is_parallel: bool,
+    run: fn(Fixture) -> Pin<Box<dyn Future<Output = ()>>>,
+}
+
+macro_rules! table {
+    ([] $($runner:ident $group:ident { $($case:ident),* $(,)? })*) => {
+        &[$($(Case {
+            name: concat!(stringify!($group), "::", stringify!($case)),
+            is_parallel: table!(@ $runner),
+            run: |fixture| Box::pin(crate::cases::$group::$case(fixture)),
+        }),*),*]
+    };
+    (@ run_single) => { false };
+    (@ run_parallel) => { true };
+}
+
+const CASES: &[Case] = crate::__for_each_case!([table][]);
+
+/// Runs the case with this name (`group::case`) on the harness that `make` makes.
 ///
 /// # Panics
-/// If the case fails.
-pub fn run_parallel<H: Harness, F: Future<Output = ()>>(
-    make: impl FnOnce() -> H,
-    case: impl FnOnce(Fixture) -> F,
-) {
-    run_on(Builder::new_multi_thread().worker_threads(4).enable_time().build(), make, case);
+/// If the case fails, or there is none of this name.
+pub fn run_case(name: &str, make: &mut dyn FnMut() -> Arc<dyn Harness>) {
+    let case = CASES.iter().find(|case| case.name == name);
+    let Some(case) = case else { panic!("there is no case {name}") };
+    run(case, make);
 }
 
-fn run_on<H: Harness, F: Future<Output = ()>>(
-    runtime: std::io::Result<Runtime>,
-    make: impl FnOnce() -> H,
-    case: impl FnOnce(Fixture) -> F,
-) {
-    let runtime = runtime.expect("a runtime starts");
-    let outcome = runtime.block_on(async {
-        let harness: Arc<dyn Harness> = Arc::new(make());
-        let run = async {
-            let fixture = Fixture::new(harness.clone()).await;
-            case(fixture).await;
-        };
-        tokio::time::timeout(CASE_LIMIT, run).await
+fn run(case: &Case, make: &mut dyn FnMut() -> Arc<dyn Harness>) {
+    let mut builder =
+        if case.is_parallel { Builder::new_multi_thread() } else { Builder::new_current_thread() };
+    block_on(builder.worker_threads(4).enable_time().build(), async {
+        (case.run)(Fixture::new(make()).await).await;
     });
-    assert!(outcome.is_ok(), "the case hung for {CASE_LIMIT:?}");
 }
 
 /// Runs every case on a storage of its own and reports each by name (`group::case`), with the message of its
 /// failure.
-pub async fn run_all<H: Harness>(
-    make: impl Fn() -> H + Send + Sync,
-) -> Vec<(&'static str, Result<(), String>)> {
-    macro_rules! collect {
-        ([$make:ident] $($runner:ident $group:ident { $($case:ident),* $(,)? })*) => {
-            vec![$($((
-                concat!(stringify!($group), "::", stringify!($case)),
-                on_own_thread({
-                    let harness = $make();
-                    move || crate::$runner(move || harness, crate::cases::$group::$case)
-                })
-                .await,
-            )),*),*]
-        };
+pub async fn run_all<H: Harness>(make: impl Fn() -> H) -> Vec<(&'static str, Result<(), String>)> {
+    let mut results = Vec::with_capacity(CASES.len());
+    for case in CASES {
+        let harness: Arc<dyn Harness> = Arc::new(make());
+        results.push((case.name, on_own_thread(move || run(case, &mut || harness.clone())).await));
     }
-    crate::__for_each_case!([collect] [make])
+    results
 }
 
 /// A thread of its own, so that a caller on a runtime may wait for it and a panic is a value.

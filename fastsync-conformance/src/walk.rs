@@ -1,19 +1,21 @@
 //! Reading a zone's history page by page, and checking each page on the way.
 
 use fastsync_core::source::{Changes, ChangesPage, ChangesRequest, Point};
-use fastsync_core::{Record, SyncableDataSource};
+use fastsync_core::{ObjectId, Record, SyncableDataSource, TypeName};
 
 /// A reader of [`SyncableDataSource::changes`] that keeps its place.
 #[derive(Debug, Clone)]
 pub struct Walk {
     request: ChangesRequest,
+    /// The records after which a page was cut, of the position where the reader stands.
+    cuts: Vec<(TypeName, ObjectId)>,
 }
 
 impl Walk {
     /// A reader that begins at the request's point.
     #[must_use]
     pub const fn new(request: ChangesRequest) -> Self {
-        Self { request }
+        Self { request, cuts: Vec::new() }
     }
 
     /// Where the reader stands.
@@ -37,13 +39,11 @@ impl Walk {
             let bytes: usize = most.iter().map(Record::approximate_bytes).sum();
             assert!(bytes <= limits.bytes, "a page holds about `limits.bytes` bytes, not {bytes} and more");
         }
-        assert!(page.next.position >= self.request.after.position, "a reader never goes back");
         assert!(page.next.position <= page.head.position, "a reader never gets past the head");
         if page.caught_up {
             assert_eq!(page.next, Point::at(page.head), "a reader that caught up stands at the head");
-        } else {
-            assert_ne!(page.next, self.request.after, "a reader that did not catch up gets on");
         }
+        self.assert_progress(&page);
         let zone = &self.request.zone;
         assert!(page.records.iter().all(|record| record.key.zone == *zone), "a page is of one zone");
         match page.remaining {
@@ -52,6 +52,22 @@ impl Walk {
         }
         self.request.after = page.next.clone();
         page
+    }
+
+    /// A reader never goes back and, until it caught up, always gets on.
+    fn assert_progress(&mut self, page: &ChangesPage) {
+        let (before, next) = (&self.request.after, &page.next);
+        if next.position > before.position {
+            self.cuts.clear();
+        } else {
+            assert_eq!(next.position, before.position, "a reader never goes back");
+            assert!(page.caught_up || next != before, "a reader that did not catch up gets on");
+            assert!(before.within.is_some() || next.within.is_none(), "a session is not delivered again");
+        }
+        if let Some(cut) = &next.within {
+            assert!(!self.cuts.contains(cut), "a session is cut twice after {cut:?}");
+            self.cuts.push(cut.clone());
+        }
     }
 
     /// Reads until the reader has caught up.

@@ -19,3 +19,23 @@ impl<S: SyncableDataSource + Clone> Harness for Clones<S> {
 fastsync_conformance::conformance_tests!(Clones(MemoryDataSource::new()));
 
 fastsync_conformance::conformance_tests!(without_faults, Clones(FaultSource::new(MemoryDataSource::new())));
+
+/// A harness that promises nothing: each handle has a storage of its own.
+struct Forgetful;
+
+#[async_trait]
+impl Harness for Forgetful {
+    async fn open(&self) -> Arc<dyn SyncableDataSource> {
+        Arc::new(MemoryDataSource::new())
+    }
+
+    fn is_durable(&self) -> bool {
+        false
+    }
+
+    fn shares_storage(&self) -> bool {
+        false
+    }
+}
+
+fastsync_conformance::conformance_tests!(with_one_handle, Forgetful);

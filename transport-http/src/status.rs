@@ -10,8 +10,8 @@ pub const fn status_of(kind: ErrorKind) -> StatusCode {
         ErrorKind::InvalidInput | ErrorKind::BadCursor => StatusCode::BAD_REQUEST,
         ErrorKind::Unauthorized => StatusCode::UNAUTHORIZED,
         ErrorKind::UnknownZone => StatusCode::FORBIDDEN,
-        ErrorKind::UnknownType => StatusCode::NOT_FOUND,
-        ErrorKind::Contention | ErrorKind::PendingEdits => StatusCode::CONFLICT,
+        ErrorKind::UnknownType | ErrorKind::NotFound => StatusCode::NOT_FOUND,
+        ErrorKind::AlreadyExists | ErrorKind::Contention | ErrorKind::PendingEdits => StatusCode::CONFLICT,
         ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorKind::ClockSkew | ErrorKind::Constraint => StatusCode::UNPROCESSABLE_ENTITY,
         ErrorKind::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
@@ -63,6 +63,8 @@ pub(crate) const fn fixed_message(kind: ErrorKind) -> Option<&'static str> {
         | ErrorKind::PendingEdits => return None,
         ErrorKind::Unauthorized => "the request carries no valid identity",
         ErrorKind::UnknownZone => "the zone does not exist or may not be used",
+        ErrorKind::NotFound => "there is no such object",
+        ErrorKind::AlreadyExists => "the object exists already",
         ErrorKind::Contention => "the records kept moving; try again",
         ErrorKind::Unavailable => "the server is busy or cannot reach its storage; try again",
         ErrorKind::Timeout => "the operation took too long; try again",
@@ -87,7 +89,8 @@ mod tests {
 
     #[test]
     fn the_table() {
-        let table: Vec<_> = ErrorKind::ALL.iter().map(|kind| (kind.code(), status_of(*kind).as_u16())).collect();
+        let table: Vec<_> =
+            ErrorKind::ALL.iter().map(|kind| (kind.code(), status_of(*kind).as_u16())).collect();
         assert_eq!(
             table,
             [
@@ -95,6 +98,8 @@ mod tests {
                 ("too_large", 413),
                 ("unknown_type", 404),
                 ("unknown_zone", 403),
+                ("not_found", 404),
+                ("already_exists", 409),
                 ("unauthorized", 401),
                 ("clock_skew", 422),
                 ("bad_cursor", 400),

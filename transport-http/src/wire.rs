@@ -77,8 +77,11 @@ pub(crate) struct JsonError {
 
 impl fmt::Display for JsonError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let problem =
-            if self.well_formed { "does not have the form that the protocol asks for" } else { "is not valid JSON" };
+        let problem = if self.well_formed {
+            "does not have the form that the protocol asks for"
+        } else {
+            "is not valid JSON"
+        };
         write!(f, "the body {problem} (line {}, column {})", self.line, self.column)
     }
 }
@@ -113,14 +116,14 @@ pub(crate) fn capacity_for(rows: usize) -> usize {
 mod tests {
     use super::*;
 
-    fn headers(name: HeaderName, values: &[&'static str]) -> HeaderMap {
+    fn headers(name: &HeaderName, values: &[&'static str]) -> HeaderMap {
         values.iter().map(|value| (name.clone(), HeaderValue::from_static(value))).collect()
     }
 
     #[test]
     fn only_json_in_utf_8_is_json() {
         for good in ["application/json", "Application/JSON", "application/json;charset=\"UTF-8\""] {
-            assert!(is_json(&headers(CONTENT_TYPE, &[good])), "{good}");
+            assert!(is_json(&headers(&CONTENT_TYPE, &[good])), "{good}");
         }
         for bad in [
             "",
@@ -130,18 +133,18 @@ mod tests {
             "application/json; version=2",
             "application/json, text/html",
         ] {
-            assert!(!is_json(&headers(CONTENT_TYPE, &[bad])), "{bad}");
+            assert!(!is_json(&headers(&CONTENT_TYPE, &[bad])), "{bad}");
         }
         assert!(!is_json(&HeaderMap::new()));
-        assert!(!is_json(&headers(CONTENT_TYPE, &["application/json", "application/json"])));
+        assert!(!is_json(&headers(&CONTENT_TYPE, &["application/json", "application/json"])));
     }
 
     #[test]
     fn only_identity_and_gzip_are_encodings() {
         assert_eq!(encoding(&HeaderMap::new()), Some(Encoding::Identity));
-        assert_eq!(encoding(&headers(CONTENT_ENCODING, &["GZIP"])), Some(Encoding::Gzip));
+        assert_eq!(encoding(&headers(&CONTENT_ENCODING, &["GZIP"])), Some(Encoding::Gzip));
         for bad in [&["zstd"] as &[_], &["gzip, gzip"], &["gzip", "gzip"], &["br"], &[""], &["deflate"]] {
-            assert_eq!(encoding(&headers(CONTENT_ENCODING, bad)), None, "{bad:?}");
+            assert_eq!(encoding(&headers(&CONTENT_ENCODING, bad)), None, "{bad:?}");
         }
     }
 
@@ -153,7 +156,10 @@ mod tests {
             a: u8,
         }
         for (text, expected) in [
-            ("{\"a\":\"secret\"}", "the body does not have the form that the protocol asks for (line 1, column 13)"),
+            (
+                "{\"a\":\"secret\"}",
+                "the body does not have the form that the protocol asks for (line 1, column 13)",
+            ),
             ("{\n secret", "the body is not valid JSON (line 2, column 2)"),
             (" [1]", "the body does not have the form that the protocol asks for (line 1, column 1)"),
         ] {

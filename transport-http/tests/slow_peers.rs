@@ -1,5 +1,7 @@
 //! Peers that take their time are cut off, and the others do not notice.
 
+#![cfg(all(feature = "client", feature = "server"))]
+
 mod support;
 
 use std::sync::Arc;
@@ -53,7 +55,8 @@ async fn silent_and_dripping_peers_are_closed_while_others_are_served() {
     let server = Server::start(limits(), config()).await;
     let address = server.address;
     let body_head = raw("POST /push", &[&bearer(), JSON, "content-length: 100000"], b"{");
-    let continue_head = raw("POST /push", &[&bearer(), JSON, "content-length: 100", "expect: 100-continue"], b"");
+    let continue_head =
+        raw("POST /push", &[&bearer(), JSON, "content-length: 100", "expect: 100-continue"], b"");
 
     let silent = tokio::spawn(async move { Connection::open(address).await.closed(PATIENCE).await });
     let partial_head = tokio::spawn(async move {
@@ -83,7 +86,8 @@ async fn silent_and_dripping_peers_are_closed_while_others_are_served() {
         }
     });
     let dripped_body = tokio::spawn(async move { drip(address, &body_head, b' ').await });
-    let expecting = tokio::spawn(async move { Connection::open(address).await.ask(&continue_head).await.unwrap() });
+    let expecting =
+        tokio::spawn(async move { Connection::open(address).await.ask(&continue_head).await.unwrap() });
 
     let client = server.client();
     for _ in 0..10 {
@@ -105,6 +109,15 @@ async fn silent_and_dripping_peers_are_closed_while_others_are_served() {
 }
 
 #[tokio::test]
+async fn a_body_that_stops_is_given_up_long_before_its_time() {
+    let limits = Limits::default().with_stall_timeout(SHORT).with_body_timeout(PATIENCE * 10);
+    let server = Server::start(limits, ServeConfig::default()).await;
+    let head = raw("POST /push", &[&bearer(), JSON, "content-length: 1000"], b"{");
+    let answer = within(PATIENCE, async { Connection::open(server.address).await.ask(&head).await }).await;
+    assert_eq!(answer.unwrap().status, 408);
+}
+
+#[tokio::test]
 async fn the_wait_for_a_next_request_is_not_the_time_for_a_head() {
     let config = ServeConfig::default().with_head_timeout(SHORT / 3).with_idle_timeout(SHORT * 3);
     let server = Server::start(limits(), config).await;
@@ -117,15 +130,32 @@ async fn the_wait_for_a_next_request_is_not_the_time_for_a_head() {
 
 #[tokio::test]
 async fn a_reader_that_takes_nothing_is_closed() {
-    let server = Server::start(limits(), config().with_shutdown_timeout(Duration::from_secs(60))).await;
+    let minute = Duration::from_secs(60);
+    let config = config().with_idle_timeout(minute).with_shutdown_timeout(minute);
+    let server = Server::start(limits(), config).await;
     server.fake.answer_rows(60_000);
     let mut connection = Connection::open(server.address).await;
     connection.send(&post("/pull", &json(&pull_request()))).await;
-    connection.0.readable().await.unwrap();
+    assert_eq!(connection.0.peek(&mut [0]).await.unwrap(), 1);
     // The server ends once all its connections have; this one reads nothing, and is not the one that closes.
     server.stop().await;
     let received = connection.closed(PATIENCE).await.len();
-    assert!(received < 12_000_000, "everything fitted into the buffers: {received}");
+    assert!(received > 0 && received < 12_000_000, "everything fitted into the buffers: {received}");
+}
+
+#[tokio::test]
+async fn a_reader_may_take_longer_than_the_wait_for_a_next_request() {
+    let server = Server::start(limits(), config().with_reply_timeout(Duration::from_secs(60))).await;
+    server.fake.answer_rows(60_000);
+    let mut connection = Connection::open(server.address).await;
+    connection.send(&post("/pull", &json(&pull_request()))).await;
+    assert_eq!(connection.0.peek(&mut [0]).await.unwrap(), 1);
+    // Others come and go for some time, and are cut off as idle.
+    for _ in 0..3 {
+        Connection::open(server.address).await.closed(PATIENCE).await;
+    }
+    assert_eq!(connection.answer().await.expect("cut off").status, 200);
+    connection.closed(PATIENCE).await;
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use super::prelude::*;
 
-/// "Records put without `pending` are stored with the revision that they bring" (and everything else).
+/// "Records are stored with the revision that they bring" (and everything else).
 pub async fn records_are_stored_as_they_are(f: Fixture) {
     let mut record = f.customer("c-1", "Anna Berg");
     record.metadata.revision = Revision::from_bits(u64::MAX);
@@ -18,8 +18,8 @@ pub async fn records_are_stored_as_they_are(f: Fixture) {
     f.apply(f.push(vec![put(&record).expecting(Expect::Revision(record.metadata.revision))])).await;
 }
 
-/// "Its `metadata.change` is ignored."
-pub async fn the_change_of_a_put_record_is_ignored(f: Fixture) {
+/// "Put without `pending` their change is 0", whatever they bring.
+pub async fn a_plain_write_is_not_pending(f: Fixture) {
     let mut record = f.customer("c-1", "Anna Berg");
     record.metadata.change = 77;
     f.put_all(std::slice::from_ref(&record)).await;
@@ -84,7 +84,8 @@ pub async fn clears_writes_and_state_come_together(f: Fixture) {
 /// "A key written twice in one inline commit is refused with `InvalidInput`."
 pub async fn a_key_written_twice_is_refused(f: Fixture) {
     let other = f.customer("c-2", "Boris Lind");
-    let writes = vec![put(&other), put(&f.customer("c-1", "Anna Berg")), put(&f.customer("c-1", "Anna Lind"))];
+    let writes =
+        vec![put(&other), put(&f.customer("c-1", "Anna Berg")), put(&f.customer("c-1", "Anna Lind"))];
     assert_eq!(f.refused(f.push(writes)).await.kind(), ErrorKind::InvalidInput);
     let key = f.customer("c-1", "").key;
     let writes = vec![put(&f.customer("c-1", "Anna Berg")), acknowledge(&key, 1, f.revision())];
@@ -159,5 +160,8 @@ pub async fn a_large_commit_is_stored_whole(f: Fixture) {
     }
     let mut sorted = records;
     sorted.sort_by(|a, b| a.key.cmp(&b.key));
-    assert!(Walk::new(all_changes(&acme())).rest(f.source()).await == sorted, "the feed has each record once");
+    assert!(
+        Walk::new(all_changes(&acme())).rest(f.source()).await == sorted,
+        "the feed has each record once"
+    );
 }

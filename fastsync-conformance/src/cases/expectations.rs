@@ -28,7 +28,8 @@ pub async fn each_expectation_holds_where_it_says(f: Fixture) {
         (Expect::Change(change + 1), [false; 4]),
         (Expect::Revision(synced.metadata.revision), [false, true, false, false]),
         (Expect::Revision(deleted.metadata.revision), [false, false, true, false]),
-        (Expect::Revision(edited.metadata.revision), [false, false, false, true]),
+        // The base of a local edit is not what is there: "of this revision with nothing pending".
+        (Expect::Revision(edited.metadata.revision), [false; 4]),
         (Expect::Revision(other), [false; 4]),
         (Expect::Revision(Revision::NONE), [false; 4]),
     ];
@@ -38,7 +39,7 @@ pub async fn each_expectation_holds_where_it_says(f: Fixture) {
             let blocker = put(&nothing_else(&f)).expecting(Expect::Revision(other));
             let (conflicts, _) = f.conflicts(f.push(vec![put(record).expecting(expect), blocker])).await;
             let named = conflicts.iter().any(|conflict| conflict.write.action.key() == &record.key);
-            assert!(!holds || !named, "{expect:?} holds for {record:?}");
+            assert!(!holds || !named, "{expect:?} holds for {record:?}, {conflicts:?}");
             let alone = f.push(vec![put(record).expecting(expect).or_skip()]);
             if !holds {
                 let skipped = f.apply(alone).await.skipped;
@@ -62,8 +63,7 @@ pub async fn one_revision_is_replaced_once(f: Fixture) {
     let loser = put(&f.customer("c-1", "Anna Holm")).expecting(expect);
     let (conflicts, state) = f.conflicts(f.push(vec![loser.clone()])).await;
     assert_eq!(state, []);
-    let expected =
-        Conflict { write: loser, current: Some(winner.clone()), reason: ConflictReason::Mismatch };
+    let expected = Conflict { write: loser, current: Some(winner.clone()), reason: ConflictReason::Mismatch };
     assert_eq!(conflicts, [expected]);
     assert_eq!(f.get(&base.key).await, Some(winner));
 }
@@ -137,7 +137,8 @@ pub async fn skipped_writes_are_left_out_and_named(f: Fixture) {
     let on_record = put(&f.customer("c-2", "Anna Lind")).expecting(stale).or_skip();
     let on_nothing = put(&nothing).expecting(stale).or_skip();
     let applied = f.order("o-1", "c-2", 5);
-    let writes = vec![on_record.clone(), put(&applied).expecting(Expect::Absent).or_skip(), on_nothing.clone()];
+    let writes =
+        vec![on_record.clone(), put(&applied).expecting(Expect::Absent).or_skip(), on_nothing.clone()];
     let receipt = f.apply(f.push(writes)).await;
     let mut skipped = receipt.skipped;
     skipped.sort_by(|a, b| b.write.action.key().cmp(a.write.action.key()));

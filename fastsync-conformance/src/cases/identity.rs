@@ -5,9 +5,39 @@ use super::prelude::*;
 /// Ids that some database or other takes for one.
 fn lookalikes() -> Vec<String> {
     let mut ids: Vec<_> = [
-        "abc", "ABC", "Abc", "abc ", " abc", "ábc", "a\u{301}bc", "a\u{200b}bc", "é", "e\u{301}", "ss", "ß",
-        "1", "01", "1.0", "1e0", "ı", "i", "I", "a%", "a_", "a*", "a\\", "a'b", "a\"b", "a`b", "a;--", "$a.b",
-        "null", "💡", "../a", "a/b", "{\"$gt\":\"\"}",
+        "abc",
+        "ABC",
+        "Abc",
+        "abc ",
+        " abc",
+        "ábc",
+        "a\u{301}bc",
+        "a\u{200b}bc",
+        "é",
+        "e\u{301}",
+        "ss",
+        "ß",
+        "1",
+        "01",
+        "1.0",
+        "1e0",
+        "ı",
+        "i",
+        "I",
+        "a%",
+        "a_",
+        "a*",
+        "a\\",
+        "a'b",
+        "a\"b",
+        "a`b",
+        "a;--",
+        "$a.b",
+        "null",
+        "💡",
+        "../a",
+        "a/b",
+        "{\"$gt\":\"\"}",
     ]
     .map(str::to_owned)
     .into();
@@ -49,7 +79,8 @@ pub async fn expectations_are_of_exactly_this_id(f: Fixture) {
 /// "Zones [...] are compared byte by byte."
 pub async fn zones_are_bytes(f: Fixture) {
     let longest = "z".repeat(Zone::MAX_KEY_BYTES);
-    let keys = ["acme", "ACME", "acme ", "acmé", "acme\u{301}", "global", "restricted:acme", "%", "*", &longest];
+    let keys =
+        ["acme", "ACME", "acme ", "acmé", "acme\u{301}", "global", "restricted:acme", "%", "*", &longest];
     let zones = keys.map(|text| Zone::restricted(text).expect("a zone key"));
     let mut stored = Vec::new();
     for zone in &zones {

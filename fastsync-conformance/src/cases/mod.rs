@@ -1,7 +1,28 @@
 //! The cases, grouped by subject. Each takes a fresh [`Fixture`](crate::Fixture) and panics if the data source
 //! breaks the sentence of the contract that its documentation quotes.
 
+pub mod blocking;
+pub mod cancellation;
+pub mod changes;
+pub mod clears;
+pub mod commit;
+pub mod concurrency;
+pub mod constraints;
+pub mod duplicates;
+pub mod durability;
+pub mod expectations;
 pub mod get;
+pub mod identity;
+pub mod paging;
+pub mod pending;
+pub mod prepare;
+pub mod query;
+pub mod reset;
+pub mod sessions;
+pub mod skip_own;
+pub mod staging;
+pub mod state;
+pub mod values;
 
 /// What the cases use.
 mod prelude {

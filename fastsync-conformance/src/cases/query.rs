@@ -64,7 +64,8 @@ pub async fn comparisons_select(f: Fixture) {
 /// "Text compares by bytes."
 pub async fn text_compares_by_bytes(f: Fixture) {
     let names = ["Zoe", "anna", "Anna", "ängla", "10", "9", "anna ", ""];
-    let records: Vec<_> = names.iter().enumerate().map(|(n, text)| f.customer(&format!("c-{n}"), text)).collect();
+    let records: Vec<_> =
+        names.iter().enumerate().map(|(n, text)| f.customer(&format!("c-{n}"), text)).collect();
     f.put_all(&records).await;
     let mut sorted = query("customers", Filter::All);
     sorted.order = vec![by("name", false)];
@@ -122,7 +123,8 @@ pub async fn in_selects_any_of_the_values(f: Fixture) {
 /// [`Filter::StartsWith`], [`Filter::Contains`]: "[...] this text, byte for byte"; nothing in it is a pattern.
 pub async fn text_searches_are_literal(f: Fixture) {
     let names = ["100% wool", "100 wool", "a_b", "aXb", "A_B", "a*b", "back\\slash", "it's", "ünder", "[ab]"];
-    let records: Vec<_> = names.iter().enumerate().map(|(n, text)| f.customer(&format!("c-{n}"), text)).collect();
+    let records: Vec<_> =
+        names.iter().enumerate().map(|(n, text)| f.customer(&format!("c-{n}"), text)).collect();
     f.put_all(&records).await;
     let starts = |text: &str| Filter::StartsWith(field("name"), text.to_owned());
     let contains = |text: &str| Filter::Contains(field("name"), text.to_owned());
@@ -160,10 +162,8 @@ pub async fn conditions_combine(f: Fixture) {
     selects(&f, "orders", Filter::And(vec![small.clone(), gift.clone()]), &[]).await;
     let neither = Filter::Not(Box::new(Filter::Or(vec![small, gift.clone()])));
     selects(&f, "orders", neither.clone(), &["o-1"]).await;
-    let nested = Filter::Or(vec![
-        neither,
-        Filter::And(vec![gift, compare("quantity", Comparison::Equal, 20_i64)]),
-    ]);
+    let nested =
+        Filter::Or(vec![neither, Filter::And(vec![gift, compare("quantity", Comparison::Equal, 20_i64)])]);
     selects(&f, "orders", nested, &["o-1", "o-2"]).await;
 }
 

@@ -267,7 +267,9 @@ mod tests {
         for base in ["http://localhost:1", "http://127.0.0.1", "http://127.9.9.9:8080/x", "http://[::1]:80"] {
             assert!(check_base(base, false).unwrap().2, "{base}");
         }
-        for base in ["http://example.com", "http://127.0.0.1.example.com", "http://192.168.0.1", "http://0.0.0.0"] {
+        for base in
+            ["http://example.com", "http://127.0.0.1.example.com", "http://192.168.0.1", "http://0.0.0.0"]
+        {
             assert!(check_base(base, false).is_err(), "{base}");
             assert!(check_base(base, true).is_ok(), "{base}");
         }
@@ -275,7 +277,15 @@ mod tests {
 
     #[test]
     fn other_urls_are_refused_without_repeating_them() {
-        for base in ["", "secret", "/sync", "ftp://secret", "https://u:secret@host", "https://host/?secret", "https://"] {
+        for base in [
+            "",
+            "secret",
+            "/sync",
+            "ftp://secret",
+            "https://u:secret@host",
+            "https://host/?secret",
+            "https://",
+        ] {
             let problem = check_base(base, true).unwrap_err();
             assert!(!problem.contains("secret"), "{base}: {problem}");
         }

@@ -79,12 +79,13 @@ impl HttpTransport {
         rows: usize,
     ) -> Result<R> {
         let fail = Fail(operation);
-        let body = wire::encode(request, capacity_for(rows))
-            .map_err(|error| fail.new(ErrorKind::InvalidInput, "the request cannot be encoded").with_source(error))?;
+        let body = wire::encode(request, capacity_for(rows)).map_err(|error| {
+            fail.kind(ErrorKind::InvalidInput, "the request cannot be encoded").with_source(error)
+        })?;
         let exchange = self.exchange(fail, uri, body);
         let reply = tokio::time::timeout(self.inner.request_timeout, exchange).await.map_err(|_| {
             let limit = self.inner.request_timeout.as_millis();
-            fail.new(ErrorKind::Timeout, "the answer was not there in time").with_context("limit_ms", limit)
+            fail.kind(ErrorKind::Timeout, "the answer was not there in time").with_context("limit_ms", limit)
         })??;
         wire::decode(&reply).map_err(|error| fail.protocol(error.to_string()))
     }
@@ -153,10 +154,10 @@ impl HttpTransport {
             .ok_or_else(|| fail.protocol("the answer has an encoding that was not asked for"))?;
         let bytes = collect(body, headers, limit, None).await.map_err(|error| match error {
             ReadError::TooLarge => too_large(),
-            ReadError::Broken(source) => {
-                fail.new(ErrorKind::Unavailable, "the connection broke within the answer").with_source(source)
-            }
-            ReadError::Stalled => fail.new(ErrorKind::Timeout, "the answer stopped arriving"),
+            ReadError::Broken(source) => fail
+                .kind(ErrorKind::Unavailable, "the connection broke within the answer")
+                .with_source(source),
+            ReadError::Stalled => fail.kind(ErrorKind::Timeout, "the answer stopped arriving"),
         })?;
         match encoding {
             Encoding::Identity => Ok(bytes),
@@ -193,12 +194,12 @@ fn failed_on_used_connection(error: &legacy::Error) -> bool {
 struct Fail(&'static str);
 
 impl Fail {
-    fn new(self, kind: ErrorKind, message: impl Into<String>) -> Error {
+    fn kind(self, kind: ErrorKind, message: impl Into<String>) -> Error {
         Error::new(kind, self.0, message).with_backend("http")
     }
 
     fn protocol(self, message: impl Into<String>) -> Error {
-        self.new(ErrorKind::Protocol, message)
+        self.kind(ErrorKind::Protocol, message)
     }
 
     fn unreachable(self, error: legacy::Error) -> Error {
@@ -207,7 +208,7 @@ impl Fail {
         } else {
             "the connection broke before the answer"
         };
-        self.new(ErrorKind::Unavailable, message).with_source(error)
+        self.kind(ErrorKind::Unavailable, message).with_source(error)
     }
 
     fn refused(self, status: StatusCode, headers: &HeaderMap, content: &[u8]) -> Error {
@@ -220,7 +221,7 @@ impl Fail {
             None if status.is_redirection() => "redirects are not followed".to_owned(),
             None => "the request was refused".to_owned(),
         };
-        let error = self.new(kind, message).with_context("status", status.as_u16());
+        let error = self.kind(kind, message).with_context("status", status.as_u16());
         match retry_after(headers) {
             Some(seconds) => error.with_context("retry_after", seconds),
             None => error,

@@ -60,7 +60,15 @@ mod tests {
     fn only_one_well_formed_bearer_header_is_a_token() {
         assert_eq!(token(&["Bearer abc.def"]).as_deref(), Some("abc.def"));
         assert_eq!(token(&["bearer abc"]).as_deref(), Some("abc"));
-        for bad in [&[] as &[_], &["abc"], &["Bearer"], &["Bearer "], &["Bearer a b"], &["Basic abc"], &["Bearer a", "Bearer b"]] {
+        for bad in [
+            &[] as &[_],
+            &["abc"],
+            &["Bearer"],
+            &["Bearer "],
+            &["Bearer a b"],
+            &["Basic abc"],
+            &["Bearer a", "Bearer b"],
+        ] {
             assert_eq!(token(bad), None, "{bad:?}");
         }
     }

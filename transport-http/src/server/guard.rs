@@ -71,7 +71,10 @@ impl GuardedStream {
     }
 
     fn poll_reading(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let phase = self.phase.0.load(Ordering::Relaxed);
+        let mut phase = self.phase.0.load(Ordering::Relaxed);
+        if phase == IDLE && self.writing.is_some() {
+            phase = BUSY; // the answer is still on its way
+        }
         if phase != self.watched {
             self.watched = phase;
             let timeout = if phase == HEAD { self.timeouts.head } else { self.timeouts.idle };
@@ -92,7 +95,9 @@ impl GuardedStream {
     ) -> Poll<io::Result<T>> {
         match written {
             // A trickle is no progress: the time runs on until everything is out.
-            Poll::Ready(Ok(_)) if self.writing.is_some() && self.poll_writing(context).is_ready() => too_slow(),
+            Poll::Ready(Ok(_)) if self.writing.is_some() && self.poll_writing(context).is_ready() => {
+                too_slow()
+            }
             Poll::Pending if self.poll_writing(context).is_ready() => too_slow(),
             other => other,
         }
@@ -125,7 +130,11 @@ impl AsyncRead for GuardedStream {
 }
 
 impl AsyncWrite for GuardedStream {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, data);
         self.guard_write(context, written)
     }
@@ -146,8 +155,8 @@ impl AsyncWrite for GuardedStream {
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         // Called by hyper once all that it has is written.
         let flushed = Pin::new(&mut self.stream).poll_flush(context);
-        if flushed.is_ready() {
-            self.writing = None;
+        if flushed.is_ready() && self.writing.take().is_some() {
+            context.waker().wake_by_ref(); // to be read again: the time of the next wait begins
         }
         flushed
     }

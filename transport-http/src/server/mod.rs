@@ -25,10 +25,10 @@ pub use limits::Limits;
 pub use reply::Body;
 pub use serve::{ServeConfig, serve};
 
+use crate::BoxError;
 use crate::body::{ReadError, collect};
 use crate::gzip::{GzipError, decompress};
 use crate::wire::{Encoding, capacity_for, decode, encode, encoding, is_json};
-use crate::BoxError;
 use reply::Refusal;
 
 /// Answers the requests of [`HttpTransport`](crate::HttpTransport)s. A cheap handle: clones share everything.
@@ -167,7 +167,8 @@ impl SyncService {
             Route::Push => {
                 let request = request(&bytes)?;
                 drop(bytes);
-                let reply = handler.process_push(&context, request).await.map_err(|error| self.refuse(&error))?;
+                let reply =
+                    handler.process_push(&context, request).await.map_err(|error| self.refuse(&error))?;
                 let rows = match &reply {
                     PushReply::Processed(receipt) => receipt.exceptions.len() + receipt.current.len(),
                     PushReply::ClientForked | PushReply::Gap { .. } => 0,
@@ -177,7 +178,8 @@ impl SyncService {
             Route::Pull => {
                 let request = request(&bytes)?;
                 drop(bytes);
-                let reply = handler.process_pull(&context, request).await.map_err(|error| self.refuse(&error))?;
+                let reply =
+                    handler.process_pull(&context, request).await.map_err(|error| self.refuse(&error))?;
                 let rows = match &reply {
                     PullReply::Page(page) => page.payload.len(),
                     PullReply::ResetRequired { .. } => 0,
@@ -193,14 +195,20 @@ impl SyncService {
             Some("/push") => Route::Push,
             Some("/pull") => Route::Pull,
             _ => {
-                let refusal =
-                    Refusal::new(StatusCode::NOT_FOUND, ErrorKind::Unsupported, "there is nothing at this path");
+                let refusal = Refusal::new(
+                    StatusCode::NOT_FOUND,
+                    ErrorKind::Unsupported,
+                    "there is nothing at this path",
+                );
                 return Err(refusal);
             }
         };
         if parts.method != Method::POST {
-            let refusal =
-                Refusal::new(StatusCode::METHOD_NOT_ALLOWED, ErrorKind::Unsupported, "the method must be POST");
+            let refusal = Refusal::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                ErrorKind::Unsupported,
+                "the method must be POST",
+            );
             return Err(refusal.allowing("POST"));
         }
         Ok(route)
@@ -242,11 +250,13 @@ impl SyncService {
         let encoding = encoding(&parts.headers)
             .ok_or_else(|| unsupported("the content encoding must be identity or gzip"))?;
         let reading = collect(body, &parts.headers, limits.body_bytes, Some(limits.stall_timeout));
-        let read = tokio::time::timeout(limits.body_timeout, reading).await.unwrap_or(Err(ReadError::Stalled));
+        let read =
+            tokio::time::timeout(limits.body_timeout, reading).await.unwrap_or(Err(ReadError::Stalled));
         let bytes = read.map_err(|error| match error {
             ReadError::TooLarge => too_large().closing(),
             ReadError::Stalled => {
-                Refusal::new(StatusCode::REQUEST_TIMEOUT, ErrorKind::Timeout, "the body took too long").closing()
+                Refusal::new(StatusCode::REQUEST_TIMEOUT, ErrorKind::Timeout, "the body took too long")
+                    .closing()
             }
             ReadError::Broken(_) => {
                 Refusal::new(StatusCode::BAD_REQUEST, ErrorKind::InvalidInput, "the body broke off").closing()
@@ -270,7 +280,9 @@ impl SyncService {
 
     fn reply<T: Serialize>(&self, parts: &Parts, reply: &T, rows: usize) -> Result<Response<Body>, Refusal> {
         let body = encode(reply, capacity_for(rows)).map_err(|error| {
-            self.refuse(&Error::new(ErrorKind::Backend, "reply", "a reply cannot be encoded").with_source(error))
+            self.refuse(
+                &Error::new(ErrorKind::Backend, "reply", "a reply cannot be encoded").with_source(error),
+            )
         })?;
         Ok(reply::json(StatusCode::OK, body, &parts.headers, self.inner.limits.compress_over))
     }

@@ -15,9 +15,9 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, Version};
 use http_body::{Frame, SizeHint};
 use http_body_util::Full;
 
+use crate::gzip;
 use crate::status::{fixed_message, status_of};
 use crate::wire::{self, ErrorBody, ErrorDetail};
-use crate::gzip;
 
 /// The body of an answer: bytes that are there already.
 #[derive(Debug, Clone, Default)]
@@ -107,11 +107,7 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    pub(crate) fn new(
-        status: StatusCode,
-        kind: ErrorKind,
-        message: impl Into<Cow<'static, str>>,
-    ) -> Self {
+    pub(crate) fn new(status: StatusCode, kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         Self { status, kind, message: message.into(), allow: None, close: false }
     }
 
@@ -136,7 +132,8 @@ impl Refusal {
     }
 
     pub(crate) fn into_response(self, version: Version) -> Response<Body> {
-        let retryable = matches!(self.kind, ErrorKind::Contention | ErrorKind::Unavailable | ErrorKind::Timeout);
+        let retryable =
+            matches!(self.kind, ErrorKind::Contention | ErrorKind::Unavailable | ErrorKind::Timeout);
         let detail = ErrorDetail { code: self.kind.code().into(), message: self.message, retryable };
         let body = wire::encode(&ErrorBody { error: detail }, 256).unwrap_or_default();
         let mut response = json(self.status, body, &HeaderMap::new(), None);
@@ -177,7 +174,8 @@ mod tests {
     #[test]
     fn an_internal_error_is_told_without_its_message() {
         for kind in ErrorKind::ALL.iter().copied() {
-            let error = Error::new(kind, "commit", "secret").with_context("path", "secret").with_source("secret");
+            let error =
+                Error::new(kind, "commit", "secret").with_context("path", "secret").with_source("secret");
             let body = Refusal::of(&error).into_response(Version::HTTP_11).into_body().into_bytes();
             let told = String::from_utf8(body.to_vec()).unwrap();
             assert_eq!(told.contains("secret"), fixed_message(kind).is_none(), "{told}");

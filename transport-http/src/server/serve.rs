@@ -134,8 +134,12 @@ where
     Ok(())
 }
 
-async fn connection<S, B>(stream: TcpStream, service: S, timeouts: Timeouts, mut stopping: watch::Receiver<()>)
-where
+async fn connection<S, B>(
+    stream: TcpStream,
+    service: S,
+    timeouts: Timeouts,
+    mut stopping: watch::Receiver<()>,
+) where
     S: tower_service::Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
     S: Clone + Send + 'static,
     S::Future: Send,
@@ -162,20 +166,25 @@ where
             }
         }
     };
-    // Closing with unread bytes would reset the connection, and the reset overtakes the answer: a client that is
+    // Closing with unread bytes would reset the connection, and on some systems the reset overtakes the answer: a client that is
     // still sending a refused body would never see why it was refused.
     if result.as_ref().map_or_else(hyper::Error::is_parse, |()| true) {
         linger(connection.into_parts().io.into_inner().into_inner()).await;
     }
 }
 
-/// Says that no more will come, then reads and forgets what still arrives, for a moment.
+/// Says that no more will come, then reads and forgets what still arrives: for a moment, and not without end.
 async fn linger(mut stream: TcpStream) {
     const MOMENT: Duration = Duration::from_secs(1);
+    const MAX_READS: usize = 512;
     let discard = async {
         let mut scratch = vec![0; 16 * 1024];
         let _ = stream.shutdown().await;
-        while stream.read(&mut scratch).await.is_ok_and(|read| read > 0) {}
+        for _ in 0..MAX_READS {
+            if !stream.read(&mut scratch).await.is_ok_and(|read| read > 0) {
+                break;
+            }
+        }
     };
     let _ = tokio::time::timeout(MOMENT, discard).await;
 }

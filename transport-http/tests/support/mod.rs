@@ -1,5 +1,7 @@
 //! A fake handler, a server in front of it, and raw HTTP.
-#![allow(dead_code)] // each test file uses a part
+#![allow(dead_code, unused_imports, unreachable_pub)] // each test file uses a part of it
+
+mod catalogue;
 
 use std::future::Future;
 use std::io::Write;
@@ -9,12 +11,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fastsync_core::protocol::{
-    Cursor, PROTOCOL_VERSION, PullPage, PullReply, PullRequest, PushMode, PushReceipt, PushReply, PushRequest,
-    RecordGroup, Row, SyncOperationMetadata, SyncPayload, TypeVersion,
+    Cursor, PROTOCOL_VERSION, PullPage, PullReply, PullRequest, PushMode, PushReceipt, PushReply,
+    PushRequest, RecordGroup, Row, SyncOperationMetadata, SyncPayload, TypeVersion,
 };
 use fastsync_core::{
-    DeviceId, Error, ErrorKind, FieldName, Hlc, Incarnation, ObjectId, Result, Revision, SessionId, SyncContext,
-    SyncHandler, Timestamp, TypeName, Value, Zone,
+    DeviceId, Error, ErrorKind, FieldName, Hlc, Incarnation, ObjectId, Result, Revision, SessionId,
+    SyncContext, SyncHandler, Timestamp, TypeName, Value, Zone,
 };
 use fastsync_transport_http::{HttpTransport, Limits, ServeConfig, SyncService, bearer_token, serve};
 use http::request::Parts;
@@ -22,6 +24,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+
+pub use catalogue::{Case, case, run};
 
 pub const TOKEN: &str = "canary-token-7f3a";
 
@@ -338,4 +342,18 @@ impl Connection {
         within(limit, read).await;
         rest
     }
+}
+
+/// Reads one request and gives its head and body; `None` at the end of the connection.
+pub async fn read_request(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.ok()?);
+    }
+    let head = String::from_utf8(head).unwrap();
+    let length =
+        head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap().parse().unwrap();
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.ok()?;
+    Some((head, body))
 }

@@ -1,0 +1,121 @@
+//! Peak memory of client and server in the first pull of as many records as the cities of the world, and of twice
+//! as many.
+#![allow(clippy::print_stdout)] // a program that prints its figures
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, ensure};
+use benches::ours::PER_SESSION;
+use benches::process::{Server, run};
+use benches::records::{City, Shape};
+use benches::report::{Report, Table, megabytes, thousands};
+use benches::role::{self, Contents, Records, Role, Side, Task, Took};
+use benches::scratch::Scratch;
+use benches::stats::rate;
+use clap::Parser;
+use serde_json::json;
+
+/// The most megabytes of an end.
+const LIMIT_MB: f64 = 150.0;
+
+/// The most that an end may need for twice the data, in parts of what it needs for the data.
+const LIMIT_GROWTH: f64 = 1.2;
+
+#[derive(Debug, Parser)]
+struct Args {
+    /// 3 rounds instead of 1, of which the largest figures count.
+    #[arg(long)]
+    long: bool,
+    /// How many records.
+    #[arg(long, default_value_t = 171_075)]
+    n: u64,
+    /// Threads of the runtimes; 0 for the current thread only.
+    #[arg(long, default_value_t = 2)]
+    workers: usize,
+    /// Where the databases lie during the run (unless set: beside this program).
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    #[arg(long, hide = true)]
+    role: Option<String>,
+}
+
+/// Peaks in bytes.
+#[derive(Debug, Clone, Copy, Default)]
+struct Peaks {
+    client: u64,
+    server: u64,
+    seconds: f64,
+}
+
+fn main() -> Result<ExitCode> {
+    let args = Args::parse();
+    if let Some(role) = &args.role {
+        return role::play(role).map(|()| ExitCode::SUCCESS);
+    }
+    let scratch = Scratch::new(args.dir.as_deref())?;
+    let rounds = if args.long { 3 } else { 1 };
+    println!("first pull of {} and {} cities, each end in a process of its own\n", args.n, args.n * 2);
+    let mut table = Table::new(&["records", "client MB", "server MB", "records/s"]);
+    let mut report =
+        Report::new("memory", json!({ "records": args.n, "rounds": rounds, "workers": args.workers }));
+    let mut peaks = Vec::new();
+    for count in [args.n, args.n * 2] {
+        let mut worst = Peaks::default();
+        let database = prepare(&args, &scratch, count)?;
+        for _ in 0..rounds {
+            let peak = pull(&args, &scratch, &database, count)?;
+            worst = Peaks {
+                client: worst.client.max(peak.client),
+                server: worst.server.max(peak.server),
+                seconds: peak.seconds,
+            };
+        }
+        let (client, server) = (megabytes(worst.client), megabytes(worst.server));
+        let pulled = rate(count, worst.seconds);
+        table.row([count.to_string(), format!("{client:.1}"), format!("{server:.1}"), thousands(pulled)]);
+        report.figure(
+            format!("pull_of_{count}"),
+            json!({ "client_mb": client, "server_mb": server, "records_per_s": pulled.round() }),
+        );
+        peaks.push([("client", client), ("server", server)]);
+    }
+    table.print();
+    if let [single, double] = peaks.as_slice() {
+        for ((end, single), (_, double)) in single.iter().zip(double) {
+            report.at_most(&format!("{end}, MB for {} records", args.n), *single, LIMIT_MB);
+            report.at_most(&format!("{end}, MB for {} records", args.n * 2), *double, LIMIT_MB);
+            report.at_most(&format!("{end}, growth by twice the data"), double / single, LIMIT_GROWTH);
+        }
+    }
+    Ok(report.finish())
+}
+
+fn role(args: &Args, task: Task, database: PathBuf) -> Role {
+    Role { task, side: Side::Ours, shape: Shape::Cities, database, workers: args.workers }
+}
+
+/// Fills a server's database, in a process that ends before anything is measured.
+fn prepare(args: &Args, scratch: &Scratch, count: u64) -> Result<PathBuf> {
+    let database = scratch.path(&format!("server-{count}.db"));
+    let records = Records { first: 0, count, per_session: PER_SESSION };
+    run::<Took>(&role(args, Task::FillServer(records), database.clone()))?;
+    Ok(database)
+}
+
+fn pull(args: &Args, scratch: &Scratch, database: &Path, count: u64) -> Result<Peaks> {
+    let client = scratch.path("client.db");
+    let server = Server::start(&role(args, Task::Serve, database.to_path_buf()))?;
+    let took: Took = run(&role(args, Task::Pull { port: server.port(), count }, client.clone()))?;
+    let served = server.usage();
+    server.stop()?;
+    let (pulled, stored) = (Contents::of::<City>(&client)?, Contents::of::<City>(database)?);
+    ensure!(pulled.rows == count && pulled == stored, "the client has other rows than the server");
+    std::fs::remove_file(client)?;
+    let unknown = "this system does not tell the peak memory of a process";
+    Ok(Peaks {
+        client: took.peak_rss.context(unknown)?,
+        server: served.peak_rss.context(unknown)?,
+        seconds: took.seconds,
+    })
+}

@@ -1,0 +1,174 @@
+//! Push and pull of 100,000 records over HTTP, SQLite to SQLite, durable at both ends, beside a hand-written loop.
+#![allow(clippy::print_stdout)] // a program that prints its figures
+
+mod rounds;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use benches::report::{Report, Table, megabytes, or_na, thousands};
+use benches::role;
+use benches::scratch::Scratch;
+use benches::stats::{median, per, rate};
+use clap::Parser;
+use serde_json::json;
+
+use rounds::{Bench, Phase, Round};
+
+/// The least rate of ours, in parts of the floor's.
+const REQUIRED: f64 = 1.0 / 3.0;
+
+/// How many records the bytes on the wire are counted with.
+const COUNTED: u64 = 10_000;
+
+#[derive(Debug, Parser)]
+struct Args {
+    /// 5 rounds instead of 3.
+    #[arg(long)]
+    long: bool,
+    /// How many records.
+    #[arg(long, default_value_t = 100_000)]
+    n: u64,
+    /// How many rounds.
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// Threads of our runtimes; 0 for the current thread only.
+    #[arg(long, default_value_t = 2)]
+    workers: usize,
+    /// Where the databases lie during the run (unless set: beside this program).
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    #[arg(long, hide = true)]
+    role: Option<String>,
+}
+
+fn main() -> Result<ExitCode> {
+    let args = Args::parse();
+    if let Some(role) = &args.role {
+        return role::play(role).map(|()| ExitCode::SUCCESS);
+    }
+    let rounds = args.rounds.unwrap_or(if args.long { 5 } else { 3 }).max(1);
+    let scratch = Scratch::new(args.dir.as_deref())?;
+    let sync_millis = scratch.sync_millis()?;
+    let bench = Bench { scratch: &scratch, count: args.n.max(1), workers: args.workers };
+    println!(
+        "{} items, {rounds} rounds, ours and the floor in turn; 4 KiB reach this disk in {sync_millis:.2} ms\n",
+        bench.count
+    );
+    let (mut ours, mut floor) = (Vec::new(), Vec::new());
+    for n in 0..rounds {
+        // Whatever the machine does meanwhile meets both, and neither always goes first.
+        if n % 2 == 0 {
+            ours.push(bench.ours()?);
+            floor.push(bench.floor()?);
+        } else {
+            floor.push(bench.floor()?);
+            ours.push(bench.ours()?);
+        }
+    }
+    let mut report = Report::new(
+        "throughput",
+        json!({
+            "records": bench.count, "rounds": rounds, "batch": 1000, "synchronous": "full",
+            "workers": bench.workers, "fdatasync_ms": sync_millis,
+        }),
+    );
+    compare(&mut report, bench.count, &ours, &floor);
+    ends(&mut report, &ours, &floor);
+    wire(&mut report, &Bench { count: bench.count.min(COUNTED), ..bench })?;
+    println!(
+        "The floor pushes rows from memory, has no index of its own, checks no conflict, and applies a pull page by\n\
+         page. Ours reads from its local store what it pushes, notes there what the server confirmed, keeps sessions\n\
+         and receipts, and makes a pull visible in one commit at its end.\n"
+    );
+    for (what, pick) in [("push", (|round| &round.push) as Pick), ("pull", |round| &round.pull)] {
+        report.at_least(&format!("{what}, ours / floor"), ratio(&ours, &floor, pick), REQUIRED);
+    }
+    Ok(report.finish())
+}
+
+type Pick = fn(&Round) -> &Phase;
+
+fn seconds(rounds: &[Round], pick: Pick) -> f64 {
+    median(&rounds.iter().map(|round| pick(round).client.seconds).collect::<Vec<_>>())
+}
+
+/// The middle one of the rounds' ratios: both sides of a ratio were measured one after the other.
+fn ratio(ours: &[Round], floor: &[Round], pick: Pick) -> f64 {
+    let ratios = ours.iter().zip(floor);
+    median(
+        &ratios
+            .map(|(ours, floor)| pick(floor).client.seconds / pick(ours).client.seconds)
+            .collect::<Vec<_>>(),
+    )
+}
+
+fn compare(report: &mut Report, count: u64, ours: &[Round], floor: &[Round]) {
+    let mut table = Table::new(&["records/s (median)", "ours", "floor", "ratio", "required"]);
+    let add: Vec<f64> = ours.iter().filter_map(|round| round.add_seconds).collect();
+    let add = rate(count, median(&add));
+    table.row(["add locally, 1,000 at a time", &thousands(add), "", "", ""].map(str::to_owned));
+    report.figure("add_per_s", add.round());
+    for (what, pick) in [("push", (|round| &round.push) as Pick), ("pull", |round| &round.pull)] {
+        let (mine, theirs) = (rate(count, seconds(ours, pick)), rate(count, seconds(floor, pick)));
+        let ratio = ratio(ours, floor, pick);
+        table.row([
+            what.to_owned(),
+            thousands(mine),
+            thousands(theirs),
+            format!("{ratio:.3}"),
+            format!("{REQUIRED:.3}"),
+        ]);
+        report.figure(format!("{what}_per_s"), mine.round());
+        report.figure(format!("floor_{what}_per_s"), theirs.round());
+        report.figure(format!("{what}_ratio"), ratio);
+    }
+    table.print();
+}
+
+/// What each process took: the middle round for time, the largest for memory.
+fn ends(report: &mut Report, ours: &[Round], floor: &[Round]) {
+    let mut table = Table::new(&["process", "CPU s", "peak RSS MB"]);
+    for (side, rounds) in [("ours", ours), ("floor", floor)] {
+        for (phase, pick) in [("push", (|round| &round.push) as Pick), ("pull", |round| &round.pull)] {
+            for end in ["client", "server"] {
+                let phases = rounds.iter().map(pick);
+                let usages = phases.map(|phase| match end {
+                    "client" => (phase.client.cpu_seconds, phase.client.peak_rss),
+                    _ => (phase.server.cpu_seconds, phase.server.peak_rss),
+                });
+                let (cpu, rss): (Vec<_>, Vec<_>) = usages.unzip();
+                let cpu: Option<Vec<f64>> = cpu.into_iter().collect();
+                let cpu = cpu.map(|seconds| median(&seconds));
+                let rss = rss.into_iter().max().flatten().map(megabytes);
+                table.row([
+                    format!("{side}, {phase}, {end}"),
+                    or_na(cpu.map(|seconds| format!("{seconds:.2}"))),
+                    or_na(rss.map(|megabytes| format!("{megabytes:.1}"))),
+                ]);
+                report.figure(format!("{side}_{phase}_{end}"), json!({ "cpu_s": cpu, "peak_rss_mb": rss }));
+            }
+        }
+    }
+    table.print();
+}
+
+/// The bytes on the wire, in runs of their own that are not timed.
+fn wire(report: &mut Report, bench: &Bench<'_>) -> Result<()> {
+    let (ours, floor) = (bench.ours_on_wire()?, bench.floor_on_wire()?);
+    let mut table = Table::new(&["bytes per record, uncompressed", "ours", "floor"]);
+    for (what, mine, theirs) in [
+        ("push, sent", ours.push.0, floor.push.0),
+        ("push, received", ours.push.1, floor.push.1),
+        ("pull, sent", ours.pull.0, floor.pull.0),
+        ("pull, received", ours.pull.1, floor.pull.1),
+    ] {
+        let (mine, theirs) = (per(mine, bench.count), per(theirs, bench.count));
+        table.row([what.to_owned(), format!("{mine:.1}"), format!("{theirs:.1}")]);
+        let name = what.replace(", ", "_");
+        report.figure(format!("{name}_bytes_per_record"), json!({ "ours": mine, "floor": theirs }));
+    }
+    table.print();
+    Ok(())
+}

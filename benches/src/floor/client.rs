@@ -1,0 +1,75 @@
+//! The client of the floor.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+use anyhow::{Result, bail, ensure};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::BATCH;
+use super::database::Database;
+use crate::records::{Item, make_many};
+use crate::time::{now, since};
+
+/// Sends `count` items from memory; gives the seconds.
+///
+/// # Errors
+/// The server cannot be reached or refuses.
+pub async fn push(port: u16, count: u64) -> Result<f64> {
+    let items = make_many::<Item>(0, count);
+    let start = now();
+    let mut connection = connect(port).await?;
+    for batch in items.chunks(BATCH) {
+        let request = Request::post("/items").header("host", "localhost");
+        exchange(&mut connection, request.body(Full::from(serde_json::to_vec(batch)?))?).await?;
+    }
+    Ok(since(start))
+}
+
+/// Fetches all items into a database, page by page; gives the seconds.
+///
+/// # Errors
+/// The server cannot be reached or refuses; it has another number of items than `count`.
+pub async fn pull(port: u16, database: &Path, count: u64) -> Result<f64> {
+    let mut database = Database::open(database)?;
+    let start = now();
+    let mut connection = connect(port).await?;
+    let mut after = String::new();
+    let mut received = 0;
+    loop {
+        let request = Request::get(format!("/items?after={after}")).header("host", "localhost");
+        let page = exchange(&mut connection, request.body(Full::default())?).await?;
+        let items: Vec<Item> = serde_json::from_slice(&page)?;
+        let Some(last) = items.last() else { break };
+        after.clone_from(&last.id);
+        received += items.len() as u64;
+        database.upsert(&items)?;
+    }
+    let seconds = since(start);
+    ensure!(received == count, "{received} of {count} items were pulled");
+    Ok(seconds)
+}
+
+async fn connect(port: u16) -> Result<SendRequest<Full<Bytes>>> {
+    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+    stream.set_nodelay(true)?;
+    let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+    // It ends with the sender; what goes wrong is told to the sender.
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+async fn exchange(connection: &mut SendRequest<Full<Bytes>>, request: Request<Full<Bytes>>) -> Result<Bytes> {
+    let response = connection.send_request(request).await?;
+    let status = response.status();
+    let body = response.into_body().collect().await?.to_bytes();
+    if status != StatusCode::OK {
+        bail!("the server answers {status}: {}", String::from_utf8_lossy(&body));
+    }
+    Ok(body)
+}

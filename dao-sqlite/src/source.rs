@@ -1,0 +1,199 @@
+//! The data source: each method hands a job to the thread that owns a connection.
+
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use async_trait::async_trait;
+use fastsync_core::source::{Changes, ChangesRequest, Commit, CommitOutcome, Write};
+use fastsync_core::{
+    ErrorKind, ObjectId, Position, Query, Record, Result, SessionId, SessionSummary, SyncableDataSource,
+    TypeName, TypeSchema, Zone,
+};
+
+use crate::config::SqliteConfig;
+use crate::connection::{MIN_SQLITE, Store};
+use crate::error::{BACKEND, Fail, Run};
+use crate::registry::Registry;
+use crate::workers::Workers;
+use crate::{commit, feed, prepare, query, read, schema, staging};
+
+/// Records in a SQLite file. A cheap handle: clones share the connections.
+///
+/// Several processes, and several data sources of one process, may use one file.
+#[derive(Debug, Clone)]
+pub struct SqliteDataSource {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    path: PathBuf,
+    registry: Arc<RwLock<Registry>>,
+    writer: Workers,
+    readers: Workers,
+}
+
+const MAX_READERS: usize = 64;
+
+impl SqliteDataSource {
+    /// Opens a file with the default settings; it is made if it is not there.
+    ///
+    /// The types of an existing file are known without [`SyncableDataSource::prepare`], as they were prepared last.
+    /// Opening reads a few pages and starts three threads; it blocks for that long.
+    ///
+    /// # Errors
+    /// `Config` if the linked SQLite is too old, the settings do not hold, the file cannot be opened or its sync
+    /// tables are of a later version; `Corrupt` if the file is damaged or no database; `Unavailable` if another
+    /// process holds it for longer than the busy timeout.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
+        Self::open_with(&SqliteConfig::new(path))
+    }
+
+    /// Opens a file with these settings.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with(config: &SqliteConfig) -> Result<Self> {
+        let fail = |fail: Fail| fail.into_error("open").with_context("path", config.path.display());
+        check(config).map_err(fail)?;
+        let registry = Arc::new(RwLock::new(Registry::default()));
+        let connect = || Store::open(config, Arc::clone(&registry)).map_err(fail);
+        let writer = connect()?;
+        schema::set_up(&writer).map_err(fail)?;
+        registry.write().unwrap_or_else(PoisonError::into_inner).load(&writer.connection).map_err(fail)?;
+        let readers = (0..config.readers).map(|_| connect()).collect::<Result<Vec<_>>>()?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                path: config.path.clone(),
+                registry,
+                writer: Workers::start("fastsync-writer", vec![writer])?,
+                readers: Workers::start("fastsync-reader", readers)?,
+            }),
+        })
+    }
+
+    /// The database file.
+    #[must_use]
+    pub fn path(&self) -> &std::path::Path {
+        &self.inner.path
+    }
+
+    /// Runs SQL on the writing connection: limits belong to connections.
+    #[cfg(test)]
+    pub(crate) async fn on_writer(&self, sql: &'static str) -> Result<()> {
+        self.inner.writer.run("test", move |store| Ok(store.connection.execute_batch(sql)?)).await
+    }
+
+    /// Runs a read on one committed state.
+    async fn read<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&Store) -> Run<T> + Send + 'static,
+    ) -> Result<T> {
+        self.inner.readers.run(operation, move |store| store.read(work)).await
+    }
+
+    /// Runs a write in a transaction of its own.
+    async fn write<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&Store) -> Run<T> + Send + 'static,
+    ) -> Result<T> {
+        self.inner.writer.run(operation, move |store| store.write(work)).await
+    }
+}
+
+fn check(config: &SqliteConfig) -> Run<()> {
+    let (number, name) = MIN_SQLITE;
+    if rusqlite::version_number() < number {
+        let found = rusqlite::version();
+        let message = format!("SQLite {name} or later is needed, {found} is linked");
+        return Err(Fail::new(ErrorKind::Config, "open", message));
+    }
+    if !(1..=MAX_READERS).contains(&config.readers) {
+        let message = format!("{} readers; 1 to {MAX_READERS} are possible", config.readers);
+        return Err(Fail::new(ErrorKind::Config, "open", message));
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl SyncableDataSource for SqliteDataSource {
+    fn backend(&self) -> &'static str {
+        BACKEND
+    }
+
+    async fn prepare(&self, types: &[TypeSchema]) -> Result<()> {
+        let types = types.to_vec();
+        let prepared = self.inner.writer.run("prepare", move |store| prepare::prepare(store, &types)).await?;
+        let mut registry = self.inner.registry.write().unwrap_or_else(PoisonError::into_inner);
+        for kind in prepared {
+            registry.insert(kind);
+        }
+        Ok(())
+    }
+
+    async fn get(&self, type_name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Result<Vec<Record>> {
+        let (type_name, zone, ids) = (type_name.clone(), zone.clone(), ids.to_vec());
+        self.read("get", move |store| read::get(store, &type_name, &zone, &ids)).await
+    }
+
+    async fn find(&self, query: &Query) -> Result<Vec<Record>> {
+        let query = query.clone();
+        self.read("find", move |store| query::find(store, &query)).await
+    }
+
+    async fn count(&self, query: &Query) -> Result<u64> {
+        let query = query.clone();
+        self.read("count", move |store| query::count(store, &query)).await
+    }
+
+    async fn changes(&self, request: &ChangesRequest) -> Result<Changes> {
+        let request = request.clone();
+        self.read("changes", move |store| feed::changes(store, &request)).await
+    }
+
+    async fn pending(&self, after: u64, limit: usize) -> Result<Vec<Record>> {
+        self.read("pending", move |store| read::pending(store, after, limit)).await
+    }
+
+    async fn count_pending(&self) -> Result<u64> {
+        self.read("count_pending", read::count_pending).await
+    }
+
+    async fn stage(&self, session: SessionId, sequence: u64, writes: Vec<Write>) -> Result<()> {
+        self.write("stage", move |store| staging::stage(store, session, sequence, writes)).await
+    }
+
+    async fn unstage(&self, session: Option<SessionId>) -> Result<()> {
+        self.write("unstage", move |store| staging::unstage(store, session)).await
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<CommitOutcome> {
+        self.inner.writer.run("commit", move |store| commit::commit(store, commit)).await
+    }
+
+    async fn session(&self, id: SessionId) -> Result<Option<SessionSummary>> {
+        self.read("session", move |store| read::session(store, id)).await
+    }
+
+    async fn sessions(&self, zone: &Zone, after: Position, limit: usize) -> Result<Vec<SessionSummary>> {
+        let zone = zone.clone();
+        self.read("sessions", move |store| read::sessions(store, &zone, after, limit)).await
+    }
+
+    async fn state(&self, key: &str) -> Result<Option<Vec<u8>>> {
+        let key = key.to_owned();
+        self.read("state", move |store| read::state(store, &key)).await
+    }
+
+    async fn states(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>> {
+        let prefix = prefix.to_owned();
+        self.read("states", move |store| read::states(store, &prefix)).await
+    }
+
+    async fn purge(&self, zone: &Zone, through: Position) -> Result<u64> {
+        let zone = zone.clone();
+        self.write("purge", move |store| feed::purge(store, &zone, through)).await
+    }
+}

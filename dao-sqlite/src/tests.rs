@@ -1,0 +1,94 @@
+//! Tests that need what is inside: the plans of the statements, the limits of a connection.
+
+use fastsync_core::source::{Action, Commit, Expect, OnMismatch, Write, Writes};
+use fastsync_core::{
+    Author, DeviceId, ErrorKind, FieldKind, Hlc, Incarnation, ObjectId, Query, Record, RecordKey, Revision,
+    SessionId, SessionKind, SyncMetadata, SyncableDataSource, Tag, Timestamp, TypeName, TypeSchema, Value,
+    Zone,
+};
+use rusqlite::Connection;
+use uuid::Uuid;
+
+use crate::{SqliteConfig, SqliteDataSource, feed, read};
+
+async fn open(path: &std::path::Path) -> SqliteDataSource {
+    let source = SqliteDataSource::open_with(&SqliteConfig::new(path).readers(1)).unwrap();
+    let items = TypeSchema::builder("items", "id").field("name", FieldKind::Text).build().unwrap();
+    source.prepare(&[items]).await.unwrap();
+    source
+}
+
+fn commit(number: u128, records: usize) -> Commit {
+    let device = DeviceId::from_uuid(Uuid::from_u128(1));
+    let put = |n: usize| {
+        let key = RecordKey {
+            zone: Zone::Global,
+            type_name: TypeName::new("items").unwrap(),
+            id: ObjectId::from(Uuid::from_u128((number << 64) + n as u128)),
+        };
+        let metadata = SyncMetadata {
+            revision: Revision::from_bits(1),
+            incarnation: Incarnation::from_bits(1),
+            modified_at: Hlc::default(),
+            modified_by: device,
+            change: 0,
+        };
+        let record = Record { key, body: Some(vec![Value::Text("x".repeat(200))]), metadata };
+        Write {
+            action: Action::Put { record, pending: false },
+            expect: Expect::Absent,
+            on_mismatch: OnMismatch::Abort,
+        }
+    };
+    Commit {
+        session: SessionId::from_uuid(Uuid::from_u128(number)),
+        kind: SessionKind::Push,
+        author: Author { user: None, device, number: 1 },
+        at: Timestamp::from_millis(0),
+        tag: Tag(1),
+        positioned: true,
+        clears: Vec::new(),
+        writes: Writes::Inline((0..records).map(put).collect()),
+        state: Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn hot_statements_use_their_indexes_and_sort_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("app.db");
+    let source = open(&path).await;
+    source.commit(commit(1, 10)).await.unwrap();
+    let sql = Connection::open(&path).unwrap();
+    let statements = [
+        (feed::FEED, "COVERING INDEX fastsync_feed (zone=? AND (session,type,id)>(?,?,?))"),
+        (feed::REMAINING, "COVERING INDEX fastsync_feed (zone=? AND (session,type,id)>(?,?,?))"),
+        (feed::PURGE, "fastsync_tombstones (zone=? AND session"),
+        (read::PENDING, "fastsync_pending (change>?)"),
+        (read::GET, "PRIMARY KEY"),
+        ("SELECT name FROM items WHERE id = ?1", "autoindex"),
+    ];
+    for (query, index) in statements {
+        let mut statement = sql.prepare(&format!("EXPLAIN QUERY PLAN {query}")).unwrap();
+        let rows = statement.raw_query().mapped(|row| row.get::<_, String>(3));
+        let plan = rows.collect::<Result<Vec<_>, _>>().unwrap().join("\n");
+        assert!(plan.contains(index), "{query}\n{plan}");
+        let sorts = plan.contains("TEMP B-TREE") && !query.contains("GROUP BY");
+        assert!(!sorts && !plan.contains("SCAN"), "{query}\n{plan}");
+    }
+}
+
+#[tokio::test]
+async fn a_full_database_keeps_what_it_has_and_goes_on_when_there_is_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = open(&folder.path().join("app.db")).await;
+    source.commit(commit(1, 10)).await.unwrap();
+    source.on_writer("PRAGMA max_page_count = 60").await.unwrap();
+    let error = source.commit(commit(2, 2_000)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::StorageFull, "{error:?}");
+    let all = Query::all(TypeName::new("items").unwrap(), Zone::Global);
+    assert_eq!(source.count(&all).await.unwrap(), 10);
+    source.on_writer("PRAGMA max_page_count = 100000").await.unwrap();
+    source.commit(commit(2, 2_000)).await.unwrap();
+    assert_eq!(source.count(&all).await.unwrap(), 2_010);
+}

@@ -1,0 +1,158 @@
+//! Local edits that wait to be pushed.
+
+use super::prelude::*;
+
+fn changed(record: &Record, change: u64) -> Record {
+    let mut record = record.clone();
+    record.metadata.change = change;
+    record
+}
+
+/// "Put with [`pending`](fastsync_core::source::Action::Put::pending) [their change] is [...] the number of this
+/// commit, which is greater than every number given before."
+pub async fn edits_are_numbered_upwards(f: Fixture) {
+    let mut last = 0;
+    for n in 0..5 {
+        let records = [f.customer(&format!("c-{n}"), "Anna Berg"), f.order("o-1", "c-1", n)];
+        let change = f.edit(&records).await;
+        assert!(change > last, "{change} comes after {last}");
+        for record in records {
+            assert_eq!(f.get(&record.key).await, Some(changed(&record, change)), "the base is kept");
+            f.apply(f.local(vec![acknowledge(&record.key, change, f.revision())])).await;
+        }
+        last = change;
+    }
+    let receipt = f.apply(f.local(vec![put(&f.customer("c-9", "Pulled"))])).await;
+    assert_eq!(receipt.change, 0, "nothing was marked as pending");
+}
+
+/// "Put with it, [their change] is the change that they bring": a merge keeps the place of the edit it came from.
+pub async fn an_edit_can_keep_its_change(f: Fixture) {
+    let first = f.edit(&[f.customer("c-1", "Anna Berg")]).await;
+    let second = f.edit(&[f.customer("c-2", "Boris Lind")]).await;
+    let merged = changed(&f.customer("c-1", "Anna Lind"), first);
+    f.apply(f.local(vec![put_pending(&merged).expecting(Expect::Change(first))])).await;
+    assert_eq!(f.get(&merged.key).await.as_ref(), Some(&merged));
+    let pending: Vec<_> = f.pending().await.iter().map(|record| record.metadata.change).collect();
+    assert_eq!(pending, [first, second]);
+    assert!(f.edit(&[f.customer("c-3", "Cara Holm")]).await > second);
+    f.apply(f.local(vec![acknowledge(&merged.key, first, f.revision())])).await;
+    assert_eq!(f.source().count_pending().await.expect("count succeeds"), 2);
+}
+
+/// "Records with local edits that wait to be pushed, by the number of the local commit that edited them last
+/// (then in a fixed order)."
+pub async fn edits_come_in_the_order_of_their_commits(f: Fixture) {
+    let [first, second, third] =
+        [f.customer("c-9", "Anna Berg"), f.customer("c-5", "Boris Lind"), f.order("o-1", "c-5", 1)];
+    f.edit(std::slice::from_ref(&first)).await;
+    let two = f.edit(&[third.clone(), second.clone()]).await;
+    let pending = f.pending().await;
+    let order: Vec<_> = pending.iter().map(|record| record.key.id.as_str()).collect();
+    assert!(order == ["c-9", "c-5", "o-1"] || order == ["c-9", "o-1", "c-5"], "{order:?}");
+    assert_eq!(f.pending().await, pending, "the order is fixed");
+
+    let again = f.customer("c-9", "Anna Lind");
+    let three = f.edit(std::slice::from_ref(&again)).await;
+    let pending = f.pending().await;
+    assert_eq!(pending.last(), Some(&changed(&again, three)), "an edit moves a record to the end");
+    assert!(pending.contains(&changed(&second, two)) && pending.len() == 3);
+}
+
+/// "[...] after number `after`, at most `limit`"; "how many records [`pending`] would give without a limit."
+///
+/// [`pending`]: fastsync_core::SyncableDataSource::pending
+pub async fn edits_are_read_in_pages(f: Fixture) {
+    let mut changes = Vec::new();
+    for n in 0..6 {
+        changes.push(f.edit(&[f.customer(&format!("c-{n}"), "Anna Berg")]).await);
+    }
+    assert_eq!(f.source().count_pending().await.expect("count succeeds"), 6);
+    let read = |after, limit| {
+        let f = &f;
+        async move {
+            let found = f.source().pending(after, limit).await.expect("pending succeeds");
+            found.iter().map(|record| record.metadata.change).collect::<Vec<_>>()
+        }
+    };
+    assert_eq!(read(0, 4).await, changes[..4]);
+    assert_eq!(read(changes[3], 4).await, changes[4..]);
+    assert_eq!(read(changes[5], 4).await, [0_u64; 0]);
+    assert_eq!(read(0, 0).await, [0_u64; 0]);
+    assert_eq!(read(u64::MAX, 10).await, [0_u64; 0]);
+}
+
+/// "Tombstones of objects deleted locally are included."
+pub async fn local_deletions_wait_too(f: Fixture) {
+    let customer = f.customer("c-1", "Anna Berg");
+    f.put_all(std::slice::from_ref(&customer)).await;
+    let tombstone = f.tombstone(&customer);
+    let change = f.edit(std::slice::from_ref(&tombstone)).await;
+    assert_eq!(f.pending().await, [changed(&tombstone, change)]);
+    assert_eq!(f.source().count_pending().await.expect("count succeeds"), 1);
+    assert_eq!(f.live_ids("customers", &acme()).await, Vec::<String>::new());
+    f.apply(f.local(vec![acknowledge(&customer.key, change, f.revision())])).await;
+    assert_eq!(f.pending().await, []);
+    assert!(f.get(&customer.key).await.is_some_and(|record| record.is_deleted()));
+}
+
+/// "A record leaves this list exactly when a commit acknowledges its latest change." [`Acknowledge`]: "the record
+/// takes the revision, and stops being pending if it was not edited since."
+///
+/// [`Acknowledge`]: fastsync_core::source::Action::Acknowledge
+pub async fn an_acknowledged_edit_is_done(f: Fixture) {
+    let record = f.customer("c-1", "Anna Berg");
+    let change = f.edit(std::slice::from_ref(&record)).await;
+    let revision = f.revision();
+    f.apply(f.local(vec![acknowledge(&record.key, change, revision)])).await;
+    let mut expected = record;
+    expected.metadata.revision = revision;
+    assert_eq!(f.get(&expected.key).await, Some(expected));
+    assert_eq!(f.pending().await, []);
+    assert_eq!(f.source().count_pending().await.expect("count succeeds"), 0);
+}
+
+/// "[...] stops being pending if it was not edited since": a newer edit stays, on the new base.
+pub async fn an_edit_since_stays_pending_on_the_new_base(f: Fixture) {
+    let first = f.edit(&[f.customer("c-1", "Anna Berg")]).await;
+    let newer = f.customer("c-1", "Anna Lind");
+    let second = f.edit(std::slice::from_ref(&newer)).await;
+    let revision = f.revision();
+    f.apply(f.local(vec![acknowledge(&newer.key, first, revision)])).await;
+    let mut expected = changed(&newer, second);
+    expected.metadata.revision = revision;
+    assert_eq!(f.get(&expected.key).await.as_ref(), Some(&expected));
+    assert_eq!(f.pending().await, [expected]);
+}
+
+/// "A record that is not there stays so."
+pub async fn acknowledging_what_is_not_there_does_nothing(f: Fixture) {
+    let absent = key(&acme(), "customers", "c-1");
+    f.apply(f.local(vec![acknowledge(&absent, 1, f.revision())])).await;
+    assert_eq!(f.get(&absent).await, None);
+    assert_eq!(f.pending().await, []);
+    let expecting = acknowledge(&absent, 1, f.revision()).expecting(Expect::Change(1)).or_skip();
+    assert_eq!(f.apply(f.local(vec![expecting])).await.skipped.len(), 1);
+}
+
+/// "A record leaves this list exactly when a commit [...] writes it without
+/// [`pending`](fastsync_core::source::Action::Put::pending)."
+pub async fn a_plain_write_ends_an_edit(f: Fixture) {
+    let change = f.edit(&[f.customer("c-1", "Anna Berg"), f.customer("c-2", "Boris Lind")]).await;
+    let server = f.customer("c-1", "Anna Lind");
+    f.apply(f.local(vec![put(&server).expecting(Expect::Change(change))])).await;
+    assert_eq!(f.get(&server.key).await, Some(server));
+    let pending: Vec<_> = f.pending().await.into_iter().map(|record| record.key.id).collect();
+    assert_eq!(pending, ids(&["c-2"]));
+}
+
+/// An edit that was overtaken by another is noticed: [`Expect::Change`] is how a pull leaves newer edits alone.
+pub async fn an_expected_change_notices_a_newer_edit(f: Fixture) {
+    let first = f.edit(&[f.customer("c-1", "Anna Berg")]).await;
+    let newer = f.customer("c-1", "Anna Lind");
+    let second = f.edit(std::slice::from_ref(&newer)).await;
+    let server = put(&f.customer("c-1", "Server's"));
+    f.conflicts(f.local(vec![server.clone().expecting(Expect::Change(first))])).await;
+    f.conflicts(f.local(vec![server.expecting(Expect::Change(0))])).await;
+    assert_eq!(f.get(&newer.key).await, Some(changed(&newer, second)));
+}

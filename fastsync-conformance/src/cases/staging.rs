@@ -1,0 +1,171 @@
+//! Large sessions that are staged batch by batch.
+
+use super::prelude::*;
+
+fn staged(commit: Commit, overrides: Vec<Write>) -> Commit {
+    Commit { writes: Writes::Staged { overrides }, ..commit }
+}
+
+/// "Staged writes [...] change nothing that any other method reads."
+pub async fn staged_writes_are_not_seen(f: Fixture) {
+    let session = f.push(vec![]).session;
+    let record = f.customer("c-1", "Anna Berg");
+    f.stage(session, 0, vec![put(&record), put_pending(&f.order("o-1", "c-1", 1))]).await;
+    assert_eq!(f.get(&record.key).await, None);
+    assert_eq!(f.live_ids("customers", &acme()).await, Vec::<String>::new());
+    assert_eq!(f.pending().await, []);
+    assert_eq!(f.source().session(session).await.expect("session succeeds"), None);
+    assert_eq!(f.source().states("").await.expect("states succeeds"), []);
+    let page = Walk::new(all_changes(&acme())).page(f.source()).await;
+    assert_eq!(page.head.position, Position::START);
+}
+
+/// [`Writes::Staged`]: "the batches staged under the commit's session id", all of them, in one session.
+pub async fn staged_batches_are_committed_as_one(f: Fixture) {
+    let commit = f.push(vec![]);
+    let records: Vec<_> = (0..30).map(|n| f.customer(&format!("c-{n:02}"), "Anna Berg")).collect();
+    for (sequence, batch) in (0..).zip(records.chunks(7)) {
+        f.stage(commit.session, sequence, batch.iter().map(put).collect()).await;
+    }
+    let other = f.push(vec![]).session;
+    f.stage(other, 0, vec![put(&f.customer("c-99", "Of another session"))]).await;
+    let receipt = f.apply(staged(commit.clone(), vec![])).await;
+    assert_eq!(receipt.positions, [(acme(), Position(1))]);
+    assert_eq!(Walk::new(all_changes(&acme())).rest(f.source()).await, records);
+    let summary = f.source().session(commit.session).await.expect("session succeeds").expect("it is there");
+    assert_eq!(summary.counts, [(name("customers"), 30)]);
+}
+
+/// "Staging the same `(session, sequence)` again keeps the first batch."
+pub async fn a_batch_staged_again_stays_the_first(f: Fixture) {
+    let commit = f.push(vec![]);
+    let first = f.customer("c-1", "Anna Berg");
+    f.stage(commit.session, 3, vec![put(&first)]).await;
+    f.stage(commit.session, 3, vec![put(&f.customer("c-1", "Later")), put(&f.customer("c-2", "Later"))])
+        .await;
+    f.apply(staged(commit, vec![])).await;
+    assert_eq!(f.get(&first.key).await, Some(first));
+    assert_eq!(f.live_ids("customers", &acme()).await, ["c-1"]);
+}
+
+/// "Batches are committed in the order of `sequence`, whatever the order of staging"; "in staged batches the later
+/// write of a key wins."
+pub async fn the_later_batch_wins(f: Fixture) {
+    let commit = f.push(vec![]);
+    let last = f.customer("c-1", "Anna Holm");
+    let (low, high) = (f.customer("c-1", "Anna Berg"), f.customer("c-1", "Anna Lind"));
+    f.stage(commit.session, u64::from(u32::MAX), vec![put(&high), put(&last)]).await;
+    f.stage(commit.session, 10, vec![put(&low)]).await;
+    f.stage(commit.session, 9, vec![put(&low), put(&f.customer("c-2", "Boris Lind"))]).await;
+    f.apply(staged(commit.clone(), vec![])).await;
+    assert_eq!(f.get(&last.key).await, Some(last));
+    assert_eq!(f.live_ids("customers", &acme()).await, ["c-1", "c-2"]);
+    let summary = f.source().session(commit.session).await.expect("session succeeds").expect("it is there");
+    assert_eq!(summary.counts, [(name("customers"), 2)], "a key written twice is one record");
+}
+
+/// "In staged batches [...] both expectations are checked against the state before the commit."
+pub async fn staged_expectations_see_the_state_before(f: Fixture) {
+    let commit = f.push(vec![]);
+    let [first, second] = ["Anna Berg", "Anna Lind"].map(|text| f.customer("c-1", text));
+    f.stage(commit.session, 0, vec![put(&first).expecting(Expect::Absent)]).await;
+    f.stage(commit.session, 1, vec![put(&second).expecting(Expect::Absent)]).await;
+    f.apply(staged(commit, vec![])).await;
+    assert_eq!(f.get(&second.key).await.as_ref(), Some(&second));
+
+    let commit = f.push(vec![]);
+    let third = f.customer("c-1", "Anna Holm");
+    f.stage(commit.session, 0, vec![put(&third).expecting(Expect::Absent)]).await;
+    let expect = Expect::Revision(second.metadata.revision);
+    f.stage(commit.session, 1, vec![put(&third).expecting(expect)]).await;
+    f.conflicts(staged(commit, vec![])).await;
+    assert_eq!(f.get(&second.key).await, Some(second));
+}
+
+/// "A key in `overrides` replaces every staged write of it."
+pub async fn overrides_replace_staged_writes(f: Fixture) {
+    let base = f.customer("c-1", "Anna Berg");
+    f.put_all(std::slice::from_ref(&base)).await;
+    let commit = f.push(vec![]);
+    let other = f.customer("c-2", "Boris Lind");
+    f.stage(commit.session, 0, vec![put(&f.customer("c-1", "Stale")).expecting(Expect::Absent)]).await;
+    f.stage(commit.session, 1, vec![put(&other), put(&f.customer("c-1", "Stale")).expecting(Expect::Absent)])
+        .await;
+    let (conflicts, _) = f.conflicts(staged(commit.clone(), vec![])).await;
+    assert!(!conflicts.is_empty());
+    let merged = f.customer("c-1", "Merged");
+    let resolved = put(&merged).expecting(Expect::Revision(base.metadata.revision));
+    f.apply(staged(commit, vec![resolved])).await;
+    assert_eq!(f.get(&merged.key).await, Some(merged));
+    assert_eq!(f.get(&other.key).await, Some(other));
+}
+
+/// "After a staged commit is applied its batches are gone; after any other outcome they are still there."
+pub async fn batches_go_when_they_are_applied(f: Fixture) {
+    let commit = f.push(vec![]);
+    let record = f.customer("c-1", "Anna Berg");
+    f.stage(commit.session, 0, vec![put(&record)]).await;
+    let stale = StateWrite { key: "cursor".into(), expect: ExpectState::Value(vec![1]), value: None };
+    let blocked = Commit { state: vec![stale], ..staged(commit.clone(), vec![]) };
+    f.conflicts(blocked).await;
+    f.refused(staged(commit.clone(), vec![put(&f.record(record.key.clone(), vec![]))])).await;
+    f.apply(staged(commit.clone(), vec![])).await;
+    assert_eq!(f.get(&record.key).await.as_ref(), Some(&record));
+
+    // A second batch under the session would show whether the first is still there to be committed with it.
+    f.stage(commit.session, 0, vec![put(&f.customer("c-2", "Boris Lind"))]).await;
+    match f.source().commit(staged(commit.clone(), vec![])).await.expect("commit succeeds") {
+        CommitOutcome::Duplicate(receipt) => assert_eq!(receipt.positions, [(acme(), Position(1))]),
+        other => panic!("the session is a duplicate, not {other:?}"),
+    }
+    assert_eq!(f.live_ids("customers", &acme()).await, ["c-1"]);
+}
+
+/// "Drops what was staged: of one session, or of every session. Dropping what is not there is fine."
+pub async fn staged_batches_can_be_dropped(f: Fixture) {
+    let commits = [f.push(vec![]), f.push(vec![]), f.push(vec![])];
+    for (n, commit) in commits.iter().enumerate() {
+        f.stage(commit.session, 0, vec![put(&f.customer(&format!("c-{n}"), "Anna Berg"))]).await;
+    }
+    let [first, second, third] = commits;
+    f.source().unstage(Some(first.session)).await.expect("unstage succeeds");
+    f.source().unstage(Some(first.session)).await.expect("unstage succeeds again");
+    f.apply(staged(first, vec![])).await;
+    assert_eq!(f.live_ids("customers", &acme()).await, Vec::<String>::new());
+    f.apply(staged(second, vec![])).await;
+    assert_eq!(f.live_ids("customers", &acme()).await, ["c-1"], "another session keeps its batches");
+    f.source().unstage(None).await.expect("unstage succeeds");
+    f.source().unstage(None).await.expect("unstage succeeds again");
+    f.apply(staged(third, vec![])).await;
+    assert_eq!(f.live_ids("customers", &acme()).await, ["c-1"]);
+}
+
+/// "The one way to write": local edits, deletions and skips can be staged as they can be inline.
+pub async fn every_write_can_be_staged(f: Fixture) {
+    let [kept, deleted] = [f.customer("c-1", "Anna Berg"), f.customer("c-2", "Boris Lind")];
+    f.put_all(&[kept.clone(), deleted.clone()]).await;
+    let edit = f.order("o-1", "c-1", 1);
+    let commit = f.local(vec![]);
+    let skipped = put(&f.customer("c-1", "Anna Lind")).expecting(Expect::Absent).or_skip();
+    f.stage(commit.session, 0, vec![put(&f.tombstone(&deleted)), skipped.clone()]).await;
+    f.stage(commit.session, 1, vec![put_pending(&edit)]).await;
+    let receipt = f.apply(staged(commit, vec![])).await;
+    assert!(receipt.change > 0);
+    assert_eq!(receipt.skipped.len(), 1);
+    assert_eq!(receipt.skipped[0].write, skipped);
+    assert_eq!(f.get(&kept.key).await, Some(kept));
+    assert_eq!(f.live_ids("customers", &acme()).await, ["c-1"]);
+    assert_eq!(f.pending().await.len(), 1);
+}
+
+/// "A record whose body does not fit its type is refused", when it is staged or when it is committed.
+pub async fn staged_bodies_that_do_not_fit_are_refused(f: Fixture) {
+    let commit = f.push(vec![]);
+    let bad = f.record(key(&acme(), "customers", "c-1"), vec![Value::Integer(7), Value::Null]);
+    let error = match f.source().stage(commit.session, 0, vec![put(&bad)]).await {
+        Err(error) => error,
+        Ok(()) => f.refused(staged(commit, vec![])).await,
+    };
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert_eq!(f.get(&bad.key).await, None);
+}

@@ -1,0 +1,87 @@
+//! What every program of this crate takes.
+
+use std::time::{Duration, SystemTime};
+
+/// The options of a run.
+#[derive(Debug, Clone)]
+pub struct Args {
+    /// The long form instead of the short one.
+    pub long: bool,
+    /// What everything random derives from.
+    pub seed: u64,
+    /// How many cases, kills or sessions instead of the default.
+    pub count: Option<u64>,
+    /// Whether this process is one that the program started itself, with what it is told.
+    pub child: Option<Vec<String>>,
+}
+
+impl Args {
+    /// Reads the command line: `[--long] [--seed N] [--count N]`, or `--child` and what the program tells itself.
+    /// Ends the process if it cannot be read.
+    #[must_use]
+    pub fn read() -> Self {
+        match Self::parse(std::env::args().skip(1)) {
+            Ok(args) => args,
+            Err(message) => {
+                #[allow(clippy::print_stderr, reason = "the usage of a program")]
+                {
+                    eprintln!("{message}\nusage: [--long] [--seed N] [--count N]");
+                }
+                std::process::exit(2);
+            }
+        }
+    }
+
+    fn parse(args: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut parsed = Self { long: false, seed: fresh_seed(), count: None, child: None };
+        let mut args = args;
+        while let Some(arg) = args.next() {
+            let mut number = || {
+                let text = args.next().ok_or_else(|| format!("{arg} needs a number"))?;
+                text.parse::<u64>().map_err(|_| format!("{text} is not a number"))
+            };
+            match arg.as_str() {
+                "--long" => parsed.long = true,
+                "--seed" => parsed.seed = number()?,
+                "--count" => parsed.count = Some(number()?),
+                "--child" => {
+                    parsed.child = Some(args.collect());
+                    return Ok(parsed);
+                }
+                other => return Err(format!("{other} is not an option")),
+            }
+        }
+        Ok(parsed)
+    }
+
+    /// The number of cases, kills or sessions to do.
+    #[must_use]
+    pub fn target(&self, short: u64, long: u64) -> u64 {
+        self.count.unwrap_or(if self.long { long } else { short })
+    }
+}
+
+/// A seed from the clock: small enough to type.
+#[allow(clippy::disallowed_methods, reason = "a run is to differ from the last one")]
+fn fresh_seed() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    now.as_micros().try_into().unwrap_or(u64::MAX) % 10_000_000_000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Args, String> {
+        Args::parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn the_options_are_read() {
+        let args = parse("--long --seed 7").unwrap();
+        assert_eq!((args.long, args.seed, args.target(1, 2)), (true, 7, 2));
+        assert_eq!(parse("--count 5").unwrap().target(1, 2), 5);
+        assert_eq!(parse("--child a --b").unwrap().child.unwrap(), ["a", "--b"]);
+        assert!(parse("--seed").is_err() && parse("--seed x").is_err() && parse("--what").is_err());
+    }
+}

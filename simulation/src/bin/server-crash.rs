@@ -1,0 +1,27 @@
+//! `cargo xtask prove server-crash`: the server's process is killed at any moment, and nothing is lost or half there.
+#![allow(clippy::print_stdout, reason = "a program that reports")]
+
+use std::process::ExitCode;
+
+use simulation::args::Args;
+use simulation::crash::server;
+use simulation::report;
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() -> ExitCode {
+    let args = Args::read();
+    if let Some(told) = args.child {
+        return match server::child(&told).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(problem) => {
+                println!("failed {problem}.");
+                ExitCode::FAILURE
+            }
+        };
+    }
+    let kills = args.target(40, 200);
+    println!("server-crash: {kills} kills, seed {}", args.seed);
+    let report = report::Report::begin("server-crash", args.seed);
+    let outcome = server::run(args.seed, kills).await;
+    report.end(outcome, &server::minimum(kills))
+}

@@ -1,0 +1,187 @@
+//! A data source whose positions are taken before the commit, as auto-increments and sequences are: what the run has
+//! to catch. With the position taken at the commit it is sound, which shows that nothing else is caught.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use fastsync_core::source::{
+    Action, Changes, ChangesPage, ChangesRequest, Commit, CommitOutcome, Head, PageLimits, Point, Write,
+    Writes,
+};
+use fastsync_core::{
+    ObjectId, Position, Query, Record, Result, Revision, SessionId, SessionSummary, SyncableDataSource, Tag,
+    TypeName, TypeSchema, Zone,
+};
+
+use crate::random::Seeded;
+
+/// When a session gets its position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// Before its transaction: another one may commit a later position first.
+    BeforeCommit,
+    /// With its transaction.
+    AtCommit,
+}
+
+/// A data source with positions of its own. Knows one zone only.
+#[derive(Debug)]
+pub(super) struct Numbered<S> {
+    inner: S,
+    taken: Taken,
+    random: Seeded,
+    committing: tokio::sync::Mutex<()>,
+    positions: Arc<RwLock<Positions>>,
+}
+
+#[derive(Debug, Default)]
+struct Positions {
+    last: u64,
+    visible: HashMap<Revision, u64>,
+}
+
+impl<S> Numbered<S> {
+    pub(super) fn new(inner: S, taken: Taken, random: Seeded) -> Self {
+        Self { inner, taken, random, committing: tokio::sync::Mutex::default(), positions: Arc::default() }
+    }
+
+    fn take(&self) -> u64 {
+        let mut positions = self.positions.write().unwrap_or_else(PoisonError::into_inner);
+        positions.last += 1;
+        positions.last
+    }
+
+    fn show(&self, revision: Revision, position: u64) {
+        let mut positions = self.positions.write().unwrap_or_else(PoisonError::into_inner);
+        positions.visible.insert(revision, position);
+    }
+
+    async fn pause(&self) {
+        tokio::time::sleep(Duration::from_micros(self.random.below(3_000))).await;
+    }
+}
+
+fn revision_of(commit: &Commit) -> Option<Revision> {
+    let (Writes::Inline(writes) | Writes::Staged { overrides: writes }) = &commit.writes;
+    writes.iter().find_map(|write| match &write.action {
+        Action::Put { record, .. } => Some(record.metadata.revision),
+        Action::Acknowledge { .. } => None,
+    })
+}
+
+#[async_trait]
+impl<S: SyncableDataSource> SyncableDataSource for Numbered<S> {
+    async fn commit(&self, commit: Commit) -> Result<CommitOutcome> {
+        let Some(revision) = revision_of(&commit).filter(|_| commit.positioned) else {
+            return self.inner.commit(commit).await;
+        };
+        match self.taken {
+            Taken::BeforeCommit => {
+                let position = self.take();
+                self.pause().await;
+                let outcome = self.inner.commit(commit).await?;
+                if matches!(outcome, CommitOutcome::Applied(_)) {
+                    self.show(revision, position);
+                }
+                Ok(outcome)
+            }
+            Taken::AtCommit => {
+                self.pause().await;
+                let _committing = self.committing.lock().await;
+                let outcome = self.inner.commit(commit).await?;
+                if matches!(outcome, CommitOutcome::Applied(_)) {
+                    self.show(revision, self.take());
+                }
+                Ok(outcome)
+            }
+        }
+    }
+
+    async fn changes(&self, request: &ChangesRequest) -> Result<Changes> {
+        let all = ChangesRequest {
+            after: Point::START,
+            limits: PageLimits { records: usize::MAX, bytes: usize::MAX },
+            ..request.clone()
+        };
+        let _committing = self.committing.lock().await;
+        let Changes::Page(page) = self.inner.changes(&all).await? else {
+            return Ok(Changes::ResetRequired(fastsync_core::source::ResetReason::History));
+        };
+        let positions = self.positions.read().unwrap_or_else(PoisonError::into_inner);
+        let mut sessions: BTreeMap<u64, Vec<Record>> = BTreeMap::new();
+        for record in page.records {
+            let position = positions.visible.get(&record.metadata.revision);
+            if let Some(position) = position.filter(|position| **position > request.after.position.0) {
+                sessions.entry(*position).or_default().push(record);
+            }
+        }
+        let head = positions.visible.values().max().copied().unwrap_or(0);
+        // Whole sessions, at least one.
+        let mut records = Vec::new();
+        let mut next = None;
+        for (position, session) in sessions {
+            if !records.is_empty() && records.len() + session.len() > request.limits.records {
+                next = next.or(Some(position - 1));
+                break;
+            }
+            records.extend(session);
+        }
+        let reached = next.unwrap_or(head.max(request.after.position.0));
+        Ok(Changes::Page(ChangesPage {
+            records,
+            next: point(reached),
+            head: Head { position: Position(head), tag: Tag(head) },
+            caught_up: next.is_none(),
+            remaining: None,
+        }))
+    }
+
+    fn backend(&self) -> &'static str {
+        "numbered"
+    }
+    async fn prepare(&self, types: &[TypeSchema]) -> Result<()> {
+        self.inner.prepare(types).await
+    }
+    async fn get(&self, type_name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Result<Vec<Record>> {
+        self.inner.get(type_name, zone, ids).await
+    }
+    async fn find(&self, query: &Query) -> Result<Vec<Record>> {
+        self.inner.find(query).await
+    }
+    async fn count(&self, query: &Query) -> Result<u64> {
+        self.inner.count(query).await
+    }
+    async fn pending(&self, after: u64, limit: usize) -> Result<Vec<Record>> {
+        self.inner.pending(after, limit).await
+    }
+    async fn count_pending(&self) -> Result<u64> {
+        self.inner.count_pending().await
+    }
+    async fn stage(&self, session: SessionId, sequence: u64, writes: Vec<Write>) -> Result<()> {
+        self.inner.stage(session, sequence, writes).await
+    }
+    async fn unstage(&self, session: Option<SessionId>) -> Result<()> {
+        self.inner.unstage(session).await
+    }
+    async fn session(&self, id: SessionId) -> Result<Option<SessionSummary>> {
+        self.inner.session(id).await
+    }
+    async fn sessions(&self, zone: &Zone, after: Position, limit: usize) -> Result<Vec<SessionSummary>> {
+        self.inner.sessions(zone, after, limit).await
+    }
+    async fn state(&self, key: &str) -> Result<Option<Vec<u8>>> {
+        self.inner.state(key).await
+    }
+    async fn states(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>> {
+        self.inner.states(prefix).await
+    }
+    async fn purge(&self, zone: &Zone, through: Position) -> Result<u64> {
+        self.inner.purge(zone, through).await
+    }
+}
+
+fn point(position: u64) -> Point {
+    Point { position: Position(position), tag: Tag(position), within: None }
+}

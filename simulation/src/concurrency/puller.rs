@@ -1,0 +1,172 @@
+//! A puller on the protocol itself: it keeps what it was sent, and notices what comes twice and what never comes.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use fastsync_core::protocol::{
+    Cursor, PROTOCOL_VERSION, PullPage, PullReply, PullRequest, SyncOperationMetadata, TypeVersion,
+};
+use fastsync_core::{
+    DeviceId, Position, Query, Result, Revision, Server, Store, SyncContext, SyncManager, SyncableObject,
+    TypeName, Value, Zone,
+};
+use tokio::sync::watch;
+
+use crate::model::{Item, Shelf};
+use crate::random::Seeded;
+
+type Key = (TypeName, String);
+
+/// What a puller has seen, and what is wrong with it.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    pub(super) pages: u64,
+    pub(super) walks: u64,
+    pub(super) records: u64,
+    /// Records of the store that never came.
+    pub(super) missed: u64,
+    pub(super) problems: Vec<String>,
+}
+
+/// One puller.
+pub(super) struct Puller {
+    server: SyncManager<Server>,
+    user: SyncContext,
+    device: DeviceId,
+    page: u32,
+    cursor: Option<Cursor>,
+    position: Position,
+    state: HashMap<Key, (Revision, i64)>,
+    delivered: HashSet<(Key, Revision)>,
+    seen: Seen,
+}
+
+impl Puller {
+    pub(super) fn new(name: &str, server: &SyncManager<Server>, page: u32, random: &Seeded) -> Self {
+        Self {
+            server: server.clone(),
+            user: SyncContext::new(name),
+            device: DeviceId::random(random),
+            page,
+            cursor: None,
+            position: Position::START,
+            state: HashMap::new(),
+            delivered: HashSet::new(),
+            seen: Seen::default(),
+        }
+    }
+
+    /// Pulls until it is told that nothing more comes, and once more; then compares with the store.
+    pub(super) async fn pull(mut self, done: watch::Receiver<bool>) -> Result<Seen> {
+        loop {
+            let last = *done.borrow();
+            self.walk().await?;
+            if last {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        self.compare().await?;
+        Ok(self.seen)
+    }
+
+    /// One walk: pages until one says that it reached the head.
+    async fn walk(&mut self) -> Result<()> {
+        loop {
+            let request = self.request()?;
+            let reply = self.server.process_pull(&self.user, request).await?;
+            let PullReply::Page(page) = reply else {
+                self.seen.problems.push(format!("a puller that is up to date is answered {reply:?}"));
+                return Ok(());
+            };
+            let caught_up = page.caught_up;
+            self.read(page);
+            if caught_up {
+                self.seen.walks += 1;
+                self.check_sums();
+                return self.check_positions().await;
+            }
+        }
+    }
+
+    fn request(&self) -> Result<PullRequest> {
+        let types = [Shelf::schema()?, Item::schema()?].map(|schema| {
+            let fields = schema.fields().iter().map(|field| field.name.clone()).collect();
+            (schema.name().clone(), TypeVersion { version: schema.version(), fields })
+        });
+        let types: BTreeMap<_, _> = types.into_iter().collect();
+        Ok(PullRequest {
+            metadata: SyncOperationMetadata { protocol: PROTOCOL_VERSION, device: self.device, types },
+            zones: vec![Zone::Global],
+            cursor: self.cursor.clone(),
+            own_through: 0,
+            max_records: self.page,
+            max_bytes: 1 << 20,
+            count_remaining: false,
+        })
+    }
+
+    fn read(&mut self, page: PullPage) {
+        self.seen.pages += 1;
+        self.cursor = Some(page.cursor);
+        for group in page.payload.groups {
+            for row in group.rows {
+                self.seen.records += 1;
+                let key = (group.type_name.clone(), row.0.to_string());
+                let counter = row.5.iter().flatten().find_map(|value| match value {
+                    Value::Integer(number) => Some(*number),
+                    _ => None,
+                });
+                if !self.delivered.insert((key.clone(), row.1)) {
+                    self.seen.problems.push(format!("{key:?} came twice at one revision"));
+                }
+                self.state.insert(key, (row.1, counter.unwrap_or(0)));
+            }
+        }
+    }
+
+    /// Every session writes the same to both types, so the sums are equal whenever all of it is here.
+    fn check_sums(&mut self) {
+        let sum = |of: &str| -> i64 {
+            let mine = self.state.iter().filter(|((name, _), _)| name.as_str() == of);
+            mine.map(|(_, (_, counter))| counter).sum()
+        };
+        let (shelves, items) = (sum("shelves"), sum("items"));
+        if shelves != items {
+            let problem = format!("a caught-up puller sums shelves to {shelves}, items to {items}");
+            self.seen.problems.push(problem);
+        }
+    }
+
+    /// The positions that are visible continue without a gap.
+    async fn check_positions(&mut self) -> Result<()> {
+        let sessions = self.server.store().source().sessions(&Zone::Global, self.position, 10_000).await?;
+        for session in sessions {
+            let at = session.positions.iter().find(|(zone, _)| *zone == Zone::Global).map(|(_, at)| *at);
+            if at != Some(self.position.next()) {
+                self.seen.problems.push(format!("position {at:?} follows {:?}", self.position));
+                return Ok(());
+            }
+            self.position = self.position.next();
+        }
+        Ok(())
+    }
+
+    async fn compare(&mut self) -> Result<()> {
+        for record in live(self.server.store()).await? {
+            let key = (record.key.type_name, record.key.id.to_string());
+            if self.state.get(&key).map(|(revision, _)| *revision) != Some(record.metadata.revision) {
+                self.seen.missed += 1;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Every live record of a server's shared types.
+pub(super) async fn live(store: &Store) -> Result<Vec<fastsync_core::Record>> {
+    let mut all = Vec::new();
+    for name in ["shelves", "items"] {
+        all.extend(store.source().find(&Query::all(TypeName::new(name)?, Zone::Global)).await?);
+    }
+    Ok(all)
+}

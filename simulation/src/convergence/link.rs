@@ -1,0 +1,200 @@
+//! The network between a client and the server: it loses, repeats and delays, and things happen meanwhile.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use async_trait::async_trait;
+use fastsync_core::protocol::{PullReply, PullRequest, PushReply, PushRequest};
+use fastsync_core::{Error, ErrorKind, Result, SyncContext, Transport};
+
+use super::case::Call;
+use super::edit::{Who, edit};
+use super::mutation::Mutation;
+use super::world::{World, user_of};
+
+/// What outlives a client's process: what the network will do, and what it has carried.
+#[derive(Debug, Default)]
+pub(super) struct Wire {
+    calls: Mutex<VecDeque<Call>>,
+    sent: Mutex<Vec<PushRequest>>,
+    pages: Mutex<u64>,
+    lost: AtomicBool,
+    torn: AtomicBool,
+}
+
+impl Wire {
+    /// Sets what happens to the next calls; those after them go through.
+    pub(super) fn expect(&self, calls: &[Call]) {
+        *lock(&self.calls) = calls.iter().cloned().collect();
+        self.lost.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether a call has failed since [`Self::expect`].
+    pub(super) fn has_lost(&self) -> bool {
+        self.lost.load(Ordering::SeqCst)
+    }
+
+    /// Notes whether the client's types are of different times, because only some of them were fetched anew.
+    pub(super) fn set_torn(&self, torn: bool) {
+        self.torn.store(torn, Ordering::SeqCst);
+    }
+
+    /// Whether the client's types are of different times.
+    pub(super) fn is_torn(&self) -> bool {
+        self.torn.load(Ordering::SeqCst)
+    }
+
+    /// A push that was sent at some time.
+    pub(super) fn sent(&self, which: usize) -> Option<PushRequest> {
+        let sent = lock(&self.sent);
+        which.checked_rem(sent.len()).and_then(|at| sent.get(at)).cloned()
+    }
+
+    fn next(&self) -> Call {
+        lock(&self.calls).pop_front().unwrap_or(Call::Fine)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A client's transport.
+#[derive(Debug, Clone)]
+pub(super) struct Link {
+    world: Weak<World>,
+    client: usize,
+}
+
+/// What happens to the answer of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Arrives,
+    Lost,
+}
+
+impl Link {
+    /// The transport of this client.
+    pub(super) fn new(world: Weak<World>, client: usize) -> Self {
+        Self { world, client }
+    }
+
+    fn world(&self) -> Result<Arc<World>> {
+        self.world.upgrade().ok_or_else(lost)
+    }
+
+    fn context(&self) -> SyncContext {
+        SyncContext::new(user_of(self.client))
+    }
+
+    /// What happens before the request arrives; how often it arrives.
+    async fn before(&self, world: &Arc<World>, call: &Call) -> Result<(usize, Fate)> {
+        let wire = world.wire(self.client);
+        match call {
+            Call::Fine => Ok((1, Fate::Arrives)),
+            Call::LoseRequest => {
+                world.ledger.note("requests lost");
+                wire.lost.store(true, Ordering::SeqCst);
+                Err(lost())
+            }
+            Call::LoseAnswer => {
+                world.ledger.note("answers lost");
+                wire.lost.store(true, Ordering::SeqCst);
+                Ok((1, Fate::Lost))
+            }
+            Call::Twice => {
+                world.ledger.note("requests that arrived twice");
+                Ok((2, Fate::Arrives))
+            }
+            Call::Meanwhile { edit: what, after, yields } => {
+                for _ in 0..*yields {
+                    tokio::task::yield_now().await;
+                }
+                if !after {
+                    world.ledger.note("edits during a call");
+                    edit(world, Who::Client(self.client), what).await;
+                }
+                Ok((1, Fate::Arrives))
+            }
+            Call::ServerMeanwhile { edit: what } => {
+                world.ledger.note("edits of the server during a call");
+                edit(world, Who::Server, what).await;
+                Ok((1, Fate::Arrives))
+            }
+            Call::PushMeanwhile { client } => {
+                let other = usize::from(*client) % world.client_count();
+                if other != self.client {
+                    self.push_meanwhile(world, other).await;
+                }
+                Ok((1, Fate::Arrives))
+            }
+        }
+    }
+
+    async fn push_meanwhile(&self, world: &Arc<World>, other: usize) {
+        world.ledger.note("pushes of others during a call");
+        // It may be refused for its clock; nothing else is expected to fail, and what matters shows at the end.
+        let _ = world.client(other).manager.push().await;
+    }
+
+    async fn after(&self, world: &Arc<World>, call: &Call) {
+        if let Call::Meanwhile { edit: what, after: true, .. } = call {
+            world.ledger.note("edits during a call");
+            edit(world, Who::Client(self.client), what).await;
+        }
+    }
+}
+
+#[async_trait]
+impl Transport for Link {
+    async fn push(&self, request: &PushRequest) -> Result<PushReply> {
+        let world = self.world()?;
+        let wire = world.wire(self.client);
+        lock(&wire.sent).push(request.clone());
+        let call = wire.next();
+        let (times, fate) = self.before(&world, &call).await?;
+        let mut reply = world.server().manager.process_push(&self.context(), request.clone()).await;
+        for _ in 1..times {
+            let again = world.server().manager.process_push(&self.context(), request.clone()).await;
+            if let (Ok(first), Ok(again)) = (&reply, &again)
+                && first != again
+            {
+                world.ledger.violated("a repeated push has another receipt");
+            }
+            reply = again;
+        }
+        self.after(&world, &call).await;
+        match fate {
+            Fate::Arrives => reply,
+            Fate::Lost => Err(lost()),
+        }
+    }
+
+    async fn pull(&self, request: &PullRequest) -> Result<PullReply> {
+        let world = self.world()?;
+        let wire = world.wire(self.client);
+        let call = wire.next();
+        let (times, fate) = self.before(&world, &call).await?;
+        let mut reply = world.server().manager.process_pull(&self.context(), request.clone()).await;
+        for _ in 1..times {
+            reply = world.server().manager.process_pull(&self.context(), request.clone()).await;
+        }
+        self.after(&world, &call).await;
+        if let Ok(PullReply::Page(page)) = &mut reply {
+            let mut pages = lock(&wire.pages);
+            *pages += 1;
+            if world.mutation == Some(Mutation::DropRecord) && pages.is_multiple_of(7) {
+                page.payload.groups.pop();
+            }
+        }
+        match fate {
+            Fate::Arrives => reply,
+            Fate::Lost => Err(lost()),
+        }
+    }
+}
+
+fn lost() -> Error {
+    Error::new(ErrorKind::Unavailable, "transport", "the connection broke")
+}

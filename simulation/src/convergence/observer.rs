@@ -1,0 +1,175 @@
+//! A data source that tells the ledger what is committed, and that can be made to break the contract.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use fastsync_core::source::{
+    Action, Changes, ChangesRequest, Commit, CommitOutcome, Expect, Point, ResetReason, Write, Writes,
+};
+use fastsync_core::{
+    ObjectId, Position, Query, Record, Result, SessionId, SessionKind, SessionSummary, StoreRole,
+    SyncableDataSource, TypeName, TypeSchema, Zone,
+};
+
+use super::ledger::Ledger;
+use super::mutation::Mutation;
+
+/// Watches a data source from outside.
+#[derive(Debug, Clone)]
+pub(super) struct Observer {
+    inner: Arc<dyn SyncableDataSource>,
+    role: StoreRole,
+    ledger: Ledger,
+    mutation: Option<Mutation>,
+}
+
+impl Observer {
+    /// Watches `inner`, the storage of a store of this role.
+    pub(super) fn new(
+        inner: Arc<dyn SyncableDataSource>,
+        role: StoreRole,
+        ledger: &Ledger,
+        mutation: Option<Mutation>,
+    ) -> Self {
+        Self { inner, role, ledger: ledger.clone(), mutation }
+    }
+
+    fn is(&self, role: StoreRole, mutation: Mutation) -> bool {
+        self.role == role && self.mutation == Some(mutation)
+    }
+
+    fn report(&self, commit: &Commit) {
+        let (Writes::Inline(writes) | Writes::Staged { overrides: writes }) = &commit.writes;
+        let records = writes.iter().filter_map(|write| match &write.action {
+            Action::Put { record, .. } => Some(record),
+            Action::Acknowledge { .. } => None,
+        });
+        let mut facts = self.ledger.facts();
+        for record in records {
+            facts.stored(record);
+            if self.role == StoreRole::Server {
+                facts.committed(record);
+            }
+        }
+        if self.role == StoreRole::Server && commit.kind == SessionKind::Push {
+            facts.pushed(commit.author.device, commit.author.number);
+        }
+    }
+
+    /// The write as a broken data source would do it.
+    async fn break_write(&self, mut write: Write) -> Result<Write> {
+        match &mut write.action {
+            Action::Put { pending: false, .. }
+                if self.is(StoreRole::Client, Mutation::OverwritePending)
+                    && write.expect == Expect::Change(0) =>
+            {
+                write.expect = Expect::Anything;
+            }
+            Action::Put { .. }
+                if self.is(StoreRole::Server, Mutation::LoseUpdates)
+                    && matches!(write.expect, Expect::Revision(_)) =>
+            {
+                write.expect = Expect::Anything;
+            }
+            Action::Acknowledge { key, change, .. }
+                if self.is(StoreRole::Client, Mutation::AcknowledgeEverything) =>
+            {
+                let found = self.inner.get(&key.type_name, &key.zone, std::slice::from_ref(&key.id)).await?;
+                *change = found.first().map_or(*change, |record| record.metadata.change);
+            }
+            Action::Put { .. } | Action::Acknowledge { .. } => {}
+        }
+        Ok(write)
+    }
+
+    async fn break_writes(&self, writes: Vec<Write>) -> Result<Vec<Write>> {
+        if self.mutation.is_none() {
+            return Ok(writes);
+        }
+        let mut broken = Vec::with_capacity(writes.len());
+        for write in writes {
+            broken.push(self.break_write(write).await?);
+        }
+        if self.is(StoreRole::Server, Mutation::HalfSession) && broken.len() > 1 {
+            broken.pop();
+        }
+        Ok(broken)
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl SyncableDataSource for Observer {
+    fn backend(&self) -> &'static str {
+        self.inner.backend()
+    }
+    async fn prepare(&self, types: &[TypeSchema]) -> Result<()> {
+        self.inner.prepare(types).await
+    }
+    async fn get(&self, type_name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Result<Vec<Record>> {
+        self.inner.get(type_name, zone, ids).await
+    }
+    async fn find(&self, query: &Query) -> Result<Vec<Record>> {
+        self.inner.find(query).await
+    }
+    async fn count(&self, query: &Query) -> Result<u64> {
+        self.inner.count(query).await
+    }
+    async fn changes(&self, request: &ChangesRequest) -> Result<Changes> {
+        let mut request = request.clone();
+        if self.is(StoreRole::Server, Mutation::SkipTies) {
+            request.after.within = None;
+        }
+        let answer = self.inner.changes(&request).await?;
+        if self.is(StoreRole::Server, Mutation::IgnoreHorizon)
+            && answer == Changes::ResetRequired(ResetReason::Horizon)
+        {
+            request.after = Point::START;
+            return self.inner.changes(&request).await;
+        }
+        Ok(answer)
+    }
+    async fn pending(&self, after: u64, limit: usize) -> Result<Vec<Record>> {
+        self.inner.pending(after, limit).await
+    }
+    async fn count_pending(&self) -> Result<u64> {
+        self.inner.count_pending().await
+    }
+    async fn stage(&self, session: SessionId, sequence: u64, writes: Vec<Write>) -> Result<()> {
+        self.ledger.note("pages staged");
+        let writes = self.break_writes(writes).await?;
+        self.inner.stage(session, sequence, writes).await
+    }
+    async fn unstage(&self, session: Option<SessionId>) -> Result<()> {
+        self.inner.unstage(session).await
+    }
+    async fn commit(&self, mut commit: Commit) -> Result<CommitOutcome> {
+        commit.writes = match commit.writes {
+            Writes::Inline(writes) => Writes::Inline(self.break_writes(writes).await?),
+            Writes::Staged { overrides } => Writes::Staged { overrides: self.break_writes(overrides).await? },
+        };
+        if self.is(StoreRole::Server, Mutation::ForgetReceipts) {
+            commit.state.retain(|entry| !entry.key.starts_with("fastsync/pushed/"));
+        }
+        let outcome = self.inner.commit(commit.clone()).await?;
+        if matches!(outcome, CommitOutcome::Applied(_)) {
+            self.report(&commit);
+        }
+        Ok(outcome)
+    }
+    async fn session(&self, id: SessionId) -> Result<Option<SessionSummary>> {
+        self.inner.session(id).await
+    }
+    async fn sessions(&self, zone: &Zone, after: Position, limit: usize) -> Result<Vec<SessionSummary>> {
+        self.inner.sessions(zone, after, limit).await
+    }
+    async fn state(&self, key: &str) -> Result<Option<Vec<u8>>> {
+        self.inner.state(key).await
+    }
+    async fn states(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>> {
+        self.inner.states(prefix).await
+    }
+    async fn purge(&self, zone: &Zone, through: Position) -> Result<u64> {
+        self.inner.purge(zone, through).await
+    }
+}

@@ -1,0 +1,250 @@
+//! A world: one server, some clients, the network between them, and a clock for each.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use fastsync_core::protocol::PushMode;
+use fastsync_core::{
+    Client, MemoryDataSource, PullLimits, Repository, Result, Server, ServerLimits, SessionLimits, Store,
+    StoreRole, SyncContext, SyncManager, SyncableDataSource, Zone, ZoneAccess,
+};
+use fastsync_dao_sqlite::{SqliteConfig, SqliteDataSource, Synchronous};
+
+use super::case::Setup;
+use super::ledger::Ledger;
+use super::link::{Link, Wire};
+use super::mutation::Mutation;
+use super::observer::Observer;
+use crate::model::{CheckedItems, Item, Note, Shelf, zone};
+use crate::random::{NodeClock, Seeded, WorldTime};
+
+/// Everything there is in a case.
+#[derive(Debug)]
+pub(super) struct World {
+    /// How it was set up.
+    pub(super) setup: Setup,
+    /// What is known of it from outside.
+    pub(super) ledger: Ledger,
+    /// The time for everyone.
+    pub(super) time: WorldTime,
+    /// What is wrong with it on purpose.
+    pub(super) mutation: Option<Mutation>,
+    server: Node,
+    clients: Vec<Node>,
+    server_end: Mutex<Option<ServerEnd>>,
+    client_ends: Vec<Mutex<Option<ClientEnd>>>,
+    /// Where SQLite files are, if any.
+    folder: Option<tempfile::TempDir>,
+}
+
+/// What of an end outlives its process.
+#[derive(Debug)]
+struct Node {
+    clock: NodeClock,
+    random: Seeded,
+    storage: Storage,
+    wire: Arc<Wire>,
+}
+
+#[derive(Debug)]
+enum Storage {
+    Memory(MemoryDataSource),
+    Sqlite(PathBuf),
+}
+
+impl Storage {
+    fn open(&self) -> Result<Arc<dyn SyncableDataSource>> {
+        Ok(match self {
+            Self::Memory(source) => Arc::new(source.clone()),
+            Self::Sqlite(path) => {
+                let config = SqliteConfig::new(path).synchronous(Synchronous::Normal).readers(1);
+                Arc::new(SqliteDataSource::open_with(&config)?)
+            }
+        })
+    }
+}
+
+/// A running server.
+#[derive(Debug, Clone)]
+pub(super) struct ServerEnd {
+    /// Its store.
+    pub(super) store: Store,
+    /// Its manager.
+    pub(super) manager: SyncManager<Server>,
+}
+
+/// A running client.
+#[derive(Debug, Clone)]
+pub(super) struct ClientEnd {
+    /// Its store.
+    pub(super) store: Store,
+    /// Its manager.
+    pub(super) manager: SyncManager<Client>,
+}
+
+/// The two restricted zones.
+pub(super) fn zones() -> [Zone; 2] {
+    [zone("north"), zone("south")]
+}
+
+/// The user of a client: some have several devices.
+pub(super) fn user_of(client: usize) -> String {
+    format!("user-{}", client % 3)
+}
+
+/// Who may do what: the first user everything, the second may not write in the south, the third sees the south only.
+pub(super) fn access(user: &str) -> ZoneAccess {
+    let [north, south] = zones();
+    let everyone = ZoneAccess::none().read_write(Zone::Global);
+    match user {
+        "user-0" => everyone.read_write(north).read_write(south),
+        "user-1" => everyone.read_write(north).read(south),
+        "user-2" => everyone.read_write(south),
+        _ => ZoneAccess::none(),
+    }
+}
+
+/// The zones that a client reads, the global one first.
+pub(super) fn readable(client: usize) -> Vec<Zone> {
+    let access = access(&user_of(client));
+    std::iter::once(Zone::Global).chain(zones()).filter(|zone| access.can_read(zone)).collect()
+}
+
+/// The restricted zones that a client writes.
+pub(super) fn writable(client: usize) -> Vec<Zone> {
+    let access = access(&user_of(client));
+    zones().into_iter().filter(|zone| access.can_write(zone)).collect()
+}
+
+impl World {
+    /// A world with everyone started.
+    pub(super) async fn new(setup: Setup, mutation: Option<Mutation>) -> Result<Arc<Self>> {
+        let time = WorldTime::new();
+        let folder = setup.sqlite.then(|| tempfile::tempdir().expect("a folder for the case"));
+        let nodes: Vec<Node> = setup
+            .clocks
+            .iter()
+            .zip(0_u64..)
+            .map(|(clock, part)| Node {
+                clock: NodeClock::new(&time, i64::from(clock.offset) * 1_000, i64::from(clock.drift)),
+                random: Seeded::stream(setup.seed, part),
+                storage: match &folder {
+                    None => Storage::Memory(MemoryDataSource::new()),
+                    Some(folder) => Storage::Sqlite(folder.path().join(format!("node-{part}.db"))),
+                },
+                wire: Arc::default(),
+            })
+            .collect();
+        let mut nodes = nodes.into_iter();
+        let server = nodes.next().expect("a clock for the server");
+        let clients: Vec<Node> = nodes.collect();
+        let world = Arc::new(Self {
+            setup,
+            ledger: Ledger::default(),
+            time,
+            mutation,
+            server,
+            client_ends: clients.iter().map(|_| Mutex::new(None)).collect(),
+            clients,
+            server_end: Mutex::new(None),
+            folder,
+        });
+        world.restart_server().await?;
+        for client in 0..world.client_count() {
+            Self::restart_client(&world, client).await?;
+        }
+        Ok(world)
+    }
+
+    /// How many clients there are.
+    pub(super) fn client_count(&self) -> usize {
+        self.clients.len()
+    }
+
+    /// The running server.
+    pub(super) fn server(&self) -> ServerEnd {
+        let end = self.server_end.lock().unwrap_or_else(PoisonError::into_inner);
+        end.clone().expect("the server runs")
+    }
+
+    /// A running client.
+    pub(super) fn client(&self, client: usize) -> ClientEnd {
+        let end = self.client_ends[client].lock().unwrap_or_else(PoisonError::into_inner);
+        end.clone().expect("the client runs")
+    }
+
+    /// The network at a client.
+    pub(super) fn wire(&self, client: usize) -> &Wire {
+        &self.clients[client].wire
+    }
+
+    /// A clock: 0 is the server's.
+    pub(super) fn clock(&self, node: usize) -> &NodeClock {
+        match node.checked_sub(1) {
+            None => &self.server.clock,
+            Some(client) => &self.clients[client].clock,
+        }
+    }
+
+    fn watched(&self, node: &Node, role: StoreRole) -> Result<Observer> {
+        Ok(Observer::new(node.storage.open()?, role, &self.ledger, self.mutation))
+    }
+
+    /// Ends the server's process, if it runs, and starts it on the same storage.
+    pub(super) async fn restart_server(&self) -> Result<()> {
+        self.server_end.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let store = Store::server(self.watched(&self.server, StoreRole::Server)?)
+            .register::<Shelf>()
+            .register::<Item>()
+            .register::<Note>()
+            .clock(self.server.clock.clone())
+            .random(self.server.random.clone())
+            .open()
+            .await?;
+        let manager = SyncManager::server(&store)
+            .register(Repository::<Shelf>::new(&store), self.setup.rule)
+            .register(CheckedItems(Repository::new(&store)), self.setup.rule)
+            .register(Repository::<Note>::new(&store), self.setup.rule)
+            .limits(ServerLimits::default())
+            .zones(|context: &SyncContext| access(&context.user))
+            .build()
+            .await?;
+        let mut end = self.server_end.lock().unwrap_or_else(PoisonError::into_inner);
+        *end = Some(ServerEnd { store, manager });
+        Ok(())
+    }
+
+    /// Ends a client's process, if it runs, and starts it on the same storage.
+    pub(super) async fn restart_client(world: &Arc<Self>, client: usize) -> Result<()> {
+        let node = &world.clients[client];
+        let end = &world.client_ends[client];
+        end.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Setup { rule, atomic, session_records, page_records, tiny_pages, .. } = world.setup;
+        let store = Store::client(world.watched(node, StoreRole::Client)?)
+            .register::<Shelf>()
+            .register::<Item>()
+            .register::<Note>()
+            .limits(SessionLimits { records: session_records, bytes: 1 << 20 })
+            .clock(node.clock.clone())
+            .random(node.random.clone())
+            .open()
+            .await?;
+        let weak: Weak<Self> = Arc::downgrade(world);
+        let manager = SyncManager::client(&store)
+            .register(Repository::<Shelf>::new(&store), rule)
+            .register(Repository::<Item>::new(&store), rule)
+            .register(Repository::<Note>::in_zone(&store, writable(client)[0].clone()), rule)
+            .zones(readable(client))
+            .push_mode(if atomic { PushMode::Atomic } else { PushMode::PerObject })
+            .pull_limits(PullLimits { records: page_records, bytes: if tiny_pages { 400 } else { 1 << 20 } })
+            .transport(Link::new(weak, client))
+            .build()?;
+        *end.lock().unwrap_or_else(PoisonError::into_inner) = Some(ClientEnd { store, manager });
+        Ok(())
+    }
+
+    /// Whether the stores are files.
+    pub(super) fn is_on_disk(&self) -> bool {
+        self.folder.is_some()
+    }
+}

@@ -1,0 +1,22 @@
+//! Whole-system runs of FastSync: a model-based property test, crash runs with real processes, and a concurrency
+//! run on a real database.
+//!
+//! Each is a program of `src/bin`, started by `cargo xtask prove NAME`. Every randomised run prints its seed,
+//! takes `--seed`, counts what happened, and fails if too little did: a run without conflicts, lost answers and
+//! kills proves nothing.
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "this crate is a test: a broken expectation ends the run"
+)]
+
+pub mod args;
+pub mod concurrency;
+pub mod convergence;
+pub mod counts;
+pub mod crash;
+pub mod model;
+pub mod random;
+pub mod report;

@@ -1,0 +1,19 @@
+//! The property test is a test only if it can fail: each deliberate bug is found within a few cases.
+
+use simulation::convergence::{Mutation, find};
+
+/// In so many cases every mutant is found.
+const CASES: u32 = 300;
+
+#[test]
+fn every_mutant_is_found() {
+    for mutation in Mutation::ALL {
+        let found = find(1, CASES, mutation);
+        assert!(found.is_some(), "{mutation:?} is not found in {CASES} cases");
+    }
+}
+
+#[test]
+fn a_sound_system_is_not_suspected() {
+    assert_eq!(simulation::convergence::run_cases(1, CASES, 0, None).map(|_| ()), Ok(()));
+}

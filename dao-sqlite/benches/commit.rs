@@ -2,7 +2,7 @@
 //!
 //! `cargo bench -p fastsync-dao-sqlite`. Rates are rows per second; on a shared machine only the ratios mean much.
 #![allow(clippy::print_stdout, clippy::disallowed_methods, clippy::unwrap_used, clippy::expect_used)]
-#![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::panic, missing_docs)]
+#![allow(clippy::cast_possible_wrap, clippy::cast_possible_truncation, clippy::panic, missing_docs)]
 
 mod measure;
 
@@ -48,8 +48,8 @@ fn writes(ids: Ids, from: u64, count: u64) -> Vec<Write> {
             let body = vec![
                 name(n).into(),
                 description(n).into(),
-                (n as i64).into(),
-                (n as i64 + 1_700_000_000).into(),
+                (n.cast_signed()).into(),
+                (n.cast_signed() + 1_700_000_000).into(),
             ];
             let metadata = SyncMetadata {
                 revision: Revision::from_bits(uuid(n).as_u64_pair().0),
@@ -158,7 +158,7 @@ fn raw(ids: Ids, rows: u64, per_commit: u64) -> Rates {
     )
     .unwrap();
     let data: Vec<_> =
-        (0..rows).map(|n| (ids.id(n + 1).to_string(), name(n), description(n), n as i64)).collect();
+        (0..rows).map(|n| (ids.id(n + 1).to_string(), name(n), description(n), n.cast_signed())).collect();
     let started = Timer::start();
     for chunk in data.chunks(per_commit as usize) {
         sql.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -188,8 +188,8 @@ fn raw(ids: Ids, rows: u64, per_commit: u64) -> Rates {
             ))
         })
         .unwrap()
-        .map(|row| row.unwrap().0.len() as u64)
-        .count() as u64;
+        .map(|row| u64::from(!row.unwrap().0.is_empty()))
+        .sum();
     Rates { write, pulls: vec![started.rate(read)] }
 }
 
@@ -214,13 +214,13 @@ fn in_row(ids: Ids, rows: u64, per_session: u64, page: usize) -> Rates {
     )
     .unwrap();
     let data: Vec<_> = (0..rows)
-        .map(|n| (uuid(n + 1), ids.id(n + 1).to_string(), name(n), description(n), n as i64))
+        .map(|n| (uuid(n + 1), ids.id(n + 1).to_string(), name(n), description(n), n.cast_signed()))
         .collect();
     let started = Timer::start();
     for (session, chunk) in data.chunks(per_session as usize).enumerate() {
-        let session = session as i64 + 1;
+        let session = i64::try_from(session).unwrap() + 1;
         sql.prepare_cached("BEGIN IMMEDIATE").unwrap().execute([]).unwrap();
-        let session_id = ((session as u128) << 80).to_be_bytes();
+        let session_id = (u128::from(session.unsigned_abs()) << 80).to_be_bytes();
         let known = sql
             .prepare_cached("SELECT 1 FROM fastsync_sessions WHERE id = ?1")
             .unwrap()
@@ -331,6 +331,8 @@ async fn main() {
     if std::env::args().any(|argument| argument == "--ours") {
         let ours = ours(Ids::Random, 100_000, 1_000, true, &[1_000, 1_000, 1_000]).await;
         println!("commit {}; changes {}, {}, {}", ours.write, ours.pulls[0], ours.pulls[1], ours.pulls[2]);
+        let ones = self::ours(Ids::Random, 4_000, 1, true, &[]).await;
+        println!("one row a commit {}", ones.write);
         return;
     }
     println!("new records, synchronous FULL; rows a second (and a processor second)");

@@ -62,7 +62,7 @@ pub(crate) fn changes(store: &Store, request: &ChangesRequest) -> Run<Changes> {
     let Some(zone) = zone else {
         let in_history = request.after.position == head.position && request.after.tag == head.tag;
         return Ok(if in_history {
-            Changes::Page(empty_page(head, request.count_remaining))
+            Changes::Page(empty_page(head, Position::START, request.count_remaining))
         } else {
             Changes::ResetRequired(ResetReason::History)
         });
@@ -75,14 +75,16 @@ pub(crate) fn changes(store: &Store, request: &ChangesRequest) -> Run<Changes> {
         Some(own) => store.device(own.device.as_uuid())?.map(|device| (device, own)),
         None => None,
     };
-    let walk = Walk { store, request, zone, types, own };
+    let began = request.after.position == Position::START;
+    let horizon = if began { Position(horizon(store, zone)?) } else { request.after.horizon };
+    let walk = Walk { store, request, zone, types, own, horizon };
     walk.page(place, head).map(Changes::Page)
 }
 
-fn empty_page(head: Head, count: bool) -> ChangesPage {
+fn empty_page(head: Head, horizon: Position, count: bool) -> ChangesPage {
     ChangesPage {
         records: Vec::new(),
-        next: Point::at(head),
+        next: Point { horizon, ..Point::at(head) },
         head,
         caught_up: true,
         remaining: count.then_some(0),
@@ -125,7 +127,8 @@ fn place(
     };
     // A reader inside a session lacks the rest of it, so it stands before that position.
     let seen = if within.is_some() { after.position.0.saturating_sub(1) } else { after.position.0 };
-    if seen < horizon(store, zone)? {
+    let horizon = horizon(store, zone)?;
+    if seen < horizon && after.horizon.0 != horizon {
         return Ok(Err(ResetReason::Horizon));
     }
     Ok(Ok(match within {
@@ -154,6 +157,8 @@ struct Walk<'a> {
     zone: i64,
     types: Option<Vec<i64>>,
     own: Option<(i64, SkipOwn)>,
+    /// The horizon when this reading began at the beginning.
+    horizon: Position,
 }
 
 /// What a walk has collected.
@@ -172,7 +177,7 @@ impl Walk<'_> {
         let Some(same_session) = collected.more else {
             return Ok(ChangesPage {
                 records: collected.records,
-                ..empty_page(head, self.request.count_remaining)
+                ..empty_page(head, self.horizon, self.request.count_remaining)
             });
         };
         let (position, tag) = self.position(collected.last.session)?;
@@ -186,7 +191,7 @@ impl Walk<'_> {
             if self.request.count_remaining { Some(self.remaining(&collected.last)?) } else { None };
         Ok(ChangesPage {
             records: collected.records,
-            next: Point { position, tag, within },
+            next: Point { position, tag, within, horizon: self.horizon },
             head,
             caught_up: false,
             remaining,

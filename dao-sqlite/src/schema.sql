@@ -42,7 +42,8 @@ CREATE TABLE fastsync_positions (
     PRIMARY KEY (zone, position)
 ) STRICT, WITHOUT ROWID;
 
--- The index over all types: a row for every live record and every tombstone.
+-- The index over all types: a row for every live record and every tombstone. A rowid table, so that an update finds
+-- its row where it was appended and does not rewrite wide pages all over a tree of random keys.
 -- id: a canonical UUID as its 16 bytes; any other text that sorts above the nil UUID as the 16 bytes of the last
 -- UUID below it, then the text; the rest as text. So the order of `id` is the order of the bytes of the ids.
 -- session: the last positioned session that wrote the record; 0 if none did. change: the local edit that waits to
@@ -59,7 +60,7 @@ CREATE TABLE fastsync_records (
     revision INTEGER NOT NULL,
     incarnation INTEGER NOT NULL,
     PRIMARY KEY (zone, type, id)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 -- The feed of a zone, with all that a page needs beside the bodies: entries are appended as sessions are, so the
 -- further columns cost little, and a page does not look every record up. Stores that assign no positions (clients)

@@ -154,7 +154,10 @@ impl SyncableDataSource for SqliteDataSource {
     }
 
     async fn pending(&self, after: u64, limit: usize) -> Result<Vec<Record>> {
-        self.read("pending", move |store| read::pending(store, after, limit)).await
+        // On the writer's connection: a push reads what was just written, and only that connection still has the
+        // pages at hand.
+        let work = move |store: &Store| store.read(|store| read::pending(store, after, limit));
+        self.inner.writer.run("pending", work).await
     }
 
     async fn count_pending(&self) -> Result<u64> {

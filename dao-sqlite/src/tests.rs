@@ -61,11 +61,11 @@ async fn hot_statements_use_their_indexes_and_sort_nothing() {
     source.commit(commit(1, 10)).await.unwrap();
     let sql = Connection::open(&path).unwrap();
     let statements = [
-        (feed::FEED, "COVERING INDEX fastsync_feed (zone=? AND (session,type,id)>(?,?,?))"),
+        (feed::FEED, "INDEX fastsync_feed (zone=? AND (session,type,id)>(?,?,?))"),
         (feed::REMAINING, "COVERING INDEX fastsync_feed (zone=? AND (session,type,id)>(?,?,?))"),
         (feed::PURGE, "fastsync_tombstones (zone=? AND session"),
         (read::PENDING, "fastsync_pending (change>?)"),
-        (read::GET, "PRIMARY KEY"),
+        (read::GET, "autoindex_fastsync_records"),
         ("SELECT name FROM items WHERE id = ?1", "autoindex"),
     ];
     for (query, index) in statements {

@@ -117,6 +117,7 @@ macro_rules! __for_each_case {
                 a_point_before_the_horizon_must_reset,
                 a_point_inside_the_session_at_the_horizon_must_reset,
                 the_beginning_is_never_before_the_horizon,
+                a_reading_from_the_beginning_goes_on_below_the_horizon,
                 purging_removes_old_tombstones_only,
                 a_purged_id_is_absent,
                 the_horizon_moves_up_to_the_head_only,

@@ -62,7 +62,9 @@ pub(crate) fn shape(ty: &Type) -> Shape {
         {
             Shape::Plain
         }
-        "String" | "Uuid" | "ObjectId" | "NaiveDateTime" | "NaiveDate" | "NaiveTime" | "OffsetDateTime" if bare => {
+        "String" | "Uuid" | "ObjectId" | "NaiveDateTime" | "NaiveDate" | "NaiveTime" | "OffsetDateTime"
+            if bare =>
+        {
             Shape::Text
         }
         "DateTime" => Shape::Text,

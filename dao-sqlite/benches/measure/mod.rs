@@ -30,7 +30,7 @@ impl Ids {
             Self::Random => uuid(n),
             Self::Rising => {
                 let (high, low) = uuid(n).as_u64_pair();
-                let bytes = (u128::from(high) << 64 | u128::from(low)).to_be_bytes();
+                let bytes = ((u128::from(high) << 64) | u128::from(low)).to_be_bytes();
                 let random: [u8; 10] = std::array::from_fn(|at| bytes[at]);
                 uuid::Builder::from_unix_timestamp_millis(1_700_000_000_000 + n, &random).into_uuid()
             }

@@ -234,6 +234,7 @@ pub async fn no_page_holds_part_of_a_session(f: Fixture) {
                 let writes = (0..5).flat_map(|n| pair(&f, n, round)).map(|record| put(&record)).collect();
                 commit(&f, &f.push(writes)).await;
                 round += 1;
+                tokio::task::yield_now().await;
             }
         }
     });

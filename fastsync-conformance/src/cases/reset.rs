@@ -88,6 +88,29 @@ pub async fn the_beginning_is_never_before_the_horizon(f: Fixture) {
     assert_eq!(walked, ["c-3"]);
 }
 
+/// "A reading that began at the very beginning goes on below the horizon as long as the horizon has not moved
+/// since."
+pub async fn a_reading_from_the_beginning_goes_on_below_the_horizon(f: Fixture) {
+    for n in 1..=6 {
+        f.put_all(&[f.customer(&format!("c-{n}"), "Anna Berg")]).await;
+    }
+    let gone = f.customer("c-9", "Bo Ek");
+    f.put_all(std::slice::from_ref(&gone)).await;
+    f.put_all(&[f.tombstone(&gone)]).await;
+    f.purge(&acme(), 7).await;
+    let limits = PageLimits { records: 2, bytes: 1 << 20 };
+    let mut walk = Walk::new(ChangesRequest { limits, ..all_changes(&acme()) });
+    walk.page(f.source()).await;
+    let early = walk.point().clone();
+    assert_eq!(
+        walk.rest(f.source()).await.len(),
+        5,
+        "four customers and the tombstone follow the first page"
+    );
+    f.purge(&acme(), 8).await;
+    assert_eq!(reset(&f, early).await, Some(ResetReason::Horizon), "the horizon has moved since");
+}
+
 /// "Live records and younger tombstones stay; the number of tombstones removed is returned."
 pub async fn purging_removes_old_tombstones_only(f: Fixture) {
     five_sessions(&f).await;

@@ -264,7 +264,7 @@ impl Broken {
                 let before = Position(request.after.position.0 - 1);
                 let tag = self.tags.lock().unwrap().get(&(request.zone.clone(), before)).copied();
                 if let Some(tag) = tag {
-                    request.after = Point { position: before, tag, within: None };
+                    request.after = Point { position: before, tag, ..Point::START };
                 }
             }
             _ => {}

@@ -53,17 +53,18 @@ pub(crate) struct SealedPoint {
     position: Position,
     tag: Tag,
     within: Option<(TypeName, ObjectId)>,
+    horizon: Position,
 }
 
 impl From<Point> for SealedPoint {
     fn from(point: Point) -> Self {
-        Self { position: point.position, tag: point.tag, within: point.within }
+        Self { position: point.position, tag: point.tag, within: point.within, horizon: point.horizon }
     }
 }
 
 impl From<SealedPoint> for Point {
     fn from(point: SealedPoint) -> Self {
-        Self { position: point.position, tag: point.tag, within: point.within }
+        Self { position: point.position, tag: point.tag, within: point.within, horizon: point.horizon }
     }
 }
 
@@ -150,7 +151,7 @@ mod tests {
     use super::*;
 
     fn standing() -> Standing {
-        let point = Point { position: Position(7), tag: Tag(9), within: None };
+        let point = Point { position: Position(7), tag: Tag(9), ..Point::START };
         Standing {
             epoch: 1,
             types: [(TypeName::new("items").unwrap(), 1)].into(),

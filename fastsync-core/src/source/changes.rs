@@ -11,16 +11,20 @@ pub struct Point {
     pub tag: Tag,
     /// If the page was cut inside the session: the last record delivered of it. `None` means all of it was.
     pub within: Option<(TypeName, ObjectId)>,
+    /// The zone's horizon when the reading that led here began at the very beginning. While the horizon stays there,
+    /// such a reading goes on below it: nothing was purged that it could miss.
+    pub horizon: Position,
 }
 
 impl Point {
     /// Before the first session.
-    pub const START: Self = Self { position: Position::START, tag: Tag(0), within: None };
+    pub const START: Self =
+        Self { position: Position::START, tag: Tag(0), within: None, horizon: Position::START };
 
     /// After the whole session at this head.
     #[must_use]
     pub const fn at(head: Head) -> Self {
-        Self { position: head.position, tag: head.tag, within: None }
+        Self { position: head.position, tag: head.tag, within: None, horizon: Position::START }
     }
 }
 

@@ -89,6 +89,8 @@ pub trait SyncableDataSource: Debug + Send + Sync + 'static {
     /// - With `skip_own`, records last written by that device's pushes up to that number are passed over.
     /// - A start point before the horizon (other than the very beginning), beyond the head, or whose tag is not
     ///   that of its position gives [`Changes::ResetRequired`].
+    /// - A reading that began at the very beginning goes on below the horizon as long as the horizon has not moved
+    ///   since ([`Point::horizon`]).
     /// - A zone that nothing was written to has head 0 and no records.
     async fn changes(&self, request: &ChangesRequest) -> Result<Changes>;
 

@@ -42,7 +42,7 @@ struct Positions {
     visible: HashMap<Revision, u64>,
 }
 
-impl<S> Numbered<S> {
+impl<S: Sync> Numbered<S> {
     pub(super) fn new(inner: S, taken: Taken, random: Seeded) -> Self {
         Self { inner, taken, random, committing: tokio::sync::Mutex::default(), positions: Arc::default() }
     }
@@ -183,5 +183,5 @@ impl<S: SyncableDataSource> SyncableDataSource for Numbered<S> {
 }
 
 fn point(position: u64) -> Point {
-    Point { position: Position(position), tag: Tag(position), within: None }
+    Point { position: Position(position), tag: Tag(position), ..Point::START }
 }

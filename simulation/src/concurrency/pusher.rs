@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fastsync_core::{
     Client, ErrorKind, LoopbackTransport, MemoryDataSource, ObjectId, Repository, Result, Server,
-    SessionLimits, Store, SyncContext, SyncManager, SyncableRepository,
+    SessionLimits, SettledConflict, Settlement, Store, SyncContext, SyncManager, SyncableRepository,
 };
 
 use crate::model::{Item, Note, Rule, Shelf, with_token, zone};
@@ -44,7 +44,10 @@ pub(super) async fn push(
             match manager.push().await {
                 Ok(report) => {
                     done.sessions += report.sessions;
-                    done.records += report.applied + report.conflicts.len() as u64;
+                    // A conflict that the sender wins counts as applied too.
+                    let kept = |conflict: &&SettledConflict| conflict.settlement == Settlement::KeptClient;
+                    let kept = report.conflicts.iter().filter(kept).count();
+                    done.records += report.applied + (report.conflicts.len() - kept) as u64;
                     done.conflicts += report.conflicts.len() as u64;
                     break;
                 }

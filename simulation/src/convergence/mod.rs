@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
-pub use self::case::{Case, cases};
+pub use self::case::{Call, Case, ClockSetup, Edit, How, Setup, Step, cases};
 pub use self::mutation::Mutation;
 use self::world::World;
 use crate::counts::Counts;
@@ -34,7 +34,7 @@ pub const PER_THOUSAND: &[(&str, u64)] = &[
     ("conflicts settled by a push", 2_000),
     ("conflicts settled by a pull", 1_000),
     ("pulls that had to start over", 200),
-    ("tombstones purged", 500),
+    ("tombstones purged", 300),
     ("deletions committed by the server", 1_000),
     ("edits refused", 200),
     ("hard resets", 500),

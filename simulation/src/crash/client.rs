@@ -188,7 +188,7 @@ impl Run {
         let victim = open_victim(path, self.port).await.map_err(text)?;
         let view = View::of(&victim.store).await.map_err(text)?;
         view.check_whole("the client")?;
-        view.check_sessions("the client", VICTIM, last)?;
+        view.check_sessions("the client", VICTIM, last, last + 1)?;
         view.check_tallies("the client", VICTIM, last)?;
         // The session that was under way is there as a whole, or not at all.
         self.done = if victim.has(last + 1).await.map_err(text)? { last + 1 } else { last };
@@ -220,8 +220,8 @@ impl Run {
         ] {
             let view = View::of(store).await.map_err(text)?;
             view.check_whole(whose)?;
-            view.check_sessions(whose, VICTIM, self.done)?;
-            view.check_sessions(whose, OTHER, self.other_done)?;
+            view.check_sessions(whose, VICTIM, self.done, self.done)?;
+            view.check_sessions(whose, OTHER, self.other_done, self.other_done)?;
             // Not those of the other client: the child reads, changes and writes back an object while a pull may
             // replace it, and an update is a replacement of the whole object.
             view.check_tallies(whose, VICTIM, self.done)?;

@@ -150,7 +150,7 @@ impl Run {
         let view = View::of(&store).await.map_err(text)?;
         view.check_whole("the server")?;
         for peer in &self.peers {
-            view.check_sessions("the server", &peer.writer.name, peer.acknowledged)?;
+            view.check_sessions("the server", &peer.writer.name, peer.acknowledged, peer.done)?;
             view.check_tallies("the server", &peer.writer.name, peer.acknowledged)?;
         }
         Ok(())
@@ -171,7 +171,7 @@ impl Run {
             let view = View::of(&peer.writer.store).await.map_err(text)?;
             view.check_whole(name)?;
             for other in &self.peers {
-                view.check_sessions(name, &other.writer.name, other.done)?;
+                view.check_sessions(name, &other.writer.name, other.done, other.done)?;
                 view.check_tallies(name, &other.writer.name, other.done)?;
             }
         }

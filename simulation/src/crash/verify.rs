@@ -7,7 +7,7 @@ use fastsync_core::{
     Query, Record, RecordKey, Repository, Result, Store, SyncableRepository, TypeName, Zone,
 };
 
-use super::workload::{CONTENDED, least_tally, pair, row, rows_after, tally_of};
+use super::workload::{CONTENDED, least_tally, pair, removed_by, row, rows_after, tally_of};
 use crate::model::{Item, Shelf};
 
 /// What a store shows.
@@ -40,19 +40,22 @@ impl View {
         Err(format!("{whose} shows half a session: {:?}", shelves.symmetric_difference(&items)))
     }
 
-    /// Every session of a writer up to `last` is there.
-    pub(crate) fn check_sessions(&self, whose: &str, writer: &str, last: u64) -> Result<(), String> {
-        for number in rows_after(last) {
-            // The session after the last one known may have removed it.
-            let maybe_removed = (last + 1..=last + 1).filter_map(super::workload::removed_by);
-            let id = row(writer, number);
-            if !self.shelves.contains_key(&id) && !maybe_removed.into_iter().any(|gone| gone == number) {
+    /// Every session of a writer up to `last` is there; those after it up to `begun` may be.
+    pub(crate) fn check_sessions(
+        &self,
+        whose: &str,
+        writer: &str,
+        last: u64,
+        begun: u64,
+    ) -> Result<(), String> {
+        let expected: BTreeSet<u64> = rows_after(last).into_iter().collect();
+        let maybe_removed: BTreeSet<u64> = (last + 1..=begun).filter_map(removed_by).collect();
+        for number in 1..=last {
+            let there = self.shelves.contains_key(&row(writer, number));
+            if !there && expected.contains(&number) && !maybe_removed.contains(&number) {
                 return Err(format!("{whose} has lost session {number} of {writer}, which was acknowledged"));
             }
-        }
-        let expected: BTreeSet<u64> = rows_after(last).into_iter().collect();
-        for number in (1..=last).filter(|number| !expected.contains(number)) {
-            if self.shelves.contains_key(&row(writer, number)) {
+            if there && !expected.contains(&number) {
                 return Err(format!(
                     "{whose} shows row {number} of {writer}, whose removal was acknowledged"
                 ));

@@ -116,7 +116,7 @@ pub(crate) fn contended(which: u64) -> String {
 
 /// The row that a session removes.
 pub(crate) const fn removed_by(number: u64) -> Option<u64> {
-    if number % 3 == 0 && number >= 6 { Some(number - 5) } else { None }
+    if number.is_multiple_of(3) && number >= 6 { Some(number - 5) } else { None }
 }
 
 /// The rows that are there after a writer's sessions up to `last`.

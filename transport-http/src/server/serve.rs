@@ -166,8 +166,8 @@ async fn connection<S, B>(
             }
         }
     };
-    // Closing with unread bytes would reset the connection, and on some systems the reset overtakes the answer: a client that is
-    // still sending a refused body would never see why it was refused.
+    // Closing with unread bytes resets the connection, and on some systems (Windows is one) the reset takes away
+    // an answer that was not read yet: a client still sending a refused body would never see why.
     if result.as_ref().map_or_else(hyper::Error::is_parse, |()| true) {
         linger(connection.into_parts().io.into_inner().into_inner()).await;
     }

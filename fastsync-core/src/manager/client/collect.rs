@@ -63,6 +63,9 @@ impl Client {
                 bytes += group_bytes;
                 chosen.extend(sent.into_iter().cloned());
             }
+            if chosen.len() >= limits.records {
+                break; // nothing more can fit: do not read on to find that out
+            }
         }
         Ok((!chosen.is_empty()).then(|| self.make_push(number, chosen)))
     }

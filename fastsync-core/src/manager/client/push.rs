@@ -148,11 +148,12 @@ impl Client {
         state: PushState,
         mut others: Vec<StateWrite>,
     ) -> Result<LoadedPushState> {
-        others.push(loaded.replace(&state)?);
+        let (entry, saved) = loaded.replace(state)?;
+        others.push(entry);
         let commit =
             self.apply_commit(self.store.new_session(), Vec::new(), Writes::Inline(Vec::new()), others);
         match self.store.source().commit(commit).await? {
-            CommitOutcome::Applied(_) | CommitOutcome::Duplicate(_) => self.load_push_state().await,
+            CommitOutcome::Applied(_) | CommitOutcome::Duplicate(_) => Ok(saved),
             CommitOutcome::Conflicts { .. } => Err(moved_by_another_process()),
         }
     }
@@ -180,7 +181,8 @@ impl Client {
     ) -> Result<LoadedPushState> {
         let plan = self.plan_receipt(in_flight, receipt)?;
         let state = PushState { acknowledged: in_flight.request.number, in_flight: next };
-        let mut entries = vec![loaded.replace(&state)?];
+        let (entry, saved) = loaded.replace(state)?;
+        let mut entries = vec![entry];
         for edit in &plan.rejected {
             entries.push(StateWrite::set(StateKey::rejected(&edit.key), Some(encode(edit)?)));
         }
@@ -199,7 +201,7 @@ impl Client {
         report.conflicts.extend(plan.conflicts);
         report.conflicts.extend(conflicts);
         withheld.rejected.extend(plan.rejected.into_iter().map(|edit| (edit.key, edit.change)));
-        self.load_push_state().await
+        Ok(saved)
     }
 
     /// What a receipt means for the local records.

@@ -36,10 +36,13 @@ pub(super) struct LoadedPushState {
 }
 
 impl LoadedPushState {
-    /// The entry that replaces the loaded state; it fails if another process was faster.
-    pub(super) fn replace(&self, state: &PushState) -> Result<StateWrite> {
+    /// The entry that replaces the loaded state, and the state as it is once that is committed. The entry fails if
+    /// another process was faster.
+    pub(super) fn replace(&self, state: PushState) -> Result<(StateWrite, Self)> {
+        let value = encode(&state)?;
         let expect = self.stored.clone().map_or(ExpectState::Absent, ExpectState::Value);
-        Ok(StateWrite { key: StateKey::PUSH.to_owned(), expect, value: Some(encode(state)?) })
+        let write = StateWrite { key: StateKey::PUSH.to_owned(), expect, value: Some(value.clone()) };
+        Ok((write, Self { state, stored: Some(value) }))
     }
 }
 

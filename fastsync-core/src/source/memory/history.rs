@@ -63,7 +63,10 @@ impl History {
         let seen_whole = if after.within.is_some() { after.position.0 } else { after.position.next().0 };
         if after.position > self.head().position || self.tag(after.position) != after.tag {
             Some(ResetReason::History)
-        } else if after.position != Position::START && seen_whole <= self.horizon.0 {
+        } else if after.position != Position::START
+            && seen_whole <= self.horizon.0
+            && after.horizon != self.horizon
+        {
             Some(ResetReason::Horizon)
         } else {
             None
@@ -134,15 +137,17 @@ pub(super) fn changes(state: &State, request: &ChangesRequest) -> Result<Changes
         records.push(record);
     }
     let head = history.head();
+    let began = request.after.position == Position::START;
+    let horizon = if began { history.horizon } else { request.after.horizon };
     let (next, remaining) = match cut_before {
-        None => (Point::at(head), 0),
+        None => (Point { horizon, ..Point::at(head) }, 0),
         Some(position) => {
             let within = records
                 .last()
                 .filter(|_| position == last)
                 .map(|record| (record.key.type_name.clone(), record.key.id.clone()));
             let remaining = if request.count_remaining { 1 + following.count() as u64 } else { 0 };
-            (Point { position: last, tag: history.tag(last), within }, remaining)
+            (Point { position: last, tag: history.tag(last), within, horizon }, remaining)
         }
     };
     Ok(Changes::Page(ChangesPage {

@@ -143,7 +143,7 @@ impl<'a> Attempt<'a> {
             }
         }
         self.clear()?;
-        if !self.write_all(plan, &mut writer)? {
+        if !self.write_all(plan, &mut writer)? && self.is_open() {
             return Ok(Step::LookFirst);
         }
         self.retry(&mut writer)?;
@@ -224,7 +224,7 @@ impl<'a> Attempt<'a> {
         Ok(())
     }
 
-    /// Applies every write; `false` if an expectation failed that stops the commit.
+    /// Applies every write; `false` if one stops the commit.
     fn write_all(&mut self, plan: &mut Plan, writer: &mut Writer<'_>) -> Run<bool> {
         let store = self.store;
         let is_staged = plan.is_staged;
@@ -290,10 +290,10 @@ impl<'a> Attempt<'a> {
                 return Ok(true);
             }
         };
-        if let Some(text) = refusal(writer.put_row(kind, record))? {
-            self.refuse(at, write, text)?;
+        match refusal(writer.put_row(kind, record))? {
+            Some(text) => Ok(self.refuse(at, write, text)),
+            None => Ok(true),
         }
-        Ok(true)
     }
 
     /// Notes a write that is left out; `false` if it stops the commit.
@@ -305,29 +305,33 @@ impl<'a> Attempt<'a> {
         Ok(true)
     }
 
-    fn refuse(&mut self, at: At, write: &Write, text: String) -> Run<()> {
-        if self.store.connection.is_autocommit() {
-            // A trigger of the user's rolled everything back: only this write can be named.
+    /// Notes a write that a constraint refuses; `false` if the transaction is gone with it.
+    fn refuse(&mut self, at: At, write: &Write, text: String) -> bool {
+        if !self.is_open() {
+            // A trigger of the user's rolled everything back. What came before is undone, so only this can be named.
             self.refused.clear();
         }
-        if self.refused.len() < Conflict::MAX_PER_OUTCOME {
-            self.refused.push((at, write.clone(), text));
-        }
-        Ok(())
+        self.refused.push((at, write.clone(), text));
+        self.is_open()
+    }
+
+    /// Whether the transaction is; nothing may be written without it.
+    fn is_open(&self) -> bool {
+        !self.store.connection.is_autocommit()
     }
 
     /// A unique value may have been in the way that a later write gave free.
     fn retry(&mut self, writer: &mut Writer<'_>) -> Run<()> {
         loop {
             let before = self.refused.len();
-            if before == 0 || self.store.connection.is_autocommit() {
+            if before == 0 || !self.is_open() {
                 return Ok(());
             }
             for (at, write, text) in std::mem::take(&mut self.refused) {
                 let kind = self.store.kind(&write.action.key().type_name)?;
                 let Action::Put { record, .. } = &write.action else { continue };
-                if refusal(writer.put_row(&kind, record))?.is_some() {
-                    self.refused.push((at, write, text));
+                if refusal(writer.put_row(&kind, record))?.is_some() && !self.refuse(at, &write, text) {
+                    return Ok(());
                 }
             }
             if self.refused.len() == before {

@@ -120,6 +120,20 @@ async fn a_refused_edit_can_be_retried_or_given_up() {
 }
 
 #[tokio::test]
+async fn giving_up_an_edit_that_a_pull_has_moved_fetches_what_the_server_has() {
+    let server = strict_server().await;
+    let a = client(&server, "ada").await;
+    a.tasks.add(&task("1", "bad")).await.unwrap();
+    a.sync.push().await.unwrap();
+    server.tasks.add(&task("1", "made on the server")).await.unwrap();
+    a.sync.pull().await.unwrap();
+    a.sync.discard_rejected(&a.sync.rejected().await.unwrap()).await.unwrap();
+    a.sync.sync().await.unwrap();
+    assert_eq!(a.task("1").await, Some(task("1", "made on the server")));
+    assert_eq!(a.pending().await, 0);
+}
+
+#[tokio::test]
 async fn a_refusal_survives_a_lost_answer_and_a_restart() {
     let server = strict_server().await;
     let a = client(&server, "ada").await;

@@ -52,8 +52,10 @@ async fn a_hard_reset_never_loses_edits_by_itself() {
     assert_eq!(server.tasks.get_all().await.unwrap().len(), 2);
 
     a.tasks.add(&task("3", "given up")).await.unwrap();
+    a.tasks.update(&task("1", "given up too")).await.unwrap();
     a.sync.hard_reset(&[], PendingEdits::Discard).await.unwrap();
-    assert_eq!(a.tasks.get_all().await.unwrap().len(), 2);
+    assert_eq!(a.tasks.get_all().await.unwrap(), server.tasks.get_all().await.unwrap());
+    assert_eq!(a.task("1").await, Some(task("1", "x")), "also where the server has the object");
     assert_eq!(a.pending().await, 0);
 }
 

@@ -112,7 +112,11 @@ pub(crate) fn run(
 }
 
 /// Runs the short form of every entry as one step of the tests, up to the first that fails.
-pub(crate) fn run_all(workspace: &Workspace, entries: &[Entry], skips: &mut Skips) -> Result<Outcome> {
+pub(crate) fn run_all<'a>(
+    workspace: &Workspace,
+    entries: impl Iterator<Item = &'a Entry>,
+    skips: &mut Skips,
+) -> Result<Outcome> {
     let mut outcome = Outcome::Skipped;
     for entry in entries {
         println!("  {}: {}", entry.name, entry.about);

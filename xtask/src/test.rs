@@ -186,7 +186,7 @@ fn examples(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
 }
 
 fn proofs(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
-    registry::run_all(&run.workspace, prove::PROOFS, skips)
+    registry::run_all(&run.workspace, prove::PROOFS.iter(), skips)
 }
 
 fn figures(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
@@ -194,7 +194,8 @@ fn figures(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
         skips.add("bench-check", &format!("package {} is not in this workspace", bench::PACKAGE));
         return Ok(Outcome::Skipped);
     }
-    registry::run_all(&run.workspace, bench::FIGURES, skips)
+    let insisted = bench::FIGURES.iter().filter(|figure| bench::INSISTED.contains(&figure.name));
+    registry::run_all(&run.workspace, insisted, skips)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::model::{Hlc, Record, RecordKey, SessionId};
 use crate::source::{
     Action, Clear, CommitOutcome, Conflict, ConflictReason, Expect, OnMismatch, StateWrite, Write, Writes,
 };
-use crate::store::StateKey;
+use crate::store::{StateKey, unchanged};
 
 /// How often a commit is tried again when no new conflict turns up and the known ones keep moving.
 const ATTEMPTS: usize = 16;
@@ -43,6 +43,14 @@ pub(super) fn incoming(record: Record) -> Write {
 struct SettledKey {
     server: Record,
     result: SettledWrite,
+}
+
+fn is_cleared(local: &Record, clears: &[Clear]) -> bool {
+    clears.iter().any(|clear| {
+        clear.type_name == local.key.type_name
+            && clear.zone == local.key.zone
+            && local.metadata.change <= clear.through_change
+    })
 }
 
 fn sent_by_server(conflict: &Conflict) -> Result<Record> {
@@ -96,7 +104,7 @@ impl Client {
                                 sent_by_server(&conflict)?
                             }
                         };
-                        let result = self.settle_conflict(server.clone(), conflict).await?;
+                        let result = self.settle_conflict(server.clone(), conflict, &clears).await?;
                         settled.insert(key, SettledKey { server, result });
                     }
                 }
@@ -105,11 +113,21 @@ impl Client {
         Err(Error::new(ErrorKind::Contention, "apply", "local edits keep moving"))
     }
 
-    async fn settle_conflict(&self, server: Record, conflict: Conflict) -> Result<SettledWrite> {
+    async fn settle_conflict(
+        &self,
+        server: Record,
+        conflict: Conflict,
+        clears: &[Clear],
+    ) -> Result<SettledWrite> {
         match (conflict.reason, conflict.current) {
             (ConflictReason::Constraint(message), _) => {
                 Err(Error::new(ErrorKind::Constraint, "apply", message).with_record(&server.key))
             }
+            // An edit that this very commit gives up is in nobody's way.
+            (ConflictReason::Mismatch, Some(local)) if is_cleared(&local, clears) => Ok(SettledWrite {
+                write: Write { expect: unchanged(&local), ..incoming(server) },
+                report: None,
+            }),
             (ConflictReason::Mismatch, Some(local)) if local.metadata.is_pending() => {
                 self.settle(server, local).await
             }

@@ -146,7 +146,8 @@ impl SyncManager<Client> {
         self.inner.retry_rejected(edits).await
     }
 
-    /// Gives refused edits up: the objects become what the server has.
+    /// Gives refused edits up: the objects become what the server has, at once or, where a pull has brought a newer
+    /// version meanwhile, with the next pull.
     ///
     /// # Errors
     /// Those of the data source.

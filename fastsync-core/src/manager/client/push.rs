@@ -251,7 +251,8 @@ impl Client {
                     // The innocent part of an aborted session just stays pending.
                     if refused.contains(change) {
                         let server = current.remove(&key);
-                        plan.rejected.push(RejectedEdit { key, change: *change, code, message, server });
+                        let (change, base) = (*change, row.1);
+                        plan.rejected.push(RejectedEdit { key, change, code, message, server, base });
                     }
                 }
                 Some(outcome) => {

@@ -1,5 +1,7 @@
 //! Edits that the server refused: kept until the application decides.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::apply::{Application, Incoming};
@@ -23,8 +25,10 @@ pub struct RejectedEdit {
     pub code: String,
     /// Why, for people.
     pub message: String,
-    /// What the server has instead; `None` if it has nothing.
+    /// What the server had instead when it refused the edit; `None` if it had nothing.
     pub server: Option<Record>,
+    /// The revision that the refused edit was based on.
+    pub base: Revision,
 }
 
 impl Client {
@@ -70,11 +74,12 @@ impl Client {
     }
 
     pub(super) async fn retry_rejected(&self, edits: &[RejectedEdit]) -> Result<()> {
-        self.close_rejected(edits, Vec::new()).await
+        self.close_rejected(edits, Vec::new(), Vec::new()).await
     }
 
     pub(super) async fn discard_rejected(&self, edits: &[RejectedEdit]) -> Result<()> {
         let mut writes = Vec::new();
+        let mut refetch = BTreeSet::new();
         for edit in edits {
             let key = &edit.key;
             let found =
@@ -82,7 +87,12 @@ impl Client {
             let Some(local) = found.into_iter().find(|record| record.metadata.change == edit.change) else {
                 continue;
             };
-            let record = edit.server.clone().unwrap_or(Record {
+            // A pull has moved the edit to a newer base since: what the server has must be fetched.
+            let is_outdated = local.metadata.revision != edit.base;
+            if is_outdated {
+                refetch.insert(&key.type_name);
+            }
+            let record = edit.server.clone().filter(|_| !is_outdated).unwrap_or(Record {
                 body: None,
                 metadata: SyncMetadata { revision: Revision::NONE, change: 0, ..local.metadata },
                 key: local.key,
@@ -93,16 +103,22 @@ impl Client {
                 on_mismatch: OnMismatch::Skip,
             });
         }
-        self.close_rejected(edits, writes).await
+        self.close_rejected(edits, writes, refetch.into_iter().map(StateKey::refetch).collect()).await
     }
 
-    async fn close_rejected(&self, edits: &[RejectedEdit], writes: Vec<Write>) -> Result<()> {
+    async fn close_rejected(
+        &self,
+        edits: &[RejectedEdit],
+        writes: Vec<Write>,
+        mut state: Vec<StateWrite>,
+    ) -> Result<()> {
         let keys = writes.iter().map(|write| write.action.key().clone()).collect();
+        state.extend(edits.iter().map(|edit| StateWrite::set(StateKey::rejected(&edit.key), None)));
         let application = Application {
             session: self.store.new_session(),
             clears: Vec::new(),
             writes: Incoming::Inline(writes),
-            state: edits.iter().map(|edit| StateWrite::set(StateKey::rejected(&edit.key), None)).collect(),
+            state,
         };
         match self.apply(application).await? {
             Some(_) => {

@@ -389,18 +389,19 @@ mod tests {
 
     #[test]
     fn fields_round_trip_at_their_limits() {
-        fn check<T: FieldValue + PartialEq + std::fmt::Debug>(value: T) {
+        fn check<T: FieldValue + PartialEq + std::fmt::Debug>(value: impl Into<T>) {
+            let value = value.into();
             assert_eq!(T::from_value(value.to_value().unwrap()).unwrap(), value);
         }
-        check(i64::MIN);
-        check(u64::MAX / 2);
-        check(255_u8);
-        check(0.1_f64);
-        check(f32::MAX);
-        check(Some(true));
-        check(None::<String>);
-        check(vec![0_u8, 255]);
-        check(uuid::Uuid::from_u128(7));
+        check::<i64>(i64::MIN);
+        check::<u64>(u64::MAX / 2);
+        check::<u8>(255_u8);
+        check::<f64>(0.1_f64);
+        check::<f32>(f32::MAX);
+        check::<Option<bool>>(Some(true));
+        check::<Option<String>>(None::<String>);
+        check::<Vec<u8>>(vec![0_u8, 255]);
+        check::<uuid::Uuid>(uuid::Uuid::from_u128(7));
         assert!(u64::MAX.to_value().is_err());
         assert!(f64::NAN.to_value().is_err());
         assert!(u8::from_value(Value::Integer(256)).is_err());

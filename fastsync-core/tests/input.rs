@@ -12,15 +12,13 @@ async fn valid_push(server: &ServerSide) -> PushRequest {
     a.tasks.add(&task("1", "sweep")).await.unwrap();
     a.link.fail_next(Fault::DropRequest);
     a.sync.push().await.unwrap_err();
-    let request = a.link.pushes.lock().unwrap()[0].clone();
-    request
+    a.link.pushes.lock().unwrap()[0].clone()
 }
 
 async fn valid_pull(server: &ServerSide) -> PullRequest {
     let a = client(server, "ada").await;
     a.sync.pull().await.unwrap();
-    let request = a.link.pulls.lock().unwrap()[0].0.clone();
-    request
+    a.link.pulls.lock().unwrap()[0].0.clone()
 }
 
 fn ada() -> SyncContext {

@@ -180,3 +180,45 @@ fn a_client_that_pulled_when_there_was_nothing_learns_of_purged_deletions() {
         ],
     );
 }
+
+#[test]
+fn discarding_a_refused_update_of_an_object_that_was_purged_leaves_nothing() {
+    check(
+        Rule::LastWriter,
+        3,
+        8,
+        &[
+            put(0, ITEM, D),
+            sync(0, How::Sync, vec![]),
+            sync(2, How::Sync, vec![]),
+            Step::Edit { client: 2, edit: Edit::Refused { id: D } },
+            sync(2, How::Push, vec![]),
+            Step::ServerEdit { edit: remove(ITEM, REMOVED_D) },
+            Step::Purge { zone: 0, keep: 0 },
+        ],
+    );
+}
+
+#[test]
+fn a_type_that_is_fetched_anew_by_a_pull_does_not_show_half_a_session() {
+    check(
+        Rule::LastWriter,
+        4,
+        8,
+        &[
+            Step::Edit { client: 0, edit: Edit::Pair { pair: 0 } },
+            put(3, ITEM, D),
+            sync(3, How::Sync, vec![]),
+            Step::Edit { client: 2, edit: Edit::Refused { id: D } },
+            put(0, SHELF, A),
+            put(1, SHELF, A),
+            sync(2, How::Sync, vec![]),
+            put(3, ITEM, D),
+            sync(3, How::Sync, vec![]),
+            sync(2, How::Sync, vec![]),
+            Step::Refused { client: 2, discard: true },
+            sync(0, How::Sync, vec![]),
+            sync(2, How::Pull, vec![Call::Fine, meanwhile(Edit::Pair { pair: 0 })]),
+        ],
+    );
+}

@@ -8,7 +8,7 @@ fn changed(record: &Record, change: u64) -> Record {
     record
 }
 
-/// "Put with [`pending`](fastsync_core::source::Action::Put::pending) [their change] is [...] the number of this
+/// "Put with [`pending`](fastsync_core::source::Action::Put::pending) (their change) is [...] the number of this
 /// commit, which is greater than every number given before."
 pub async fn edits_are_numbered_upwards(f: Fixture) {
     let mut last = 0;
@@ -26,7 +26,7 @@ pub async fn edits_are_numbered_upwards(f: Fixture) {
     assert_eq!(receipt.change, 0, "nothing was marked as pending");
 }
 
-/// "Put with it, [their change] is the change that they bring": a merge keeps the place of the edit it came from.
+/// "Put with it, (their change) is the change that they bring": a merge keeps the place of the edit it came from.
 pub async fn an_edit_can_keep_its_change(f: Fixture) {
     let first = f.edit(&[f.customer("c-1", "Anna Berg")]).await;
     let second = f.edit(&[f.customer("c-2", "Boris Lind")]).await;

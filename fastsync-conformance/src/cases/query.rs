@@ -44,7 +44,7 @@ async fn orders(f: &Fixture) {
     f.put_all(&orders).await;
 }
 
-/// "Filter [...] [is] as [`Query`] says": the six comparisons.
+/// "Filter [...] (is) as [`Query`] says": the six comparisons.
 pub async fn comparisons_select(f: Fixture) {
     orders(&f).await;
     let table: [(Comparison, &[&str]); 6] = [
@@ -167,7 +167,7 @@ pub async fn conditions_combine(f: Fixture) {
     selects(&f, "orders", nested, &["o-1", "o-2"]).await;
 }
 
-/// "Order [...] [is] as [`Query`] says": "ties, and everything if this is empty, by the bytes of the id
+/// "Order [...] (is) as [`Query`] says": "ties, and everything if this is empty, by the bytes of the id
 /// ascending"; [`Order`]: "nulls come first in ascending order."
 pub async fn order_breaks_ties_by_id(f: Fixture) {
     orders(&f).await;
@@ -186,7 +186,7 @@ pub async fn order_breaks_ties_by_id(f: Fixture) {
     }
 }
 
-/// "Offset and limit [are] as [`Query`] says."
+/// "Offset and limit (are) as [`Query`] says."
 pub async fn offset_and_limit_cut(f: Fixture) {
     orders(&f).await;
     let table: [(u64, Option<u64>, &[&str]); 7] = [
@@ -224,7 +224,7 @@ pub async fn the_id_can_be_queried(f: Fixture) {
     selects(&f, "orders", Filter::StartsWith(field("id"), "O".into()), &[]).await;
 }
 
-/// "Filter [...] [is] as [`Query`] says", for fields of every kind.
+/// "Filter [...] (is) as [`Query`] says", for fields of every kind.
 pub async fn every_kind_can_be_compared(f: Fixture) {
     let json = |text: &str| Value::Json(text.to_owned());
     let samples = [

@@ -239,10 +239,12 @@ fn apply(
                 let place = Place { kind: &kind, zone: &record.key.zone, id: &record.key.id };
                 place.put(draft, before.as_ref().map(|(head, _)| head), &head, value);
             }
-            Action::Acknowledge { key, change, revision } => {
+            Action::Acknowledge { key, change, revision, incarnation } => {
                 let Some((old, body)) = before else { continue };
                 let mut head = old;
-                head.set_revision(revision);
+                if head.incarnation() == incarnation {
+                    head.set_revision(revision);
+                }
                 if head.change == change {
                     head.change = 0;
                 }

@@ -57,8 +57,10 @@ fn reset(rows: &dyn Rows, zone: &ZoneRow, request: &ChangesRequest) -> Run<Optio
     }
     // A reader inside a session lacks the rest of it, so it stands before that position.
     let seen = if after.within.is_some() { after.position.0.saturating_sub(1) } else { after.position.0 };
-    let is_behind = after.position != Position::START && seen < zone.horizon.0;
-    Ok((is_behind && after.horizon != zone.horizon).then_some(ResetReason::Horizon))
+    // A reader that has nothing misses nothing; one with records of its own does.
+    let has_nothing = after.position == Position::START && request.skip_own.is_none();
+    let is_behind = seen < zone.horizon.0 && after.horizon != zone.horizon;
+    Ok((is_behind && !has_nothing).then_some(ResetReason::Horizon))
 }
 
 fn tag(rows: &dyn Rows, zone: &Zone, position: Position) -> Run<Tag> {

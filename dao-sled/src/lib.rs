@@ -11,8 +11,10 @@
     )
 )]
 
+mod aside;
 mod commit;
 mod config;
+mod disk;
 mod error;
 mod feed;
 mod key;

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
+use crate::disk::sync_folder;
 use crate::error::{Fail, Run};
 
 const MARK: &str = "mark";
@@ -57,9 +58,4 @@ fn decode(bytes: &[u8]) -> Option<u64> {
     let (value, check) = bytes.split_first_chunk::<8>()?;
     let number = u64::from_be_bytes(*value);
     (check == (!number).to_be_bytes()).then_some(number)
-}
-
-/// Makes the names in a folder durable, where the system has that.
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }

@@ -53,6 +53,10 @@ impl Head {
         Revision::from_bits(self.revision)
     }
 
+    pub(crate) fn incarnation(&self) -> Incarnation {
+        Incarnation::from_bits(self.incarnation)
+    }
+
     pub(crate) fn set_revision(&mut self, revision: Revision) {
         self.revision = revision.to_bits();
     }
@@ -60,7 +64,7 @@ impl Head {
     fn metadata(&self) -> Run<SyncMetadata> {
         Ok(SyncMetadata {
             revision: self.revision(),
-            incarnation: Incarnation::from_bits(self.incarnation),
+            incarnation: self.incarnation(),
             modified_at: Hlc::from_bits(self.modified_at)
                 .map_err(|_| Fail::corrupt("a record holds a modification time out of range"))?,
             modified_by: DeviceId::from_uuid(uuid::Uuid::from_bytes(self.modified_by)),

@@ -12,6 +12,7 @@ use fastsync_core::ErrorKind;
 use parking_lot::{RwLock, RwLockWriteGuard};
 
 use crate::config::{SledConfig, Synchronous};
+use crate::disk::Disk;
 use crate::error::{Fail, Run, guarded};
 use crate::key::{self, Range};
 use crate::mark::Mark;
@@ -31,8 +32,8 @@ const SLED_LINGERS: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Store {
     db: sled::Db,
-    /// sled's file, to be synced by us: sled's flush is no `fsync` on Linux.
-    file: Option<File>,
+    /// To be synced by us, unless the user does without.
+    disk: Option<Disk>,
     mark: Mark,
     number: AtomicU64,
     flushes: AtomicU64,
@@ -58,13 +59,13 @@ impl Store {
         };
         let mark = Mark::open(&config.path, number)?;
         let registry = guarded(|| Registry::load(&*db))?;
-        let file = match config.synchronous {
-            Synchronous::Full => Some(File::options().write(true).open(folder.join("db"))?),
+        let disk = match config.synchronous {
+            Synchronous::Full => Some(Disk::open(&folder)?),
             Synchronous::Normal => None,
         };
         Ok(Self {
             db,
-            file,
+            disk,
             mark,
             number: AtomicU64::new(number),
             flushes: AtomicU64::new(0),
@@ -121,8 +122,8 @@ impl Store {
         let applied = guarded(|| {
             self.db.apply_batch(batch)?;
             self.db.flush()?;
-            if let Some(file) = &self.file {
-                file.sync_data()?;
+            if let Some(disk) = &self.disk {
+                disk.sync()?;
             }
             self.mark.set(number)?;
             if prepares {

@@ -30,8 +30,8 @@ impl Mark {
                 "the end of the store is lost: {marked} writes were acknowledged, {number} are there"
             ))),
             Some(_) => Ok(mark),
-            // A new store; or one whose process died before anything was written.
-            None if number == 0 => {
+            // A new store, or one whose process died before anything was written.
+            None if number == 0 && bytes.is_empty() => {
                 mark.set(0)?;
                 mark.file.sync_all()?;
                 sync_folder(folder)?;

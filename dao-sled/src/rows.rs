@@ -171,3 +171,89 @@ fn unreadable() -> Fail {
 fn too_odd() -> Fail {
     Fail::invalid("a value cannot be stored")
 }
+
+#[cfg(test)]
+mod tests {
+    use fastsync_core::source::{Action, Expect, OnMismatch, Write};
+    use fastsync_core::{Author, SessionKind, Timestamp, TypeName};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::key::{self, ByPosition};
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn write() -> Write {
+        let metadata = SyncMetadata {
+            revision: Revision::from_bits(0x0102_0304_0506_0708),
+            incarnation: Incarnation::from_bits(9),
+            modified_at: Hlc::new(Timestamp::from_millis(1_763_700_000_000), 3),
+            modified_by: DeviceId::from_uuid(Uuid::from_u128(7)),
+            change: 300,
+        };
+        let body = vec![
+            "a".into(),
+            Value::Null,
+            true.into(),
+            (-2_i64).into(),
+            0.5.into(),
+            vec![1_u8, 2].into(),
+            Value::Json("[]".to_owned()),
+        ];
+        let key = RecordKey {
+            zone: Zone::restricted("z").unwrap(),
+            type_name: TypeName::new("items").unwrap(),
+            id: ObjectId::new("i").unwrap(),
+        };
+        let action = Action::Put { record: Record { key, body: Some(body), metadata }, pending: true };
+        Write { action, expect: Expect::Change(5), on_mismatch: OnMismatch::Skip }
+    }
+
+    /// What version 1 wrote, later versions read: these bytes never change.
+    #[test]
+    fn the_form_of_every_row_is_pinned() {
+        let write = write();
+        let Action::Put { record, .. } = &write.action else { panic!("a put") };
+        let (zone, id) = (&record.key.zone, &record.key.id);
+        let session = SessionId::from_uuid(Uuid::from_u128(1));
+        let head = Head::new(&record.metadata, 12, false);
+        let summary = SessionSummary {
+            id: session,
+            kind: SessionKind::Direct,
+            author: Author { user: Some("ann".to_owned()), device: record.metadata.modified_by, number: 2 },
+            committed_at: Timestamp::from_millis(5),
+            positions: vec![(zone.clone(), Position(12))],
+            counts: vec![(record.key.type_name.clone(), 1)],
+        };
+        let at = PositionRow { session, tag: Tag(6), device: record.metadata.modified_by, number: 2 };
+        let rows = [
+            ("record", key::record(zone, 3, id), encode_record(&head, record.body.as_deref()).unwrap()),
+            ("feed", ByPosition::Feed.record(zone, 12, 3, id), Vec::new()),
+            ("tombstone", ByPosition::Tombstones.record(&Zone::Global, 12, 3, id), Vec::new()),
+            ("pending", key::pending(300, zone, 3, id), Vec::new()),
+            ("position", key::positioned(zone, Position(12)), encode(&at).unwrap()),
+            (
+                "zone",
+                key::zone(zone),
+                encode(&ZoneRow { position: Position(12), tag: Tag(6), horizon: Position(4) }).unwrap(),
+            ),
+            ("session", key::session(session), encode(&SessionRow { summary, change: 0 }).unwrap()),
+            ("staged", key::batch_part(session, 1, 0), encode(&[write.clone()][..]).unwrap()),
+            ("meta", key::META.to_vec(), encode(&Meta { number: 300 }).unwrap()),
+        ];
+        let found: String =
+            rows.iter().map(|(name, key, value)| format!("{name} {} {}\n", hex(key), hex(value))).collect();
+        assert_eq!(found, include_str!("rows.golden"));
+
+        let (read, columns) = super::head(&rows[0].2).unwrap();
+        assert_eq!((read, body(columns).unwrap()), (head, record.body.clone().unwrap()));
+        assert_eq!(decode::<Vec<Write>>(&rows[7].2).unwrap(), [write.clone()]);
+        for (name, _, value) in rows.iter().filter(|(_, _, value)| !value.is_empty()) {
+            let mut later = value.clone();
+            later[0] = VERSION + 1;
+            assert!(content(&later).is_err(), "{name}");
+        }
+    }
+}

@@ -110,7 +110,7 @@ pub async fn run(kind: OnDisk, seed: u64, kills: u64) -> Result<Counts, String> 
         counts: Counts::default(),
     };
     for kill in 0..kills {
-        let outcome = if run.random.below(FIRST_OPENINGS) == 0 {
+        let outcome = if kill % FIRST_OPENINGS == 0 {
             run.first_opening(kill).await
         } else {
             run.cycle().await

@@ -21,9 +21,6 @@ const fn on_sled(
     Entry { name, about, package: "simulation", binary, short, long, env: &[] }
 }
 
-/// The proofs that the whole check insists on: none yet, see `test::OPEN`.
-pub(crate) const INSISTED: &[&str] = &[];
-
 /// Every proof. A new one is a program of `simulation` and a line here.
 pub(crate) const PROOFS: &[Entry] = &[
     proof(

@@ -110,11 +110,8 @@ pub async fn run(kind: OnDisk, seed: u64, kills: u64) -> Result<Counts, String> 
         counts: Counts::default(),
     };
     for kill in 0..kills {
-        let outcome = if kill % FIRST_OPENINGS == 0 {
-            run.first_opening(kill).await
-        } else {
-            run.cycle().await
-        };
+        let outcome =
+            if kill % FIRST_OPENINGS == 0 { run.first_opening(kill).await } else { run.cycle().await };
         outcome.map_err(|problem| format!("kill {kill}: {problem}"))?;
         run.counts.note("kills");
     }

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use fastsync_core::{Result, SyncableDataSource};
 use fastsync_dao_sled::{SledConfig, SledDataSource};
-use fastsync_dao_sqlite::SqliteDataSource;
+use fastsync_dao_sqlite::{SqliteConfig, SqliteDataSource};
+
+/// How long a store is waited for that another handle is closing.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where a run keeps its stores.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -47,7 +50,26 @@ impl OnDisk {
         Ok(match self {
             Self::Sqlite => Arc::new(SqliteDataSource::open(path)?),
             Self::Sled => {
-                let config = SledConfig::new(path).lock_timeout(Duration::from_secs(10));
+                let config = SledConfig::new(path).lock_timeout(LOCK_TIMEOUT);
+                Arc::new(SledDataSource::open_with(&config)?)
+            }
+        })
+    }
+
+    /// Opens a store that need not outlive a power cut, for runs in which no power is cut.
+    ///
+    /// # Errors
+    /// Those of the data source.
+    pub fn open_light(self, path: &Path) -> Result<Arc<dyn SyncableDataSource>> {
+        Ok(match self {
+            Self::Sqlite => {
+                let config = SqliteConfig::new(path).readers(1);
+                let config = config.synchronous(fastsync_dao_sqlite::Synchronous::Normal);
+                Arc::new(SqliteDataSource::open_with(&config)?)
+            }
+            Self::Sled => {
+                let config = SledConfig::new(path).readers(1).cache_bytes(4 << 20).lock_timeout(LOCK_TIMEOUT);
+                let config = config.synchronous(fastsync_dao_sled::Synchronous::Normal);
                 Arc::new(SledDataSource::open_with(&config)?)
             }
         })

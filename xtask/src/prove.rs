@@ -51,6 +51,13 @@ pub(crate) const PROOFS: &[Entry] = &[
         &["--store", "sled", "--count", "700"],
     ),
     on_sled(
+        "concurrency-sled",
+        "concurrency",
+        "8 pushers and 2 pullers on one sled store: none missed, none twice; a broken data source on sled fails it",
+        &["--store", "sled"],
+        &["--store", "sled", "--long"],
+    ),
+    on_sled(
         "server-crash-sled",
         "server-crash",
         "kill -9 of a server on sled: nothing acknowledged is lost, nothing is visible in part",

@@ -21,11 +21,15 @@ const HISTORY: u8 = b'h';
 const ZONE: u8 = b'z';
 const SESSION: u8 = b's';
 const STAGED: u8 = b'g';
+const OVERRIDES: u8 = b'o';
 const STATE: u8 = b'e';
 const TYPE: u8 = b't';
 
 /// The one row that says which version wrote the store and how much was written.
 pub(crate) const META: &[u8] = b"m";
+
+/// The one row that holds a session which is committed and not yet carried out.
+pub(crate) const DECISION: &[u8] = b"c";
 
 /// Keys from `from` up to but not including `to`.
 #[derive(Debug, Clone)]
@@ -247,6 +251,15 @@ pub(crate) fn batch(session: SessionId, sequence: u64) -> Vec<u8> {
 
 pub(crate) fn batch_part(session: SessionId, sequence: u64, part: u64) -> Vec<u8> {
     Key(batch(session, sequence)).number(part).0
+}
+
+/// What is written instead of a session's staged writes, while it is carried out.
+pub(crate) fn overrides(session: SessionId) -> Vec<u8> {
+    Key::new(OVERRIDES).bytes(session.as_uuid().as_bytes()).0
+}
+
+pub(crate) fn override_part(session: SessionId, part: u64) -> Vec<u8> {
+    Key(overrides(session)).number(part).0
 }
 
 pub(crate) fn state(key: &str) -> Vec<u8> {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use fastsync_core::source::{Changes, ChangesRequest, Commit, CommitOutcome, Write};
+use fastsync_core::source::{Changes, ChangesRequest, Commit, CommitOutcome, Write, Writes};
 use fastsync_core::{
     ErrorKind, ObjectId, Position, Query, Record, Result, SessionId, SessionSummary, SyncableDataSource,
     TypeName, TypeSchema, Zone,
@@ -16,7 +16,7 @@ use crate::registry::Registry;
 use crate::store::Store;
 use crate::tree::{Draft, Rows};
 use crate::workers::Workers;
-use crate::{commit, feed, query, read, staging};
+use crate::{commit, feed, query, read, staged, staging};
 
 /// Records in a folder of sled's. A cheap handle: clones share the store.
 ///
@@ -160,8 +160,17 @@ impl SyncableDataSource for SledDataSource {
         self.write("unstage", move |_, draft| staging::unstage(draft, session)).await
     }
 
-    async fn commit(&self, commit: Commit) -> Result<CommitOutcome> {
-        self.write("commit", move |registry, draft| commit::commit(registry, draft, commit)).await
+    async fn commit(&self, mut commit: Commit) -> Result<CommitOutcome> {
+        match std::mem::replace(&mut commit.writes, Writes::Inline(Vec::new())) {
+            Writes::Inline(writes) => {
+                self.write("commit", move |registry, draft| commit::commit(registry, draft, commit, writes))
+                    .await
+            }
+            Writes::Staged { overrides } => {
+                let work = move |store: &Store| staged::commit(store, commit, overrides);
+                self.inner.workers.write_alone("commit", work).await
+            }
+        }
     }
 
     async fn session(&self, id: SessionId) -> Result<Option<SessionSummary>> {

@@ -7,7 +7,7 @@ use crate::error::{Fail, Run};
 use crate::key::{self, Range};
 use crate::registry::{Kind, Registry};
 use crate::rows;
-use crate::tree::{Draft, Rows};
+use crate::tree::{Draft, Rows, Scan};
 
 /// About how many bytes of records a part has.
 const PART_BYTES: usize = 16 << 10;
@@ -49,7 +49,7 @@ pub(crate) fn stage(
 }
 
 /// At least one part, in order.
-fn cut(writes: &[Write]) -> impl Iterator<Item = &[Write]> {
+pub(crate) fn cut(writes: &[Write]) -> impl Iterator<Item = &[Write]> {
     let mut rest = Some(writes);
     std::iter::from_fn(move || {
         let writes = rest.take()?;
@@ -80,4 +80,15 @@ pub(crate) fn unstage(draft: &mut Draft<'_>, session: Option<SessionId>) -> Run<
 /// Everything that a session staged, in the order of its batches.
 pub(crate) fn staged(rows: &dyn Rows, session: SessionId) -> impl Iterator<Item = Run<Vec<Write>>> {
     rows.scan(&Range::prefix(key::staged(Some(session)))).map(|row| rows::decode(&row?.1))
+}
+
+/// The stored parts of a session that is carried out: what was staged, then what replaces some of it; after a key, if
+/// one is given.
+pub(crate) fn parts<'a>(rows: &'a dyn Rows, session: SessionId, after: Option<&Vec<u8>>) -> Scan<'a> {
+    let prefixes = [key::staged(Some(session)), key::overrides(session)];
+    let ranges = prefixes.map(|prefix| match after {
+        Some(after) if *after >= prefix => Range::following(prefix, after.clone()),
+        _ => Range::prefix(prefix),
+    });
+    Box::new(ranges.into_iter().flat_map(|range| rows.scan(&range)))
 }

@@ -18,6 +18,7 @@ use crate::key::{self, Range};
 use crate::mark::Mark;
 use crate::registry::Registry;
 use crate::rows::{self, Meta};
+use crate::staged::carry_out;
 use crate::tree::{self, Changes, Draft, Rows};
 
 /// The folder of sled's files within the store's.
@@ -59,6 +60,8 @@ impl Store {
         };
         let mark = Mark::open(&config.path, number)?;
         let registry = guarded(|| Registry::load(&*db))?;
+        // A process may have died between a decision and its end.
+        guarded(|| carry_out(&registry, &db))?;
         let disk = match config.synchronous {
             Synchronous::Full => Some(Disk::open(&folder)?),
             Synchronous::Normal => None,
@@ -108,24 +111,31 @@ impl Store {
         if changes.is_empty() {
             return Ok(());
         }
+        self.apply_in_steps(changes, number, |_| Ok(()))
+    }
+
+    /// Applies what was drafted, makes it durable, and does what follows from it before readers see anything. What
+    /// follows can be done again, so it may be lost until all of it is durable.
+    pub(crate) fn apply_in_steps(
+        &self,
+        changes: Changes,
+        number: u64,
+        rest: impl FnOnce(&sled::Tree) -> Run<()>,
+    ) -> Run<()> {
         let prepares = tree::within(&changes, &Range::prefix(key::types()))
             .is_some_and(|mut rows| rows.next().is_some());
-        let mut batch = sled::Batch::default();
-        for (key, change) in changes {
-            match change {
-                Some(value) => batch.insert(key, value),
-                None => batch.remove(key),
-            }
-        }
+        let has_rest = changes.contains_key(key::DECISION);
+        let mut batch = batch(changes);
         batch.insert(key::META, rows::encode(&Meta { number })?);
         let hidden = self.visible.write();
         let applied = guarded(|| {
             self.db.apply_batch(batch)?;
-            self.db.flush()?;
-            if let Some(disk) = &self.disk {
-                disk.sync()?;
-            }
+            self.make_durable()?;
             self.mark.set(number)?;
+            if has_rest {
+                rest(&self.db)?;
+                self.make_durable()?;
+            }
             if prepares {
                 *self.registry.write() = Arc::new(Registry::load(&*self.db)?);
             }
@@ -141,11 +151,30 @@ impl Store {
         applied
     }
 
+    fn make_durable(&self) -> Run<()> {
+        self.db.flush()?;
+        match &self.disk {
+            Some(disk) => Ok(disk.sync()?),
+            None => Ok(()),
+        }
+    }
+
     /// How many groups of writes were made durable.
     #[cfg(test)]
     pub(crate) fn flushes(&self) -> u64 {
         self.flushes.load(Ordering::Relaxed)
     }
+}
+
+pub(crate) fn batch(changes: Changes) -> sled::Batch {
+    let mut batch = sled::Batch::default();
+    for (key, change) in changes {
+        match change {
+            Some(value) => batch.insert(key, value),
+            None => batch.remove(key),
+        }
+    }
+    batch
 }
 
 fn number(value: &[u8]) -> Run<u64> {

@@ -66,10 +66,18 @@ impl<J> Queue<J> {
 
 type Read = Box<dyn FnOnce(&Store) + Send>;
 
+/// What the writer does.
+enum Task {
+    /// Together with others.
+    Grouped(Box<dyn Write>),
+    /// Alone: more than one batch.
+    Alone(Box<dyn FnOnce(&Store) + Send>),
+}
+
 /// The threads of one store.
 pub(crate) struct Workers {
     reads: Arc<Queue<Read>>,
-    writes: Arc<Queue<Box<dyn Write>>>,
+    writes: Arc<Queue<Task>>,
 }
 
 impl std::fmt::Debug for Workers {
@@ -116,7 +124,20 @@ impl Workers {
         work: impl FnOnce(&Registry, &mut Draft<'_>) -> Run<T> + Send + 'static,
     ) -> Result<T> {
         let (reply, answer) = oneshot::channel();
-        self.writes.push(Box::new(Job { work: Some(work), result: None, reply }));
+        self.writes.push(Task::Grouped(Box::new(Job { work: Some(work), result: None, reply })));
+        wait(operation, answer).await
+    }
+
+    /// Runs a write that takes several batches; it is durable when this is ready.
+    pub(crate) async fn write_alone<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&Store) -> Run<T> + Send + 'static,
+    ) -> Result<T> {
+        let (reply, answer) = oneshot::channel();
+        self.writes.push(Task::Alone(Box::new(move |store| {
+            drop(reply.send(store.check().and_then(|()| guarded(|| work(store)))));
+        })));
         wait(operation, answer).await
     }
 }
@@ -182,22 +203,34 @@ impl<T: Send, F: FnOnce(&Registry, &mut Draft<'_>) -> Run<T> + Send> Write for J
 }
 
 /// Group commit: everything that waits is drafted in turn, applied as one batch and flushed once.
-fn write_all(queue: &Queue<Box<dyn Write>>, store: &Store) {
+fn write_all(queue: &Queue<Task>, store: &Store) {
     while let Some(first) = queue.next() {
         let registry = store.registry();
         let mut draft = store.draft();
         let mut group = Vec::new();
+        let mut alone = None;
         let mut next = Some(first);
-        while let Some(mut job) = next {
-            let is_kept = job.draft(&registry, &mut draft);
-            draft.end_job(is_kept);
-            group.push(job);
-            next = if draft.bytes() < GROUP_BYTES { queue.next_if_any() } else { None };
+        while let Some(task) = next {
+            next = match task {
+                Task::Grouped(mut job) => {
+                    let is_kept = job.draft(&registry, &mut draft);
+                    draft.end_job(is_kept);
+                    group.push(job);
+                    if draft.bytes() < GROUP_BYTES { queue.next_if_any() } else { None }
+                }
+                Task::Alone(work) => {
+                    alone = Some(work);
+                    None
+                }
+            };
         }
         let (changes, number) = draft.finish();
         let outcome = store.check().and_then(|()| store.apply(changes, number));
         for job in group {
             job.answer(&outcome);
+        }
+        if let Some(work) = alone {
+            work(store);
         }
     }
 }

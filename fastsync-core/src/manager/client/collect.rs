@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::Client;
-use super::state::InFlight;
+use super::queue::InFlight;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Record, RecordKey, TypeName};
 use crate::protocol::{PushRequest, SyncOperationMetadata, SyncPayload};

@@ -211,3 +211,92 @@ pub(crate) fn carry_out(registry: &Registry, rows: &sled::Tree) -> Run<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use fastsync_core::source::{Action, StateWrite, Writes};
+    use fastsync_core::{ErrorKind, Position, Query, SyncableDataSource};
+
+    use super::*;
+    use crate::error::Fail;
+    use crate::tests::{commit, items, open};
+    use crate::{SledConfig, SledDataSource};
+
+    const OLD: u64 = 5_000;
+    const NEW: u64 = 6_000;
+
+    /// A store with old records, and new ones staged that are to take their place.
+    async fn prepared(folder: &std::path::Path) -> (Commit, Vec<Write>) {
+        let source = open(folder).await;
+        source.commit(commit(1, OLD.into())).await.unwrap();
+        let mut swap = commit(2, NEW.into());
+        let Writes::Inline(writes) = std::mem::replace(&mut swap.writes, Writes::Inline(Vec::new())) else {
+            panic!("writes")
+        };
+        let mut overrides = Vec::new();
+        for (sequence, batch) in (0..).zip(writes.chunks(700)) {
+            // Every batch begins with a write that the last one replaces, and ends with one that is overridden.
+            let mut batch = batch.to_vec();
+            batch.insert(0, writes[writes.len() - 1].clone());
+            let mut replaced = batch[1].clone();
+            if let Action::Put { record, .. } = &mut replaced.action {
+                record.body = Some(vec!["given".into()]);
+            }
+            overrides.push(replaced);
+            source.stage(swap.session, sequence, batch).await.unwrap();
+        }
+        swap.clears = vec![Clear { type_name: items(), zone: Zone::Global, through_change: 0 }];
+        swap.state = vec![StateWrite::set("swapped", Some(vec![1]))];
+        (swap, overrides)
+    }
+
+    /// Decides, goes so many steps, and is gone. Gives whether there were so many.
+    fn die_after(steps: usize, folder: &std::path::Path, commit: Commit, overrides: Vec<Write>) -> bool {
+        let store = Store::open(&SledConfig::new(folder)).unwrap();
+        let registry = store.registry();
+        let mut draft = store.draft();
+        assert!(matches!(decide(&registry, &mut draft, commit, overrides), Ok(CommitOutcome::Applied(_))));
+        draft.end_job(true);
+        let (changes, number) = draft.finish();
+        let mut went = 0;
+        let died = store.apply_in_steps(changes, number, |rows| {
+            let mut progress = Progress::default();
+            while went < steps {
+                let Some(changes) = step(&registry, rows, &mut progress)? else { break };
+                rows.apply_batch(crate::store::batch(changes))?;
+                went += 1;
+            }
+            rows.flush()?;
+            Err(Fail::new(ErrorKind::Backend, "the process died"))
+        });
+        assert!(died.is_err() && store.read(|_, _| Ok(())).is_err(), "nothing is shown of what is half done");
+        went == steps
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_decided_session_is_finished_by_the_next_process() {
+        for steps in 0.. {
+            let folder = tempfile::tempdir().unwrap();
+            let (swap, overrides) = prepared(folder.path()).await;
+            let session = swap.session;
+            let went = die_after(steps, folder.path(), swap.clone(), overrides.clone());
+            let source = SledDataSource::open(folder.path()).unwrap();
+            let all = Query::all(items(), Zone::Global);
+            let found = source.find(&all).await.unwrap();
+            assert_eq!(found.len() as u64, NEW, "after {steps} steps");
+            let given = found.iter().filter(|record| record.body.as_deref() == Some(&["given".into()][..]));
+            assert_eq!(given.count(), overrides.len());
+            assert_eq!(source.state("swapped").await.unwrap(), Some(vec![1]));
+            let summary = source.session(session).await.unwrap().unwrap();
+            assert_eq!(summary.counts, [(items(), NEW)]);
+            assert_eq!(summary.positions, [(Zone::Global, Position(2))]);
+            let again = source.commit(swap).await.unwrap();
+            assert!(matches!(again, CommitOutcome::Duplicate(_)), "{again:?}");
+            assert_eq!(source.count(&all).await.unwrap(), NEW);
+            if !went {
+                assert!(steps > 4, "it took {steps} steps only");
+                return;
+            }
+        }
+    }
+}

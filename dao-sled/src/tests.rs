@@ -12,18 +12,18 @@ use uuid::Uuid;
 
 use crate::SledDataSource;
 
-fn items() -> TypeName {
+pub(crate) fn items() -> TypeName {
     TypeName::new("items").unwrap()
 }
 
-async fn open(path: &std::path::Path) -> SledDataSource {
+pub(crate) async fn open(path: &std::path::Path) -> SledDataSource {
     let source = SledDataSource::open(path).unwrap();
     let items = TypeSchema::builder("items", "id").field("name", FieldKind::Text).build().unwrap();
     source.prepare(&[items]).await.unwrap();
     source
 }
 
-fn commit(number: u128, records: u128) -> Commit {
+pub(crate) fn commit(number: u128, records: u128) -> Commit {
     let device = DeviceId::from_uuid(Uuid::from_u128(1));
     let put = |n: u128| {
         let id = ObjectId::from(Uuid::from_u128((number << 64) + n));

@@ -57,7 +57,7 @@ pub async fn run(seed: u64, operations: u64, mut subjects: Vec<Subject>) -> Resu
             let outcome = subject.run(&operation).await;
             match &expected {
                 None => {
-                    operation::count(&mut counts, &outcome);
+                    operation::count(&mut counts, &operation, &outcome);
                     maker.learn(&operation, &outcome);
                     expected = Some(outcome);
                 }

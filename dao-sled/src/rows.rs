@@ -249,7 +249,7 @@ mod tests {
 
         let (read, columns) = super::head(&rows[0].2).unwrap();
         assert_eq!((read, body(columns).unwrap()), (head, record.body.clone().unwrap()));
-        assert_eq!(decode::<Vec<Write>>(&rows[7].2).unwrap(), [write.clone()]);
+        assert_eq!(decode::<Vec<Write>>(&rows[7].2).unwrap(), std::slice::from_ref(&write));
         for (name, _, value) in rows.iter().filter(|(_, _, value)| !value.is_empty()) {
             let mut later = value.clone();
             later[0] = VERSION + 1;

@@ -15,8 +15,11 @@ use super::operation::{Operation, Outcome, schemas, types, zones};
 use crate::on_disk::OnDisk;
 
 /// Opens a storage; it is called again after every handle is gone.
-pub type Open =
-    Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<Arc<dyn SyncableDataSource>, Error>> + Send>> + Send>;
+pub type Open = Box<
+    dyn Fn() -> Pin<Box<dyn Future<Output = Result<Arc<dyn SyncableDataSource>, Error>> + Send>>
+        + Send
+        + Sync,
+>;
 
 /// The numbers that a data source gave to the local commits of the run, in their order.
 #[derive(Debug, Clone, Default)]

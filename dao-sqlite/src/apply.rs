@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use fastsync_core::source::Expect;
-use fastsync_core::{DeviceId, Record, RecordKey, Revision, Zone};
+use fastsync_core::{DeviceId, Incarnation, Record, RecordKey, Revision, Zone};
 use rusqlite::{CachedStatement, OptionalExtension};
 
 use crate::codec::{Bind, Meta, signed, unsigned};
@@ -69,7 +69,7 @@ const UPSERT_CLEAN: &str = insert!(set!(), " WHERE r.change = 0");
 const INSERT: &str = insert!("NOTHING");
 const UPDATE_REVISION: &str = update!("revision = ?11 AND change = 0");
 const UPDATE_CHANGE: &str = update!("change = ?11");
-const ACKNOWLEDGE: &str = "UPDATE fastsync_records SET revision = ?4, \
+const ACKNOWLEDGE: &str = "UPDATE fastsync_records SET revision = CASE WHEN incarnation = ?6 THEN ?4 ELSE revision END, \
      change = CASE WHEN change = ?5 THEN 0 ELSE change END WHERE zone = ?1 AND type = ?2 AND id = ?3";
 const LOOK_UP: &str =
     "SELECT revision, change FROM fastsync_records WHERE zone = ?1 AND type = ?2 AND id = ?3";
@@ -149,7 +149,6 @@ impl<'a> Writer<'a> {
         record: &Record,
         pending: bool,
         expect: Expect,
-        is_counted: bool,
     ) -> Run<bool> {
         let zone = self.zone(&record.key.zone)?;
         let device = self.device(record.metadata.modified_by)?;
@@ -185,9 +184,7 @@ impl<'a> Writer<'a> {
         }
         self.zones.insert(zone);
         self.put_pending |= pending;
-        if is_counted {
-            self.table(kind).count += 1;
-        }
+        self.table(kind).count += 1;
         Ok(true)
     }
 
@@ -223,11 +220,13 @@ impl<'a> Writer<'a> {
         key: &RecordKey,
         change: u64,
         revision: Revision,
+        incarnation: Incarnation,
     ) -> Run<()> {
         let Some(zone) = self.store.zone(&key.zone)? else { return Ok(()) };
         let statement = self.acknowledge.get(self.store)?;
         let id = Key::new(key.id.as_str());
-        statement.execute((zone, kind.n, id, signed(revision.to_bits()), signed(change)))?;
+        let (revision, incarnation) = (signed(revision.to_bits()), signed(incarnation.to_bits()));
+        statement.execute((zone, kind.n, id, revision, signed(change), incarnation))?;
         Ok(())
     }
 

@@ -4,7 +4,7 @@
 //! keys staged twice, the full list of conflicts) is decided by a second attempt that looks first and writes then.
 
 use std::collections::hash_map::RandomState;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
@@ -98,8 +98,8 @@ struct Attempt<'a> {
     skipped: Vec<Conflict>,
     /// Writes whose expectation failed when looked at first.
     failed: HashSet<At>,
-    /// In a staged commit: the last applied write of each key, by the key's hash. 16 bytes a key.
-    seen: HashMap<u64, At>,
+    /// The keys written so far of a staged commit, by their hash, until it is known that none is staged twice.
+    seen: HashSet<u64>,
     hasher: RandomState,
     refused: Vec<Refused>,
 }
@@ -118,7 +118,7 @@ impl<'a> Attempt<'a> {
             look_first,
             skipped: Vec::new(),
             failed: HashSet::new(),
-            seen: HashMap::new(),
+            seen: HashSet::new(),
             hasher: RandomState::new(),
             refused: Vec::new(),
         }
@@ -183,6 +183,7 @@ impl<'a> Attempt<'a> {
     /// Checks every expectation against the state before this commit; gives those that stop it.
     fn look(&mut self, plan: &mut Plan, writer: &mut Writer<'_>) -> Run<Vec<Conflict>> {
         let store = self.store;
+        plan.find_last_writes(store)?;
         let mut conflicts = Vec::new();
         plan.each(store, None, &mut |at, kind, write| {
             let key = write.action.key();
@@ -227,11 +228,11 @@ impl<'a> Attempt<'a> {
     /// Applies every write; `false` if one stops the commit.
     fn write_all(&mut self, plan: &mut Plan, writer: &mut Writer<'_>) -> Run<bool> {
         let store = self.store;
-        let is_staged = plan.is_staged;
+        let watch_keys = plan.is_staged && !self.look_first;
         let mut goes_on = true;
         for phase in plan.phases(store)? {
             plan.each(store, Some(phase), &mut |at, kind, write| {
-                goes_on = self.write(at, kind, write, is_staged, writer)?;
+                goes_on = self.write(at, kind, write, watch_keys, writer)?;
                 Ok(goes_on)
             })?;
             if !goes_on {
@@ -246,7 +247,7 @@ impl<'a> Attempt<'a> {
         at: At,
         kind: &Arc<Type>,
         write: &Write,
-        is_staged: bool,
+        watch_keys: bool,
         writer: &mut Writer<'_>,
     ) -> Run<bool> {
         if self.failed.contains(&at) {
@@ -257,36 +258,23 @@ impl<'a> Attempt<'a> {
             self.skipped.push(conflict(self.store, kind, write, reason)?);
             return Ok(true);
         }
-        let key = write.action.key();
-        let mut is_first = true;
-        if is_staged {
-            let hash = self.hasher.hash_one(key);
-            if let Some(&last) = self.seen.get(&hash) {
-                if write.expect != Expect::Anything && !self.look_first {
-                    return Ok(false);
-                }
-                // Puts come before deletions, but a later put stands above an earlier deletion.
-                if last > at {
-                    return Ok(true);
-                }
-                is_first = false;
-            }
-            self.seen.insert(hash, at);
+        if watch_keys && !self.seen.insert(self.hasher.hash_one(write.action.key())) {
+            return Ok(false);
         }
         let expect = if self.look_first { Expect::Anything } else { write.expect };
         let record = match &write.action {
             Action::Put { record, pending } => {
-                if writer.put_index(kind, record, *pending, expect, is_first)? {
+                if writer.put_index(kind, record, *pending, expect)? {
                     record
                 } else {
                     return self.mismatch(kind, write);
                 }
             }
-            Action::Acknowledge { key, change, revision } => {
+            Action::Acknowledge { key, change, revision, incarnation } => {
                 if expect != Expect::Anything && !expect.holds(writer.current(kind, key)?) {
                     return self.mismatch(kind, write);
                 }
-                writer.acknowledge(kind, key, *change, *revision)?;
+                writer.acknowledge(kind, key, *change, *revision, *incarnation)?;
                 return Ok(true);
             }
         };

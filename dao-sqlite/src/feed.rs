@@ -67,7 +67,7 @@ pub(crate) fn changes(store: &Store, request: &ChangesRequest) -> Run<Changes> {
             Changes::ResetRequired(ResetReason::History)
         });
     };
-    let place = match place(store, zone, &request.after, head, within)? {
+    let place = match place(store, zone, request, head, within)? {
         Ok(place) => place,
         Err(reason) => return Ok(Changes::ResetRequired(reason)),
     };
@@ -106,13 +106,20 @@ fn head(store: &Store, zone: i64) -> Run<Head> {
 fn place(
     store: &Store,
     zone: i64,
-    after: &Point,
+    request: &ChangesRequest,
     head: Head,
     within: Option<(i64, &ObjectId)>,
 ) -> Run<Result<Place, ResetReason>> {
+    let after = &request.after;
     if after.position == Position::START {
-        let is_start = after.tag == Point::START.tag;
-        return Ok(if is_start { Ok(Place::START) } else { Err(ResetReason::History) });
+        let has_nothing = request.skip_own.is_none();
+        return Ok(if after.tag != Point::START.tag {
+            Err(ResetReason::History)
+        } else if has_nothing || horizon(store, zone)? == 0 {
+            Ok(Place::START)
+        } else {
+            Err(ResetReason::Horizon)
+        });
     }
     if after.position > head.position {
         return Ok(Err(ResetReason::History));

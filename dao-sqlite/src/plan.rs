@@ -1,6 +1,8 @@
 //! The writes of a commit, checked and in the order in which they are applied.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::hash_map::RandomState;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use fastsync_core::source::{Commit, MAX_STATE_KEY_BYTES, Write, Writes};
@@ -36,6 +38,9 @@ pub(crate) struct Plan {
     overridden: HashSet<RecordKey>,
     batches: Vec<Batch>,
     loaded: Option<(u32, Vec<Write>)>,
+    /// Once looked for: the place of the last staged write of each key, by two hashes of the key.
+    last: Option<HashMap<(u64, u64), At>>,
+    hashers: [RandomState; 2],
     kinds: Vec<Arc<Type>>,
 }
 
@@ -53,6 +58,8 @@ impl Plan {
             overridden: HashSet::new(),
             batches: Vec::new(),
             loaded: None,
+            last: None,
+            hashers: [RandomState::new(), RandomState::new()],
             kinds: Vec::new(),
         };
         for write in &mut given {
@@ -91,10 +98,32 @@ impl Plan {
     /// Reads which batches are staged; inside the transaction, since others may stage meanwhile.
     pub(crate) fn read_batches(&mut self, store: &Store) -> Run<()> {
         self.loaded = None;
+        self.last = None;
         if self.is_staged {
             self.batches = batches(store, self.session)?;
         }
         Ok(())
+    }
+
+    /// From here on only the last staged write of each key is given. It costs a pass, so it is for commits that a
+    /// first attempt has found to need it.
+    pub(crate) fn find_last_writes(&mut self, store: &Store) -> Run<()> {
+        if !self.is_staged || self.last.is_some() {
+            return Ok(());
+        }
+        let hashers = self.hashers.clone();
+        let mut last = HashMap::new();
+        self.each(store, None, &mut |at, _, write| {
+            last.insert(key_hash(&hashers, write.action.key()), at);
+            Ok(true)
+        })?;
+        self.last = Some(last);
+        Ok(())
+    }
+
+    fn is_superseded(&self, at: At, key: &RecordKey) -> bool {
+        let last = self.last.as_ref().and_then(|last| last.get(&key_hash(&self.hashers, key)));
+        last.is_some_and(|last| *last != at)
     }
 
     /// The rounds that this commit needs.
@@ -153,6 +182,9 @@ impl Plan {
                 continue;
             }
             let place = u32::try_from(place).map_err(|_| Fail::Core(invalid("a batch is too long")))?;
+            if self.is_superseded((batch, place), key) {
+                continue;
+            }
             if !work((batch, place), &kind, write)? {
                 return Ok(false);
             }
@@ -190,6 +222,11 @@ impl Plan {
         self.kinds.push(Arc::clone(&kind));
         Ok(kind)
     }
+}
+
+/// Two hashes with random keys: that two keys share both does not happen.
+fn key_hash([one, two]: &[RandomState; 2], key: &RecordKey) -> (u64, u64) {
+    (one.hash_one(key), two.hash_one(key))
 }
 
 fn phase(kind: &Type, is_deletion: bool) -> Phase {

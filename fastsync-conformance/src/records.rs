@@ -94,10 +94,11 @@ pub fn put_pending(record: &Record) -> Write {
     write(Action::Put { record: record.clone(), pending: true })
 }
 
-/// Notes that the server committed the edit `change` as `revision`.
+/// Notes that the server committed the edit `change` of this life of a record as `revision`.
 #[must_use]
-pub fn acknowledge(key: &RecordKey, change: u64, revision: Revision) -> Write {
-    write(Action::Acknowledge { key: key.clone(), change, revision })
+pub fn acknowledge(record: &Record, change: u64, revision: Revision) -> Write {
+    let incarnation = record.metadata.incarnation;
+    write(Action::Acknowledge { key: record.key.clone(), change, revision, incarnation })
 }
 
 fn write(action: Action) -> Write {

@@ -51,8 +51,6 @@ async fn a_bad_push_is_refused_by_kind_and_changes_nothing() {
             ErrorKind::UnknownType,
             refused(&|r| r.payload.groups[0].type_name = TypeName::new("Tasks").unwrap()),
         ),
-        ("foreign zone", ErrorKind::UnknownZone, refused(&|r| r.payload.groups[0].zone = zone("bob"))),
-        ("absent zone", ErrorKind::UnknownZone, refused(&|r| r.payload.groups[0].zone = zone("nobody"))),
         ("wrong sort of zone", ErrorKind::UnknownZone, refused(&|r| r.payload.groups[0].zone = zone("ada"))),
         ("another protocol", ErrorKind::UpgradeRequired, refused(&|r| r.metadata.protocol = 2)),
         ("protocol 0", ErrorKind::UpgradeRequired, refused(&|r| r.metadata.protocol = 0)),
@@ -186,19 +184,26 @@ async fn absent_and_foreign_are_answered_alike() {
     let b = client(&server, "bob").await;
     b.notes.add(&Note { id: "secret".into(), text: "canary-7f3a".into() }).await.unwrap();
     b.sync.sync().await.unwrap();
-    let mut texts = Vec::new();
-    for foreign in ["bob", "nobody"] {
-        let mut push = valid_push(&server).await;
+    let theirs = b.link.pushes.lock().unwrap()[0].clone();
+    let mut answers = Vec::new();
+    for (number, foreign) in [(1, "bob"), (2, "nobody")] {
+        let mut push = theirs.clone();
+        let at = Timestamp::from_millis(1_000_000 + number);
+        (push.number, push.session) = (number, SessionId::new(at, &SystemRandom));
         push.payload.groups[0].zone = zone(foreign);
-        let error = server.manager.process_push(&ada(), push).await.unwrap_err();
+        let PushReply::Processed(receipt) = server.manager.process_push(&ada(), push).await.unwrap() else {
+            panic!()
+        };
+        assert!(receipt.current.is_empty(), "nothing of a foreign zone is told");
+        let outcomes: Vec<_> = receipt.exceptions.into_iter().map(|named| (named.id, named.outcome)).collect();
+        assert!(matches!(&outcomes[..], [(_, Outcome::Rejected { code, .. })] if code == "zone"));
         let mut pull = valid_pull(&server).await;
         pull.zones = vec![zone(foreign)];
-        texts.push((
-            error.to_string(),
-            server.manager.process_pull(&ada(), pull).await.unwrap_err().to_string(),
-        ));
+        answers.push((outcomes, server.manager.process_pull(&ada(), pull).await.unwrap_err().to_string()));
     }
-    assert_eq!(texts[0], texts[1]);
+    assert_eq!(answers[0], answers[1]);
+    let stored = server.store.source().find(&Query::all(TypeName::new("notes").unwrap(), zone("bob"))).await.unwrap();
+    assert_eq!(stored.len(), 1, "it is as bob left it");
 }
 
 #[tokio::test]

@@ -175,3 +175,20 @@ async fn a_type_that_the_server_does_not_know_yet_waits_and_does_not_block() {
     let lists = Repository::<List>::new(&new_server.store);
     assert_eq!(lists.get_all().await.unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn an_edit_in_a_zone_that_may_not_be_written_does_not_block_the_queue() {
+    let server = server().await;
+    let a = client(&server, "ada").await;
+    let elsewhere = Repository::<Note>::in_zone(&a.store, zone("bob"));
+    elsewhere.add(&Note { id: "n".into(), text: "for bob".into() }).await.unwrap();
+    a.tasks.add(&task("1", "fine")).await.unwrap();
+    let report = a.sync.push().await.unwrap();
+    assert_eq!((report.applied, report.rejected), (1, 1));
+    let rejected = a.sync.rejected().await.unwrap();
+    assert_eq!((rejected[0].code.as_str(), rejected[0].key.zone.clone()), ("zone", zone("bob")));
+    assert!(rejected[0].server.is_none());
+    assert_eq!(server.tasks.get_all().await.unwrap(), [task("1", "fine")]);
+    a.sync.discard_rejected(&rejected).await.unwrap();
+    assert!(elsewhere.get_all().await.unwrap().is_empty());
+}

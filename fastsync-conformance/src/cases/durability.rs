@@ -70,7 +70,7 @@ pub async fn staged_batches_are_there_after_a_restart(f: Fixture) {
 pub async fn changes_go_on_after_a_restart(f: Fixture) {
     let record = f.customer("c-1", "Anna Berg");
     let before = f.edit(std::slice::from_ref(&record)).await;
-    f.apply(f.local(vec![acknowledge(&record.key, before, f.revision())])).await;
+    f.apply(f.local(vec![acknowledge(&record, before, f.revision())])).await;
     f.apply(f.clear("customers", &acme(), 0)).await;
     let f = f.reopen().await;
     let after = f.edit(&[f.customer("c-2", "Boris Lind")]).await;

@@ -18,7 +18,7 @@ pub async fn edits_are_numbered_upwards(f: Fixture) {
         assert!(change > last, "{change} comes after {last}");
         for record in records {
             assert_eq!(f.get(&record.key).await, Some(changed(&record, change)), "the base is kept");
-            f.apply(f.local(vec![acknowledge(&record.key, change, f.revision())])).await;
+            f.apply(f.local(vec![acknowledge(&record, change, f.revision())])).await;
         }
         last = change;
     }
@@ -36,7 +36,7 @@ pub async fn an_edit_can_keep_its_change(f: Fixture) {
     let pending: Vec<_> = f.pending().await.iter().map(|record| record.metadata.change).collect();
     assert_eq!(pending, [first, second]);
     assert!(f.edit(&[f.customer("c-3", "Cara Holm")]).await > second);
-    f.apply(f.local(vec![acknowledge(&merged.key, first, f.revision())])).await;
+    f.apply(f.local(vec![acknowledge(&merged, first, f.revision())])).await;
     assert_eq!(f.source().count_pending().await.expect("count succeeds"), 2);
 }
 
@@ -91,7 +91,7 @@ pub async fn local_deletions_wait_too(f: Fixture) {
     assert_eq!(f.pending().await, [changed(&tombstone, change)]);
     assert_eq!(f.source().count_pending().await.expect("count succeeds"), 1);
     assert_eq!(f.live_ids("customers", &acme()).await, Vec::<String>::new());
-    f.apply(f.local(vec![acknowledge(&customer.key, change, f.revision())])).await;
+    f.apply(f.local(vec![acknowledge(&customer, change, f.revision())])).await;
     assert_eq!(f.pending().await, []);
     assert!(f.get(&customer.key).await.is_some_and(|record| record.is_deleted()));
 }
@@ -104,7 +104,7 @@ pub async fn an_acknowledged_edit_is_done(f: Fixture) {
     let record = f.customer("c-1", "Anna Berg");
     let change = f.edit(std::slice::from_ref(&record)).await;
     let revision = f.revision();
-    f.apply(f.local(vec![acknowledge(&record.key, change, revision)])).await;
+    f.apply(f.local(vec![acknowledge(&record, change, revision)])).await;
     let mut expected = record;
     expected.metadata.revision = revision;
     assert_eq!(f.get(&expected.key).await, Some(expected));
@@ -118,18 +118,31 @@ pub async fn an_edit_since_stays_pending_on_the_new_base(f: Fixture) {
     let newer = f.customer("c-1", "Anna Lind");
     let second = f.edit(std::slice::from_ref(&newer)).await;
     let revision = f.revision();
-    f.apply(f.local(vec![acknowledge(&newer.key, first, revision)])).await;
+    f.apply(f.local(vec![acknowledge(&newer, first, revision)])).await;
     let mut expected = changed(&newer, second);
     expected.metadata.revision = revision;
     assert_eq!(f.get(&expected.key).await.as_ref(), Some(&expected));
     assert_eq!(f.pending().await, [expected]);
 }
 
+/// "An acknowledgement gives its revision to a record of its incarnation only": an object that was made anew since
+/// is none that the server knows.
+pub async fn another_life_keeps_its_own_base(f: Fixture) {
+    let first = f.customer("c-1", "Anna Berg");
+    let pushed = f.edit(std::slice::from_ref(&first)).await;
+    let mut anew = f.customer("c-1", "Anna Lind");
+    anew.metadata.incarnation = Incarnation::from_bits(first.metadata.incarnation.to_bits() ^ 1);
+    anew.metadata.revision = Revision::NONE;
+    let change = f.edit(std::slice::from_ref(&anew)).await;
+    f.apply(f.local(vec![acknowledge(&first, pushed, f.revision())])).await;
+    assert_eq!(f.pending().await, [changed(&anew, change)]);
+}
+
 /// "A record that is not there stays so."
 pub async fn acknowledging_what_is_not_there_does_nothing(f: Fixture) {
-    let absent = key(&acme(), "customers", "c-1");
+    let absent = f.customer("c-1", "Anna Berg");
     f.apply(f.local(vec![acknowledge(&absent, 1, f.revision())])).await;
-    assert_eq!(f.get(&absent).await, None);
+    assert_eq!(f.get(&absent.key).await, None);
     assert_eq!(f.pending().await, []);
     let expecting = acknowledge(&absent, 1, f.revision()).expecting(Expect::Change(1)).or_skip();
     assert_eq!(f.apply(f.local(vec![expecting])).await.skipped.len(), 1);

@@ -168,7 +168,7 @@ pub async fn unknown_types_are_refused_everywhere(f: Fixture) {
         f.source().count(&query).await.map(drop),
         f.source().changes(&types).await.map(drop),
         f.source().commit(f.push(vec![put(&record)])).await.map(drop),
-        f.source().commit(f.push(vec![acknowledge(&record.key, 1, f.revision())])).await.map(drop),
+        f.source().commit(f.push(vec![acknowledge(&record, 1, f.revision())])).await.map(drop),
         f.source().commit(f.clear("invoices", &acme(), 0)).await.map(drop),
     ];
     for (at, result) in errors.into_iter().enumerate() {

@@ -55,7 +55,7 @@ pub async fn a_point_of_another_history_must_reset(f: Fixture) {
     }
 }
 
-/// "A start point before the horizon (other than the very beginning) [...] gives [`Changes::ResetRequired`]."
+/// "A start point before the horizon [...] gives [`Changes::ResetRequired`]."
 pub async fn a_point_before_the_horizon_must_reset(f: Fixture) {
     let points = five_sessions(&f).await;
     f.purge(&acme(), 3).await;
@@ -79,13 +79,27 @@ pub async fn a_point_inside_the_session_at_the_horizon_must_reset(f: Fixture) {
     assert_eq!(reset(&f, walk.point().clone()).await, Some(ResetReason::Horizon));
 }
 
-/// "[...] other than the very beginning": a new reader gets all that lives.
+/// "The very beginning is before the horizon only with `skip_own`": a new reader gets all that lives.
 pub async fn the_beginning_is_never_before_the_horizon(f: Fixture) {
     five_sessions(&f).await;
     f.purge(&acme(), 5).await;
     let walked = Walk::new(all_changes(&acme())).rest(f.source()).await;
     let walked: Vec<_> = walked.iter().map(|record| record.key.id.as_str()).collect();
     assert_eq!(walked, ["c-3"]);
+}
+
+/// "[...] that reader has records already, and whether they were deleted since it could not learn."
+pub async fn a_reader_with_own_records_begins_before_the_horizon(f: Fixture) {
+    five_sessions(&f).await;
+    let skip_own = Some(SkipOwn { device: f.device(), through: 1 });
+    let request = ChangesRequest { skip_own, ..all_changes(&acme()) };
+    let reason = async || match f.source().changes(&request).await.expect("changes succeeds") {
+        Changes::ResetRequired(reason) => Some(reason),
+        Changes::Page(_) => None,
+    };
+    assert_eq!(reason().await, None, "nothing was purged");
+    f.purge(&acme(), 1).await;
+    assert_eq!(reason().await, Some(ResetReason::Horizon));
 }
 
 /// "A reading that began at the very beginning goes on below the horizon as long as the horizon has not moved

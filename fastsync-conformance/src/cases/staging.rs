@@ -64,22 +64,46 @@ pub async fn the_later_batch_wins(f: Fixture) {
     assert_eq!(summary.counts, [(name("customers"), 2)], "a key written twice is one record");
 }
 
-/// "In staged batches [...] both expectations are checked against the state before the commit."
-pub async fn staged_expectations_see_the_state_before(f: Fixture) {
+/// "In staged batches only the last write of a key counts, in what it does and in what it expects."
+pub async fn only_the_last_staged_write_of_a_key_counts(f: Fixture) {
     let commit = f.push(vec![]);
     let [first, second] = ["Anna Berg", "Anna Lind"].map(|text| f.customer("c-1", text));
     f.stage(commit.session, 0, vec![put(&first).expecting(Expect::Absent)]).await;
     f.stage(commit.session, 1, vec![put(&second).expecting(Expect::Absent)]).await;
     f.apply(staged(commit, vec![])).await;
-    assert_eq!(f.get(&second.key).await.as_ref(), Some(&second));
+    assert_eq!(f.get(&second.key).await.as_ref(), Some(&second), "what the last expects is the state before");
 
+    // An expectation of the first that fails is nobody's.
     let commit = f.push(vec![]);
     let third = f.customer("c-1", "Anna Holm");
-    f.stage(commit.session, 0, vec![put(&third).expecting(Expect::Absent)]).await;
+    f.stage(commit.session, 0, vec![put(&first).expecting(Expect::Absent)]).await;
     let expect = Expect::Revision(second.metadata.revision);
     f.stage(commit.session, 1, vec![put(&third).expecting(expect)]).await;
-    f.conflicts(staged(commit, vec![])).await;
-    assert_eq!(f.get(&second.key).await, Some(second));
+    f.apply(staged(commit, vec![])).await;
+    assert_eq!(f.get(&third.key).await.as_ref(), Some(&third));
+
+    // One of the last stops the commit, and is named once.
+    let commit = f.push(vec![]);
+    f.stage(commit.session, 0, vec![put(&first)]).await;
+    f.stage(commit.session, 1, vec![put(&second).expecting(Expect::Absent)]).await;
+    let (conflicts, _) = f.conflicts(staged(commit, vec![])).await;
+    let named: Vec<_> = conflicts.iter().map(|conflict| &conflict.write).collect();
+    assert_eq!(named, [&put(&second).expecting(Expect::Absent)]);
+    assert_eq!(f.get(&third.key).await.as_ref(), Some(&third));
+
+    // A deletion staged before a put of the same key does not outlive it, nor the other way round.
+    for (writes, is_deleted) in
+        [([f.tombstone(&third), second.clone()], false), ([second, f.tombstone(&third)], true)]
+    {
+        let commit = f.push(vec![]);
+        for (sequence, record) in writes.iter().enumerate() {
+            f.stage(commit.session, sequence as u64, vec![put(record).expecting(Expect::Change(0))]).await;
+        }
+        f.apply(staged(commit, vec![])).await;
+        let stored = f.get(&third.key).await.expect("it is there");
+        assert_eq!(stored.is_deleted(), is_deleted);
+        assert_eq!(f.live_ids("customers", &acme()).await.is_empty(), is_deleted);
+    }
 }
 
 /// "A key in `overrides` replaces every staged write of it."

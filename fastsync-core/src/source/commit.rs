@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Author, Position, Record, RecordKey, Revision, SessionId, SessionKind, Tag, Timestamp, TypeName, Zone,
+    Author, Incarnation, Position, Record, RecordKey, Revision, SessionId, SessionKind, Tag, Timestamp,
+    TypeName, Zone,
 };
 
 /// A session to commit.
@@ -64,7 +65,8 @@ pub enum Action {
         pending: bool,
     },
     /// Notes that the edit `change` of a record was committed by the server as `revision`: the record takes the
-    /// revision, and stops being pending if it was not edited since. A record that is not there stays so.
+    /// revision if it is still the life that was pushed, and stops being pending if it was not edited since. A
+    /// record that is not there stays so.
     Acknowledge {
         /// The record.
         key: RecordKey,
@@ -72,6 +74,8 @@ pub enum Action {
         change: u64,
         /// What the server committed it as.
         revision: Revision,
+        /// The life that was pushed. An object that was removed and made anew meanwhile keeps its own base.
+        incarnation: Incarnation,
     },
 }
 

@@ -87,8 +87,9 @@ pub trait SyncableDataSource: Debug + Send + Sync + 'static {
     /// - `caught_up` is true exactly if no further record follows in this snapshot; then `next` is the head.
     /// - With `types`, records of other types are passed over.
     /// - With `skip_own`, records last written by that device's pushes up to that number are passed over.
-    /// - A start point before the horizon (other than the very beginning), beyond the head, or whose tag is not
-    ///   that of its position gives [`Changes::ResetRequired`].
+    /// - A start point before the horizon, beyond the head, or whose tag is not that of its position gives
+    ///   [`Changes::ResetRequired`]. The very beginning is before the horizon only with `skip_own`: that reader
+    ///   has records already, and whether they were deleted since it could not learn.
     /// - A reading that began at the very beginning goes on below the horizon as long as the horizon has not moved
     ///   since ([`Point::horizon`]).
     /// - A zone that nothing was written to has head 0 and no records.
@@ -142,9 +143,10 @@ pub trait SyncableDataSource: Debug + Send + Sync + 'static {
     ///   than every number given before.
     /// - Put of a tombstone removes the object from queries and keeps the tombstone for `get` and `changes`.
     /// - Parents (lower priority) are written before children and deleted after them, over the whole commit.
-    /// - A key written twice in one inline commit is refused with `InvalidInput`. In staged batches the later
-    ///   write of a key wins; both expectations are checked against the state before the commit, and a key in
-    ///   `overrides` replaces every staged write of it.
+    /// - A key written twice in one inline commit is refused with `InvalidInput`. In staged batches only the last
+    ///   write of a key counts, in what it does and in what it expects; a key in `overrides` replaces every
+    ///   staged write of it.
+    /// - An acknowledgement gives its revision to a record of its incarnation only.
     /// - After a staged commit is applied its batches are gone; after any other outcome they are still there.
     /// - A record whose body does not fit its type is refused with `InvalidInput` or `TooLarge`.
     async fn commit(&self, commit: Commit) -> Result<CommitOutcome>;

@@ -47,12 +47,12 @@ impl EditSession {
     }
 
     pub(crate) fn remove(&mut self, key: RecordKey) -> Result<()> {
-        self.store.check_zone(&key)?;
+        self.store.check_zone(&key.type_name, &key.zone)?;
         self.insert(key, Edit::Remove)
     }
 
     fn put(&mut self, key: RecordKey, mut body: Vec<Value>, edit: fn(Vec<Value>) -> Edit) -> Result<()> {
-        self.store.check_zone(&key)?;
+        self.store.check_zone(&key.type_name, &key.zone)?;
         self.store.schema(&key.type_name)?.admit(&mut body).map_err(|error| error.with_record(&key))?;
         self.insert(key, edit(body))
     }

@@ -18,7 +18,7 @@ pub(crate) use pending::PendingReader;
 
 use crate::error::Result;
 use crate::model::{
-    Clock, DeviceId, HybridClock, Random, RecordKey, Revision, SessionId, Tag, Timestamp, TypeName, Zone,
+    Clock, DeviceId, HybridClock, Random, Revision, SessionId, Tag, Timestamp, TypeName, Zone,
 };
 use crate::protocol::unknown_type;
 use crate::schema::{TypeSchema, ZoneRestriction};
@@ -177,12 +177,11 @@ impl Store {
         (Tag(bits), Revision::from_bits(bits))
     }
 
-    /// Whether a record's zone is of the sort that its type has.
-    pub(crate) fn check_zone(&self, key: &RecordKey) -> Result<()> {
-        let schema = self.schema(&key.type_name)?;
-        let fits = match schema.restriction() {
-            ZoneRestriction::Global => key.zone == Zone::Global,
-            ZoneRestriction::Restricted => key.zone != Zone::Global,
+    /// Whether a zone is of the sort that a type has.
+    pub(crate) fn check_zone(&self, type_name: &TypeName, zone: &Zone) -> Result<()> {
+        let fits = match self.schema(type_name)?.restriction() {
+            ZoneRestriction::Global => *zone == Zone::Global,
+            ZoneRestriction::Restricted => *zone != Zone::Global,
         };
         if fits {
             return Ok(());
@@ -190,7 +189,7 @@ impl Store {
         Err(crate::Error::new(
             crate::ErrorKind::UnknownZone,
             "check",
-            format!("type {} does not live in this sort of zone", key.type_name),
+            format!("type {type_name} does not live in this sort of zone"),
         ))
     }
 }

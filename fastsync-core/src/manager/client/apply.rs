@@ -1,6 +1,6 @@
 //! Storing what the server sent or answered, without overwriting a local edit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::settle::SettledWrite;
 use super::{Client, SettledConflict};
@@ -21,6 +21,8 @@ pub(super) struct Application {
     pub(super) clears: Vec<Clear>,
     pub(super) writes: Incoming,
     pub(super) state: Vec<StateWrite>,
+    /// Objects that the server no longer has.
+    pub(super) gone: BTreeSet<RecordKey>,
 }
 
 #[derive(Debug)]
@@ -66,7 +68,7 @@ impl Client {
     /// Commits, settling each conflict with a local edit. Gives the conflicts, or `None` if another process moved
     /// the state meanwhile and nothing was stored.
     pub(super) async fn apply(&self, application: Application) -> Result<Option<Vec<SettledConflict>>> {
-        let Application { session, clears, writes, state } = application;
+        let Application { session, clears, writes, state, gone } = application;
         let mut settled: BTreeMap<RecordKey, SettledKey> = BTreeMap::new();
         let mut attempts = 0;
         while attempts < ATTEMPTS {
@@ -84,7 +86,11 @@ impl Client {
                         .collect(),
                 ),
             };
-            let commit = self.apply_commit(session, clears.clone(), writes, state.clone());
+            let seen = settled.iter().map(|(key, settled)| (key, Some(&settled.server)));
+            let seen = seen.chain(gone.iter().map(|key| (key, None)));
+            let mut state = state.clone();
+            state.extend(self.refusals_meet(seen).await?);
+            let commit = self.apply_commit(session, clears.clone(), writes, state);
             match self.store.source().commit(commit).await? {
                 CommitOutcome::Applied(_) | CommitOutcome::Duplicate(_) => {
                     return Ok(Some(

@@ -109,8 +109,9 @@ impl SyncManager<Client> {
         Ok(SyncReport { push, pull })
     }
 
-    /// Fetches the records of these types anew (of all types, if none is named) and swaps them in, in one local
-    /// commit at the end: until then the old ones stay, and a failure changes nothing. Other types are untouched.
+    /// Fetches the records of these types anew (of all types, if none is named) and swaps them in, together with
+    /// what changed of the other types, in one local commit at the end: until then the old ones stay, and a failure
+    /// changes nothing.
     ///
     /// # Errors
     /// `PendingEdits` if edits of these types wait to be pushed and `edits` is [`PendingEdits::Refuse`];

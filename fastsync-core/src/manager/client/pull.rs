@@ -1,6 +1,6 @@
 //! Fetching what changed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future;
 
@@ -8,27 +8,26 @@ use super::apply::{Application, Incoming, incoming};
 use super::state::encode;
 use super::{Client, PullReport, SyncPhase, SyncProgress};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Hlc, Record, TypeName};
+use crate::model::{Hlc, Record, RecordKey, SessionId, TypeName};
 use crate::protocol::{Cursor, PullPage, PullReply, PullRequest, SyncOperationMetadata};
 use crate::source::{Clear, ExpectState, ResetReason, StateWrite};
 use crate::store::StateKey;
 
 /// What to pull and how to store it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct PullPlan {
-    /// The types to fetch.
-    pub(super) types: BTreeSet<TypeName>,
-    /// Start over and replace what is there, up to these pending changes.
-    pub(super) replace: Option<u64>,
+    /// Types to fetch whole and swap in, each with the newest local edit that is given up for it. What changed of the
+    /// other types comes in the same commit: alone, one type would show sessions of which the others lack their part.
+    pub(super) anew: BTreeMap<TypeName, u64>,
     /// Why everything is fetched anew, for the report.
     pub(super) reset: Option<ResetReason>,
 }
 
-impl PullPlan {
-    /// Everything since the stored cursor.
-    pub(super) fn delta(client: &Client) -> Self {
-        Self { types: client.endpoints.keys().cloned().collect(), replace: None, reset: None }
-    }
+/// A part of a pull: some types from a cursor on.
+struct Leg {
+    types: BTreeSet<TypeName>,
+    cursor: Option<Cursor>,
+    own_through: u64,
 }
 
 /// What one attempt to pull came to.
@@ -39,6 +38,13 @@ pub(super) enum Pulled {
     Moved,
 }
 
+/// Where a leg ended.
+enum Fetched {
+    /// At this cursor, with the last records not staged yet.
+    CaughtUp(Cursor, Vec<Record>),
+    ResetRequired(ResetReason),
+}
+
 /// How often another process may move the cursor under a pull.
 const ATTEMPTS: usize = 4;
 
@@ -46,12 +52,9 @@ impl Client {
     pub(super) async fn pull(&self) -> Result<PullReport> {
         // An unanswered push is settled first: its receipt must meet the records that it was made of.
         let settled = self.settle_in_flight().await?;
-        let refetch = self.load_refetch().await?;
-        if !refetch.is_empty() {
-            let types = refetch.into_iter().filter(|name| self.endpoints.contains_key(name)).collect();
-            self.pull_once(PullPlan { types, replace: Some(0), reset: None }).await?;
-        }
-        let mut report = self.pull_once(PullPlan::delta(self)).await?;
+        let marked = self.load_refetch().await?;
+        let anew = marked.into_iter().filter(|name| self.endpoints.contains_key(name)).map(|name| (name, 0));
+        let mut report = self.pull_once(PullPlan { anew: anew.collect(), reset: None }).await?;
         report.conflicts.splice(0..0, settled.conflicts);
         Ok(report)
     }
@@ -59,11 +62,10 @@ impl Client {
     /// Pulls by a plan, starting over where the server requires it.
     pub(super) async fn pull_once(&self, mut plan: PullPlan) -> Result<PullReport> {
         for _ in 0..ATTEMPTS {
-            match self.try_pull(&plan).await? {
+            match self.try_pull(&mut plan).await? {
                 Pulled::Done(report) => return Ok(report),
-                Pulled::ResetRequired(reason) if plan.replace.is_none() => {
-                    // Local edits are kept: only what is not pending is replaced.
-                    plan.replace = Some(0);
+                Pulled::ResetRequired(reason) if !self.is_whole(&plan) => {
+                    self.extend_to_all(&mut plan);
                     plan.reset = Some(reason);
                 }
                 Pulled::ResetRequired(_) | Pulled::Moved => {}
@@ -76,23 +78,66 @@ impl Client {
         ))
     }
 
-    async fn try_pull(&self, plan: &PullPlan) -> Result<Pulled> {
+    fn is_whole(&self, plan: &PullPlan) -> bool {
+        plan.anew.len() == self.endpoints.len()
+    }
+
+    /// Local edits of the types that are added are kept: only what is not pending is replaced.
+    fn extend_to_all(&self, plan: &mut PullPlan) {
+        for name in self.endpoints.keys() {
+            plan.anew.entry(name.clone()).or_insert(0);
+        }
+    }
+
+    async fn try_pull(&self, plan: &mut PullPlan) -> Result<Pulled> {
         let stored = self.load_cursor().await?;
-        let covers_all = plan.types.len() == self.endpoints.len();
-        let mut cursor = if plan.replace.is_some() { None } else { stored.clone() };
-        // After a reset nothing of our own pushes is here any more.
-        let own_through =
-            if plan.replace.is_some() { 0 } else { self.load_push_state().await?.state.acknowledged };
-        let session = self.store.new_session();
-        let mut walk = Walk::default();
-        let mut request = self.request(plan, cursor.clone(), own_through);
+        if stored.is_none() && !plan.anew.is_empty() {
+            self.extend_to_all(plan);
+        }
+        let mut walk = Walk::new(self.store.new_session());
+        if !plan.anew.is_empty() {
+            walk.not_seen = self.refused_of(&plan.anew).await?;
+        }
+        let types = |plan: &PullPlan| plan.anew.keys().cloned().collect();
+        // Of what is fetched anew nothing of our own is here any more.
+        let anew = |plan: &PullPlan| Leg { types: types(plan), cursor: None, own_through: 0 };
+        let last_leg = if self.is_whole(plan) {
+            anew(plan)
+        } else {
+            if !plan.anew.is_empty() {
+                match self.fetch(anew(plan), &mut walk).await? {
+                    Fetched::ResetRequired(reason) => return self.start_over(&walk, reason).await,
+                    Fetched::CaughtUp(_, records) => self.stage(&mut walk, records).await?,
+                }
+            }
+            let own_through = self.load_push_state().await?.state.acknowledged;
+            Leg { types: self.endpoints.keys().cloned().collect(), cursor: stored.clone(), own_through }
+        };
+        match self.fetch(last_leg, &mut walk).await? {
+            Fetched::ResetRequired(reason) => self.start_over(&walk, reason).await,
+            Fetched::CaughtUp(cursor, records) => {
+                let mut inline = Some(records);
+                if walk.staged > 0 {
+                    self.stage(&mut walk, inline.take().unwrap_or_default()).await?;
+                }
+                self.finish(plan, walk, inline, stored, cursor).await
+            }
+        }
+    }
+
+    async fn start_over(&self, walk: &Walk, reason: ResetReason) -> Result<Pulled> {
+        self.drop_staged(walk).await?;
+        Ok(Pulled::ResetRequired(reason))
+    }
+
+    /// Stages the pages of a leg, all but the last.
+    async fn fetch(&self, leg: Leg, walk: &mut Walk) -> Result<Fetched> {
+        let mut cursor = leg.cursor.clone();
+        let mut request = self.request(&leg, cursor.clone());
         let mut reply = self.ask(&request).await?;
         loop {
             let page = match reply {
-                PullReply::ResetRequired { reason } => {
-                    self.drop_staged(&walk, session).await?;
-                    return Ok(Pulled::ResetRequired(reason));
-                }
+                PullReply::ResetRequired { reason } => return Ok(Fetched::ResetRequired(reason)),
                 PullReply::Page(page) => page,
             };
             let last = page.caught_up;
@@ -100,25 +145,20 @@ impl Client {
             if !last && page.payload.is_empty() && cursor.as_ref() == Some(&next_cursor) {
                 return Err(Error::new(ErrorKind::Protocol, "pull", "the server's pages do not go on"));
             }
-            let records = self.read_page(page, &request, &mut walk)?;
+            let records = self.read_page(page, &request, walk)?;
             self.report_progress(&SyncProgress {
                 phase: SyncPhase::Pulling,
                 done: walk.received,
                 total: walk.total,
             });
-            cursor = Some(next_cursor);
-            if last && walk.staged == 0 {
-                return self.finish(plan, session, walk, Some(records), stored, cursor, covers_all).await;
-            }
             if last {
-                self.stage(session, &mut walk, records).await?;
-                return self.finish(plan, session, walk, None, stored, cursor, covers_all).await;
+                return Ok(Fetched::CaughtUp(next_cursor, records));
             }
-            request = self.request(plan, cursor.clone(), own_through);
+            request = self.request(&leg, Some(next_cursor.clone()));
             request.count_remaining = false;
+            cursor = Some(next_cursor);
             // The next page travels while this one is stored.
-            let (staged, next) =
-                future::join(self.stage(session, &mut walk, records), self.ask(&request)).await;
+            let (staged, next) = future::join(self.stage(walk, records), self.ask(&request)).await;
             staged?;
             reply = next?;
         }
@@ -134,13 +174,13 @@ impl Client {
         }
     }
 
-    fn request(&self, plan: &PullPlan, cursor: Option<Cursor>, own_through: u64) -> PullRequest {
-        let schemas = self.store.schemas().filter(|schema| plan.types.contains(schema.name()));
+    fn request(&self, leg: &Leg, cursor: Option<Cursor>) -> PullRequest {
+        let schemas = self.store.schemas().filter(|schema| leg.types.contains(schema.name()));
         PullRequest {
             metadata: SyncOperationMetadata::new(self.store.device(), schemas),
             zones: self.zones.clone(),
             cursor,
-            own_through,
+            own_through: leg.own_through,
             max_records: self.pull_limits.records,
             max_bytes: self.pull_limits.bytes,
             count_remaining: self.progress.is_some(),
@@ -165,11 +205,12 @@ impl Client {
                 protocol("the server sent records that do not fit their type").with_source(error)
             })?;
         for record in &records {
-            self.store.check_zone(&record.key)?;
+            self.store.check_zone(&record.key.type_name, &record.key.zone)?;
             if record.metadata.revision.is_none() {
                 return Err(protocol("the server sent a record without a revision"));
             }
             walk.newest = walk.newest.max(Some(record.metadata.modified_at));
+            walk.not_seen.remove(&record.key);
         }
         walk.received += received;
         if let Some(remaining) = page.remaining {
@@ -179,49 +220,47 @@ impl Client {
         Ok(records)
     }
 
-    async fn stage(&self, session: crate::SessionId, walk: &mut Walk, records: Vec<Record>) -> Result<()> {
+    async fn stage(&self, walk: &mut Walk, records: Vec<Record>) -> Result<()> {
+        if records.is_empty() {
+            return Ok(());
+        }
         if walk.staged == 0 {
             // What a pull that was cut off had staged is of no use any more.
             self.store.source().unstage(None).await?;
         }
         let writes = records.into_iter().map(incoming).collect();
-        self.store.source().stage(session, walk.staged, writes).await?;
+        self.store.source().stage(walk.session, walk.staged, writes).await?;
         walk.staged += 1;
         Ok(())
     }
 
-    async fn drop_staged(&self, walk: &Walk, session: crate::SessionId) -> Result<()> {
-        if walk.staged > 0 { self.store.source().unstage(Some(session)).await } else { Ok(()) }
+    async fn drop_staged(&self, walk: &Walk) -> Result<()> {
+        if walk.staged > 0 { self.store.source().unstage(Some(walk.session)).await } else { Ok(()) }
     }
 
-    #[allow(clippy::too_many_arguments)]
+    /// Makes the pull visible: what was staged, or these records.
     async fn finish(
         &self,
         plan: &PullPlan,
-        session: crate::SessionId,
         walk: Walk,
         inline: Option<Vec<Record>>,
         stored: Option<Cursor>,
-        cursor: Option<Cursor>,
-        covers_all: bool,
+        cursor: Cursor,
     ) -> Result<Pulled> {
         let mut report = PullReport { received: walk.received, conflicts: Vec::new(), reset: plan.reset };
         let mut state = Vec::new();
-        // A fetch of some types leaves the cursor where it is: what it brought too early comes again, unchanged.
-        if covers_all && cursor != stored {
+        if stored.as_ref() != Some(&cursor) {
             let expect =
                 stored.map_or(ExpectState::Absent, |cursor| ExpectState::Value(cursor.as_str().into()));
-            let value = cursor.map(|cursor| cursor.as_str().as_bytes().to_vec());
+            let value = Some(cursor.as_str().into());
             state.push(StateWrite { key: StateKey::CURSOR.to_owned(), expect, value });
         }
-        if covers_all && walk.unknown_types != self.load_unknown_types().await? {
+        if walk.unknown_types != self.load_unknown_types().await? {
             state.push(StateWrite::set(StateKey::UNKNOWN_TYPES, Some(encode(&walk.unknown_types)?)));
         }
-        if plan.replace.is_some() {
-            let done =
-                plan.types.iter().map(|name| StateWrite::set(format!("{}{name}", StateKey::REFETCH), None));
-            state.extend(done);
-        }
+        state.extend(
+            plan.anew.keys().map(|name| StateWrite::set(format!("{}{name}", StateKey::REFETCH), None)),
+        );
         state.extend(self.observe(walk.newest));
         let clears = self.clears(plan, &walk);
         if walk.received == 0 && state.is_empty() && clears.is_empty() {
@@ -237,54 +276,61 @@ impl Client {
         let writes = inline.map_or(Incoming::Staged, |records| {
             Incoming::Inline(records.into_iter().map(incoming).collect())
         });
-        let application = Application { session, clears, writes, state };
+        let gone = walk.not_seen.iter().filter(|key| !walk.unknown_types.contains(&key.type_name));
+        let application =
+            Application { session: walk.session, clears, writes, state, gone: gone.cloned().collect() };
         match self.apply(application).await? {
             None => {
-                self.drop_staged(&walk, session).await?;
+                self.drop_staged(&walk).await?;
                 Ok(Pulled::Moved)
             }
             Some(conflicts) => {
                 report.conflicts = conflicts;
                 match keys {
-                    Some(keys) if plan.replace.is_none() => self.store.events().records(keys),
-                    _ => self.store.events().types(plan.types.clone()),
+                    Some(keys) if plan.anew.is_empty() => self.store.events().records(keys),
+                    _ => self.store.events().types(self.endpoints.keys().cloned().collect()),
                 }
                 Ok(Pulled::Done(report))
             }
         }
     }
 
-    /// What a reset removes: everything of its types but newer edits, and what the server does not know.
+    /// What is removed of the types that are fetched anew: everything but newer edits, and what the server does not
+    /// know.
     fn clears(&self, plan: &PullPlan, walk: &Walk) -> Vec<Clear> {
-        let Some(through_change) = plan.replace else { return Vec::new() };
-        plan.types
-            .iter()
-            .filter(|name| !walk.unknown_types.contains(*name))
-            .flat_map(|name| {
-                self.zones.iter().map(move |zone| Clear {
-                    type_name: name.clone(),
-                    zone: zone.clone(),
-                    through_change,
-                })
-            })
-            .filter(|clear| {
-                let key = crate::RecordKey {
-                    zone: clear.zone.clone(),
-                    type_name: clear.type_name.clone(),
-                    id: crate::ObjectId::from(0),
-                };
-                self.store.check_zone(&key).is_ok()
+        let known = plan.anew.iter().filter(|(name, _)| !walk.unknown_types.contains(*name));
+        known
+            .flat_map(|(name, &through_change)| {
+                let fitting = self.zones.iter().filter(|zone| self.store.check_zone(name, zone).is_ok());
+                fitting.map(move |zone| Clear { type_name: name.clone(), zone: zone.clone(), through_change })
             })
             .collect()
     }
 }
 
 /// What a pull has seen so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Walk {
+    session: SessionId,
     staged: u64,
     received: u64,
     total: Option<u64>,
     newest: Option<Hlc>,
     unknown_types: BTreeSet<TypeName>,
+    /// Objects with a refused edit that are fetched anew and did not come.
+    not_seen: BTreeSet<RecordKey>,
+}
+
+impl Walk {
+    const fn new(session: SessionId) -> Self {
+        Self {
+            session,
+            staged: 0,
+            received: 0,
+            total: None,
+            newest: None,
+            unknown_types: BTreeSet::new(),
+            not_seen: BTreeSet::new(),
+        }
+    }
 }

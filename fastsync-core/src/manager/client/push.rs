@@ -24,7 +24,7 @@ impl Client {
             // The server does not know a type of ours: a pull tells which, and the others can go on.
             Err(error) if error.kind() == ErrorKind::UnknownType => {
                 let known_before = self.load_unknown_types().await?;
-                self.pull_once(super::pull::PullPlan::delta(self)).await?;
+                self.pull_once(super::pull::PullPlan::default()).await?;
                 if self.load_unknown_types().await? == known_before {
                     return Err(error);
                 }
@@ -90,10 +90,12 @@ impl Client {
                     loaded = self.take_new_identity(&loaded).await?;
                 }
                 PushReply::Gap { last } => {
-                    // The server has forgotten pushes of ours (a restored backup): it goes on from where it is.
+                    // The server has forgotten pushes of ours (a restored backup): it goes on from where it is, and
+                    // what it has must be fetched anew.
                     renumberings += 1;
                     let state = PushState { acknowledged: last, in_flight: None };
-                    loaded = self.save_push_state(&loaded, state, Vec::new()).await?;
+                    let anew = self.endpoints.keys().map(StateKey::refetch).collect();
+                    loaded = self.save_push_state(&loaded, state, anew).await?;
                 }
             }
             if renumberings > MAX_RENUMBERINGS {
@@ -192,6 +194,7 @@ impl Client {
             clears: Vec::new(),
             writes: Incoming::Inline(plan.writes),
             state: entries,
+            gone: BTreeSet::new(),
         };
         let Some(conflicts) = self.apply(application).await? else { return Err(moved_by_another_process()) };
         self.store.events().records(plan.replaced);
@@ -239,20 +242,19 @@ impl Client {
             match outcomes.remove(&key) {
                 None => {
                     plan.applied += 1;
-                    plan.writes.push(acknowledge(key, *change, receipt.revision));
+                    plan.writes.push(acknowledge(key, row, *change, receipt.revision));
                 }
                 Some(Outcome::Kept) => {
                     plan.applied += 1;
                     let settlement = Settlement::KeptClient;
                     plan.conflicts.push(SettledConflict { key: key.clone(), settlement, dropped: None });
-                    plan.writes.push(acknowledge(key, *change, receipt.revision));
+                    plan.writes.push(acknowledge(key, row, *change, receipt.revision));
                 }
                 Some(Outcome::Rejected { code, message }) => {
                     // The innocent part of an aborted session just stays pending.
                     if refused.contains(change) {
                         let server = current.remove(&key);
-                        let (change, base) = (*change, row.1);
-                        plan.rejected.push(RejectedEdit { key, change, code, message, server, base });
+                        plan.rejected.push(RejectedEdit { key, change: *change, code, message, server });
                     }
                 }
                 Some(outcome) => {
@@ -294,9 +296,9 @@ struct ReceiptPlan {
     newest: Option<crate::model::Hlc>,
 }
 
-fn acknowledge(key: RecordKey, change: u64, revision: crate::model::Revision) -> Write {
+fn acknowledge(key: RecordKey, row: &Row, change: u64, revision: crate::model::Revision) -> Write {
     Write {
-        action: Action::Acknowledge { key, change, revision },
+        action: Action::Acknowledge { key, change, revision, incarnation: row.2 },
         expect: Expect::Anything,
         on_mismatch: OnMismatch::Abort,
     }

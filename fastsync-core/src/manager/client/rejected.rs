@@ -1,16 +1,16 @@
 //! Edits that the server refused: kept until the application decides.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::apply::{Application, Incoming};
 use super::collect::Withheld;
-use super::state::decode;
+use super::state::{decode, encode};
 use super::{Client, ClientStatus};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Record, RecordKey, Revision, SyncMetadata};
-use crate::source::{Action, Expect, OnMismatch, StateWrite, Write};
+use crate::model::{Record, RecordKey, Revision, SyncMetadata, TypeName};
+use crate::source::{Action, Expect, ExpectState, OnMismatch, StateWrite, Write};
 use crate::store::StateKey;
 
 /// An edit that the server refused.
@@ -25,10 +25,8 @@ pub struct RejectedEdit {
     pub code: String,
     /// Why, for people.
     pub message: String,
-    /// What the server had instead when it refused the edit; `None` if it had nothing.
+    /// What the server has instead, as far as this store knows; `None` if it has nothing.
     pub server: Option<Record>,
-    /// The revision that the refused edit was based on.
-    pub base: Revision,
 }
 
 impl Client {
@@ -74,12 +72,11 @@ impl Client {
     }
 
     pub(super) async fn retry_rejected(&self, edits: &[RejectedEdit]) -> Result<()> {
-        self.close_rejected(edits, Vec::new(), Vec::new()).await
+        self.close_rejected(edits, Vec::new()).await
     }
 
     pub(super) async fn discard_rejected(&self, edits: &[RejectedEdit]) -> Result<()> {
         let mut writes = Vec::new();
-        let mut refetch = BTreeSet::new();
         for edit in edits {
             let key = &edit.key;
             let found =
@@ -87,12 +84,10 @@ impl Client {
             let Some(local) = found.into_iter().find(|record| record.metadata.change == edit.change) else {
                 continue;
             };
-            // A pull has moved the edit to a newer base since: what the server has must be fetched.
-            let is_outdated = local.metadata.revision != edit.base;
-            if is_outdated {
-                refetch.insert(&key.type_name);
-            }
-            let record = edit.server.clone().filter(|_| !is_outdated).unwrap_or(Record {
+            // As it is stored now: pulls keep it up to date.
+            let server =
+                self.refusal_of(key).await?.map_or_else(|| edit.server.clone(), |(_, edit)| edit.server);
+            let record = server.unwrap_or(Record {
                 body: None,
                 metadata: SyncMetadata { revision: Revision::NONE, change: 0, ..local.metadata },
                 key: local.key,
@@ -103,22 +98,55 @@ impl Client {
                 on_mismatch: OnMismatch::Skip,
             });
         }
-        self.close_rejected(edits, writes, refetch.into_iter().map(StateKey::refetch).collect()).await
+        self.close_rejected(edits, writes).await
     }
 
-    async fn close_rejected(
+    /// The refusal of an object's edit, as it is stored and as it says.
+    async fn refusal_of(&self, key: &RecordKey) -> Result<Option<(Vec<u8>, RejectedEdit)>> {
+        let stored = self.store.source().state(&StateKey::rejected(key)).await?;
+        stored.map(|value| decode(&value).map(|edit| (value, edit))).transpose()
+    }
+
+    /// The objects of these types whose edits were refused.
+    pub(super) async fn refused_of(&self, types: &BTreeMap<TypeName, u64>) -> Result<BTreeSet<RecordKey>> {
+        let entries = self.store.source().states(StateKey::REJECTED).await?;
+        let mut keys = BTreeSet::new();
+        for (_, value) in &entries {
+            let edit: RejectedEdit = decode(value)?;
+            if types.contains_key(&edit.key.type_name) {
+                keys.insert(edit.key);
+            }
+        }
+        Ok(keys)
+    }
+
+    /// Notes with each refusal what the server has by now, so that the edit can be given up for it.
+    pub(super) async fn refusals_meet(
         &self,
-        edits: &[RejectedEdit],
-        writes: Vec<Write>,
-        mut state: Vec<StateWrite>,
-    ) -> Result<()> {
+        seen: impl Iterator<Item = (&RecordKey, Option<&Record>)> + Send,
+    ) -> Result<Vec<StateWrite>> {
+        let mut entries = Vec::new();
+        for (key, server) in seen {
+            let Some((stored, mut edit)) = self.refusal_of(key).await? else { continue };
+            edit.server = server.cloned();
+            let value = encode(&edit)?;
+            if value != stored {
+                let expect = ExpectState::Value(stored);
+                entries.push(StateWrite { key: StateKey::rejected(key), expect, value: Some(value) });
+            }
+        }
+        Ok(entries)
+    }
+
+    async fn close_rejected(&self, edits: &[RejectedEdit], writes: Vec<Write>) -> Result<()> {
         let keys = writes.iter().map(|write| write.action.key().clone()).collect();
-        state.extend(edits.iter().map(|edit| StateWrite::set(StateKey::rejected(&edit.key), None)));
+        let state = edits.iter().map(|edit| StateWrite::set(StateKey::rejected(&edit.key), None)).collect();
         let application = Application {
             session: self.store.new_session(),
             clears: Vec::new(),
             writes: Incoming::Inline(writes),
             state,
+            gone: BTreeSet::new(),
         };
         match self.apply(application).await? {
             Some(_) => {

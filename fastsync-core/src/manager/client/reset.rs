@@ -1,5 +1,7 @@
 //! Fetching everything anew.
 
+use std::collections::BTreeSet;
+
 use super::pull::PullPlan;
 use super::{Client, PullReport};
 use crate::error::{Error, ErrorKind, Result};
@@ -26,7 +28,7 @@ impl Client {
         if let Some(unknown) = types.iter().find(|name| !self.endpoints.contains_key(*name)) {
             return Err(unknown_type(unknown));
         }
-        let types = if types.is_empty() {
+        let types: BTreeSet<TypeName> = if types.is_empty() {
             self.endpoints.keys().cloned().collect()
         } else {
             types.iter().cloned().collect()
@@ -35,11 +37,9 @@ impl Client {
         if edits == PendingEdits::PushFirst {
             self.push().await?;
         }
-        let mut plan = PullPlan { types, replace: Some(0), reset: None };
-        let last_change = self.last_pending_change(&plan).await?;
-        match (edits, last_change) {
-            (_, None) => {}
-            (PendingEdits::Discard, Some(last)) => plan.replace = Some(last),
+        let discard_through = match (edits, self.last_pending_change(&types).await?) {
+            (_, None) => 0,
+            (PendingEdits::Discard, Some(last)) => last,
             (PendingEdits::Refuse | PendingEdits::PushFirst, Some(_)) => {
                 return Err(Error::new(
                     ErrorKind::PendingEdits,
@@ -47,18 +47,19 @@ impl Client {
                     "edits wait to be pushed; push them first or discard them",
                 ));
             }
-        }
-        let mut report = self.pull_once(plan).await?;
+        };
+        let anew = types.into_iter().map(|name| (name, discard_through)).collect();
+        let mut report = self.pull_once(PullPlan { anew, reset: None }).await?;
         report.conflicts.splice(0..0, settled.conflicts);
         Ok(report)
     }
 
     /// The newest local change among the types to reset.
-    async fn last_pending_change(&self, plan: &PullPlan) -> Result<Option<u64>> {
+    async fn last_pending_change(&self, types: &BTreeSet<TypeName>) -> Result<Option<u64>> {
         let mut last = None;
         let mut pending = PendingReader::new(&self.store, PAGE);
         while let Some(page) = pending.next().await? {
-            let changes = page.iter().filter(|record| plan.types.contains(&record.key.type_name));
+            let changes = page.iter().filter(|record| types.contains(&record.key.type_name));
             last = last.max(changes.map(|record| record.metadata.change).max());
         }
         Ok(last)

@@ -71,12 +71,13 @@ impl SyncManager<Server> {
     /// Processes a push on behalf of `context`: the whole handler of a push route.
     ///
     /// All of the session is committed at one position of its zones, or nothing is. Conflicting objects are
-    /// settled by the type's handler. The same request again, at any later time, gives the same receipt and
+    /// settled by the type's handler. An edit in a zone that the user may not write is refused with code `zone`,
+    /// whether the zone exists or not. The same request again, at any later time, gives the same receipt and
     /// changes nothing.
     ///
     /// # Errors
-    /// `UnknownType`, `UnknownZone` (absent and forbidden zones are not told apart), `InvalidInput`, `TooLarge`,
-    /// `ClockSkew`, `UpgradeRequired`, `Unauthorized`, `Contention`; those of the data source. Nothing is changed
+    /// `UnknownType`, `UnknownZone` (a zone of the wrong sort for its type), `InvalidInput`, `TooLarge`, `ClockSkew`,
+    /// `UpgradeRequired`, `Unauthorized`, `Contention`; those of the data source. Nothing is changed
     /// then.
     ///
     /// Cancellation: a dropped future leaves the whole session or none of it; the device asks again.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Server;
 use super::receipt::{LastPush, Turn, digest};
 use super::settle::{Decision, expected};
-use crate::context::SyncContext;
+use crate::context::{SyncContext, ZoneAccess};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Author, DeviceId, Hlc, Record, RecordKey, Revision, SessionId, SessionKind, Timestamp};
 use crate::protocol::{Outcome, PushMode, PushReply, PushRequest, SyncPayload};
@@ -21,6 +21,7 @@ const ATTEMPTS: usize = 16;
 /// A push that was checked: what remains is to store it.
 struct Session<'a> {
     context: &'a SyncContext,
+    access: ZoneAccess,
     id: SessionId,
     device: DeviceId,
     number: u64,
@@ -40,11 +41,12 @@ impl Server {
         if request.number == 0 {
             return Err(Error::invalid("push", "pushes are numbered from 1"));
         }
-        self.check_zones(context, &request.payload).await?;
+        let access = self.policy.zones(context).await?;
         self.check_size(&request.payload)?;
         let device = request.metadata.device;
         let session = Session {
             context,
+            access,
             id: request.session,
             device,
             number: request.number,
@@ -57,23 +59,15 @@ impl Server {
             let stored = self.store.source().state(&session.state_key).await?;
             match LastPush::turn(stored.as_deref(), session.number, session.digest)? {
                 Turn::Refused(reply) => return Ok(reply),
-                Turn::Repeated(last) => return self.receipt(last).await,
+                Turn::Repeated(last) => return self.receipt(last, &session.access).await,
                 Turn::Next => {}
             }
             // The same push may arrive twice at once: one of them finds the state moved and looks again.
             if let Some(last) = self.store_session(&session, stored).await? {
-                return self.receipt(last).await;
+                return self.receipt(last, &session.access).await;
             }
         }
         Err(contention())
-    }
-
-    async fn check_zones(&self, context: &SyncContext, payload: &SyncPayload) -> Result<()> {
-        let access = self.policy.zones(context).await?;
-        if payload.groups.iter().any(|group| !access.can_write(&group.zone)) {
-            return Err(Error::new(ErrorKind::UnknownZone, "push", "a zone of the session does not exist"));
-        }
-        Ok(())
     }
 
     fn check_size(&self, payload: &SyncPayload) -> Result<()> {
@@ -104,7 +98,7 @@ impl Server {
         let mut keys = BTreeSet::new();
         let mut bytes = 0;
         for record in &records {
-            self.store.check_zone(&record.key)?;
+            self.store.check_zone(&record.key.type_name, &record.key.zone)?;
             if record.metadata.modified_at > latest {
                 return Err(Error::new(
                     ErrorKind::ClockSkew,
@@ -141,7 +135,10 @@ impl Server {
         let expect_state = stored.map_or(ExpectState::Absent, ExpectState::Value);
         let mut plan = Plan { revision, ..Plan::default() };
         for record in &session.records {
-            if let Err(rejection) = self.endpoint_of(record)?.validate(record) {
+            if !session.access.can_write(&record.key.zone) {
+                let message = "the zone does not exist or may not be written".to_owned();
+                plan.leave(record.key.clone(), Outcome::Rejected { code: "zone".to_owned(), message });
+            } else if let Err(rejection) = self.endpoint_of(record)?.validate(record) {
                 let refused = Outcome::Rejected { code: rejection.code, message: rejection.message };
                 plan.leave(record.key.clone(), refused);
             }

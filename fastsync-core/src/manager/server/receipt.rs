@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Server;
+use crate::context::ZoneAccess;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Record, RecordKey, Revision, SessionId};
 use crate::protocol::{ObjectOutcome, Outcome, PushReceipt, PushReply, PushRequest, SyncPayload};
@@ -60,11 +61,14 @@ pub(super) fn digest(request: &PushRequest) -> Result<[u8; 32]> {
 }
 
 impl Server {
-    /// The answer to a processed push, with what the server has now for every object not stored as sent.
-    pub(super) async fn receipt(&self, last: LastPush) -> Result<PushReply> {
+    /// The answer to a processed push, with what the server has now for every object not stored as sent, as far as
+    /// the user may read it.
+    pub(super) async fn receipt(&self, last: LastPush, access: &ZoneAccess) -> Result<PushReply> {
         let mut current: Vec<Record> = Vec::new();
         for run in last.exceptions.chunk_by(|(a, _), (b, _)| a.type_name == b.type_name && a.zone == b.zone) {
-            let Some((first, _)) = run.first() else { continue };
+            let Some((first, _)) = run.first().filter(|(key, _)| access.can_read(&key.zone)) else {
+                continue;
+            };
             let ids: Vec<_> = run.iter().map(|(key, _)| key.id.clone()).collect();
             current.extend(self.store.source().get(&first.type_name, &first.zone, &ids).await?);
         }

@@ -81,7 +81,7 @@ fn admit(state: &State, write: &mut Write) -> Result<()> {
     }
 }
 
-/// The writes in the order in which they count, brought into their stored form.
+/// The last write of each key, brought into its stored form.
 fn collect_writes(state: &State, session: SessionId, writes: &Writes) -> Result<Vec<Write>> {
     let (staged, given) = match writes {
         Writes::Inline(given) => (None, given),
@@ -95,7 +95,8 @@ fn collect_writes(state: &State, session: SessionId, writes: &Writes) -> Result<
     }
     let batches = staged.into_iter().flat_map(BTreeMap::values).flatten();
     let kept = batches.filter(|write| !keys.contains(write.action.key()));
-    let mut collected: Vec<_> = kept.chain(given).cloned().collect();
+    let last: BTreeMap<_, _> = kept.chain(given).map(|write| (write.action.key(), write)).collect();
+    let mut collected: Vec<_> = last.into_values().cloned().collect();
     collected.iter_mut().try_for_each(|write| admit(state, write))?;
     Ok(collected)
 }
@@ -115,7 +116,7 @@ fn check_state_keys(writes: &[StateWrite]) -> Result<()> {
 
 #[derive(Default)]
 struct Checked {
-    /// What to do per key; a later write of a key replaces an earlier one.
+    /// What to do per key.
     plan: BTreeMap<RecordKey, Action>,
     conflicts: Vec<Conflict>,
     skipped: Vec<Conflict>,
@@ -216,9 +217,11 @@ fn apply_writes(
                 *counts.entry(key.type_name.clone()).or_insert(0) += 1;
                 state.insert(order, key, Stored { body, metadata, position });
             }
-            Action::Acknowledge { change: pushed, revision, .. } => {
+            Action::Acknowledge { change: pushed, revision, incarnation, .. } => {
                 let Some(mut stored) = state.remove(order, &key) else { continue };
-                stored.metadata.revision = revision;
+                if stored.metadata.incarnation == incarnation {
+                    stored.metadata.revision = revision;
+                }
                 if stored.metadata.change == pushed {
                     stored.metadata.change = 0;
                 }

@@ -58,15 +58,14 @@ impl History {
         self.sessions.get(&position).map_or(Point::START.tag, |session| session.tag)
     }
 
-    fn reset(&self, after: &Point) -> Option<ResetReason> {
+    fn reset(&self, request: &ChangesRequest) -> Option<ResetReason> {
+        let after = &request.after;
+        let has_nothing = after.position == Position::START && request.skip_own.is_none();
         // A reader inside a session lacks the rest of it, so it stands before that position.
         let seen_whole = if after.within.is_some() { after.position.0 } else { after.position.next().0 };
         if after.position > self.head().position || self.tag(after.position) != after.tag {
             Some(ResetReason::History)
-        } else if after.position != Position::START
-            && seen_whole <= self.horizon.0
-            && after.horizon != self.horizon
-        {
+        } else if !has_nothing && seen_whole <= self.horizon.0 && after.horizon != self.horizon {
             Some(ResetReason::Horizon)
         } else {
             None
@@ -104,7 +103,7 @@ pub(super) fn changes(state: &State, request: &ChangesRequest) -> Result<Changes
     };
     let nothing = History::default();
     let history = state.histories.get(&request.zone).unwrap_or(&nothing);
-    if let Some(reason) = history.reset(&request.after) {
+    if let Some(reason) = history.reset(request) {
         return Ok(Changes::ResetRequired(reason));
     }
     let is_own = |position: Position| match (request.skip_own, history.sessions.get(&position)) {

@@ -84,9 +84,7 @@ async fn positions(
     for sessions in sessions.chunks(MAX_ROWS) {
         let mut sql = Sql::new("SELECT session, zone, position FROM fastsync_positions WHERE session IN ");
         sql.push(&marks(sessions.len()));
-        for session in sessions {
-            sql.add(&session.as_bytes()[..]);
-        }
+        sql.add_all(sessions.iter().map(|session| &session.as_bytes()[..]));
         for row in sql.all(connection).await? {
             let zone = store.zone_of(connection, number(&row, 1)?).await?;
             positions.entry(uuid(&row, 0)?).or_default().push((zone, Position(number(&row, 2)?)));

@@ -50,7 +50,7 @@ pub(crate) async fn changes(store: &Store, request: &ChangesRequest) -> Run<Chan
             Changes::ResetRequired(ResetReason::History)
         });
     };
-    if let Some(reason) = reset_reason(connection, &zone, &request.after).await? {
+    if let Some(reason) = reset_reason(connection, &zone, request).await? {
         return Ok(Changes::ResetRequired(reason));
     }
     let began = request.after.position == Position::START;
@@ -111,10 +111,17 @@ async fn tag_at(connection: &mut MySqlConnection, zone: u64, position: Position)
 async fn reset_reason(
     connection: &mut MySqlConnection,
     zone: &ZoneRow,
-    after: &Point,
+    request: &ChangesRequest,
 ) -> Run<Option<ResetReason>> {
+    let after = &request.after;
     if after.position == Position::START {
-        return Ok((after.tag != Point::START.tag).then_some(ResetReason::History));
+        // A reader that passes its own records over has some, and may have one that was deleted and purged.
+        let has_nothing = request.skip_own.is_none();
+        return Ok(if after.tag != Point::START.tag {
+            Some(ResetReason::History)
+        } else {
+            (!has_nothing && zone.horizon > 0).then_some(ResetReason::Horizon)
+        });
     }
     if after.position > zone.head.position || tag_at(connection, zone.n, after.position).await? != Some(after.tag) {
         return Ok(Some(ResetReason::History));

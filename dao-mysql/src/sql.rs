@@ -41,6 +41,17 @@ impl Sql {
         self
     }
 
+    /// Binds the next placeholders that stand in the text already.
+    pub(crate) fn add_all<'v, T>(&mut self, values: impl IntoIterator<Item = T>) -> &mut Self
+    where
+        T: Encode<'v, MySql> + SqlType<MySql>,
+    {
+        for value in values {
+            self.add(value);
+        }
+        self
+    }
+
     /// [`Self::add`] for a chain of calls.
     #[must_use]
     pub(crate) fn bind<'v, T: Encode<'v, MySql> + SqlType<MySql>>(mut self, value: T) -> Self {

@@ -21,6 +21,13 @@ pub(crate) struct Part {
     pub(crate) bytes: u64,
 }
 
+impl Part {
+    /// Whether this is the same part.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        (self.sequence, self.part, self.bytes) == (other.sequence, other.part, other.bytes)
+    }
+}
+
 /// About how large a part is: far below the smallest packet, and a commit holds a few in memory.
 const PART_BYTES: usize = 1 << 20;
 
@@ -48,7 +55,8 @@ fn size(write: &Write) -> usize {
     }
 }
 
-pub(crate) async fn stage(store: &Store, session: SessionId, sequence: u64, mut writes: Vec<Write>) -> Run<()> {
+pub(crate) async fn stage(store: &Store, session: SessionId, sequence: u64, writes: &[Write]) -> Run<()> {
+    let mut writes = writes.to_vec();
     let mut transaction = store.write().await?;
     let connection = &mut *transaction;
     for write in &mut writes {

@@ -56,7 +56,7 @@ const READ: &str = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; START TRANS
 
 // Locking reads see the latest state and lock the rows that they find, not the gaps between them. So writers of
 // different rows do not meet, and a decision never rests on an old snapshot.
-const WRITE: &str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; START TRANSACTION READ WRITE";
+pub(crate) const WRITE: &str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; START TRANSACTION READ WRITE";
 
 fn lock<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
@@ -208,12 +208,12 @@ impl Store {
                 if is_new {
                     let marks = rows_of_marks(unknown.len(), 1);
                     let mut sql = Sql::new(format!("INSERT IGNORE INTO fastsync_devices (id) VALUES {marks}"));
-                    unknown.iter().for_each(|device| drop(sql.add(&device.as_bytes()[..])));
+                    sql.add_all(unknown.iter().map(|device| &device.as_bytes()[..]));
                     sql.execute(connection).await?;
                 }
                 let marks = marks(unknown.len());
                 let mut sql = Sql::new(format!("SELECT n, id FROM fastsync_devices WHERE id IN {marks}"));
-                unknown.iter().for_each(|device| drop(sql.add(&device.as_bytes()[..])));
+                sql.add_all(unknown.iter().map(|device| &device.as_bytes()[..]));
                 for row in sql.all(connection).await? {
                     let (n, device) = (number(&row, 0)?, uuid(&row, 1)?);
                     lock(&self.devices).note(&device, n);
@@ -244,7 +244,7 @@ impl Store {
         for missing in missing.chunks(MAX_ROWS) {
             let marks = marks(missing.len());
             let mut sql = Sql::new(format!("SELECT n, id FROM fastsync_devices WHERE n IN {marks}"));
-            missing.iter().for_each(|n| drop(sql.add(*n)));
+            sql.add_all(missing.iter().copied());
             for row in sql.all(connection).await? {
                 let (n, device) = (number(&row, 0)?, uuid(&row, 1)?);
                 lock(&self.devices).note(&device, n);

@@ -31,8 +31,11 @@ pub(crate) async fn adopt(
             Some(column) => check_key(store, table.as_str(), column, problems),
         }
     }
-    let mut primary: Vec<_> =
-        found.iter().filter(|column| column.is_primary).map(|column| column.name.to_ascii_lowercase()).collect();
+    let mut primary: Vec<_> = found
+        .iter()
+        .filter(|column| column.is_primary)
+        .map(|column| column.name.to_ascii_lowercase())
+        .collect();
     primary.sort_unstable();
     let mut wanted: Vec<_> = keys.iter().map(|key| key.to_ascii_lowercase()).collect();
     wanted.sort_unstable();
@@ -74,7 +77,9 @@ fn check_key(store: &Store, table: &str, column: &Column, problems: &mut Vec<Str
         problems.push(format!("column {table}.{name} is {full_type}, not VARCHAR"));
     } else if column.collation != wanted {
         let collation = &column.collation;
-        problems.push(format!("column {table}.{name} has collation {collation}, only {wanted} compares by bytes"));
+        problems.push(format!(
+            "column {table}.{name} has collation {collation}, only {wanted} compares by bytes"
+        ));
     }
     if column.is_generated {
         problems.push(format!("column {table}.{name} is generated"));
@@ -120,6 +125,7 @@ fn fits(kind: FieldKind, found: &Column) -> bool {
 }
 
 async fn has_nulls(connection: &mut MySqlConnection, schema: &TypeSchema, field: &FieldSchema) -> Run<bool> {
-    let sql = format!("SELECT 1 FROM {} WHERE {} IS NULL LIMIT 1", quoted(schema.name()), quoted(&field.name));
+    let sql =
+        format!("SELECT 1 FROM {} WHERE {} IS NULL LIMIT 1", quoted(schema.name()), quoted(&field.name));
     Ok(Sql::new(sql).first(connection).await?.is_some())
 }

@@ -20,7 +20,9 @@ pub(crate) async fn session(store: &Store, id: SessionId) -> Run<Option<SessionS
         "SELECT {SESSION} FROM fastsync_sessions AS s JOIN fastsync_devices AS d ON d.n = s.device WHERE s.id = ?"
     );
     let rows = Sql::new(select).bind(&id.as_uuid().as_bytes()[..]).all(&mut snapshot).await?;
-    Ok(summaries(store, &mut snapshot, &rows).await?.pop())
+    let mut found = summaries(store, &mut snapshot, &rows).await?;
+    snapshot.rollback().await?;
+    Ok(found.pop())
 }
 
 pub(crate) async fn sessions(
@@ -38,7 +40,9 @@ pub(crate) async fn sessions(
     );
     let limit = u64::try_from(limit).unwrap_or(u64::MAX);
     let rows = Sql::new(select).bind(zone).bind(after.0).bind(limit).all(&mut snapshot).await?;
-    summaries(store, &mut snapshot, &rows).await
+    let found = summaries(store, &mut snapshot, &rows).await?;
+    snapshot.rollback().await?;
+    Ok(found)
 }
 
 async fn summaries(

@@ -34,7 +34,8 @@ pub(crate) async fn check(connection: &mut MySqlConnection, config: &MySqlConfig
     for row in Sql::new(SETTINGS).all(connection).await? {
         settings.insert(text(&row, 0)?.to_ascii_lowercase(), text(&row, 1)?.to_owned());
     }
-    let sql = "SELECT 1 FROM information_schema.engines WHERE engine = 'InnoDB' AND support IN ('YES', 'DEFAULT')";
+    let sql =
+        "SELECT 1 FROM information_schema.engines WHERE engine = 'InnoDB' AND support IN ('YES', 'DEFAULT')";
     let has_innodb = Sql::new(sql).first(connection).await?.is_some();
     let has_database = match Sql::new("SELECT DATABASE()").first(connection).await? {
         Some(row) => crate::sql::bytes(&row, 0)?.is_some(),
@@ -57,7 +58,10 @@ fn judge(
     let dialect = Dialect::parse(get("version"));
     if dialect.version < dialect.oldest() {
         let (major, minor, patch) = dialect.oldest();
-        problems.push(format!("the server is {}, {major}.{minor}.{patch} is the oldest that works", get("version")));
+        problems.push(format!(
+            "the server is {}, {major}.{minor}.{patch} is the oldest that works",
+            get("version")
+        ));
     }
     if !has_innodb {
         problems.push("the server has no InnoDB, which transactions need".to_owned());
@@ -88,7 +92,9 @@ fn judge(
     }
     if get("log_bin").eq_ignore_ascii_case("on") {
         if get("binlog_format").eq_ignore_ascii_case("statement") {
-            problems.push("binlog_format is STATEMENT, which InnoDB refuses with READ COMMITTED; set ROW".to_owned());
+            problems.push(
+                "binlog_format is STATEMENT, which InnoDB refuses with READ COMMITTED; set ROW".to_owned(),
+            );
         }
         if get("sync_binlog") != "1" {
             warnings.push(Warning {
@@ -104,11 +110,14 @@ fn judge(
     }
     let isolation = [get("transaction_isolation"), get("tx_isolation")].concat();
     if isolation.starts_with("READ-UNCOMMITTED") {
-        problems.push("the isolation level is READ UNCOMMITTED: reads would see what is not committed".to_owned());
+        problems.push(
+            "the isolation level is READ UNCOMMITTED: reads would see what is not committed".to_owned(),
+        );
     }
     for name in ["character_set_client", "character_set_connection", "character_set_results"] {
         if get(name) != "utf8mb4" {
-            problems.push(format!("{name} is {:?}, not utf8mb4: text would be changed on its way", get(name)));
+            problems
+                .push(format!("{name} is {:?}, not utf8mb4: text would be changed on its way", get(name)));
         }
     }
     if !get("autocommit").eq_ignore_ascii_case("on") {
@@ -125,7 +134,9 @@ fn judge(
     }
     let packet = get("max_allowed_packet").parse::<u64>().unwrap_or(0);
     if packet < MIN_PACKET {
-        problems.push(format!("max_allowed_packet is {packet}: {MIN_PACKET} is the least that holds every record"));
+        problems.push(format!(
+            "max_allowed_packet is {packet}: {MIN_PACKET} is the least that holds every record"
+        ));
     }
     if !problems.is_empty() {
         let error = fastsync_core::Error::new(ErrorKind::Config, "open", problems.join("; "));

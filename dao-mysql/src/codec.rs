@@ -3,7 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use fastsync_core::{
-    DeviceId, FieldKind, FieldSchema, Hlc, Incarnation, ObjectId, Record, RecordKey, Revision, SyncMetadata, Value,
+    DeviceId, FieldKind, FieldSchema, Hlc, Incarnation, ObjectId, Record, RecordKey, Revision, SyncMetadata,
+    Value,
 };
 use sqlx::mysql::MySqlRow;
 use sqlx::{MySqlConnection, Row as _};
@@ -38,7 +39,9 @@ fn read_value(row: &MySqlRow, at: usize, field: &FieldSchema) -> Run<Value> {
             Some(value @ (0 | 1)) => Value::Bool(value == 1),
             Some(_) => return Err(Fail::corrupt(format!("column {} is neither true nor false", field.name))),
         },
-        FieldKind::Integer => row.try_get_unchecked::<Option<i64>, _>(at)?.map_or(Value::Null, Value::Integer),
+        FieldKind::Integer => {
+            row.try_get_unchecked::<Option<i64>, _>(at)?.map_or(Value::Null, Value::Integer)
+        }
         FieldKind::Real => row.try_get_unchecked::<Option<f64>, _>(at)?.map_or(Value::Null, Value::Real),
         FieldKind::Bytes => bytes(row, at)?.map_or(Value::Null, |bytes| Value::Bytes(bytes.to_vec())),
         FieldKind::Json => match bytes(row, at)? {

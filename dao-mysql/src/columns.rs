@@ -33,7 +33,8 @@ pub(crate) async fn columns(connection: &mut MySqlConnection, table: &str) -> Ru
                   ORDER BY ordinal_position";
     let mut columns = Vec::new();
     for row in Sql::new(select).bind(table).all(connection).await? {
-        let text_or_none = |at| bytes(&row, at).map(|found| found.map(String::from_utf8_lossy).unwrap_or_default());
+        let text_or_none =
+            |at| bytes(&row, at).map(|found| found.map(String::from_utf8_lossy).unwrap_or_default());
         let extra = text(&row, 8)?.to_ascii_lowercase();
         columns.push(Column {
             name: text(&row, 0)?.to_owned(),

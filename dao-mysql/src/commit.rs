@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use fastsync_core::source::{
-    Action, Commit, CommitOutcome, Conflict, ConflictReason, ExpectState, OnMismatch, Receipt,
-    StateConflict, Write,
+    Action, Commit, CommitOutcome, Conflict, ConflictReason, ExpectState, OnMismatch, Receipt, StateConflict,
+    Write,
 };
 use fastsync_core::{ObjectId, Record, RecordKey};
 use sqlx::{Connection as _, MySqlConnection};
@@ -30,7 +30,10 @@ use crate::store::Store;
 /// What one transaction came to.
 enum Step {
     Done(Receipt),
-    Conflicts { writes: Vec<Conflict>, state: Vec<StateConflict> },
+    Conflicts {
+        writes: Vec<Conflict>,
+        state: Vec<StateConflict>,
+    },
     Refused(Vec<Refused>),
     /// Another one has committed the same session.
     Duplicate,
@@ -158,8 +161,9 @@ impl Attempt<'_> {
         let keys: Vec<_> = expected.keys().collect();
         for keys in keys.chunks(MAX_ROWS) {
             let marks = marks(keys.len());
-            let select =
-                format!("SELECT name, value FROM fastsync_state FORCE INDEX (PRIMARY) WHERE name IN {marks} FOR UPDATE");
+            let select = format!(
+                "SELECT name, value FROM fastsync_state FORCE INDEX (PRIMARY) WHERE name IN {marks} FOR UPDATE"
+            );
             let mut sql = Sql::new(select);
             sql.add_all(keys.iter().map(|key| key.as_bytes()));
             for row in sql.all(connection).await? {
@@ -209,7 +213,9 @@ impl Attempt<'_> {
         let mut clears = Vec::with_capacity(self.commit.clears.len());
         for clear in &self.commit.clears {
             let kind = self.store.kind(connection, &clear.type_name).await?;
-            if let Some(zone) = self.store.zone(connection, &clear.zone).await?.filter(|_| kind.fits(&clear.zone)) {
+            if let Some(zone) =
+                self.store.zone(connection, &clear.zone).await?.filter(|_| kind.fits(&clear.zone))
+            {
                 clears.push((kind, zone, clear));
             }
         }
@@ -290,7 +296,12 @@ impl Attempt<'_> {
         }
     }
 
-    async fn write_index(&mut self, connection: &mut MySqlConnection, plan: &mut Plan, given: &Given) -> Run<()> {
+    async fn write_index(
+        &mut self,
+        connection: &mut MySqlConnection,
+        plan: &mut Plan,
+        given: &Given,
+    ) -> Run<()> {
         for number in 0..plan.len() {
             let items = plan.batch(self.store, connection, number).await?;
             let entries = match self.entries.remove(&number) {

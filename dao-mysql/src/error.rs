@@ -90,7 +90,8 @@ impl Fail {
 }
 
 fn contention(operation: &'static str) -> Error {
-    Error::new(ErrorKind::Contention, operation, "other commits were in the way each time").with_backend(BACKEND)
+    Error::new(ErrorKind::Contention, operation, "other commits were in the way each time")
+        .with_backend(BACKEND)
 }
 
 /// The row under an upsert is not the one with its id: a subquery of the statement has two rows on purpose.
@@ -104,13 +105,15 @@ const DUPLICATE: &[u16] = &[1022, 1062, 1169, 1586];
 
 /// Foreign keys, nulls, checks, and values that a column cannot hold.
 const REFUSED: &[u16] = &[
-    1216, 1217, 1451, 1452, 1761, 1762, 3008, 1048, 1364, 3819, 1264, 1265, 1292, 1366, 1367, 1406, 1690, 3140, 4096,
+    1216, 1217, 1451, 1452, 1761, 1762, 3008, 1048, 1364, 3819, 1264, 1265, 1292, 1366, 1367, 1406, 1690,
+    3140, 4096,
 ];
 
 fn classify(error: &sqlx::Error) -> (ErrorKind, &'static str) {
     match error {
         sqlx::Error::Database(database) => {
-            let number = database.try_downcast_ref::<MySqlDatabaseError>().map_or(0, MySqlDatabaseError::number);
+            let number =
+                database.try_downcast_ref::<MySqlDatabaseError>().map_or(0, MySqlDatabaseError::number);
             classify_number(number)
         }
         sqlx::Error::PoolTimedOut => {

@@ -33,7 +33,16 @@ struct Place {
 
 pub(crate) async fn changes(store: &Store, request: &ChangesRequest) -> Run<Changes> {
     let mut snapshot = store.read().await?;
-    let connection = &mut *snapshot;
+    let changes = changes_in(store, &mut snapshot, request).await;
+    snapshot.rollback().await?;
+    changes
+}
+
+async fn changes_in(
+    store: &Store,
+    connection: &mut MySqlConnection,
+    request: &ChangesRequest,
+) -> Run<Changes> {
     let types = match &request.types {
         Some(names) => Some(numbers(store, connection, names).await?),
         None => None,
@@ -68,7 +77,8 @@ pub(crate) async fn changes(store: &Store, request: &ChangesRequest) -> Run<Chan
     let tag = tag.ok_or_else(|| Fail::corrupt("a record in the feed has a position that nobody took"))?;
     let place = Place { position: position.0, within: Some((last.kind.n, last.id.clone())) };
     let within = same_session.then(|| (last.kind.schema.name().clone(), last.id.clone()));
-    let remaining = if request.count_remaining { Some(walk.remaining(connection, &place).await?) } else { None };
+    let remaining =
+        if request.count_remaining { Some(walk.remaining(connection, &place).await?) } else { None };
     let next = Point { position, tag, within, horizon };
     let records = with_bodies(store, connection, rows).await?;
     Ok(Changes::Page(ChangesPage { records, next, head: zone.head, caught_up: false, remaining }))
@@ -123,7 +133,9 @@ async fn reset_reason(
             (!has_nothing && zone.horizon > 0).then_some(ResetReason::Horizon)
         });
     }
-    if after.position > zone.head.position || tag_at(connection, zone.n, after.position).await? != Some(after.tag) {
+    if after.position > zone.head.position
+        || tag_at(connection, zone.n, after.position).await? != Some(after.tag)
+    {
         return Ok(Some(ResetReason::History));
     }
     // A reader inside a session lacks the rest of it, so it stands before that position.
@@ -207,7 +219,8 @@ impl Walk<'_> {
             }
             sql.push(")");
         }
-        sql.push(" ORDER BY r.position, r.type, r.id LIMIT ").push_bind(u64::try_from(limit).unwrap_or(u64::MAX));
+        sql.push(" ORDER BY r.position, r.type, r.id LIMIT ")
+            .push_bind(u64::try_from(limit).unwrap_or(u64::MAX));
         sql.all(connection).await
     }
 
@@ -218,8 +231,14 @@ impl Walk<'_> {
             None => drop(sql.push(" AND r.position > ").push_bind(from.position)),
             Some((kind, id)) => {
                 sql.push(" AND (r.position > ").push_bind(from.position);
-                sql.push(" OR (r.position = ").push_bind(from.position).push(" AND r.type > ").push_bind(*kind);
-                sql.push(") OR (r.position = ").push_bind(from.position).push(" AND r.type = ").push_bind(*kind);
+                sql.push(" OR (r.position = ")
+                    .push_bind(from.position)
+                    .push(" AND r.type > ")
+                    .push_bind(*kind);
+                sql.push(") OR (r.position = ")
+                    .push_bind(from.position)
+                    .push(" AND r.type = ")
+                    .push_bind(*kind);
                 sql.push(" AND r.id > ").push_bind(id.as_str()).push("))");
             }
         }
@@ -234,7 +253,8 @@ impl Walk<'_> {
 
     /// How many entries follow; own pushes are counted with them.
     async fn remaining(&self, connection: &mut MySqlConnection, last: &Place) -> Run<u64> {
-        let mut sql = Sql::new("SELECT COUNT(*) FROM fastsync_records AS r FORCE INDEX (fastsync_feed) WHERE ");
+        let mut sql =
+            Sql::new("SELECT COUNT(*) FROM fastsync_records AS r FORCE INDEX (fastsync_feed) WHERE ");
         self.after(&mut sql, last);
         let row = sql.first(connection).await?;
         row.map_or(Ok(0), |row| number(&row, 0))
@@ -250,7 +270,17 @@ pub(crate) const PURGE: &str = "DELETE r, t FROM fastsync_tombstones AS t STRAIG
 
 pub(crate) async fn purge(store: &Store, zone: &Zone, through: Position) -> Run<u64> {
     let mut transaction = store.write().await?;
-    let connection = &mut *transaction;
+    let removed = purge_in(store, &mut transaction, zone, through).await?;
+    transaction.commit().await?;
+    Ok(removed)
+}
+
+async fn purge_in(
+    store: &Store,
+    connection: &mut MySqlConnection,
+    zone: &Zone,
+    through: Position,
+) -> Run<u64> {
     let Some(zone) = store.zone(connection, zone).await? else { return Ok(0) };
     let sql = Sql::new("SELECT head FROM fastsync_zones WHERE n = ? FOR UPDATE").bind(zone);
     let head = sql.first(connection).await?.map_or(Ok(0), |row| number(&row, 0))?;
@@ -261,7 +291,5 @@ pub(crate) async fn purge(store: &Store, zone: &Zone, through: Position) -> Run<
     let update = "UPDATE fastsync_zones SET horizon = GREATEST(horizon, ?) WHERE n = ?";
     Sql::new(update).bind(through).bind(zone).execute(connection).await?;
     // A deletion that waits to be pushed is not finished with. Each tombstone is two rows.
-    let removed = Sql::new(PURGE).bind(zone).bind(through).execute(connection).await?.rows_affected() / 2;
-    transaction.commit().await?;
-    Ok(removed)
+    Ok(Sql::new(PURGE).bind(zone).bind(through).execute(connection).await?.rows_affected() / 2)
 }

@@ -144,7 +144,8 @@ async fn set_state(
     while !rest.is_empty() {
         let mut held = 0_usize;
         let fit = rest.iter().take_while(|write| {
-            held = held.saturating_add(write.key.len()).saturating_add(write.value.as_ref().map_or(0, Vec::len));
+            held =
+                held.saturating_add(write.key.len()).saturating_add(write.value.as_ref().map_or(0, Vec::len));
             held <= store.server.packet
         });
         let (now, later) = rest.split_at(rows_at_once(fit.count().max(1), 2));

@@ -80,16 +80,25 @@ pub(crate) async fn write(
     put(connection, &new, "").await.map_err(|fail| if fail.is_duplicate() { Fail::Moved } else { fail })?;
     put(connection, &there, REPLACE).await?;
 
-    let of = |row: &&Row<'_>, kept: fn(&Entry) -> Option<u64>| (row.before.as_ref().and_then(kept), kept(&row.after));
+    let of = |row: &&Row<'_>, kept: fn(&Entry) -> Option<u64>| {
+        (row.before.as_ref().and_then(kept), kept(&row.after))
+    };
     for (table, column, kept) in [
-        ("fastsync_pending", "`change`", (|entry| Some(entry.change).filter(|n| *n > 0)) as fn(&Entry) -> Option<u64>),
+        (
+            "fastsync_pending",
+            "`change`",
+            (|entry| Some(entry.change).filter(|n| *n > 0)) as fn(&Entry) -> Option<u64>,
+        ),
         ("fastsync_tombstones", "position", |entry| Some(entry.position).filter(|n| entry.deleted && *n > 0)),
     ] {
-        let moved: Vec<_> = rows.iter().map(|row| (row, of(&row, kept))).filter(|(_, (a, b))| a != b).collect();
+        let moved: Vec<_> =
+            rows.iter().map(|row| (row, of(&row, kept))).filter(|(_, (a, b))| a != b).collect();
         let gone: Vec<_> = moved.iter().filter_map(|(row, (before, _))| Some((*row, (*before)?))).collect();
         let come: Vec<_> = moved.iter().filter_map(|(row, (_, after))| Some((*row, (*after)?))).collect();
-        list(connection, &format!("DELETE FROM {table} WHERE ({column}, zone, type, id) IN ("), ")", &gone).await?;
-        list(connection, &format!("INSERT INTO {table} ({column}, zone, type, id) VALUES "), "", &come).await?;
+        list(connection, &format!("DELETE FROM {table} WHERE ({column}, zone, type, id) IN ("), ")", &gone)
+            .await?;
+        list(connection, &format!("INSERT INTO {table} ({column}, zone, type, id) VALUES "), "", &come)
+            .await?;
     }
     Ok(())
 }
@@ -148,7 +157,11 @@ fn after(item: &Item, before: Option<Entry>, given: &Given) -> Option<Entry> {
             })
         }
         Action::Acknowledge { change, revision, incarnation, .. } => before.map(|before| Entry {
-            revision: if before.incarnation == incarnation.to_bits() { revision.to_bits() } else { before.revision },
+            revision: if before.incarnation == incarnation.to_bits() {
+                revision.to_bits()
+            } else {
+                before.revision
+            },
             change: if before.change == *change { 0 } else { before.change },
             ..before
         }),

@@ -184,7 +184,11 @@ impl Plan {
     }
 
     /// The rounds that this commit needs.
-    pub(crate) async fn phases(&self, store: &Store, connection: &mut MySqlConnection) -> Run<BTreeSet<Phase>> {
+    pub(crate) async fn phases(
+        &self,
+        store: &Store,
+        connection: &mut MySqlConnection,
+    ) -> Run<BTreeSet<Phase>> {
         let mut phases: BTreeSet<_> = self.given.iter().map(Item::phase).collect();
         for (name, is_deletion) in self.parts.iter().flat_map(|part| &part.types) {
             let kind = store.kind(connection, name).await?;

@@ -34,7 +34,8 @@ async fn locked(store: &Store, connection: &mut MySqlConnection, types: &[TypeSc
     let lock = "SELECT COALESCE(GET_LOCK(CONCAT('fastsync.', LEFT(SHA1(DATABASE()), 32)), ?), 0)";
     let row = Sql::new(lock).bind(LOCK_SECONDS).first(connection).await?;
     if row.map_or(Ok(0), |row| number(&row, 0))? != 1 {
-        let message = format!("another process has prepared this database for more than {LOCK_SECONDS} seconds");
+        let message =
+            format!("another process has prepared this database for more than {LOCK_SECONDS} seconds");
         return Err(Fail::new(ErrorKind::Unavailable, "prepare", message));
     }
     check_version(connection).await?;
@@ -123,7 +124,8 @@ fn register(
 
 /// Notes a type as it is prepared now; gives its number.
 async fn note(connection: &mut MySqlConnection, n: Option<u64>, stored: &StoredType) -> Run<u64> {
-    let body = serde_json::to_vec(stored).map_err(|_| Fail::invalid("prepare", "a schema cannot be stored"))?;
+    let body =
+        serde_json::to_vec(stored).map_err(|_| Fail::invalid("prepare", "a schema cannot be stored"))?;
     if let Some(n) = n {
         let update = "UPDATE fastsync_types SET body = ? WHERE n = ?";
         Sql::new(update).bind(body).bind(n).execute(connection).await?;
@@ -173,8 +175,17 @@ fn create(store: &Store, schema: &TypeSchema) -> String {
     }
     parts.push(format!("{id} VARCHAR(255) NOT NULL"));
     parts.extend(schema.fields().iter().map(|field| column(store, field)));
-    parts.push(if restricted { format!("PRIMARY KEY (`zone`, {id})") } else { format!("PRIMARY KEY ({id})") });
-    format!("CREATE TABLE IF NOT EXISTS {} ({}) {}", quoted(schema.name()), parts.join(", "), dialect.table_options())
+    parts.push(if restricted {
+        format!("PRIMARY KEY (`zone`, {id})")
+    } else {
+        format!("PRIMARY KEY ({id})")
+    });
+    format!(
+        "CREATE TABLE IF NOT EXISTS {} ({}) {}",
+        quoted(schema.name()),
+        parts.join(", "),
+        dialect.table_options()
+    )
 }
 
 /// A column; one that has no nulls has the kind's zero as its default, so that a schema can leave it out later.
@@ -203,7 +214,11 @@ mod tests {
     #[test]
     fn the_schema_is_cut_into_statements() {
         let statements = statements();
-        assert_eq!(statements.len(), 11, "{statements:#?}");
-        assert!(statements.iter().all(|statement| statement.starts_with("CREATE") || statement.starts_with("INSERT")));
+        assert_eq!(statements.len(), 12, "{statements:#?}");
+        assert!(
+            statements
+                .iter()
+                .all(|statement| statement.starts_with("CREATE") || statement.starts_with("INSERT"))
+        );
     }
 }

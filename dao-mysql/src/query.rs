@@ -14,7 +14,9 @@ pub(crate) async fn find(store: &Store, query: &Query) -> Run<Vec<Record>> {
     let connection = &mut *connection;
     let kind = store.kind(connection, &query.type_name).await?;
     let columns = format!("SELECT {ENTRY}, u.{}{}", kind.id(), kind.selected);
-    let Some(mut sql) = statement(store, connection, &kind, query, &columns).await? else { return Ok(Vec::new()) };
+    let Some(mut sql) = statement(store, connection, &kind, query, &columns).await? else {
+        return Ok(Vec::new());
+    };
     sql.push(" ORDER BY ");
     for by in &query.order {
         sql.push(&kind.comparable(&by.field)).push(if by.descending { " DESC, " } else { " ASC, " });
@@ -39,7 +41,9 @@ pub(crate) async fn count(store: &Store, query: &Query) -> Run<u64> {
     let mut connection = store.pool.acquire().await?;
     let connection = &mut *connection;
     let kind = store.kind(connection, &query.type_name).await?;
-    let Some(sql) = statement(store, connection, &kind, query, "SELECT COUNT(*)").await? else { return Ok(0) };
+    let Some(sql) = statement(store, connection, &kind, query, "SELECT COUNT(*)").await? else {
+        return Ok(0);
+    };
     sql.first(connection).await?.map_or(Ok(0), |row| number(&row, 0))
 }
 

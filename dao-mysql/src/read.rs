@@ -21,7 +21,9 @@ pub(crate) async fn get(store: &Store, name: &TypeName, zone: &Zone, ids: &[Obje
     }
     let mut snapshot = store.read().await?;
     let kind = store.kind(&mut snapshot, name).await?;
-    records(store, &mut snapshot, &kind, zone, ids).await
+    let found = records(store, &mut snapshot, &kind, zone, ids).await?;
+    snapshot.rollback().await?;
+    Ok(found)
 }
 
 /// The records with these ids, in this order; those that are not there are left out.
@@ -35,7 +37,8 @@ pub(crate) async fn records(
     let Some(zone_n) = store.zone(connection, zone).await?.filter(|_| kind.fits(zone)) else {
         return Ok(Vec::new());
     };
-    let mut found: HashMap<ObjectId, (Entry, Option<Vec<Value>>)> = HashMap::with_capacity(ids.len().min(10_000));
+    let mut found: HashMap<ObjectId, (Entry, Option<Vec<Value>>)> =
+        HashMap::with_capacity(ids.len().min(10_000));
     let select = get_statement(kind);
     for ids in ids.chunks(MAX_ROWS) {
         let mut sql = Sql::new(select.clone());
@@ -121,7 +124,8 @@ pub(crate) async fn with_bodies(
 ) -> Run<Vec<Record>> {
     let mut groups: BTreeMap<(u64, &Zone), (Arc<Type>, Vec<ObjectId>)> = BTreeMap::new();
     for row in rows.iter().filter(|row| !row.entry.deleted) {
-        let group = groups.entry((row.kind.n, &row.zone)).or_insert_with(|| (Arc::clone(&row.kind), Vec::new()));
+        let group =
+            groups.entry((row.kind.n, &row.zone)).or_insert_with(|| (Arc::clone(&row.kind), Vec::new()));
         group.1.push(row.id.clone());
     }
     let mut found = HashMap::with_capacity(rows.len());
@@ -167,7 +171,9 @@ pub(crate) async fn pending(store: &Store, after: u64, limit: usize) -> Run<Vec<
             .map_err(|_| Fail::corrupt("fastsync_zones holds a name that is none"))?;
         rows.push(Indexed { kind, zone, id, entry: Entry::read(&row, 0)? });
     }
-    with_bodies(store, &mut snapshot, rows).await
+    let found = with_bodies(store, &mut snapshot, rows).await?;
+    snapshot.rollback().await?;
+    Ok(found)
 }
 
 pub(crate) async fn count_pending(store: &Store) -> Run<u64> {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use fastsync_core::source::{Changes, ChangesRequest, Commit, CommitOutcome, Write};
 use fastsync_core::{
-    ErrorKind, ObjectId, Position, Query, Record, Result, SessionId, SessionSummary, SyncableDataSource, TypeName,
-    TypeSchema, Zone,
+    ErrorKind, ObjectId, Position, Query, Record, Result, SessionId, SessionSummary, SyncableDataSource,
+    TypeName, TypeSchema, Zone,
 };
 use sqlx::mysql::{MySqlPool, MySqlPoolOptions};
 
@@ -101,7 +101,11 @@ impl MySqlDataSource {
     }
 
     /// Runs a read, and again if a table was changed since its snapshot.
-    async fn read<T, F: Future<Output = Run<T>>>(&self, operation: &'static str, work: impl Fn() -> F) -> Result<T> {
+    async fn read<T, F: Future<Output = Run<T>>>(
+        &self,
+        operation: &'static str,
+        work: impl Fn() -> F,
+    ) -> Result<T> {
         retried(&self.store, work).await.map_err(|fail| fail.into_error(operation))
     }
 }
@@ -125,9 +129,8 @@ impl SyncableDataSource for MySqlDataSource {
 
     async fn prepare(&self, types: &[TypeSchema]) -> Result<()> {
         let types = types.to_vec();
-        let prepare = |store: Arc<Store>| async move {
-            retried(&store, || prepare::prepare(&store, &types)).await
-        };
+        let prepare =
+            |store: Arc<Store>| async move { retried(&store, || prepare::prepare(&store, &types)).await };
         self.write("prepare", prepare).await
     }
 

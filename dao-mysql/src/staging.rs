@@ -122,14 +122,22 @@ pub(crate) async fn parts(connection: &mut MySqlConnection, session: SessionId) 
     let rows = Sql::new(sql).bind(&session.as_uuid().as_bytes()[..]).all(connection).await?;
     let mut parts = Vec::with_capacity(rows.len());
     for row in rows {
-        let types =
-            serde_json::from_slice(bytes(&row, 2)?.unwrap_or_default()).map_err(|_| unreadable())?;
-        parts.push(Part { sequence: number(&row, 0)?, part: number(&row, 1)?, types, bytes: number(&row, 3)? });
+        let types = serde_json::from_slice(bytes(&row, 2)?.unwrap_or_default()).map_err(|_| unreadable())?;
+        parts.push(Part {
+            sequence: number(&row, 0)?,
+            part: number(&row, 1)?,
+            types,
+            bytes: number(&row, 3)?,
+        });
     }
     Ok(parts)
 }
 
-pub(crate) async fn load(connection: &mut MySqlConnection, session: SessionId, part: &Part) -> Run<Vec<Write>> {
+pub(crate) async fn load(
+    connection: &mut MySqlConnection,
+    session: SessionId,
+    part: &Part,
+) -> Run<Vec<Write>> {
     let sql = "SELECT writes FROM fastsync_staged WHERE session = ? AND sequence = ? AND part = ?";
     let sql = Sql::new(sql).bind(&session.as_uuid().as_bytes()[..]).bind(part.sequence).bind(part.part);
     let row = sql.first(connection).await?.ok_or_else(unreadable)?;

@@ -52,7 +52,8 @@ impl<T: Clone + Eq + Hash> Names<T> {
 }
 
 // Several reads see one state, that of the first; nothing else is locked.
-const READ: &str = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
+const READ: &str =
+    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
 
 // Locking reads see the latest state and lock the rows that they find, not the gaps between them. So writers of
 // different rows do not meet, and a decision never rests on an old snapshot.
@@ -162,9 +163,10 @@ impl Store {
             return Ok(zone);
         }
         let row = Sql::new("SELECT name FROM fastsync_zones WHERE n = ?").bind(n).first(connection).await?;
-        let row = row.ok_or_else(|| Fail::corrupt(format!("the index names zone {n}, which is not there")))?;
-        let zone =
-            Zone::parse(text(&row, 0)?).map_err(|_| Fail::corrupt("fastsync_zones holds a name that is none"))?;
+        let row =
+            row.ok_or_else(|| Fail::corrupt(format!("the index names zone {n}, which is not there")))?;
+        let zone = Zone::parse(text(&row, 0)?)
+            .map_err(|_| Fail::corrupt("fastsync_zones holds a name that is none"))?;
         lock(&self.zones).note(&zone, n);
         Ok(zone)
     }
@@ -207,7 +209,8 @@ impl Store {
                 }
                 if is_new {
                     let marks = rows_of_marks(unknown.len(), 1);
-                    let mut sql = Sql::new(format!("INSERT IGNORE INTO fastsync_devices (id) VALUES {marks}"));
+                    let mut sql =
+                        Sql::new(format!("INSERT IGNORE INTO fastsync_devices (id) VALUES {marks}"));
                     sql.add_all(unknown.iter().map(|device| &device.as_bytes()[..]));
                     sql.execute(connection).await?;
                 }

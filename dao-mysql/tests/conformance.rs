@@ -39,7 +39,9 @@ impl Harness for MySqlHarness {
 
     async fn constrain(&self, constraint: &Constraint) -> bool {
         // The suite's types are restricted. Keys take text of a length only, as users would declare it.
-        let short = |table: &str, field: &str| format!("ALTER TABLE `{table}` MODIFY `{field}` VARCHAR(255) NOT NULL");
+        let short = |table: &str, field: &str| {
+            format!("ALTER TABLE `{table}` MODIFY `{field}` VARCHAR(255) NOT NULL")
+        };
         let sql = match constraint {
             Constraint::Unique { type_name, field } => format!(
                 "{}, ADD UNIQUE KEY one_{field} (`zone`, `{field}`)",

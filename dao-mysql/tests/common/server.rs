@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use fastsync_dao_mysql::sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions};
-use fastsync_dao_mysql::sqlx::{AssertSqlSafe, ConnectOptions, Connection, raw_sql};
+use fastsync_dao_mysql::sqlx::{AssertSqlSafe, ConnectOptions, Connection, query_scalar, raw_sql};
 
 /// The server that the tests use: `cargo xtask test` sets it.
 pub const URL: &str = "FASTSYNC_MYSQL_URL";
@@ -15,7 +15,10 @@ pub fn skip() -> Option<String> {
         return None;
     }
     let required = std::env::var("FASTSYNC_REQUIRE").unwrap_or_default();
-    assert!(!required.split(',').any(|name| name.trim() == "mysql"), "mysql is required, and {URL} is not set");
+    assert!(
+        !required.split(',').any(|name| name.trim() == "mysql"),
+        "mysql is required, and {URL} is not set"
+    );
     Some(format!("{URL} is not set; `cargo xtask test` starts a server and sets it"))
 }
 
@@ -55,14 +58,19 @@ impl Database {
     }
 
     /// On a thread and a runtime of its own, since a case's runtime may be gone or busy.
-    fn on_server(&self, verb: &str) {
-        let sql = format!("{verb} `{}`", self.name);
-        let options = self.options.clone();
+    fn on_server(&self, verb: &'static str) {
+        let (options, name) = (self.options.clone(), self.name.clone());
         let done = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let mut connection = options.connect().await?;
-                raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await?;
+                // A connection whose runtime has ended may hold an open transaction, which a removal would wait for.
+                let select = "SELECT CAST(id AS UNSIGNED) FROM information_schema.processlist WHERE db = ?";
+                for id in query_scalar::<_, u64>(select).bind(&name).fetch_all(&mut connection).await? {
+                    // It may have gone by itself.
+                    let _ = raw_sql(AssertSqlSafe(format!("KILL {id}"))).execute(&mut connection).await;
+                }
+                raw_sql(AssertSqlSafe(format!("{verb} `{name}`"))).execute(&mut connection).await?;
                 connection.close().await
             })
         });

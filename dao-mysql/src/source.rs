@@ -85,6 +85,11 @@ impl MySqlDataSource {
         &self.store.server.warnings
     }
 
+    #[cfg(test)]
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// Runs a write in a task of its own, so that it ends as a whole when its caller is dropped.
     async fn write<T, F>(&self, operation: &'static str, work: impl FnOnce(Arc<Store>) -> F) -> Result<T>
     where

@@ -347,7 +347,7 @@ async fn conflicts(
     connection: &mut MySqlConnection,
     failed: Vec<(Item, ConflictReason)>,
 ) -> Run<Vec<Conflict>> {
-    let mut groups: BTreeMap<(u64, u64), (Arc<Type>, &RecordKey, Vec<ObjectId>)> = BTreeMap::new();
+    let mut groups: BTreeMap<_, (Arc<Type>, &RecordKey, Vec<ObjectId>)> = BTreeMap::new();
     for (item, _) in &failed {
         let group = groups
             .entry((item.zone, item.kind.n))

@@ -122,7 +122,7 @@ pub(crate) async fn with_bodies(
     connection: &mut MySqlConnection,
     rows: Vec<Indexed>,
 ) -> Run<Vec<Record>> {
-    let mut groups: BTreeMap<(u64, &Zone), (Arc<Type>, Vec<ObjectId>)> = BTreeMap::new();
+    let mut groups: BTreeMap<_, (Arc<Type>, Vec<ObjectId>)> = BTreeMap::new();
     for row in rows.iter().filter(|row| !row.entry.deleted) {
         let group =
             groups.entry((row.kind.n, &row.zone)).or_insert_with(|| (Arc::clone(&row.kind), Vec::new()));

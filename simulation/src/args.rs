@@ -11,12 +11,14 @@ pub struct Args {
     pub seed: u64,
     /// How many cases, kills or sessions instead of the default.
     pub count: Option<u64>,
+    /// The data source that the run is about, if the program knows several.
+    pub store: Option<String>,
     /// Whether this process is one that the program started itself, with what it is told.
     pub child: Option<Vec<String>>,
 }
 
 impl Args {
-    /// Reads the command line: `[--long] [--seed N] [--count N]`, or `--child` and what the program tells itself.
+    /// Reads the command line: `[--long] [--seed N] [--count N] [--store NAME]`, or `--child` and what the program tells itself.
     /// Ends the process if it cannot be read.
     #[must_use]
     pub fn read() -> Self {
@@ -25,7 +27,7 @@ impl Args {
             Err(message) => {
                 #[allow(clippy::print_stderr, reason = "the usage of a program")]
                 {
-                    eprintln!("{message}\nusage: [--long] [--seed N] [--count N]");
+                    eprintln!("{message}\nusage: [--long] [--seed N] [--count N] [--store NAME]");
                 }
                 std::process::exit(2);
             }
@@ -33,9 +35,13 @@ impl Args {
     }
 
     fn parse(args: impl Iterator<Item = String>) -> Result<Self, String> {
-        let mut parsed = Self { long: false, seed: fresh_seed(), count: None, child: None };
+        let mut parsed = Self { long: false, seed: fresh_seed(), count: None, store: None, child: None };
         let mut args = args;
         while let Some(arg) = args.next() {
+            if arg == "--store" {
+                parsed.store = Some(args.next().ok_or("--store needs a name")?);
+                continue;
+            }
             let mut number = || {
                 let text = args.next().ok_or_else(|| format!("{arg} needs a number"))?;
                 text.parse::<u64>().map_err(|_| format!("{text} is not a number"))

@@ -28,6 +28,16 @@ pub(crate) const PROOFS: &[Entry] = &[
         "concurrency",
         "8 pushers and 2 pullers in two processes on one SQLite file: none missed, none twice; a broken data source fails it",
     ),
+    Entry {
+        short: &["--store", "mysql"],
+        long: &["--store", "mysql", "--long"],
+        binary: "concurrency",
+        ..proof(
+            "concurrency-mysql",
+            "16 pushers and 4 pullers in two processes on one MariaDB, with pauses inside transactions, cut connections \
+             and an idle stranger: none missed, none twice; a broken data source fails it",
+        )
+    },
 ];
 
 #[derive(clap::Args)]

@@ -54,7 +54,7 @@ async fn share_a_list(one: impl SyncableDataSource, two: impl SyncableDataSource
     bob.sync().await.unwrap();
     ada.sync().await.unwrap();
     assert_eq!(adas.get_all().await.unwrap(), std::slice::from_ref(&done));
-    adas.remove(&done).await.unwrap();
+    adas.remove(&done.id.into()).await.unwrap();
     ada.sync().await.unwrap();
     bob.sync().await.unwrap();
     assert!(bobs.get_all().await.unwrap().is_empty());

@@ -12,6 +12,9 @@ pub mod the_sync_model {}
 #[doc = include_str!("guide/conflicts.md")]
 pub mod conflicts {}
 
+#[doc = include_str!("guide/from-sqlite-to-mysql.md")]
+pub mod from_sqlite_to_mysql {}
+
 #[doc = include_str!("guide/testing-your-app.md")]
 pub mod testing_your_app {}
 

@@ -13,8 +13,8 @@ pub struct Args {
     pub seed: u64,
     /// How many cases, kills or sessions instead of the default.
     pub count: Option<u64>,
-    /// Where the stores are, for the runs that let one choose.
-    pub store: OnDisk,
+    /// The data source that the run is about, if the program knows several.
+    pub store: Option<String>,
     /// Whether this process is one that the program started itself, with what it is told.
     pub child: Option<Vec<String>>,
 }
@@ -29,7 +29,7 @@ impl Args {
             Err(message) => {
                 #[allow(clippy::print_stderr, reason = "the usage of a program")]
                 {
-                    eprintln!("{message}\nusage: [--long] [--seed N] [--count N] [--store sqlite|sled]");
+                    eprintln!("{message}\nusage: [--long] [--seed N] [--count N] [--store NAME]");
                 }
                 std::process::exit(2);
             }
@@ -37,20 +37,21 @@ impl Args {
     }
 
     fn parse(args: impl Iterator<Item = String>) -> Result<Self, String> {
-        let store = OnDisk::default();
-        let mut parsed = Self { long: false, seed: fresh_seed(), count: None, store, child: None };
+        let mut parsed = Self { long: false, seed: fresh_seed(), count: None, store: None, child: None };
         let mut args = args;
         while let Some(arg) = args.next() {
-            let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value"));
+            if arg == "--store" {
+                parsed.store = Some(args.next().ok_or("--store needs a name")?);
+                continue;
+            }
             let mut number = || {
-                let text = value()?;
+                let text = args.next().ok_or_else(|| format!("{arg} needs a number"))?;
                 text.parse::<u64>().map_err(|_| format!("{text} is not a number"))
             };
             match arg.as_str() {
                 "--long" => parsed.long = true,
                 "--seed" => parsed.seed = number()?,
                 "--count" => parsed.count = Some(number()?),
-                "--store" => parsed.store = OnDisk::named(&value()?)?,
                 "--child" => {
                     parsed.child = Some(args.collect());
                     return Ok(parsed);
@@ -59,6 +60,14 @@ impl Args {
             }
         }
         Ok(parsed)
+    }
+
+    /// The store on this machine's disk that the run is about.
+    ///
+    /// # Errors
+    /// What the names are.
+    pub fn on_disk(&self) -> Result<OnDisk, String> {
+        self.store.as_deref().map_or(Ok(OnDisk::default()), OnDisk::named)
     }
 
     /// The number of cases, kills or sessions to do.
@@ -88,8 +97,9 @@ mod tests {
         let args = parse("--long --seed 7").unwrap();
         assert_eq!((args.long, args.seed, args.target(1, 2)), (true, 7, 2));
         assert_eq!(parse("--count 5").unwrap().target(1, 2), 5);
-        assert_eq!(parse("--store sled").unwrap().store, OnDisk::Sled);
-        assert!(parse("--store").is_err() && parse("--store paper").is_err());
+        assert_eq!(parse("--store sled").unwrap().on_disk(), Ok(OnDisk::Sled));
+        assert_eq!(parse("").unwrap().on_disk(), Ok(OnDisk::Sqlite));
+        assert!(parse("--store").is_err() && parse("--store paper").unwrap().on_disk().is_err());
         assert_eq!(parse("--child a --b").unwrap().child.unwrap(), ["a", "--b"]);
         assert!(parse("--seed").is_err() && parse("--seed x").is_err() && parse("--what").is_err());
     }

@@ -35,6 +35,10 @@ pub(crate) const FIGURES: &[Entry] = &[
         "sled",
         "push and pull of 100,000 records, sled to sled: at least 40 % of raw batches of sled with the same flushes",
     ),
+    figure(
+        "mysql",
+        "a server on MariaDB over HTTP: push and pull at least 40 % of bare statements, 16 pushers no slower than one",
+    ),
     figure("layout", "SQLite: the index table beside the user's tables against sync columns in the row"),
 ];
 

@@ -64,6 +64,16 @@ pub(crate) const PROOFS: &[Entry] = &[
         &["--store", "sled", "--count", "15"],
         &["--store", "sled", "--count", "100"],
     ),
+    Entry {
+        short: &["--store", "mysql"],
+        long: &["--store", "mysql", "--long"],
+        binary: "concurrency",
+        ..proof(
+            "concurrency-mysql",
+            "16 pushers and 4 pullers in two processes on one MariaDB, with pauses inside transactions, cut connections \
+             and an idle stranger: none missed, none twice; a broken data source fails it",
+        )
+    },
 ];
 
 #[derive(clap::Args)]

@@ -4,6 +4,8 @@
 //! and the environment variables that tell the tests where it listens; let it take a free port by binding port 0
 //! of the loopback address first.
 
+mod mysql;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
@@ -20,6 +22,8 @@ struct Server {
     about: &'static str,
     /// The packages whose tests need it; if none is in the workspace, it is not asked for.
     needed_by: &'static [&'static str],
+    /// The variable that tells the tests where it listens. If it is set already, that server is used.
+    variable: Option<&'static str>,
     /// The program that must be there.
     program: &'static str,
     /// Commands that bring it to a Debian system, as root.
@@ -28,24 +32,47 @@ struct Server {
     start: fn(&Path) -> Result<Running>,
 }
 
-const SERVERS: &[Server] = &[Server {
-    name: "sqlite",
-    about: "no server: SQLite is compiled into the tests, which takes a C compiler",
-    needed_by: &["fastsync-dao-sqlite"],
-    program: "cc",
-    install: &[
-        &["apt-get", "update", "-qq"],
-        &["apt-get", "install", "-y", "-qq", "--no-install-recommends", "gcc", "libc6-dev"],
-    ],
-    start: |_| Ok(Running::default()),
-}];
+const SERVERS: &[Server] = &[
+    Server {
+        name: "sqlite",
+        about: "no server: SQLite is compiled into the tests, which takes a C compiler",
+        needed_by: &["fastsync-dao-sqlite"],
+        variable: None,
+        program: "cc",
+        install: &[
+            &["apt-get", "update", "-qq"],
+            &["apt-get", "install", "-y", "-qq", "--no-install-recommends", "gcc", "libc6-dev"],
+        ],
+        start: |_| Ok(Running::default()),
+    },
+    Server {
+        name: "mysql",
+        about: "MariaDB; FASTSYNC_MYSQL_URL names another server, of a user who may make databases",
+        needed_by: &["fastsync-dao-mysql"],
+        variable: Some(mysql::VARIABLE),
+        program: "mariadbd",
+        install: &[
+            &["apt-get", "update", "-qq"],
+            &[
+                "apt-get",
+                "install",
+                "-y",
+                "-qq",
+                "--no-install-recommends",
+                "mariadb-server-core",
+                "mariadb-client-core",
+            ],
+        ],
+        start: mysql::start,
+    },
+];
 
 /// A started server. Dropping it stops it and throws its data away.
 #[derive(Debug, Default)]
 pub(crate) struct Running {
     /// What its tests must know, such as its URL.
-    env: Vec<(String, String)>,
-    children: Vec<Child>,
+    pub(super) env: Vec<(String, String)>,
+    pub(super) children: Vec<Child>,
     folder: Option<PathBuf>,
 }
 
@@ -126,6 +153,10 @@ fn start_all(
 
 /// One server, installed if need be, and started.
 fn provide(server: &Server, workspace: &Workspace, policy: &Policy) -> Result<Running> {
+    if let Some(variable) = server.variable.filter(|variable| std::env::var_os(variable).is_some()) {
+        println!("  {}: {variable} is set, so nothing is started", server.name);
+        return Ok(Running::default());
+    }
     if !is_on_path(server.program) {
         let how = server.install.iter().map(|command| command.join(" ")).collect::<Vec<_>>().join(" && ");
         let how = format!("as root on Debian: {how}");
@@ -183,6 +214,7 @@ mod tests {
         name: "absent",
         about: "a server that nobody can have",
         needed_by: &["p"],
+        variable: None,
         program: "no-such-program-anywhere",
         install: &[&["apt-get", "install", "no-such-package"]],
         start: |_| Ok(Running::default()),
@@ -250,6 +282,7 @@ mod tests {
             name: "sleeper",
             about: "a process that waits",
             needed_by: &["p"],
+            variable: None,
             program: "sleep",
             install: &[],
             start: |folder| {

@@ -14,6 +14,12 @@ pub trait Harness: Send + Sync + 'static {
     /// A new handle to the storage of this harness, as a program that starts would open it.
     async fn open(&self) -> Arc<dyn SyncableDataSource>;
 
+    /// Why the cases cannot run here, if they cannot: the server that they need is not there. They then say
+    /// `SKIPPED` on standard error instead of running.
+    fn skip(&self) -> Option<String> {
+        None
+    }
+
     /// Whether what is stored is still there after every handle was dropped. Where it is not, the cases on
     /// durability go on with the handle they have.
     fn is_durable(&self) -> bool {

@@ -23,8 +23,11 @@ pub fn run_single<H: Harness, F: Future<Output = ()>>(
     make: impl FnOnce() -> H,
     test: impl FnOnce(Fixture) -> F,
 ) {
-    block_on(Builder::new_current_thread().enable_time().build(), async {
-        test(Fixture::new(Arc::new(make())).await).await;
+    block_on(Builder::new_current_thread().enable_all().build(), async {
+        let harness = Arc::new(make());
+        if !is_skipped("a test", &*harness) {
+            test(Fixture::new(harness).await).await;
+        }
     });
 }
 
@@ -68,9 +71,22 @@ pub fn run_case(name: &str, make: &mut dyn FnMut() -> Arc<dyn Harness>) {
 fn run(case: &Case, make: &mut dyn FnMut() -> Arc<dyn Harness>) {
     let mut builder =
         if case.is_parallel { Builder::new_multi_thread() } else { Builder::new_current_thread() };
-    block_on(builder.worker_threads(4).enable_time().build(), async {
-        (case.run)(Fixture::new(make()).await).await;
+    block_on(builder.worker_threads(4).enable_all().build(), async {
+        let harness = make();
+        if !is_skipped(case.name, &*harness) {
+            (case.run)(Fixture::new(harness).await).await;
+        }
     });
+}
+
+/// Says so if the harness has no server to run on.
+#[allow(clippy::print_stderr, reason = "a test that did not run must be seen")]
+fn is_skipped(name: &str, harness: &dyn Harness) -> bool {
+    let reason = harness.skip();
+    if let Some(reason) = &reason {
+        eprintln!("SKIPPED {name}: {reason}");
+    }
+    reason.is_some()
 }
 
 /// Runs every case on a storage of its own and reports each by name (`group::case`), with the message of its

@@ -152,7 +152,10 @@ impl<'a> Attempt<'a> {
         let zones = self.store.database.collection::<Document>(ZONES);
         let none = doc! { "head": 0_i64, "tag": 0_i64, "horizon": 0_i64 };
         let touched = zones
-            .find_one_and_update(doc! { "_id": turn }, doc! { "$inc": { "turn": 1_i64 }, "$setOnInsert": none })
+            .find_one_and_update(
+                doc! { "_id": turn },
+                doc! { "$inc": { "turn": 1_i64 }, "$setOnInsert": none },
+            )
             .upsert(true)
             .return_document(ReturnDocument::After)
             .session(&mut *self.session)
@@ -370,7 +373,9 @@ impl<'a> Attempt<'a> {
 
     /// What a write gets from its commit: the next position of its zone, the number of the local commit.
     fn give(&mut self, job: &Job, write: &Write, tally: &mut Tally) -> Run<Given> {
-        let Action::Put { record, pending } = &write.action else { return Ok(Given { position: 0, change: 0 }) };
+        let Action::Put { record, pending } = &write.action else {
+            return Ok(Given { position: 0, change: 0 });
+        };
         let key = &record.key;
         *tally.counts.entry(key.type_name.clone()).or_default() += 1;
         if *pending && tally.change == 0 {
@@ -435,7 +440,8 @@ impl<'a> Attempt<'a> {
     /// Notes a commit as applied: its session, its state entries. Gives its receipt.
     fn note(&mut self, job: &Job, tally: Tally) -> Run<Receipt> {
         let commit = &job.commit;
-        let positions: Vec<_> = tally.positions.iter().map(|(zone, at)| (zone.clone(), Position(*at))).collect();
+        let positions: Vec<_> =
+            tally.positions.iter().map(|(zone, at)| (zone.clone(), Position(*at))).collect();
         let receipt = Receipt { positions, change: tally.change, skipped: Vec::new() };
         let mut session = RawDocumentBuf::new();
         session.append_ref("_id", uuid_ref(commit.session.as_uuid().as_bytes()));

@@ -256,4 +256,3 @@ async fn commit_with_retries(session: &mut ClientSession) -> Run<()> {
         }
     }
 }
-

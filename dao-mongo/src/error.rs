@@ -1,7 +1,9 @@
 //! From the driver's errors to ours: the only place.
 
 use fastsync_core::{Error, ErrorKind};
-use mongodb::error::{ErrorKind as Native, TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT, WriteFailure};
+use mongodb::error::{
+    ErrorKind as Native, TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT, WriteFailure,
+};
 
 pub(crate) const BACKEND: &str = "mongo";
 
@@ -107,7 +109,11 @@ impl Fail {
                 let (kind, message) = classify(&error);
                 let ours = Error::new(kind, operation, message).with_backend(BACKEND);
                 // What a malformed setting says may hold a password.
-                if matches!(*error.kind, Native::InvalidArgument { .. }) { ours } else { ours.with_source(error) }
+                if matches!(*error.kind, Native::InvalidArgument { .. }) {
+                    ours
+                } else {
+                    ours.with_source(error)
+                }
             }
         }
     }
@@ -157,9 +163,10 @@ fn classify(error: &mongodb::error::Error) -> (ErrorKind, &'static str) {
         Native::Authentication { .. } => (ErrorKind::Config, "the server refuses the credentials"),
         Native::InvalidArgument { .. } => (ErrorKind::Config, "a setting of the connection is malformed"),
         Native::InvalidTlsConfig { .. } => (ErrorKind::Config, "the TLS settings do not hold"),
-        Native::SessionsNotSupported | Native::IncompatibleServer { .. } => {
-            (ErrorKind::Config, "the server does not have what is needed: MongoDB 5.0 or later, as a replica set")
-        }
+        Native::SessionsNotSupported | Native::IncompatibleServer { .. } => (
+            ErrorKind::Config,
+            "the server does not have what is needed: MongoDB 5.0 or later, as a replica set",
+        ),
         _ => (ErrorKind::Backend, "the driver reports an error"),
     }
 }

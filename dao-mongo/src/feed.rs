@@ -68,9 +68,7 @@ impl Place {
 
 pub(crate) async fn changes(store: &Store, request: &ChangesRequest) -> Run<Changes> {
     let types = match &request.types {
-        Some(names) => {
-            Some(names.iter().map(|name| Ok(store.kind(name)?.n)).collect::<Run<Vec<i32>>>()?)
-        }
+        Some(names) => Some(names.iter().map(|name| Ok(store.kind(name)?.n)).collect::<Run<Vec<i32>>>()?),
         None => None,
     };
     let after = &request.after;
@@ -274,9 +272,20 @@ impl Walk<'_> {
         if let Some(types) = &self.types {
             filter.insert("_id.type", doc! { "$in": types.clone() });
         }
-        let rows = self.store.collection(RECORDS);
-        let counting = rows.count_documents(filter);
-        Ok(counting.hint(Hint::Name("feed".to_owned())).session(session).await?)
+        let counting = doc! {
+            "aggregate": RECORDS, "pipeline": [{ "$match": filter }, { "$count": "count" }], "cursor": {},
+            "hint": "feed",
+        };
+        let mut count = 0;
+        self.store
+            .each(session, raw(&counting)?, &mut |document| {
+                count = unsigned(
+                    document.get_i32("count").map_or_else(|_| document.get_i64("count"), |n| Ok(n.into()))?,
+                );
+                Ok(())
+            })
+            .await?;
+        Ok(count)
     }
 }
 

@@ -30,7 +30,8 @@ pub(crate) struct Job {
 impl Job {
     /// Takes the writes out of a commit and refuses what can be refused without looking at the store's records.
     pub(crate) fn new(store: &Store, commit: &mut Commit) -> Run<Self> {
-        let (mut writes, is_staged) = match std::mem::replace(&mut commit.writes, Writes::Inline(Vec::new())) {
+        let (mut writes, is_staged) = match std::mem::replace(&mut commit.writes, Writes::Inline(Vec::new()))
+        {
             Writes::Inline(writes) => (writes, false),
             Writes::Staged { overrides } => (overrides, true),
         };

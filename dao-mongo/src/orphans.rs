@@ -77,7 +77,8 @@ pub(crate) async fn end_abandoned(store: &Store) -> Run<usize> {
     let ids: Vec<Bson> = ids.into_iter().cloned().collect();
     let writers = store.database.collection::<Document>(WRITERS);
     let ours: Vec<_> = writers.find(doc! { "_id": { "$in": ids } }).await?.try_collect().await?;
-    let ours: Vec<_> = ours.iter().filter_map(|writer| Some(doc! { "id": writer.get("_id")?.clone() })).collect();
+    let ours: Vec<_> =
+        ours.iter().filter_map(|writer| Some(doc! { "id": writer.get("_id")?.clone() })).collect();
     if !ours.is_empty() {
         admin.run_command(doc! { "killSessions": ours.clone() }).await?;
     }

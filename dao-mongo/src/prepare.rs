@@ -123,8 +123,7 @@ fn register(known: &mut Vec<StoredType>, schema: &TypeSchema, problems: &mut Vec
     let name = schema.name();
     let count = i32::try_from(known.len()).unwrap_or(i32::MAX);
     let Some(stored) = known.iter_mut().find(|stored| stored.schema.name() == name) else {
-        let is_alike =
-            |other: &&StoredType| other.schema.name().as_str().eq_ignore_ascii_case(name.as_str());
+        let is_alike = |other: &&StoredType| other.schema.name().as_str().eq_ignore_ascii_case(name.as_str());
         if let Some(other) = known.iter().find(is_alike) {
             problems.push(format!("type {name} differs from type {} only in case", other.schema.name()));
         }

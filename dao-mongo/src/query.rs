@@ -5,9 +5,7 @@
 
 use std::collections::HashMap;
 
-use fastsync_core::{
-    Comparison, ErrorKind, FieldName, Filter, ObjectId, Query, Record, RecordKey, Value,
-};
+use fastsync_core::{Comparison, ErrorKind, FieldName, Filter, ObjectId, Query, Record, RecordKey, Value};
 use mongodb::bson::{Binary, Bson, Document, doc, spec::BinarySubtype};
 
 use crate::codec::{capped, read_body, read_id};

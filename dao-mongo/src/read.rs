@@ -11,8 +11,8 @@ use mongodb::ClientSession;
 use mongodb::bson::{Document, RawArrayBuf, RawBsonRef, RawDocument, RawDocumentBuf, doc};
 
 use crate::codec::{
-    Entry, Row, capped, capped_len, object_key, read_body, read_id, read_uuid, read_zone, record_id, unsigned,
-    uuid_ref,
+    Entry, Row, capped, capped_len, object_key, read_body, read_id, read_uuid, read_zone, record_id,
+    unsigned, uuid_ref,
 };
 use crate::error::{Fail, Run};
 use crate::registry::Type;
@@ -35,7 +35,11 @@ impl Found {
 
 /// The records that index rows stand for, in their order. A live one without its document is left out: somebody
 /// has deleted it past this library.
-pub(crate) async fn records(store: &Store, session: &mut ClientSession, found: Vec<Found>) -> Run<Vec<Record>> {
+pub(crate) async fn records(
+    store: &Store,
+    session: &mut ClientSession,
+    found: Vec<Found>,
+) -> Run<Vec<Record>> {
     let mut kinds: HashMap<i32, (Arc<Type>, Vec<usize>)> = HashMap::new();
     for (at, entry) in found.iter().enumerate() {
         if !kinds.contains_key(&entry.n) {
@@ -129,9 +133,9 @@ pub(crate) async fn get(store: &Store, name: &TypeName, zone: &Zone, ids: &[Obje
     let session = &mut store.snapshot().await?;
     let wanted: Vec<_> = ids.iter().collect();
     let rows = rows(store, session, &kind, zone, &wanted).await?;
-    let found = ids.iter().filter_map(|id| {
-        Some(Found { zone: zone.clone(), n: kind.n, id: id.clone(), row: *rows.get(id)? })
-    });
+    let found = ids
+        .iter()
+        .filter_map(|id| Some(Found { zone: zone.clone(), n: kind.n, id: id.clone(), row: *rows.get(id)? }));
     records(store, session, found.collect()).await
 }
 
@@ -256,7 +260,9 @@ pub(crate) async fn sessions(
 pub(crate) fn read_positions(document: &RawDocument) -> Run<Vec<(Zone, Position)>> {
     let mut positions = Vec::new();
     for place in document.get_array("positions")? {
-        let RawBsonRef::Document(place) = place? else { return Err(Fail::corrupt("a session has no position")) };
+        let RawBsonRef::Document(place) = place? else {
+            return Err(Fail::corrupt("a session has no position"));
+        };
         let position = Position(unsigned(place.get_i64("position")?));
         positions.push((read_zone(place.get_str("zone")?)?, position));
     }

@@ -116,7 +116,9 @@ impl<'a> Slots<'a> {
         let slot = self.slots.get(write.action.key())?;
         let reason = match refused {
             Some(text) => ConflictReason::Constraint(text.clone()),
-            None if write.expect.holds(slot.now.map(|row| (row.sync.revision, row.sync.change))) => return None,
+            None if write.expect.holds(slot.now.map(|row| (row.sync.revision, row.sync.change))) => {
+                return None;
+            }
             None => ConflictReason::Mismatch,
         };
         let body = match slot.effect {

@@ -26,7 +26,9 @@ pub struct MongoDataSource {
 
 impl std::fmt::Debug for MongoDataSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MongoDataSource").field("database", &self.store.database.name()).finish_non_exhaustive()
+        f.debug_struct("MongoDataSource")
+            .field("database", &self.store.database.name())
+            .finish_non_exhaustive()
     }
 }
 
@@ -39,7 +41,8 @@ impl MongoDataSource {
     /// # Errors
     /// As [`Self::open`]; also `Config` if the URI is malformed.
     pub async fn connect(uri: &str, database: &str) -> Result<Self> {
-        let client = Client::with_uri_str(uri).await.map_err(|error| Fail::from(error).into_error("connect"))?;
+        let client =
+            Client::with_uri_str(uri).await.map_err(|error| Fail::from(error).into_error("connect"))?;
         Self::open(&client.database(database)).await
     }
 
@@ -82,7 +85,8 @@ impl MongoDataSource {
         match tokio::spawn(work(Arc::clone(&self.store))).await {
             Ok(result) => result.map_err(|fail| fail.into_error(operation)),
             Err(_) => {
-                let gone = Fail::new(ErrorKind::Backend, operation, "the operation panicked or its runtime ended");
+                let gone =
+                    Fail::new(ErrorKind::Backend, operation, "the operation panicked or its runtime ended");
                 Err(gone.into_error(operation))
             }
         }
@@ -170,7 +174,8 @@ impl SyncableDataSource for MongoDataSource {
     }
 
     async fn stage(&self, session: SessionId, sequence: u64, writes: Vec<Write>) -> Result<()> {
-        self.run("stage", |store| async move { staging::stage(&store, session, sequence, writes).await }).await
+        self.run("stage", |store| async move { staging::stage(&store, session, sequence, writes).await })
+            .await
     }
 
     async fn unstage(&self, session: Option<SessionId>) -> Result<()> {

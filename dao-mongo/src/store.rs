@@ -113,8 +113,7 @@ impl Store {
         command: RawDocumentBuf,
         work: &mut (dyn FnMut(&RawDocument) -> Run<()> + Send),
     ) -> Run<()> {
-        let options =
-            RunCursorCommandOptions::builder().batch_size(BATCH.unsigned_abs()).build();
+        let options = RunCursorCommandOptions::builder().batch_size(BATCH.unsigned_abs()).build();
         let cursor = self.database.run_raw_cursor_command(command).with_options(options);
         let mut cursor = cursor.session(&mut *session).await?.with_type::<RawDocumentBuf>();
         while cursor.advance(session).await? {
@@ -127,7 +126,8 @@ impl Store {
     pub(crate) async fn write(&self, session: &mut ClientSession, command: RawDocumentBuf) -> Run<Document> {
         let reply = self.database.run_raw_command(command).session(session).await?;
         // Such an error comes in a reply that says `ok`.
-        if let Some(error) = reply.get_array("writeErrors").ok().and_then(|errors| errors.first()?.as_document())
+        if let Some(error) =
+            reply.get_array("writeErrors").ok().and_then(|errors| errors.first()?.as_document())
         {
             return Err(Fail::Write(WriteError {
                 index: whole(error.get("index")).and_then(|index| usize::try_from(index).ok()).unwrap_or(0),
@@ -149,7 +149,8 @@ pub(crate) fn whole(value: Option<&Bson>) -> Option<i64> {
         Bson::Int32(number) => Some((*number).into()),
         Bson::Int64(number) => Some(*number),
         // Counts come as doubles from old versions.
-        Bson::Double(number) if number.fract() == 0.0 && number.abs() < 1e15 => {
+        Bson::Double(number) if number.fract() == 0.0 && number.abs() < 1e15 =>
+        {
             #[allow(clippy::cast_possible_truncation, reason = "checked by the guard")]
             Some(*number as i64)
         }

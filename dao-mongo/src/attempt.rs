@@ -3,24 +3,17 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use fastsync_core::source::{
-    Action, Clear, CommitOutcome, Conflict, ExpectState, Receipt, StateConflict, Write,
-};
-use fastsync_core::{Position, RecordKey, SessionId, Tag, TypeName, Zone};
+use fastsync_core::source::{Action, CommitOutcome, Conflict, ExpectState, Receipt, StateConflict, Write};
+use fastsync_core::{RecordKey, SessionId, Tag, TypeName, Zone};
 use mongodb::ClientSession;
-use mongodb::bson::{Bson, Document, RawArrayBuf, RawDocumentBuf, doc};
-use mongodb::options::ReturnDocument;
+use mongodb::bson::{Bson, RawDocumentBuf};
 
-use crate::bulk::{Bulk, Stop, Verb, run_plain};
-use crate::codec::{Entry, binary, capped, object_key, signed, unsigned, uuid_ref};
+use crate::bulk::Stop;
 use crate::error::{Fail, Run};
 use crate::job::{CHANGES, Job};
-use crate::read::{kind_name, read_positions};
 use crate::slots::{Failed, Given, Slots, conflicts};
 use crate::staging::{Staged, load, of_session, parts};
-use crate::store::{
-    KEYS_PER_COMMAND, RECORDS, SESSIONS, STAGED, STATE, Store, ZONES, any_of, find, raw, whole, within,
-};
+use crate::store::{STAGED, Store};
 
 /// The writes that rules of the user's refused in earlier attempts of the same commit.
 #[derive(Debug, Default)]
@@ -62,18 +55,18 @@ pub(crate) struct Verdicts {
 
 /// The end of a zone's history, or of the numbering of local commits.
 #[derive(Debug, Default)]
-struct End {
-    number: u64,
-    tag: u64,
-    moved: bool,
+pub(crate) struct End {
+    pub(crate) number: u64,
+    pub(crate) tag: u64,
+    pub(crate) moved: bool,
 }
 
 /// What a commit has written.
 #[derive(Debug, Default)]
-struct Tally {
-    positions: BTreeMap<Zone, u64>,
-    counts: BTreeMap<TypeName, u64>,
-    change: u64,
+pub(crate) struct Tally {
+    pub(crate) positions: BTreeMap<Zone, u64>,
+    pub(crate) counts: BTreeMap<TypeName, u64>,
+    pub(crate) change: u64,
 }
 
 /// What a commit came to, before the records that are in its way are read.
@@ -84,17 +77,17 @@ enum Draft {
 }
 
 pub(crate) struct Attempt<'a> {
-    store: &'a Store,
-    session: &'a mut ClientSession,
-    refusals: &'a Refusals,
+    pub(crate) store: &'a Store,
+    pub(crate) session: &'a mut ClientSession,
+    pub(crate) refusals: &'a Refusals,
     /// By the `_id` in `fastsync_zones`.
-    ends: BTreeMap<String, End>,
+    pub(crate) ends: BTreeMap<String, End>,
     /// The sessions that are committed already, with the call that committed them.
-    committed: HashMap<SessionId, (Receipt, Option<Bson>)>,
+    pub(crate) committed: HashMap<SessionId, (Receipt, Option<Bson>)>,
     /// The state entries that are expected or written, as they are now.
-    state: HashMap<String, Option<Vec<u8>>>,
-    written: BTreeSet<String>,
-    sessions: Vec<RawDocumentBuf>,
+    pub(crate) state: HashMap<String, Option<Vec<u8>>>,
+    pub(crate) written: BTreeSet<String>,
+    pub(crate) sessions: Vec<RawDocumentBuf>,
 }
 
 impl<'a> Attempt<'a> {
@@ -147,63 +140,6 @@ impl<'a> Attempt<'a> {
         Ok(verdicts)
     }
 
-    /// Writes a zone's document first of all: whoever else has done so since has the turn.
-    async fn touch(&mut self, turn: &str) -> Run<()> {
-        let zones = self.store.database.collection::<Document>(ZONES);
-        let none = doc! { "head": 0_i64, "tag": 0_i64, "horizon": 0_i64 };
-        let touched = zones
-            .find_one_and_update(
-                doc! { "_id": turn },
-                doc! { "$inc": { "turn": 1_i64 }, "$setOnInsert": none },
-            )
-            .upsert(true)
-            .return_document(ReturnDocument::After)
-            .session(&mut *self.session)
-            .await?
-            .unwrap_or_default();
-        let (Some(head), Some(tag)) = (whole(touched.get("head")), whole(touched.get("tag"))) else {
-            return Err(Fail::corrupt("a zone has no head"));
-        };
-        self.ends.insert(turn.to_owned(), End { number: unsigned(head), tag: unsigned(tag), moved: false });
-        Ok(())
-    }
-
-    async fn look_up_sessions(&mut self, jobs: &[Job]) -> Run<()> {
-        let mut ids = RawArrayBuf::new();
-        for job in jobs {
-            ids.push(uuid_ref(job.commit.session.as_uuid().as_bytes()).to_raw_bson());
-        }
-        let committed = &mut self.committed;
-        self.store
-            .each(self.session, find(SESSIONS, &any_of(ids)), &mut |document| {
-                let id = crate::codec::read_uuid(document.get_binary("_id")?)?;
-                let attempt = document.get_object_id("attempt").ok().map(Bson::ObjectId);
-                committed.insert(SessionId::from_uuid(id), (read_receipt(document)?, attempt));
-                Ok(())
-            })
-            .await
-    }
-
-    async fn look_up_state(&mut self, jobs: &[Job]) -> Run<()> {
-        let mut keys = RawArrayBuf::new();
-        for write in jobs.iter().flat_map(|job| &job.commit.state) {
-            if write.expect != ExpectState::Anything && self.state.insert(write.key.clone(), None).is_none() {
-                keys.push(write.key.as_str());
-            }
-        }
-        if self.state.is_empty() {
-            return Ok(());
-        }
-        let state = &mut self.state;
-        self.store
-            .each(self.session, find(STATE, &any_of(keys)), &mut |document| {
-                let value = document.get_binary("value")?.bytes.to_vec();
-                state.insert(document.get_str("_id")?.to_owned(), Some(value));
-                Ok(())
-            })
-            .await
-    }
-
     /// Several commits, each of which sees what those before it write.
     async fn together(&mut self, jobs: &[Job]) -> Result<Verdicts, Stop> {
         let keys = jobs.iter().flat_map(|job| job.writes.iter().map(|write| write.action.key())).collect();
@@ -250,7 +186,7 @@ impl<'a> Attempt<'a> {
             let given = self.give(job, write, &mut tally)?;
             slots.apply(write, given);
         }
-        let receipt = self.note(job, tally)?;
+        let receipt = self.note(job, &tally)?;
         Ok(Draft::Applied(receipt, failed))
     }
 
@@ -330,7 +266,7 @@ impl<'a> Attempt<'a> {
             let batches = staged.delete_many(of_session(job.commit.session));
             batches.session(&mut *self.session).await.map_err(Fail::from)?;
         }
-        let receipt = self.note(job, tally)?;
+        let receipt = self.note(job, &tally)?;
         let outcomes = vec![CommitOutcome::Applied(Receipt { skipped, ..receipt })];
         Ok(Verdicts { outcomes, must_abort: false })
     }
@@ -399,118 +335,4 @@ impl<'a> Attempt<'a> {
         (end.tag, end.moved) = (tag.0, true);
         Ok(end.number)
     }
-
-    async fn clear(&mut self, clear: &Clear) -> Run<()> {
-        let kind = self.store.kind(&clear.type_name)?;
-        if !kind.fits(&clear.zone) {
-            return Ok(());
-        }
-        let edits = doc! { "$not": { "$gt": capped(clear.through_change) } };
-        let filter = doc! { "_id": within(&clear.zone, Some(kind.n)), "change": edits };
-        let mut command = raw(&doc! { "find": RECORDS, "filter": filter.clone() })?;
-        command.append_ref("batchSize", crate::store::BATCH);
-        let zone = clear.zone.to_string();
-        let mut objects = Vec::new();
-        self.store
-            .each(self.session, command, &mut |document| {
-                let entry = Entry::read(document)?;
-                if !entry.row.deleted {
-                    objects.push(object_key(&zone, entry.id));
-                }
-                Ok(())
-            })
-            .await?;
-        for objects in objects.chunks(KEYS_PER_COMMAND) {
-            let mut keys = RawArrayBuf::new();
-            objects.iter().for_each(|key| keys.push(key.clone()));
-            self.delete_all(kind.collection(), any_of(keys)).await?;
-        }
-        self.delete_all(RECORDS, raw(&filter)?).await
-    }
-
-    async fn delete_all(&mut self, collection: &str, filter: RawDocumentBuf) -> Run<()> {
-        let mut statement = RawDocumentBuf::new();
-        statement.append("q", filter);
-        statement.append_ref("limit", 0_i32);
-        let mut bulk = Bulk::new(Verb::Delete, collection);
-        bulk.push(statement, None);
-        run_plain(bulk, self.store, self.session).await
-    }
-
-    /// Notes a commit as applied: its session, its state entries. Gives its receipt.
-    fn note(&mut self, job: &Job, tally: Tally) -> Run<Receipt> {
-        let commit = &job.commit;
-        let positions: Vec<_> =
-            tally.positions.iter().map(|(zone, at)| (zone.clone(), Position(*at))).collect();
-        let receipt = Receipt { positions, change: tally.change, skipped: Vec::new() };
-        let mut session = RawDocumentBuf::new();
-        session.append_ref("_id", uuid_ref(commit.session.as_uuid().as_bytes()));
-        session.append("attempt", job.attempt);
-        session.append_ref("kind", kind_name(commit.kind)?.as_str());
-        if let Some(user) = &commit.author.user {
-            session.append_ref("user", user.as_str());
-        }
-        session.append_ref("device", uuid_ref(commit.author.device.as_uuid().as_bytes()));
-        session.append_ref("number", signed(commit.author.number));
-        session.append_ref("committed_at", signed(commit.at.as_millis()));
-        session.append_ref("tag", signed(commit.tag.0));
-        session.append_ref("change", signed(tally.change));
-        let mut places = RawArrayBuf::new();
-        for (zone, position) in &tally.positions {
-            let mut place = RawDocumentBuf::new();
-            place.append_ref("zone", zone.to_string().as_str());
-            place.append_ref("position", signed(*position));
-            places.push(place);
-        }
-        session.append("positions", places);
-        let mut counts = RawArrayBuf::new();
-        for (name, records) in &tally.counts {
-            let mut count = RawDocumentBuf::new();
-            count.append_ref("type", name.as_str());
-            count.append_ref("records", signed(*records));
-            counts.push(count);
-        }
-        session.append("counts", counts);
-        self.sessions.push(session);
-        for write in &commit.state {
-            self.state.insert(write.key.clone(), write.value.clone());
-            self.written.insert(write.key.clone());
-        }
-        self.committed.insert(commit.session, (receipt.clone(), None));
-        Ok(receipt)
-    }
-
-    /// Writes sessions, state entries and the ends of the zones.
-    async fn finish(self) -> Run<()> {
-        let mut sessions = Bulk::new(Verb::Insert, SESSIONS);
-        self.sessions.into_iter().for_each(|session| sessions.push(session, None));
-        run_plain(sessions, self.store, self.session).await?;
-
-        let (mut set, mut removed) = (Bulk::new(Verb::Update, STATE), Bulk::new(Verb::Delete, STATE));
-        for key in self.written {
-            let mut id = RawDocumentBuf::new();
-            id.append_ref("_id", key.as_str());
-            match self.state.get(&key).and_then(Option::as_ref) {
-                Some(value) => {
-                    id.append_ref("value", binary(value));
-                    set.update_text(&key, &id);
-                }
-                None => removed.delete_text(&key),
-            }
-        }
-        run_plain(set, self.store, self.session).await?;
-        run_plain(removed, self.store, self.session).await?;
-
-        let mut ends = Bulk::new(Verb::Update, ZONES);
-        for (turn, end) in self.ends.iter().filter(|(_, end)| end.moved) {
-            let next = raw(&doc! { "$set": { "head": signed(end.number), "tag": signed(end.tag) } })?;
-            ends.update_text(turn, &next);
-        }
-        run_plain(ends, self.store, self.session).await
-    }
-}
-
-pub(crate) fn read_receipt(document: &mongodb::bson::RawDocument) -> Run<Receipt> {
-    let change = unsigned(document.get_i64("change")?);
-    Ok(Receipt { positions: read_positions(document)?, change, skipped: Vec::new() })
 }

@@ -12,10 +12,11 @@ use mongodb::options::{Acknowledgment, ReadConcern, WriteConcern};
 use tokio::sync::{OwnedMutexGuard, oneshot};
 use tokio::time::Instant;
 
-use crate::attempt::{Attempt, Refusals, read_receipt};
+use crate::attempt::{Attempt, Refusals};
 use crate::bulk::Stop;
 use crate::codec::uuid_ref;
 use crate::error::{Fail, Run};
+use crate::finish::read_receipt;
 use crate::job::{Job, turns_of};
 use crate::lane::{Lane, Waiting};
 use crate::orphans::{IDLE, end_abandoned};
@@ -60,12 +61,15 @@ async fn duplicate(store: &Store, id: SessionId) -> Run<Option<CommitOutcome>> {
 async fn together(store: &Store, turn: &str, job: Job) -> Run<CommitOutcome> {
     let lane = store.lanes.lane(turn);
     let (reply, answer) = oneshot::channel();
+    let own = job.attempt;
     lane.push(Waiting { job, reply });
-    let guard = lane.turn().await;
-    let group = lane.take();
-    if group.is_empty() {
-        drop(guard);
-    } else {
+    loop {
+        let guard = lane.turn().await;
+        let group = lane.take(own);
+        if group.is_empty() {
+            break;
+        }
+        // Those before it may have filled the transaction, so it looks again.
         lead(store, turn, &lane, group, guard).await;
     }
     let gone = || Fail::new(ErrorKind::Backend, "commit", "the operation panicked");

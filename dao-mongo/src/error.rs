@@ -173,14 +173,14 @@ fn classify(error: &mongodb::error::Error) -> (ErrorKind, &'static str) {
 
 fn kind_of_code(code: i32) -> ErrorKind {
     match code {
-        // Unauthorized, AuthenticationFailed, IllegalOperation (no replica set), BadValue of a setting.
+        // Unauthorized, AuthenticationFailed, IllegalOperation (there is no replica set).
         13 | 18 | 20 => ErrorKind::Config,
-        // NoSuchTransaction, LockTimeout, SnapshotTooOld, StaleChunkHistory and their like.
+        // Also LockTimeout and NoSuchTransaction.
         codes::WRITE_CONFLICT | 24 | 251 | codes::SNAPSHOT_TOO_OLD | codes::SNAPSHOT_UNAVAILABLE => {
             ErrorKind::Contention
         }
-        // MaxTimeMSExpired, WriteConcernTimeout.
-        50 | 64 => ErrorKind::Timeout,
+        // MaxTimeMSExpired, WriteConcernTimeout, TransactionExceededLifetimeLimitSeconds.
+        50 | 64 | 290 => ErrorKind::Timeout,
         // HostUnreachable, HostNotFound, NetworkTimeout, shutting down, not (any more) the primary.
         6 | 7 | 89 | 91 | 189 | 9001 | 10_107 | 11_600 | 11_602 | 13_435 | 13_436 => ErrorKind::Unavailable,
         codes::DUPLICATE_KEY | codes::DOCUMENT_VALIDATION => ErrorKind::Constraint,

@@ -9,6 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use fastsync_core::source::CommitOutcome;
+use mongodb::bson::oid::ObjectId as BsonId;
 use tokio::sync::{Mutex as Turn, OwnedMutexGuard, oneshot};
 
 use crate::error::Run;
@@ -40,9 +41,13 @@ impl Lane {
         Arc::clone(&self.turn).lock_owned().await
     }
 
-    /// Who goes into the next transaction; nobody if another's turn has taken all.
-    pub(crate) fn take(&self) -> Vec<Waiting> {
+    /// Who goes into the next transaction; nobody if `own` was taken along already. Its caller must not lead others
+    /// then: it would get its own answer late.
+    pub(crate) fn take(&self, own: BsonId) -> Vec<Waiting> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.iter().all(|waiting| waiting.job.attempt != own) {
+            return Vec::new();
+        }
         let mut taken = Vec::new();
         let mut writes = 0_usize;
         while let Some(next) = waiting.pop_front() {

@@ -1,6 +1,7 @@
 //! Reads by key, pending records, state entries and the audit trail.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry as Slot;
 use std::sync::Arc;
 
 use fastsync_core::{
@@ -42,10 +43,11 @@ pub(crate) async fn records(
 ) -> Run<Vec<Record>> {
     let mut kinds: HashMap<i32, (Arc<Type>, Vec<usize>)> = HashMap::new();
     for (at, entry) in found.iter().enumerate() {
-        if !kinds.contains_key(&entry.n) {
-            kinds.insert(entry.n, (store.kind_at(entry.n).await?, Vec::new()));
-        }
-        if let Some((_, places)) = kinds.get_mut(&entry.n).filter(|_| !entry.row.deleted) {
+        let (_, places) = match kinds.entry(entry.n) {
+            Slot::Occupied(known) => known.into_mut(),
+            Slot::Vacant(new) => new.insert((store.kind_at(entry.n).await?, Vec::new())),
+        };
+        if !entry.row.deleted {
             places.push(at);
         }
     }

@@ -1,5 +1,5 @@
 //! What the tests of this crate share: the server, and databases of their own.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::print_stderr)]
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

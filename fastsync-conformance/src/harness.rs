@@ -14,8 +14,8 @@ pub trait Harness: Send + Sync + 'static {
     /// A new handle to the storage of this harness, as a program that starts would open it.
     async fn open(&self) -> Arc<dyn SyncableDataSource>;
 
-    /// Why the cases cannot run here, if they cannot: the server that they need is not there. They then say
-    /// `SKIPPED` on standard error instead of running.
+    /// Why no case can run here, if that is so: the server that the storage lives in is not there. The cases then
+    /// say `SKIPPED` with this reason. A harness whose server must be there panics instead.
     fn skip(&self) -> Option<String> {
         None
     }

@@ -195,14 +195,16 @@ async fn absent_and_foreign_are_answered_alike() {
             panic!()
         };
         assert!(receipt.current.is_empty(), "nothing of a foreign zone is told");
-        let outcomes: Vec<_> = receipt.exceptions.into_iter().map(|named| (named.id, named.outcome)).collect();
+        let outcomes: Vec<_> =
+            receipt.exceptions.into_iter().map(|named| (named.id, named.outcome)).collect();
         assert!(matches!(&outcomes[..], [(_, Outcome::Rejected { code, .. })] if code == "zone"));
         let mut pull = valid_pull(&server).await;
         pull.zones = vec![zone(foreign)];
         answers.push((outcomes, server.manager.process_pull(&ada(), pull).await.unwrap_err().to_string()));
     }
     assert_eq!(answers[0], answers[1]);
-    let stored = server.store.source().find(&Query::all(TypeName::new("notes").unwrap(), zone("bob"))).await.unwrap();
+    let stored =
+        server.store.source().find(&Query::all(TypeName::new("notes").unwrap(), zone("bob"))).await.unwrap();
     assert_eq!(stored.len(), 1, "it is as bob left it");
 }
 

@@ -144,3 +144,29 @@ async fn two_edits_of_one_object_at_once_are_both_made() {
     two.unwrap();
     assert_eq!(a.pending().await, 1);
 }
+
+#[tokio::test]
+async fn modify_changes_what_is_stored_now() {
+    let server = server().await;
+    let a = client(&server, "ada").await;
+    a.tasks.add(&task("1", "sweep")).await.unwrap();
+    // Another edit comes between reading and writing, once.
+    let (tasks, interfered) = (a.tasks.clone(), std::sync::atomic::AtomicBool::new(false));
+    let stored = a
+        .tasks
+        .modify(&id("1"), |found| {
+            if !interfered.swap(true, std::sync::atomic::Ordering::Relaxed) {
+                let between = Task { done: true, ..found.clone() };
+                futures_util::FutureExt::now_or_never(tasks.update(&between)).unwrap().unwrap();
+            }
+            found.text.push_str(" well");
+        })
+        .await
+        .unwrap();
+    let both = Task { done: true, ..task("1", "sweep well") };
+    assert_eq!(stored, Some(both.clone()));
+    assert_eq!(a.task("1").await, Some(both));
+    assert_eq!(a.tasks.modify(&id("2"), |_| ()).await.unwrap(), None);
+    let error = a.tasks.modify(&id("1"), |found| found.id = "9".into()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+}

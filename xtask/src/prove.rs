@@ -10,9 +10,6 @@ const fn proof(name: &'static str, about: &'static str) -> Entry {
     Entry { name, about, package: "simulation", binary: name, short: &[], long: &["--long"], env: &[] }
 }
 
-/// The proofs that the whole check insists on: none yet, see `test::OPEN`.
-pub(crate) const INSISTED: &[&str] = &[];
-
 /// Every proof. A new one is a program of `simulation` and a line here.
 pub(crate) const PROOFS: &[Entry] = &[
     proof(

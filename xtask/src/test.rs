@@ -162,27 +162,13 @@ fn deny(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
     run.cargo(&["deny", "check", "bans", "licenses", "sources"])
 }
 
-/// The simulation still finds faults in the engine: its tests and proofs run on demand (`cargo xtask prove`), and
-/// become part of the whole check once they pass.
-const OPEN: &str = "simulation";
-
 fn tests(run: &mut Run<'_>, _: &mut Skips) -> Result<Outcome> {
     if run.workspace.has_subcommand("nextest") {
-        return run.cargo(&["nextest", "run", "--workspace", "--exclude", OPEN, "--all-features"]);
+        return run.cargo(&["nextest", "run", "--workspace", "--all-features"]);
     }
     println!("  cargo-nextest is not installed: cargo's own runner does it");
     // Not `--all-targets`, which would run the benchmarks as well.
-    run.cargo(&[
-        "test",
-        "--workspace",
-        "--exclude",
-        OPEN,
-        "--all-features",
-        "--lib",
-        "--bins",
-        "--tests",
-        "--examples",
-    ])
+    run.cargo(&["test", "--workspace", "--all-features", "--lib", "--bins", "--tests", "--examples"])
 }
 
 fn examples(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
@@ -200,9 +186,7 @@ fn examples(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
 }
 
 fn proofs(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
-    skips.add("prove", "the simulation still finds faults; run `cargo xtask prove all` to see them");
-    let insisted = prove::PROOFS.iter().filter(|proof| prove::INSISTED.contains(&proof.name));
-    registry::run_all(&run.workspace, insisted, skips)
+    registry::run_all(&run.workspace, prove::PROOFS.iter(), skips)
 }
 
 fn figures(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {

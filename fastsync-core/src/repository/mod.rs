@@ -151,6 +151,46 @@ pub trait SyncableRepository: Send + Sync + 'static {
         edit.commit().await.map(|_| ())
     }
 
+    /// Changes an object as it is stored now, and gives it as it was stored; `None` if it is not there.
+    ///
+    /// `change` may be called more than once: if the object moves between reading and writing (a pull that runs
+    /// meanwhile, another task), it is read again. An object that was read earlier and is given to
+    /// [`update`](Self::update) replaces whatever came in between.
+    ///
+    /// # Errors
+    /// Those of [`EditSession::commit`]; `InvalidInput` if [`validate`](Self::validate) refuses or `change` changes
+    /// the id.
+    async fn modify<F>(&self, id: &ObjectId, change: F) -> Result<Option<Self::Object>>
+    where
+        F: Fn(&mut Self::Object) + Send + Sync,
+        Self: Sized,
+    {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let key = record_key(self, id.clone())?;
+            let found =
+                self.store().source().get(&key.type_name, &key.zone, std::slice::from_ref(id)).await?;
+            let Some(record) = found.into_iter().find(|record| !record.is_deleted()) else { return Ok(None) };
+            let read = record.metadata;
+            let mut object: Self::Object = decode(record)?;
+            change(&mut object);
+            if admit(self, &object)? != key {
+                return Err(
+                    Error::invalid("modify", "the change gave the object another id").with_record(&key)
+                );
+            }
+            let mut edit = self.store().edit();
+            edit.update_of(&read, key, object.to_body()?)?;
+            match edit.commit().await {
+                Ok(_) => return Ok(Some(object)),
+                Err(error) if error.kind() == ErrorKind::Contention && attempts < MODIFY_ATTEMPTS => {}
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// Removes an object; gives whether it was there.
     ///
     /// # Errors
@@ -321,3 +361,6 @@ async fn drop_records(store: &Store, type_name: TypeName, zone: Zone) -> Result<
 }
 
 const PENDING_PAGE: usize = 4_096;
+
+/// How often an object may move while it is changed.
+const MODIFY_ATTEMPTS: usize = 16;

@@ -30,6 +30,8 @@ pub struct EditSession {
 enum Edit {
     Add(Vec<Value>),
     Update(Vec<Value>),
+    /// Only if the record still has this revision and pending change.
+    UpdateOf(Vec<Value>, (Revision, u64)),
     Remove,
 }
 
@@ -46,12 +48,23 @@ impl EditSession {
         self.put(key, body, Edit::Update)
     }
 
+    /// Replaces a record that was read, if it is still the same when this is committed; `Contention` otherwise.
+    pub(crate) fn update_of(&mut self, read: &SyncMetadata, key: RecordKey, body: Vec<Value>) -> Result<()> {
+        let read = (read.revision, read.change);
+        self.put(key, body, |body| Edit::UpdateOf(body, read))
+    }
+
     pub(crate) fn remove(&mut self, key: RecordKey) -> Result<()> {
         self.store.check_zone(&key.type_name, &key.zone)?;
         self.insert(key, Edit::Remove)
     }
 
-    fn put(&mut self, key: RecordKey, mut body: Vec<Value>, edit: fn(Vec<Value>) -> Edit) -> Result<()> {
+    fn put(
+        &mut self,
+        key: RecordKey,
+        mut body: Vec<Value>,
+        edit: impl FnOnce(Vec<Value>) -> Edit,
+    ) -> Result<()> {
         self.store.check_zone(&key.type_name, &key.zone)?;
         self.store.schema(&key.type_name)?.admit(&mut body).map_err(|error| error.with_record(&key))?;
         self.insert(key, edit(body))
@@ -157,12 +170,19 @@ impl EditSession {
                         return Err(Error::new(ErrorKind::AlreadyExists, "edit", "the object is there")
                             .with_record(key));
                     }
-                    Edit::Update(_) if !live => {
+                    Edit::Update(_) | Edit::UpdateOf(..) if !live => {
                         return Err(Error::new(ErrorKind::NotFound, "edit", "the object is not there")
                             .with_record(key));
                     }
+                    Edit::UpdateOf(_, read)
+                        if current.is_some_and(|record| {
+                            (record.metadata.revision, record.metadata.change) != *read
+                        }) =>
+                    {
+                        return Err(moved(key));
+                    }
                     Edit::Remove if !live => continue,
-                    Edit::Add(body) | Edit::Update(body) => Some(body.clone()),
+                    Edit::Add(body) | Edit::Update(body) | Edit::UpdateOf(body, _) => Some(body.clone()),
                     Edit::Remove => None,
                 };
             // A new life of an id starts from nothing, even where an earlier life left its tombstone.
@@ -215,11 +235,17 @@ impl EditSession {
 impl Edit {
     fn approximate_bytes(&self, key: &RecordKey) -> usize {
         let body = match self {
-            Self::Add(body) | Self::Update(body) => body.iter().map(Value::approximate_bytes).sum(),
+            Self::Add(body) | Self::Update(body) | Self::UpdateOf(body, _) => {
+                body.iter().map(Value::approximate_bytes).sum()
+            }
             Self::Remove => 0,
         };
         body + key.id.as_str().len() + 64
     }
+}
+
+fn moved(key: &RecordKey) -> Error {
+    Error::new(ErrorKind::Contention, "edit", "the object changed since it was read").with_record(key)
 }
 
 /// The expectation that a record is still as it was read.

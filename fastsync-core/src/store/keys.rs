@@ -30,6 +30,11 @@ impl StateKey {
         format!("fastsync/pushed/{device}/{}", hasher.finalize().to_hex())
     }
 
+    /// A session that waits for its receipt, by its number.
+    pub(crate) fn pushed_session(number: u64) -> String {
+        format!("{}/{number}", Self::PUSH)
+    }
+
     /// Marks a type whose records are to be fetched anew by the next pull.
     pub(crate) fn refetch(type_name: &TypeName) -> StateWrite {
         StateWrite::set(format!("{}{type_name}", Self::REFETCH), Some(Vec::new()))

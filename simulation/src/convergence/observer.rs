@@ -124,7 +124,8 @@ impl SyncableDataSource for Observer {
         if self.is(StoreRole::Server, Mutation::IgnoreHorizon)
             && answer == Changes::ResetRequired(ResetReason::Horizon)
         {
-            request.after = Point::START;
+            // Asked as by a new reader, so that it is answered.
+            (request.after, request.skip_own) = (Point::START, None);
             return self.inner.changes(&request).await;
         }
         Ok(answer)

@@ -1,9 +1,9 @@
 //! Making a push of the edits that wait.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::Client;
-use super::state::InFlight;
+use super::queue::InFlight;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Record, RecordKey, TypeName};
 use crate::protocol::{PushRequest, SyncOperationMetadata, SyncPayload};
@@ -40,6 +40,7 @@ impl Client {
         let mut chosen: Vec<Record> = Vec::new();
         let mut bytes = 0;
         while let Some(page) = reader.next().await? {
+            let earlier: HashSet<RecordKey> = chosen.iter().map(|record| record.key.clone()).collect();
             for group in page.chunk_by(|a, b| a.metadata.change == b.metadata.change) {
                 let sent: Vec<&Record> = group.iter().filter(|record| !withheld.holds(record)).collect();
                 let group_bytes: usize = sent.iter().map(|record| record.approximate_bytes()).sum();
@@ -57,7 +58,9 @@ impl Client {
                         ),
                     ));
                 }
-                if !fits {
+                // An object that was edited since the last page was read turns up again: its newer edit goes with
+                // the next session.
+                if !fits || sent.iter().any(|record| earlier.contains(&record.key)) {
                     return Ok(Some(self.make_push(number, chosen)));
                 }
                 bytes += group_bytes;

@@ -5,6 +5,8 @@ mod builder;
 mod collect;
 mod pull;
 mod push;
+mod queue;
+mod receipt;
 mod rejected;
 mod report;
 mod reset;

@@ -110,7 +110,7 @@ impl Client {
                     Fetched::CaughtUp(_, records) => self.stage(&mut walk, records).await?,
                 }
             }
-            let own_through = self.load_push_state().await?.state.acknowledged;
+            let (own_through, _) = self.push_standing().await?;
             Leg { types: self.endpoints.keys().cloned().collect(), cursor: stored.clone(), own_through }
         };
         match self.fetch(last_leg, &mut walk).await? {

@@ -66,7 +66,7 @@ impl Client {
         Ok(ClientStatus {
             pending: self.store.source().count_pending().await?,
             rejected: u64::try_from(rejected).unwrap_or(u64::MAX),
-            push_in_flight: self.load_push_state().await?.state.in_flight.is_some(),
+            push_in_flight: self.push_standing().await?.1,
             has_pulled: self.load_cursor().await?.is_some(),
         })
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Server;
-use super::receipt::{LastPush, Turn, digest};
+use super::receipt::{Answer, LastPush, Turn, digest};
 use super::settle::{Decision, expected};
 use crate::context::{SyncContext, ZoneAccess};
 use crate::error::{Error, ErrorKind, Result};
@@ -57,13 +57,15 @@ impl Server {
         };
         for _ in 0..ATTEMPTS {
             let stored = self.store.source().state(&session.state_key).await?;
-            match LastPush::turn(stored.as_deref(), session.number, session.digest)? {
+            let last = LastPush::decode(stored.as_deref())?;
+            match LastPush::turn(last.as_ref(), session.number, session.digest) {
                 Turn::Refused(reply) => return Ok(reply),
                 Turn::Repeated(last) => return self.receipt(last, &session.access).await,
                 Turn::Next => {}
             }
             // The same push may arrive twice at once: one of them finds the state moved and looks again.
-            if let Some(last) = self.store_session(&session, stored).await? {
+            let before = last.and_then(|last| last.as_before());
+            if let Some(last) = self.store_session(&session, stored, before).await? {
                 return self.receipt(last, &session.access).await;
             }
         }
@@ -130,6 +132,7 @@ impl Server {
         &self,
         session: &Session<'_>,
         stored: Option<Vec<u8>>,
+        before: Option<Answer>,
     ) -> Result<Option<LastPush>> {
         let (tag, revision) = self.store.new_tag();
         let expect_state = stored.map_or(ExpectState::Absent, ExpectState::Value);
@@ -148,10 +151,13 @@ impl Server {
                 plan.abort(&session.records);
             }
             let last = LastPush {
-                number: session.number,
-                digest: session.digest,
-                session: session.id,
-                revision,
+                answer: Answer {
+                    number: session.number,
+                    digest: session.digest,
+                    session: session.id,
+                    revision,
+                },
+                before,
                 exceptions: plan
                     .outcomes
                     .iter()

@@ -11,11 +11,20 @@ use crate::protocol::{ObjectOutcome, Outcome, PushReceipt, PushReply, PushReques
 /// The last push of a device: enough to give the same receipt again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct LastPush {
+    pub(super) answer: Answer,
+    pub(super) exceptions: Vec<(RecordKey, Outcome)>,
+    /// The push before, if there was nothing to tell of its objects: then the device may have sent this one before
+    /// it had stored that answer, and asks for it again if it died in between.
+    pub(super) before: Option<Answer>,
+}
+
+/// A push, and what is the same in its receipt for all of its objects.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(super) struct Answer {
     pub(super) number: u64,
     pub(super) digest: [u8; 32],
     pub(super) session: SessionId,
     pub(super) revision: Revision,
-    pub(super) exceptions: Vec<(RecordKey, Outcome)>,
 }
 
 /// How a push stands to the last one of its device.
@@ -36,20 +45,32 @@ impl LastPush {
         })
     }
 
-    pub(super) fn turn(stored: Option<&[u8]>, number: u64, digest: [u8; 32]) -> Result<Turn> {
-        let last: Option<Self> = stored.map(postcard::from_bytes).transpose().map_err(|error| {
+    pub(super) fn decode(stored: Option<&[u8]>) -> Result<Option<Self>> {
+        stored.map(postcard::from_bytes).transpose().map_err(|error| {
             Error::new(ErrorKind::Corrupt, "push", "a stored receipt cannot be read").with_source(error)
-        })?;
-        let last_number = last.as_ref().map_or(0, |last| last.number);
-        Ok(match last {
-            Some(last) if number == last.number && digest == last.digest => Turn::Repeated(last),
+        })
+    }
+
+    pub(super) fn turn(last: Option<&Self>, number: u64, digest: [u8; 32]) -> Turn {
+        let is_asked_for = |answer: &Answer| answer.number == number && answer.digest == digest;
+        let last_number = last.map_or(0, |last| last.answer.number);
+        match last {
+            Some(last) if is_asked_for(&last.answer) => Turn::Repeated(last.clone()),
+            Some(Self { before: Some(before), .. }) if is_asked_for(before) => {
+                Turn::Repeated(Self { answer: *before, exceptions: Vec::new(), before: None })
+            }
             // A number is used once: its second use with other content comes from a copy of the store.
             _ if number <= last_number => Turn::Refused(PushReply::ClientForked),
             _ if number > last_number.saturating_add(1) => {
                 Turn::Refused(PushReply::Gap { last: last_number })
             }
             _ => Turn::Next,
-        })
+        }
+    }
+
+    /// What the next push keeps of this one.
+    pub(super) fn as_before(&self) -> Option<Answer> {
+        self.exceptions.is_empty().then_some(self.answer)
     }
 }
 
@@ -83,8 +104,8 @@ impl Server {
             })
             .collect();
         Ok(PushReply::Processed(PushReceipt {
-            session: last.session,
-            revision: last.revision,
+            session: last.answer.session,
+            revision: last.answer.revision,
             exceptions,
             current: SyncPayload::from_records(current),
         }))

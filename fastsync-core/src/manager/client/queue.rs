@@ -1,0 +1,124 @@
+//! The sessions that were made and whose receipts are not stored yet.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::Client;
+use super::state::{decode, encode};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{ObjectId, TypeName, Zone};
+use crate::protocol::{PushRequest, SyncPayload};
+use crate::source::{ExpectState, StateWrite};
+use crate::store::StateKey;
+
+/// A push as it was sent, and which local changes it carries.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct InFlight {
+    pub(super) request: PushRequest,
+    /// The pending change of each row, in the order of the rows.
+    pub(super) changes: Vec<u64>,
+}
+
+/// Where pushing stands: the number of the last push whose receipt is stored, and the sessions after it, in the order
+/// of their numbers. Each is sent unchanged until it is answered.
+///
+/// There are two at most: while the server works on one, the next is made durable, so that it can be sent the moment
+/// the answer is there. It goes on its way while that answer is stored, and only if the answer has no exceptions: a
+/// session that may meet others than it was made for is dropped unsent.
+#[derive(Debug, Clone)]
+pub(super) struct PushQueue {
+    pub(super) acknowledged: u64,
+    pub(super) sessions: VecDeque<Arc<InFlight>>,
+    /// The stored entry, for a compare-and-set.
+    stored: Option<Vec<u8>>,
+}
+
+/// What is stored of a queue beside its sessions, which have entries of their own.
+#[derive(Default, Serialize, Deserialize)]
+struct Entry {
+    acknowledged: u64,
+    sessions: u64,
+}
+
+impl PushQueue {
+    /// The number of the next session to be made.
+    pub(super) fn next_number(&self) -> u64 {
+        let waiting = u64::try_from(self.sessions.len()).unwrap_or(u64::MAX);
+        self.acknowledged.saturating_add(waiting).saturating_add(1)
+    }
+
+    /// The newest local change that a session carries.
+    pub(super) fn last_change(&self) -> u64 {
+        let changes = self.sessions.iter().flat_map(|session| &session.changes);
+        changes.copied().max().unwrap_or_default()
+    }
+
+    /// Whether a session edits an object that a waiting one edits too: that needs the receipt first.
+    pub(super) fn meets(&self, next: &InFlight) -> bool {
+        let waiting: HashSet<_> =
+            self.sessions.iter().flat_map(|session| objects(&session.request.payload)).collect();
+        objects(&next.request.payload).any(|object| waiting.contains(&object))
+    }
+
+    /// The entries that make the queue this: after push `acknowledged`, with these sessions. They fail if another
+    /// process was faster.
+    pub(super) fn replace(
+        &self,
+        acknowledged: u64,
+        sessions: VecDeque<Arc<InFlight>>,
+    ) -> Result<(Vec<StateWrite>, Self)> {
+        let entry = Entry { acknowledged, sessions: u64::try_from(sessions.len()).unwrap_or(u64::MAX) };
+        let value = encode(&entry)?;
+        let expect = self.stored.clone().map_or(ExpectState::Absent, ExpectState::Value);
+        let key = StateKey::PUSH.to_owned();
+        let mut entries = vec![StateWrite { key, expect, value: Some(value.clone()) }];
+        for gone in self.sessions.iter().filter(|session| !is_among(session, &sessions)) {
+            entries.push(StateWrite::set(StateKey::pushed_session(gone.request.number), None));
+        }
+        for new in sessions.iter().filter(|session| !is_among(session, &self.sessions)) {
+            let value = Some(encode(&**new)?);
+            entries.push(StateWrite::set(StateKey::pushed_session(new.request.number), value));
+        }
+        Ok((entries, Self { acknowledged, sessions, stored: Some(value) }))
+    }
+}
+
+fn is_among(session: &Arc<InFlight>, sessions: &VecDeque<Arc<InFlight>>) -> bool {
+    sessions.iter().any(|other| Arc::ptr_eq(session, other))
+}
+
+fn objects(payload: &SyncPayload) -> impl Iterator<Item = (&Zone, &TypeName, &ObjectId)> {
+    payload
+        .groups
+        .iter()
+        .flat_map(|group| group.rows.iter().map(|row| (&group.zone, &group.type_name, &row.0)))
+}
+
+impl Client {
+    pub(super) async fn load_queue(&self) -> Result<PushQueue> {
+        let stored = self.store.source().state(StateKey::PUSH).await?;
+        let entry: Entry = stored.as_deref().map(decode).transpose()?.unwrap_or_default();
+        let mut sessions = VecDeque::new();
+        for place in 1..=entry.sessions {
+            let key = StateKey::pushed_session(entry.acknowledged.saturating_add(place));
+            let Some(session) = self.store.source().state(&key).await? else {
+                return Err(moved_by_another_process());
+            };
+            sessions.push_back(Arc::new(decode(&session)?));
+        }
+        Ok(PushQueue { acknowledged: entry.acknowledged, sessions, stored })
+    }
+
+    /// The number of the last push whose receipt is stored, and whether one waits for its receipt.
+    pub(super) async fn push_standing(&self) -> Result<(u64, bool)> {
+        let stored = self.store.source().state(StateKey::PUSH).await?;
+        let entry: Entry = stored.as_deref().map(decode).transpose()?.unwrap_or_default();
+        Ok((entry.acknowledged, entry.sessions > 0))
+    }
+}
+
+pub(super) fn moved_by_another_process() -> Error {
+    Error::new(ErrorKind::Contention, "push", "another process synchronises this store at the same time")
+}

@@ -223,7 +223,7 @@ impl Walk<'_> {
         let mut rows = Vec::new();
         self.store
             .each(session, raw(&command)?, &mut |document| {
-                rows.push(Found::new(&Entry::read(document)?)?);
+                rows.push(Found::new(&Entry::read(document)?, self.request.zone.clone())?);
                 Ok(())
             })
             .await?;

@@ -29,8 +29,8 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    pub(crate) fn new(entry: &Entry<'_>) -> Run<Self> {
-        Ok(Self { zone: read_zone(entry.zone)?, n: entry.n, id: read_id(entry.id)?, row: entry.row })
+    pub(crate) fn new(entry: &Entry<'_>, zone: Zone) -> Run<Self> {
+        Ok(Self { zone, n: entry.n, id: read_id(entry.id)?, row: entry.row })
     }
 }
 
@@ -41,24 +41,29 @@ pub(crate) async fn records(
     session: &mut ClientSession,
     found: Vec<Found>,
 ) -> Run<Vec<Record>> {
-    let mut kinds: HashMap<i32, (Arc<Type>, Vec<usize>)> = HashMap::new();
+    let mut groups: HashMap<(i32, &Zone), Group<'_>> = HashMap::new();
     for (at, entry) in found.iter().enumerate() {
-        let (_, places) = match kinds.entry(entry.n) {
+        let group = match groups.entry((entry.n, &entry.zone)) {
             Slot::Occupied(known) => known.into_mut(),
-            Slot::Vacant(new) => new.insert((store.kind_at(entry.n).await?, Vec::new())),
+            Slot::Vacant(new) => new.insert(Group { kind: store.kind_at(entry.n).await?, live: Vec::new() }),
         };
         if !entry.row.deleted {
-            places.push(at);
+            group.live.push((entry.id.as_str(), at));
         }
     }
     let mut bodies: Vec<Option<Vec<Value>>> = Vec::new();
     bodies.resize_with(found.len(), || None);
-    for (kind, places) in kinds.values() {
-        read_bodies(store, session, kind, &found, places, &mut bodies).await?;
+    let mut kinds = HashMap::new();
+    for ((n, zone), group) in groups {
+        let zone = zone.to_string();
+        for live in group.live.chunks(KEYS_PER_COMMAND) {
+            read_bodies(store, session, &group.kind, &zone, live, &mut bodies).await?;
+        }
+        kinds.insert(n, group.kind);
     }
     let mut records = Vec::with_capacity(found.len());
     for (entry, body) in found.into_iter().zip(bodies) {
-        let Some((kind, _)) = kinds.get(&entry.n) else { continue };
+        let Some(kind) = kinds.get(&entry.n) else { continue };
         if body.is_some() || entry.row.deleted {
             let type_name = kind.schema.name().clone();
             records.push(entry.row.record(RecordKey { zone: entry.zone, type_name, id: entry.id }, body));
@@ -67,39 +72,33 @@ pub(crate) async fn records(
     Ok(records)
 }
 
+/// The rows of one type in one zone.
+struct Group<'a> {
+    kind: Arc<Type>,
+    /// The live ones, with their place in the answer.
+    live: Vec<(&'a str, usize)>,
+}
+
 async fn read_bodies(
     store: &Store,
     session: &mut ClientSession,
     kind: &Type,
-    found: &[Found],
-    places: &[usize],
+    zone: &str,
+    live: &[(&str, usize)],
     bodies: &mut [Option<Vec<Value>>],
 ) -> Run<()> {
-    for places in places.chunks(KEYS_PER_COMMAND) {
-        let entries = places.iter().filter_map(|at| Some((*at, found.get(*at)?)));
-        let mut place_of: HashMap<(String, &str), Vec<usize>> = HashMap::with_capacity(places.len());
-        let mut keys = RawArrayBuf::new();
-        for (at, entry) in entries {
-            let zone = entry.zone.to_string();
-            keys.push(object_key(&zone, entry.id.as_str()));
-            place_of.entry((zone, entry.id.as_str())).or_default().push(at);
-        }
-        let command = find(kind.collection(), &any_of(keys));
-        let place_of = &place_of;
-        store
-            .each(session, command, &mut |document| {
-                let key = document.get_document("_id")?;
-                let (zone, id) = (key.get_str("zone")?, key.get_str("id")?);
-                for at in place_of.get(&(zone.to_owned(), id)).into_iter().flatten() {
-                    if let Some(slot) = bodies.get_mut(*at) {
-                        *slot = Some(read_body(document, kind)?);
-                    }
-                }
-                Ok(())
-            })
-            .await?;
-    }
-    Ok(())
+    let mut keys = RawArrayBuf::new();
+    live.iter().for_each(|(id, _)| keys.push(object_key(zone, id)));
+    let place_of: HashMap<&str, usize> = live.iter().copied().collect();
+    store
+        .each(session, find(kind.collection(), &any_of(keys)), &mut |document| {
+            let id = document.get_document("_id")?.get_str("id")?;
+            if let Some(slot) = place_of.get(id).and_then(|at| bodies.get_mut(*at)) {
+                *slot = Some(read_body(document, kind)?);
+            }
+            Ok(())
+        })
+        .await
 }
 
 /// The index rows of these ids; those that are not there are left out.
@@ -161,7 +160,8 @@ pub(crate) async fn pending(store: &Store, after: u64, limit: usize) -> Run<Vec<
     let mut found = Vec::new();
     store
         .each(session, raw(&pending_query(after, limit))?, &mut |document| {
-            found.push(Found::new(&Entry::read(document)?)?);
+            let entry = Entry::read(document)?;
+            found.push(Found::new(&entry, read_zone(entry.zone)?)?);
             Ok(())
         })
         .await?;

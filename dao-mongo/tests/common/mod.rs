@@ -9,18 +9,32 @@ use fastsync_dao_mongo::MongoDataSource;
 use fastsync_dao_mongo::mongodb::bson::oid::ObjectId as Unique;
 use fastsync_dao_mongo::mongodb::{Client, Database};
 
-/// The variable that names the server; `cargo xtask test` starts one and sets it.
+/// The variables that name the servers; `cargo xtask test` starts both and sets them.
 const URL: &str = "FASTSYNC_MONGO_URL";
+const STANDALONE_URL: &str = "FASTSYNC_MONGO_STANDALONE_URL";
 
-/// The server to test on; `None` if there is none.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|url| !url.is_empty())
+}
+
+/// The server to test on, a replica set; `None` if there is none.
 ///
 /// # Panics
 /// If there is none and `FASTSYNC_REQUIRE` asks for it.
 pub fn url() -> Option<String> {
-    let url = std::env::var(URL).ok().filter(|url| !url.is_empty());
+    let url = variable(URL);
     let required = std::env::var("FASTSYNC_REQUIRE").unwrap_or_default();
     let is_required = required.split(',').any(|name| name.trim() == "mongo");
     assert!(url.is_some() || !is_required, "FASTSYNC_REQUIRE names mongo, but {URL} is not set");
+    url
+}
+
+/// A server that is no replica set; `None`, and said so, if there is none.
+pub fn standalone() -> Option<String> {
+    let url = variable(STANDALONE_URL);
+    if url.is_none() {
+        eprintln!("SKIPPED: {STANDALONE_URL} is not set; `cargo xtask test` starts a server");
+    }
     url
 }
 

@@ -8,7 +8,7 @@ use fastsync_core::source::{Commit, CommitOutcome, Receipt};
 use fastsync_core::{ErrorKind, SessionId};
 use mongodb::ClientSession;
 use mongodb::bson::RawDocumentBuf;
-use mongodb::options::{Acknowledgment, ReadConcern, WriteConcern};
+use mongodb::options::{Acknowledgment, WriteConcern};
 use tokio::sync::{OwnedMutexGuard, oneshot};
 use tokio::time::Instant;
 
@@ -21,7 +21,7 @@ use crate::job::{Job, turns_of};
 use crate::lane::{Lane, Waiting};
 use crate::orphans::{IDLE, end_abandoned};
 use crate::staging::{Staged, load, parts};
-use crate::store::{SESSIONS, Store, find, pause};
+use crate::store::{SESSIONS, Store, find, pause, transaction};
 
 /// How long a commit tries against other processes before it answers `Contention`.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -175,12 +175,8 @@ async fn transact(
     let mut attempts = 0_u32;
     let (mut session, verdicts) = loop {
         let mut session = store.writers.session(store).await?;
-        session
-            .start_transaction()
-            .read_concern(ReadConcern::snapshot())
-            .write_concern(WriteConcern::builder().w(Acknowledgment::Nodes(1)).build())
-            .await
-            .map_err(Fail::from)?;
+        let local = WriteConcern::builder().w(Acknowledgment::Nodes(1)).build();
+        session.start_transaction().with_options(transaction(local)).await.map_err(Fail::from)?;
         let attempt = Attempt::new(store, &mut session, &refusals);
         let stop = match attempt.run(jobs, staged, turns, earlier.as_deref()).await {
             Ok(verdicts) if verdicts.must_abort => {

@@ -133,10 +133,12 @@ pub(crate) async fn get(store: &Store, name: &TypeName, zone: &Zone, ids: &[Obje
     let kind = store.kind(name)?;
     let session = &mut store.snapshot().await?;
     let wanted: Vec<_> = ids.iter().collect();
-    let rows = rows(store, session, &kind, zone, &wanted).await?;
-    let found = ids
-        .iter()
-        .filter_map(|id| Some(Found { zone: zone.clone(), n: kind.n, id: id.clone(), row: *rows.get(id)? }));
+    let mut rows = rows(store, session, &kind, zone, &wanted).await?;
+    // An id that is named twice comes once.
+    let found = ids.iter().filter_map(|id| {
+        let (id, row) = rows.remove_entry(id)?;
+        Some(Found { zone: zone.clone(), n: kind.n, id, row })
+    });
     records(store, session, found.collect()).await
 }
 

@@ -61,7 +61,8 @@ pub(crate) async fn stage(
         // All of its parts or none, so that the batch that came first is the one that is kept.
         _ => {
             let mut transaction = store.database.client().start_session().await?;
-            transaction.start_transaction().await?;
+            let options = crate::store::transaction(crate::store::majority());
+            transaction.start_transaction().with_options(options).await?;
             let inserted = collection.insert_many(&parts).session(&mut transaction).await;
             match inserted {
                 Ok(_) => transaction.commit_transaction().await,

@@ -7,7 +7,7 @@ use fastsync_core::{Error, ErrorKind, TypeName, Zone};
 use mongodb::bson::{Bson, Document, RawArrayBuf, RawDocument, RawDocumentBuf, doc};
 use mongodb::options::{
     Acknowledgment, DatabaseOptions, ReadConcern, ReadPreference, RunCursorCommandOptions, SelectionCriteria,
-    WriteConcern,
+    TransactionOptions, WriteConcern,
 };
 use mongodb::{ClientSession, Collection, Database};
 
@@ -141,6 +141,15 @@ impl Store {
 
 pub(crate) fn majority() -> WriteConcern {
     WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build()
+}
+
+/// A transaction that reads one snapshot on the primary, whatever the client's defaults are.
+pub(crate) fn transaction(write_concern: WriteConcern) -> TransactionOptions {
+    TransactionOptions::builder()
+        .read_concern(ReadConcern::snapshot())
+        .write_concern(write_concern)
+        .selection_criteria(SelectionCriteria::ReadPreference(ReadPreference::Primary))
+        .build()
 }
 
 /// A whole number of a reply, of whatever kind the server chose.

@@ -20,8 +20,8 @@ async fn main() -> ExitCode {
         };
     }
     let kills = args.target(200, 2_000);
-    println!("client-crash: {kills} kills, seed {}", args.seed);
+    println!("client-crash: {kills} kills on {}, seed {}", args.store.name(), args.seed);
     let report = report::Report::begin("client-crash", args.seed);
-    let outcome = client::run(args.seed, kills).await;
+    let outcome = client::run(args.store, args.seed, kills).await;
     report.end(outcome, &client::minimum(kills))
 }

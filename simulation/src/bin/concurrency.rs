@@ -1,4 +1,4 @@
-//! `cargo xtask prove concurrency`: 8 pushers and 2 pullers in two processes on one SQLite file.
+//! `cargo xtask prove concurrency`: 8 pushers and 2 pullers in two processes on one SQLite file, or in one on sled.
 #![allow(clippy::print_stdout, reason = "a program that reports")]
 
 use std::process::ExitCode;
@@ -20,9 +20,9 @@ async fn main() -> ExitCode {
         };
     }
     let sessions = args.target(2_000, 20_000);
-    println!("concurrency: {sessions} sessions, seed {}", args.seed);
+    println!("concurrency: {sessions} sessions on {}, seed {}", args.store.name(), args.seed);
     let report = Report::begin("concurrency", args.seed);
-    let outcome = run::run(args.seed, sessions).await;
+    let outcome = run::run(args.store, args.seed, sessions).await;
     if let Ok(counts) = &outcome {
         let missed = counts.of("records that the broken source lost");
         println!("broken source: caught ({missed} records missed)");

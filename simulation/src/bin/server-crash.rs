@@ -20,8 +20,8 @@ async fn main() -> ExitCode {
         };
     }
     let kills = args.target(40, 200);
-    println!("server-crash: {kills} kills, seed {}", args.seed);
+    println!("server-crash: {kills} kills on {}, seed {}", args.store.name(), args.seed);
     let report = report::Report::begin("server-crash", args.seed);
-    let outcome = server::run(args.seed, kills).await;
+    let outcome = server::run(args.store, args.seed, kills).await;
     report.end(outcome, &server::minimum(kills))
 }

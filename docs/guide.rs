@@ -20,3 +20,6 @@ pub mod testing_your_app {}
 
 #[doc = include_str!("guide/writing-a-data-source.md")]
 pub mod writing_a_data_source {}
+
+#[doc = include_str!("guide/mongodb.md")]
+pub mod mongodb {}

@@ -71,7 +71,7 @@ async fn push(source: MongoDataSource, pusher: u64, sessions: u64) {
             continue;
         }
         push_one(&source, pusher, number).await;
-        if spread(pusher ^ (number << 8)) % 3 == 0 {
+        if spread(pusher ^ (number << 8)).is_multiple_of(3) {
             tokio::time::sleep(Duration::from_micros(spread(number) % 3_000)).await;
         }
     }
@@ -204,7 +204,7 @@ async fn pull(feed: Feed, records: usize, done: Arc<AtomicBool>) -> Replica {
         let raised: i64 = replica.iter().filter(|(key, _)| key.starts_with("counter")).map(|(_, n)| n).sum();
         let seen: BTreeSet<_> = replica.keys().filter_map(|key| key.strip_prefix("row-")?.get(..8)).collect();
         assert!(
-            !is_real || raised == seen.len() as i64,
+            !is_real || usize::try_from(raised) == Ok(seen.len()),
             "{raised} sessions by counters, {} by rows",
             seen.len()
         );

@@ -3,6 +3,9 @@
 #[doc = include_str!("guide/getting-started.md")]
 pub mod getting_started {}
 
+#[doc = include_str!("guide/embedded-store.md")]
+pub mod embedded_store {}
+
 #[doc = include_str!("guide/the-sync-model.md")]
 pub mod the_sync_model {}
 
@@ -17,3 +20,6 @@ pub mod testing_your_app {}
 
 #[doc = include_str!("guide/writing-a-data-source.md")]
 pub mod writing_a_data_source {}
+
+#[doc = include_str!("guide/mongodb.md")]
+pub mod mongodb {}

@@ -113,6 +113,10 @@ impl Sql {
                 let values: Vec<_> = values.into_iter().map(|value| self.bind(sql_value(value))).collect();
                 format!("{} IN ({})", collated(kind, &field), values.join(", "))
             }
+            // SQLite takes a part of an empty blob for null.
+            Filter::StartsWith(field, text) if text.is_empty() => {
+                return Ok(format!("({} IS NOT NULL)", column(&field)));
+            }
             Filter::StartsWith(field, text) => {
                 let length = text.len();
                 let blob = self.bind(SqlValue::Blob(text.clone().into_bytes()));

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use crate::on_disk::OnDisk;
+
 /// The options of a run.
 #[derive(Debug, Clone)]
 pub struct Args {
@@ -60,6 +62,14 @@ impl Args {
         Ok(parsed)
     }
 
+    /// The store on this machine's disk that the run is about.
+    ///
+    /// # Errors
+    /// What the names are.
+    pub fn on_disk(&self) -> Result<OnDisk, String> {
+        self.store.as_deref().map_or(Ok(OnDisk::default()), OnDisk::named)
+    }
+
     /// The number of cases, kills or sessions to do.
     #[must_use]
     pub fn target(&self, short: u64, long: u64) -> u64 {
@@ -87,6 +97,9 @@ mod tests {
         let args = parse("--long --seed 7").unwrap();
         assert_eq!((args.long, args.seed, args.target(1, 2)), (true, 7, 2));
         assert_eq!(parse("--count 5").unwrap().target(1, 2), 5);
+        assert_eq!(parse("--store sled").unwrap().on_disk(), Ok(OnDisk::Sled));
+        assert_eq!(parse("").unwrap().on_disk(), Ok(OnDisk::Sqlite));
+        assert!(parse("--store").is_err() && parse("--store paper").unwrap().on_disk().is_err());
         assert_eq!(parse("--child a --b").unwrap().child.unwrap(), ["a", "--b"]);
         assert!(parse("--seed").is_err() && parse("--seed x").is_err() && parse("--what").is_err());
     }

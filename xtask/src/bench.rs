@@ -32,6 +32,10 @@ pub(crate) const FIGURES: &[Entry] = &[
         "peak memory of the first pull: at most 150 MB at each end, and the same within 20 % for twice the data",
     ),
     figure(
+        "sled",
+        "push and pull of 100,000 records, sled to sled: at least 40 % of raw batches of sled with the same flushes",
+    ),
+    figure(
         "mysql",
         "a server on MariaDB over HTTP: push and pull at least 40 % of bare statements, 16 pushers no slower than one",
     ),

@@ -4,6 +4,7 @@
 //! and the environment variables that tell the tests where it listens; let it take a free port by binding port 0
 //! of the loopback address first.
 
+mod mongo;
 mod mysql;
 
 use std::path::{Path, PathBuf};
@@ -24,7 +25,8 @@ struct Server {
     needed_by: &'static [&'static str],
     /// The variable that tells the tests where it listens. If it is set already, that server is used.
     variable: Option<&'static str>,
-    /// The program that must be there.
+    /// The program that must be there: one of several if `|` stands between them, and `$NAME` is a variable that names
+    /// one.
     program: &'static str,
     /// Commands that bring it to a Debian system, as root.
     install: &'static [&'static [&'static str]],
@@ -64,6 +66,28 @@ const SERVERS: &[Server] = &[
             ],
         ],
         start: mysql::start,
+    },
+    Server {
+        name: "mongo",
+        about: "MongoDB, a replica set of one; FASTSYNC_MONGO_URL names another server, of a user who may make databases",
+        needed_by: &["fastsync-dao-mongo", "axum-mongo"],
+        variable: Some(mongo::VARIABLE),
+        program: mongo::PROGRAM,
+        install: &[
+            &["apt-get", "update", "-qq"],
+            &[
+                "apt-get",
+                "install",
+                "-y",
+                "-qq",
+                "--no-install-recommends",
+                "python3-pip",
+                "libcurl4",
+                "libssl3",
+                "liblzma5",
+            ],
+        ],
+        start: mongo::start,
     },
 ];
 
@@ -157,25 +181,23 @@ fn provide(server: &Server, workspace: &Workspace, policy: &Policy) -> Result<Ru
         println!("  {}: {variable} is set, so nothing is started", server.name);
         return Ok(Running::default());
     }
-    if !is_on_path(server.program) {
+    let shown = server.program.replace('|', " or ");
+    if !is_there(server.program) {
         let how = server.install.iter().map(|command| command.join(" ")).collect::<Vec<_>>().join(" && ");
         let how = format!("as root on Debian: {how}");
         if policy.no_install {
-            bail!("{} is not installed, and --no-install forbids to install it; {how}", server.program);
+            bail!("{shown} is not installed, and --no-install forbids to install it; {how}");
         }
         if !is_debian_root() {
-            bail!(
-                "{} is not installed, and only root on Debian can have it installed; {how}",
-                server.program
-            );
+            bail!("{shown} is not installed, and only root on Debian can have it installed; {how}");
         }
         for command in server.install {
             if let [program, args @ ..] = command {
                 workspace.program(program, args)?;
             }
         }
-        if !is_on_path(server.program) {
-            bail!("{} is still missing after it was installed", server.program);
+        if !is_there(server.program) {
+            bail!("{shown} is still missing after it was installed");
         }
     }
     let folder = std::env::temp_dir().join(format!("fastsync-{}-{}", std::process::id(), server.name));
@@ -191,6 +213,14 @@ fn provide(server: &Server, workspace: &Workspace, policy: &Policy) -> Result<Ru
 
 fn names(list: &str) -> Vec<String> {
     list.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+/// Whether one of the programs is there.
+fn is_there(programs: &str) -> bool {
+    programs.split('|').any(|program| match program.strip_prefix('$') {
+        Some(variable) => std::env::var_os(variable).is_some(),
+        None => is_on_path(program),
+    })
 }
 
 fn is_on_path(program: &str) -> bool {

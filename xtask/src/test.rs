@@ -63,7 +63,11 @@ struct Example {
     args: &'static [&'static str],
 }
 
-const EXAMPLES: &[Example] = &[Example { package: "quickstart", args: &["--ci"] }];
+const EXAMPLES: &[Example] = &[
+    Example { package: "quickstart", args: &["--ci"] },
+    Example { package: "quickstart", args: &["--ci", "--store", "sled"] },
+    Example { package: "quickstart", args: &["--ci", "--server-store", "sled"] },
+];
 
 #[derive(clap::Args)]
 pub(crate) struct Args {

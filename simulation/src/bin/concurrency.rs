@@ -1,4 +1,5 @@
-//! `cargo xtask prove concurrency` and `concurrency-mysql`: pushers and pullers in two processes on one storage.
+//! `cargo xtask prove concurrency`, and the same on other stores: pushers and pullers in two processes on one storage, or
+//! in one where a store takes one only.
 #![allow(clippy::print_stdout, reason = "a program that reports")]
 
 use std::process::ExitCode;

@@ -1,5 +1,7 @@
-//! The run: two processes on one storage, then the broken data source, which has to fail.
+//! The run: two processes on one storage, or one where a store takes one only; then the broken data source, which has
+//! to fail.
 
+use fastsync_core::{Server, SyncManager};
 use tokio::io::AsyncReadExt;
 
 use super::audit::{self, Expected};
@@ -9,6 +11,9 @@ use super::worker::{Plan, open, work};
 use crate::counts::Counts;
 use crate::crash::process::{Process, say};
 use crate::random::Seeded;
+
+/// How often the broken data source may get away with it.
+const BROKEN_TRIES: u64 = 20;
 
 /// What must have happened in a run of so many sessions.
 #[must_use]
@@ -76,7 +81,11 @@ pub async fn run(kind: StorageKind, name: &str, seed: u64, sessions: u64) -> Res
     // Here the tables are made.
     let server = open(storage.open().await?).await.map_err(text)?;
     let disturbance = storage.disturb().await?;
-    let mut counts = two_processes(name, &storage, seed, each).await?;
+    let mut counts = if kind.takes_one_process() {
+        one_process(kind, &server, seed, each).await?
+    } else {
+        two_processes(name, &storage, seed, each).await?
+    };
     if let Some(disturbance) = disturbance {
         counts.add("connections cut", disturbance.end().await?);
     }
@@ -93,11 +102,42 @@ pub async fn run(kind: StorageKind, name: &str, seed: u64, sessions: u64) -> Res
     if sound != 0 {
         return Err(format!("the run finds {sound} records missed with a sound data source"));
     }
-    let missed = numbered(kind, Taken::BeforeCommit, seed).await?;
+    // It loses by chance, and on some stores not at every try.
+    let mut missed = 0;
+    for attempt in 0..BROKEN_TRIES {
+        missed = numbered(kind, Taken::BeforeCommit, seed.wrapping_add(attempt)).await?;
+        if missed > 0 {
+            break;
+        }
+    }
     if missed == 0 {
         return Err("broken source: NOT caught".to_owned());
     }
     counts.add("records that the broken source lost", missed);
+    Ok(counts)
+}
+
+/// All pushers and pullers on one handle: they meet in the data source's queue and not in its lock.
+async fn one_process(kind: StorageKind, server: &SyncManager<Server>, seed: u64, each: u64) -> Result<Counts, String> {
+    let Scale { pushers, pages, most } = kind.scale();
+    let plan = Plan { seed, pushers: 0..pushers, sessions: each, most, pages: pages.concat() };
+    let (done, seen) = work(server, plan, || (), std::future::ready(())).await?;
+    let mut counts = Counts::default();
+    counts.add("sessions pushed", done.sessions);
+    counts.add("records pushed", done.records);
+    counts.add("conflicts settled", done.conflicts);
+    counts.add("pushes told to come again", done.retries);
+    for seen in seen {
+        counts.add("caught-up pulls", seen.walks);
+        counts.add("pages pulled", seen.pages);
+        counts.add("records pulled", seen.records);
+        if seen.missed > 0 {
+            return Err(format!("a puller missed {} records\n{}", seen.missed, seen.problems.join("\n")));
+        }
+        if let Some(problem) = seen.problems.first() {
+            return Err(problem.clone());
+        }
+    }
     Ok(counts)
 }
 
@@ -153,7 +193,7 @@ async fn two_processes(kind: &str, storage: &Storage, seed: u64, each: u64) -> R
 /// the pullers missed.
 async fn numbered(kind: StorageKind, taken: Taken, seed: u64) -> Result<u64, String> {
     let storage = Storage::new(kind).await?;
-    let source = Numbered::new(storage.open().await?, taken, Seeded::stream(seed, 77));
+    let source = Numbered::new(storage.open_light().await?, taken, Seeded::stream(seed, 77));
     let server = open(source).await.map_err(text)?;
     let plan = Plan { seed, pushers: 0..8, sessions: 20, most: 16, pages: vec![73, 1_000] };
     let (_, seen) = work(&server, plan, || (), std::future::ready(())).await?;

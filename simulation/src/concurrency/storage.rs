@@ -3,10 +3,10 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use fastsync_core::SyncableDataSource;
-use fastsync_dao_sqlite::SqliteDataSource;
+use fastsync_core::{MemoryDataSource, SyncableDataSource};
 
 use super::mysql;
+use crate::on_disk::OnDisk;
 
 fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
@@ -15,8 +15,8 @@ fn text(error: impl std::fmt::Display) -> String {
 /// Which data source a run is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StorageKind {
-    /// One SQLite file.
-    Sqlite,
+    /// A file or a folder on this machine.
+    Disk(OnDisk),
     /// A database on the server of `FASTSYNC_MYSQL_URL`.
     MySql,
 }
@@ -26,9 +26,8 @@ impl FromStr for StorageKind {
 
     fn from_str(name: &str) -> Result<Self, String> {
         match name {
-            "sqlite" => Ok(Self::Sqlite),
             "mysql" => Ok(Self::MySql),
-            other => Err(format!("{other} is no store; sqlite and mysql are")),
+            other => OnDisk::named(other).map(Self::Disk).map_err(|problem| format!("{problem} nor mysql")),
         }
     }
 }
@@ -47,7 +46,7 @@ pub(super) struct Scale {
 impl StorageKind {
     pub(super) const fn scale(self) -> Scale {
         match self {
-            Self::Sqlite => Scale { pushers: 8, pages: [&[73], &[1_000]], most: 200 },
+            Self::Disk(_) => Scale { pushers: 8, pages: [&[73], &[1_000]], most: 200 },
             Self::MySql => Scale { pushers: 16, pages: [&[73, 500], &[1_000, 7_000]], most: 500 },
         }
     }
@@ -56,9 +55,14 @@ impl StorageKind {
     #[must_use]
     pub fn missing(self) -> Option<String> {
         match self {
-            Self::Sqlite => None,
+            Self::Disk(_) => None,
             Self::MySql => mysql::missing(),
         }
+    }
+
+    /// Whether one process at a time may open a storage.
+    pub(super) fn takes_one_process(self) -> bool {
+        self == Self::Disk(OnDisk::Sled)
     }
 }
 
@@ -71,9 +75,9 @@ pub(super) struct Storage {
 impl Storage {
     pub(super) async fn new(kind: StorageKind) -> Result<Self, String> {
         match kind {
-            StorageKind::Sqlite => {
+            StorageKind::Disk(disk) => {
                 let folder = tempfile::tempdir().map_err(text)?;
-                let name = format!("sqlite:{}", folder.path().join("shared.db").display());
+                let name = format!("{}:{}", disk.name(), folder.path().join("shared.db").display());
                 Ok(Self { name, _folder: Some(folder) })
             }
             StorageKind::MySql => {
@@ -85,6 +89,15 @@ impl Storage {
 
     pub(super) async fn open(&self) -> Result<Arc<dyn SyncableDataSource>, String> {
         open(&self.name).await
+    }
+
+    /// A handle for a run in which nothing need outlive a power cut, nor be shared with another process.
+    pub(super) async fn open_light(&self) -> Result<Arc<dyn SyncableDataSource>, String> {
+        match self.name.split_once(':') {
+            Some(("sqlite", _)) => Ok(Arc::new(MemoryDataSource::new())),
+            Some(("sled", path)) => OnDisk::Sled.open_light(path.as_ref()).map_err(text),
+            _ => self.open().await,
+        }
     }
 
     /// Starts what disturbs a run, where the storage has such a thing; it ends when this is dropped.
@@ -107,8 +120,8 @@ impl Storage {
 /// A handle to the storage of this name.
 pub(super) async fn open(name: &str) -> Result<Arc<dyn SyncableDataSource>, String> {
     match name.split_once(':') {
-        Some(("sqlite", path)) => Ok(Arc::new(SqliteDataSource::open(path).map_err(text)?)),
         Some(("mysql", database)) => mysql::open(database).await,
-        _ => Err(format!("{name} names no storage")),
+        Some((disk, path)) => OnDisk::named(disk)?.open(path.as_ref()).map_err(text),
+        None => Err(format!("{name} names no storage")),
     }
 }

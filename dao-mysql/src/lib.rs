@@ -73,6 +73,10 @@
     )
 )]
 
+// The tests share a file with those outside, which know this crate by its name.
+#[cfg(test)]
+extern crate self as fastsync_dao_mysql;
+
 mod adopt;
 mod audit;
 mod checks;

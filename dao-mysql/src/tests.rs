@@ -159,7 +159,7 @@ async fn an_empty_pull_and_a_page_read_as_much_after_many_sessions_as_after_few(
     source.prepare(&[items()]).await.unwrap();
     let mut costs = Vec::new();
     let mut done = 0;
-    for sessions in [50, 1_000] {
+    for sessions in [100, 1_000] {
         for number in done + 1..=sessions {
             source.commit(commit(number, 4)).await.unwrap();
         }
@@ -184,6 +184,6 @@ async fn an_empty_pull_and_a_page_read_as_much_after_many_sessions_as_after_few(
     }
     let [few, many] = &costs[..] else { panic!("two measurements") };
     for (few, many) in few.iter().zip(many) {
-        assert!(many.abs_diff(*few) <= few / 5, "rows read after 50 and after 1,000 sessions: {costs:?}");
+        assert!(*many <= few + few / 5, "rows read after 100 and after 1,000 sessions: {costs:?}");
     }
 }

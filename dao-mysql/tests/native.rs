@@ -71,10 +71,8 @@ async fn a_foreign_lock_is_waited_for_a_bounded_time_and_reads_go_on() {
     let mut stranger = sqlx::MySqlConnection::connect_with(&options).await.unwrap();
     raw_sql("BEGIN; UPDATE items SET name = 'changed' WHERE id = 'a'").execute(&mut stranger).await.unwrap();
     // Reads see the committed state and do not wait.
-    let read = tokio::time::timeout(
-        Duration::from_millis(900),
-        source.get(&name("items"), &Zone::Global, &[id("a")]),
-    );
+    let (kind, ids) = (name("items"), [id("a")]);
+    let read = tokio::time::timeout(Duration::from_millis(900), source.get(&kind, &Zone::Global, &ids));
     assert_eq!(read.await.unwrap().unwrap()[0].body.as_ref().unwrap()[0], "one".into());
     let error = source.commit(commit(vec![put(item("a", "two"))])).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Contention, "{error:?}");

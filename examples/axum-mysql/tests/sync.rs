@@ -1,6 +1,8 @@
 //! Two users share a list: the same application on SQLite and on MySQL, the latter served by two processes' worth of
 //! engines on one database.
 
+#![allow(clippy::disallowed_methods, reason = "databases of the tests are named by the time")]
+
 use std::net::SocketAddr;
 
 use fastsync_core::{

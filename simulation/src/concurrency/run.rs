@@ -118,7 +118,12 @@ pub async fn run(kind: StorageKind, name: &str, seed: u64, sessions: u64) -> Res
 }
 
 /// All pushers and pullers on one handle: they meet in the data source's queue and not in its lock.
-async fn one_process(kind: StorageKind, server: &SyncManager<Server>, seed: u64, each: u64) -> Result<Counts, String> {
+async fn one_process(
+    kind: StorageKind,
+    server: &SyncManager<Server>,
+    seed: u64,
+    each: u64,
+) -> Result<Counts, String> {
     let Scale { pushers, pages, most } = kind.scale();
     let plan = Plan { seed, pushers: 0..pushers, sessions: each, most, pages: pages.concat() };
     let (done, seen) = work(server, plan, || (), std::future::ready(())).await?;

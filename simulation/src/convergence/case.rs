@@ -135,7 +135,8 @@ fn setups(disk_percent: u32) -> impl Strategy<Value = Setup> {
         4 => Just(Rule::Union),
     ];
     let kind = || prop_oneof![Just(OnDisk::Sqlite), Just(OnDisk::Sled)];
-    let stores = proptest::option::weighted(f64::from(disk_percent) / 100.0, (kind(), kind()));
+    let stores =
+        (0_u32..100, (kind(), kind())).prop_map(move |(at, kinds)| (at < disk_percent).then_some(kinds));
     let atomic = proptest::bool::weighted(0.7);
     (any::<u64>(), rule, atomic, stores, 4_usize..12, 1_u32..9, any::<bool>(), vec(clocks(), 4..=6)).prop_map(
         |(seed, rule, atomic, stores, session_records, page_records, tiny_pages, clocks)| Setup {

@@ -69,8 +69,9 @@ pub(super) fn start(folder: &Path) -> Result<Running> {
         }
         std::thread::sleep(Duration::from_millis(50));
     };
-    let running =
-        Running { env: vec![(VARIABLE.to_owned(), url)], children: vec![child], ..Running::default() };
+    let mut running = Running::default();
+    running.env.push((VARIABLE.to_owned(), url));
+    running.children.push(child);
     match ready {
         Ok(()) => Ok(running),
         Err(problem) => {

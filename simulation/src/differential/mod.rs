@@ -2,7 +2,7 @@
 //! is equal to that of the data source in memory.
 //!
 //! Local commits are numbered by the data sources, each in its own way, so an operation names a local commit by its
-//! place among those of the run ([`Edits`]), and what comes back is compared in these terms.
+//! place among those of the run (`Edits`), and what comes back is compared in these terms.
 
 mod operation;
 mod subject;

@@ -120,22 +120,15 @@ impl Client {
         Ok(keys)
     }
 
-    /// Notes with each refusal what the server has by now, so that the edit can be given up for it.
-    pub(super) async fn refusals_meet(
-        &self,
-        seen: impl Iterator<Item = (&RecordKey, Option<&Record>)> + Send,
-    ) -> Result<Vec<StateWrite>> {
-        let mut entries = Vec::new();
-        for (key, server) in seen {
-            let Some((stored, mut edit)) = self.refusal_of(key).await? else { continue };
-            edit.server = server.cloned();
-            let value = encode(&edit)?;
-            if value != stored {
-                let expect = ExpectState::Value(stored);
-                entries.push(StateWrite { key: StateKey::rejected(key), expect, value: Some(value) });
-            }
+    /// The refusals by object, as they are stored and as they say.
+    pub(super) async fn load_refusals(&self) -> Result<BTreeMap<RecordKey, (Vec<u8>, RejectedEdit)>> {
+        let entries = self.store.source().states(StateKey::REJECTED).await?;
+        let mut refusals = BTreeMap::new();
+        for (_, value) in entries {
+            let edit: RejectedEdit = decode(&value)?;
+            refusals.insert(edit.key.clone(), (value, edit));
         }
-        Ok(entries)
+        Ok(refusals)
     }
 
     async fn close_rejected(&self, edits: &[RejectedEdit], writes: Vec<Write>) -> Result<()> {
@@ -156,4 +149,21 @@ impl Client {
             None => Err(Error::new(ErrorKind::Contention, "rejected", "another process changed the store")),
         }
     }
+}
+
+/// Notes with each refusal what the server has by now, so that the edit can be given up for it.
+pub(super) fn refusals_meet<'a>(
+    refusals: &BTreeMap<RecordKey, (Vec<u8>, RejectedEdit)>,
+    seen: impl Iterator<Item = (&'a RecordKey, Option<&'a Record>)>,
+) -> Result<Vec<StateWrite>> {
+    let mut entries = Vec::new();
+    for (key, server) in seen {
+        let Some((stored, edit)) = refusals.get(key) else { continue };
+        let value = encode(&RejectedEdit { server: server.cloned(), ..edit.clone() })?;
+        if value != *stored {
+            let expect = ExpectState::Value(stored.clone());
+            entries.push(StateWrite { key: StateKey::rejected(key), expect, value: Some(value) });
+        }
+    }
+    Ok(entries)
 }

@@ -191,7 +191,7 @@ pub(crate) fn append_fields(document: &mut RawDocumentBuf, kind: &Type, id: &str
 /// The values of an object; a field that its document does not have is null or the kind's zero.
 pub(crate) fn read_body(document: &RawDocument, kind: &Type) -> Run<Vec<Value>> {
     let fields = kind.schema.fields();
-    let mut body: Vec<_> = fields.iter().map(missing).collect();
+    let mut body: Vec<_> = fields.iter().map(FieldSchema::initial).collect();
     for element in document {
         let (name, value) = element?;
         let Some(at) = kind.position_of(name) else { continue };
@@ -218,21 +218,6 @@ fn read_value(value: RawBsonRef<'_>, field: &FieldSchema) -> Run<Value> {
         (FieldKind::Json, RawBsonRef::String(text)) => Value::Json(text.to_owned()),
         _ => return Err(Fail::corrupt(format!("field {} holds a value of another kind", field.name))),
     })
-}
-
-/// The value of a field that a document was written without.
-pub(crate) fn missing(field: &FieldSchema) -> Value {
-    if field.nullable {
-        return Value::Null;
-    }
-    match field.kind {
-        FieldKind::Boolean => Value::Bool(false),
-        FieldKind::Integer => Value::Integer(0),
-        FieldKind::Real => Value::Real(0.0),
-        FieldKind::Bytes => Value::Bytes(Vec::new()),
-        FieldKind::Json => Value::Json("null".to_owned()),
-        _ => Value::Text(String::new()),
-    }
 }
 
 #[cfg(test)]

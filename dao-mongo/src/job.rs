@@ -1,8 +1,8 @@
 //! A commit, checked as far as it can be without the store's records.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
-use fastsync_core::source::{Action, Commit, MAX_STATE_KEY_BYTES, Write, Writes};
+use fastsync_core::source::{Action, Commit, StateWrite, Write, Writes};
 use fastsync_core::{Error, ErrorKind};
 use mongodb::bson::oid::ObjectId;
 
@@ -50,15 +50,8 @@ impl Job {
         for clear in &commit.clears {
             store.kind(&clear.type_name)?;
         }
-        let mut keys = HashSet::with_capacity(commit.state.len());
+        StateWrite::check_keys(&commit.state)?;
         for write in &commit.state {
-            let length = write.key.len();
-            if !(1..=MAX_STATE_KEY_BYTES).contains(&length) {
-                return Err(Fail::Core(invalid(format!("a state key has {length} bytes"))));
-            }
-            if !keys.insert(&write.key) {
-                return Err(Fail::Core(invalid(format!("state key {:?} is written twice", write.key))));
-            }
             let length = write.value.as_ref().map_or(0, Vec::len);
             if length > MAX_VALUE_BYTES {
                 let message = format!("a state value has {length} bytes, the limit is {MAX_VALUE_BYTES}");

@@ -75,7 +75,7 @@ impl Attempt<'_> {
 
     pub(crate) async fn clear(&mut self, clear: &Clear) -> Run<()> {
         let kind = self.store.kind(&clear.type_name)?;
-        if !kind.fits(&clear.zone) {
+        if !kind.schema.fits(&clear.zone) {
             return Ok(());
         }
         let edits = doc! { "$not": { "$gt": capped(clear.through_change) } };

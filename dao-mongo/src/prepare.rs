@@ -9,7 +9,7 @@ use mongodb::bson::{Bson, Document, doc};
 use mongodb::options::IndexOptions;
 use mongodb::results::CollectionType;
 
-use crate::codec::{missing, value_ref};
+use crate::codec::value_ref;
 use crate::error::{Fail, Run, code, codes};
 use crate::registry::{StoredType, Type};
 use crate::store::{META, RECORDS, SESSIONS, STAGED, STATE, Store, WRITERS, ZONES, whole};
@@ -133,25 +133,9 @@ fn register(known: &mut Vec<StoredType>, schema: &TypeSchema, problems: &mut Vec
         known.push(StoredType { n: count, schema: schema.clone(), dropped: Vec::new() });
         return count;
     };
-    if stored.schema.id_field() != schema.id_field() {
-        let (old, new) = (stored.schema.id_field(), schema.id_field());
-        problems.push(format!("type {name}: the id field is {old}, not {new}"));
-    }
-    if stored.schema.restriction() != schema.restriction() {
-        let (old, new) = (stored.schema.restriction(), schema.restriction());
-        problems.push(format!("type {name}: the restriction is {old:?}, not {new:?}"));
-    }
-    for field in schema.fields() {
-        let old = stored.schema.fields().iter().chain(&stored.dropped).find(|old| old.name == field.name);
-        if let Some(old) = old.filter(|old| old.kind != field.kind) {
-            let (field, old, new) = (&field.name, old.kind, field.kind);
-            problems.push(format!("field {name}.{field}: the kind is {old:?}, not {new:?}"));
-        }
-    }
+    problems.extend(stored.schema.contradictions(&stored.dropped, schema));
     if stored.schema != *schema {
-        let fields = stored.schema.fields().iter().chain(&stored.dropped);
-        let dropped = fields.filter(|old| schema.fields().iter().all(|field| field.name != old.name));
-        stored.dropped = dropped.cloned().collect();
+        stored.dropped = stored.schema.left_by(&stored.dropped, schema);
         stored.schema = schema.clone();
     }
     stored.n
@@ -181,7 +165,7 @@ async fn fill(store: &Store, schema: &TypeSchema, known: Option<&StoredType>) ->
     };
     for field in schema.fields().iter().filter(is_new).filter(|field| !field.nullable) {
         let name = field.name.as_str();
-        let value = missing(field);
+        let value = field.initial();
         let value = Bson::try_from(value_ref(&value).to_raw_bson()).map_err(|_| unreadable())?;
         let without = doc! { "_id.zone": { "$exists": true }, name: { "$exists": false } };
         let collection = store.collection(schema.name().as_str());

@@ -70,7 +70,7 @@ pub(crate) async fn count(store: &Store, query: &Query) -> Run<u64> {
 pub(crate) fn filter_of(kind: &Type, query: &Query) -> Run<Option<Document>> {
     let mut query = query.clone();
     query.admit(&kind.schema)?;
-    if !kind.fits(&query.zone) {
+    if !kind.schema.fits(&query.zone) {
         return Ok(None);
     }
     // Documents that somebody else put into the collection have another kind of `_id`, and are not tracked.

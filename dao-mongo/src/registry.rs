@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use fastsync_core::{FieldSchema, TypeName, TypeSchema, Zone, ZoneRestriction};
+use fastsync_core::{FieldSchema, TypeName, TypeSchema};
 use serde::{Deserialize, Serialize};
 
 /// A type as `fastsync_meta` has it.
@@ -39,12 +39,6 @@ impl Type {
     /// The place of a field in a record's body.
     pub(crate) fn position_of(&self, name: &str) -> Option<usize> {
         self.positions.get(name).copied()
-    }
-
-    /// Whether this type's records can be in the zone.
-    pub(crate) fn fits(&self, zone: &Zone) -> bool {
-        let is_restricted = self.schema.restriction() == ZoneRestriction::Restricted;
-        is_restricted == matches!(zone, Zone::Restricted(_))
     }
 }
 

@@ -20,18 +20,13 @@ const PART_BYTES: usize = 8 << 20;
 
 /// Refuses a write that does not fit its type, and brings its values into their stored form.
 pub(crate) fn admit(kind: &Type, write: &mut Write) -> Run<()> {
-    let Action::Put { record, pending } = &mut write.action else { return Ok(()) };
-    if *pending && i64::try_from(record.metadata.change).is_err() {
+    // Numbers are kept with a sign.
+    if let Action::Put { record, pending: true } = &write.action
+        && i64::try_from(record.metadata.change).is_err()
+    {
         return Err(Fail::invalid("admit", "a record brings a change that no commit gave"));
     }
-    if !kind.fits(&record.key.zone) {
-        let message = format!("a record of type {} is in a zone of the other kind", kind.schema.name());
-        return Err(Fail::invalid("admit", message));
-    }
-    match &mut record.body {
-        Some(body) => kind.schema.admit(body).map_err(|error| Fail::Core(error.with_record(&record.key))),
-        None => Ok(()),
-    }
+    Ok(write.admit(&kind.schema)?)
 }
 
 pub(crate) async fn stage(
@@ -83,11 +78,7 @@ fn cut(writes: &[Write]) -> Vec<&[Write]> {
     loop {
         let mut bytes = 0_usize;
         let fits = |write: &&Write| {
-            let size = match &write.action {
-                Action::Put { record, .. } => record.approximate_bytes(),
-                Action::Acknowledge { .. } => 0,
-            };
-            bytes = bytes.saturating_add(size.saturating_add(512));
+            bytes = bytes.saturating_add(write.approximate_bytes().saturating_add(512));
             bytes <= PART_BYTES
         };
         let count = rest.iter().take_while(fits).count().max(1).min(rest.len());

@@ -214,7 +214,7 @@ impl Attempt<'_> {
         for clear in &self.commit.clears {
             let kind = self.store.kind(connection, &clear.type_name).await?;
             if let Some(zone) =
-                self.store.zone(connection, &clear.zone).await?.filter(|_| kind.fits(&clear.zone))
+                self.store.zone(connection, &clear.zone).await?.filter(|_| kind.schema.fits(&clear.zone))
             {
                 clears.push((kind, zone, clear));
             }
@@ -287,7 +287,7 @@ impl Attempt<'_> {
                 return Ok(());
             }
             for again in std::mem::take(refused) {
-                let is_deletion = crate::staging::is_deletion(&again.item.write);
+                let is_deletion = again.item.write.is_deletion();
                 refused.extend(rows::write(self.store, connection, &[&again.item], is_deletion).await?);
             }
             if refused.len() == before {

@@ -5,14 +5,14 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use fastsync_core::source::{Action, Commit, MAX_STATE_KEY_BYTES, Write, Writes};
+use fastsync_core::source::{Action, Commit, StateWrite, Write, Writes};
 use fastsync_core::{Error, ErrorKind, RecordKey, SessionId};
 use sqlx::MySqlConnection;
 use uuid::Uuid;
 
 use crate::error::{BACKEND, Fail, Run};
 use crate::registry::Type;
-use crate::staging::{Part, admit, is_deletion, load, parts};
+use crate::staging::{Part, load, parts};
 use crate::store::Store;
 
 /// A write's place: its batch and its place in the batch.
@@ -35,7 +35,7 @@ impl Item {
     }
 
     pub(crate) fn phase(&self) -> Phase {
-        Phase::new(&self.kind, is_deletion(&self.write))
+        Phase::new(&self.kind, self.write.is_deletion())
     }
 }
 
@@ -229,7 +229,7 @@ async fn items(
     for (place, mut write) in writes.into_iter().enumerate() {
         let kind = store.kind(connection, &write.action.key().type_name).await?;
         // A type may have been prepared anew since a batch was staged, so this is done at every reading.
-        admit(&kind, &mut write)?;
+        write.admit(&kind.schema)?;
         let zone = store.zone_or_new(connection, &write.action.key().zone).await?;
         let device = editor(&write).and_then(|device| devices.get(&device)).copied().unwrap_or_default();
         items.push(Item { at: (batch, place), kind, zone, device, write });
@@ -246,18 +246,11 @@ fn editor(write: &Write) -> Option<Uuid> {
 }
 
 fn check_state(store: &Store, commit: &Commit) -> Run<()> {
-    let mut keys = HashSet::with_capacity(commit.state.len());
+    StateWrite::check_keys(&commit.state)?;
     for write in &commit.state {
-        let length = write.key.len();
-        if !(1..=MAX_STATE_KEY_BYTES).contains(&length) {
-            return Err(Fail::Core(invalid(format!("a state key has {length} bytes"))));
-        }
         if write.value.as_ref().is_some_and(|value| value.len() > store.server.packet) {
             let message = format!("a state value is larger than {} bytes", store.server.packet);
             return Err(Fail::new(ErrorKind::TooLarge, "commit", message));
-        }
-        if !keys.insert(&write.key) {
-            return Err(Fail::Core(invalid(format!("state key {:?} is written twice", write.key))));
         }
     }
     Ok(())

@@ -102,24 +102,9 @@ fn register(
         known.push((0, stored.clone()));
         return (None, stored);
     };
-    if stored.schema.id_field() != schema.id_field() {
-        let (old, new) = (stored.schema.id_field(), schema.id_field());
-        problems.push(format!("type {name}: the id field is {old}, not {new}"));
-    }
-    if stored.schema.restriction() != schema.restriction() {
-        let (old, new) = (stored.schema.restriction(), schema.restriction());
-        problems.push(format!("type {name}: the restriction is {old:?}, not {new:?}"));
-    }
-    for field in schema.fields() {
-        let old = stored.schema.fields().iter().chain(&stored.dropped).find(|old| old.name == field.name);
-        if let Some(old) = old.filter(|old| old.kind != field.kind) {
-            let (field, old, new) = (&field.name, old.kind, field.kind);
-            problems.push(format!("field {name}.{field}: the kind is {old:?}, not {new:?}"));
-        }
-    }
-    let fields = stored.schema.fields().iter().chain(&stored.dropped);
-    let dropped = fields.filter(|old| schema.fields().iter().all(|field| field.name != old.name));
-    (Some(*n).filter(|n| *n > 0), StoredType { dropped: dropped.cloned().collect(), schema: schema.clone() })
+    problems.extend(stored.schema.contradictions(&stored.dropped, schema));
+    let dropped = stored.schema.left_by(&stored.dropped, schema);
+    (Some(*n).filter(|n| *n > 0), StoredType { dropped, schema: schema.clone() })
 }
 
 /// Notes a type as it is prepared now; gives its number.

@@ -57,7 +57,8 @@ async fn statement(
 ) -> Run<Option<Sql>> {
     let mut query = query.clone();
     query.admit(&kind.schema)?;
-    let Some(zone) = store.zone(connection, &query.zone).await?.filter(|_| kind.fits(&query.zone)) else {
+    let Some(zone) = store.zone(connection, &query.zone).await?.filter(|_| kind.schema.fits(&query.zone))
+    else {
         return Ok(None);
     };
     // The user's table is the outer one, so that the user's indexes serve the filter. Rows without a live index row

@@ -34,7 +34,7 @@ pub(crate) async fn records(
     zone: &Zone,
     ids: &[ObjectId],
 ) -> Run<Vec<Record>> {
-    let Some(zone_n) = store.zone(connection, zone).await?.filter(|_| kind.fits(zone)) else {
+    let Some(zone_n) = store.zone(connection, zone).await?.filter(|_| kind.schema.fits(zone)) else {
         return Ok(Vec::new());
     };
     let mut found: HashMap<ObjectId, (Entry, Option<Vec<Value>>)> =

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use fastsync_core::{FieldKind, FieldName, FieldSchema, TypeName, TypeSchema, Zone, ZoneRestriction};
+use fastsync_core::{FieldKind, FieldName, FieldSchema, TypeName, TypeSchema, ZoneRestriction};
 use serde::{Deserialize, Serialize};
 use sqlx::MySqlConnection;
 
@@ -70,11 +70,6 @@ impl Type {
 
     pub(crate) fn is_restricted(&self) -> bool {
         self.schema.restriction() == ZoneRestriction::Restricted
-    }
-
-    /// Whether this type's records can be in the zone.
-    pub(crate) fn fits(&self, zone: &Zone) -> bool {
-        self.is_restricted() == matches!(zone, Zone::Restricted(_))
     }
 
     pub(crate) fn table(&self) -> String {

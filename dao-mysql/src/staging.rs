@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use fastsync_core::source::{Action, Write};
+use fastsync_core::source::Write;
 use fastsync_core::{SessionId, TypeName};
 use sqlx::MySqlConnection;
 
 use crate::error::{Fail, Run};
-use crate::registry::Type;
 use crate::sql::{Sql, bytes, number};
 use crate::store::Store;
 
@@ -31,44 +30,20 @@ impl Part {
 /// About how large a part is: far below the smallest packet, and a commit holds a few in memory.
 const PART_BYTES: usize = 1 << 20;
 
-/// Refuses a write that does not fit its type, and brings its values into their stored form.
-pub(crate) fn admit(kind: &Type, write: &mut Write) -> Run<()> {
-    let Action::Put { record, .. } = &mut write.action else { return Ok(()) };
-    if !kind.fits(&record.key.zone) {
-        let message = format!("a record of type {} is in a zone of the other kind", kind.schema.name());
-        return Err(Fail::invalid("admit", message));
-    }
-    match &mut record.body {
-        Some(body) => kind.schema.admit(body).map_err(|error| Fail::Core(error.with_record(&record.key))),
-        None => Ok(()),
-    }
-}
-
-pub(crate) fn is_deletion(write: &Write) -> bool {
-    matches!(&write.action, Action::Put { record, .. } if record.is_deleted())
-}
-
-fn size(write: &Write) -> usize {
-    match &write.action {
-        Action::Put { record, .. } => record.approximate_bytes(),
-        Action::Acknowledge { .. } => 128,
-    }
-}
-
 pub(crate) async fn stage(store: &Store, session: SessionId, sequence: u64, writes: &[Write]) -> Run<()> {
     let mut writes = writes.to_vec();
     let mut transaction = store.write().await?;
     let connection = &mut *transaction;
     for write in &mut writes {
         let kind = store.kind(connection, &write.action.key().type_name).await?;
-        admit(&kind, write)?;
+        write.admit(&kind.schema)?;
     }
     let mut rest = writes.as_slice();
     let mut part = 0_u64;
     loop {
         let mut held = 0_usize;
         let fits = rest.iter().take_while(|write| {
-            held = held.saturating_add(size(write));
+            held = held.saturating_add(write.approximate_bytes());
             held <= PART_BYTES
         });
         let (now, later) = rest.split_at(fits.count().max(1).min(rest.len()));
@@ -92,7 +67,7 @@ async fn insert(
     writes: &[Write],
 ) -> Run<bool> {
     let types: BTreeSet<_> =
-        writes.iter().map(|write| (write.action.key().type_name.clone(), is_deletion(write))).collect();
+        writes.iter().map(|write| (write.action.key().type_name.clone(), write.is_deletion())).collect();
     let types = serde_json::to_vec(&types).map_err(|_| unreadable())?;
     let blob = postcard::to_stdvec(writes).map_err(|_| unreadable())?;
     let sql = "INSERT INTO fastsync_staged (session, sequence, part, types, writes) VALUES (?, ?, ?, ?, ?)";

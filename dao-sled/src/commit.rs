@@ -12,7 +12,6 @@ use crate::key;
 use crate::record::clear;
 use crate::registry::{Kind, Registry};
 use crate::session::{self, Checked, check_form, draft_record, duplicate};
-use crate::staging::admit;
 use crate::tree::{Draft, Rows};
 
 /// What is done with one record.
@@ -37,7 +36,7 @@ pub(crate) fn commit(
     let mut plan = BTreeMap::new();
     for mut write in writes {
         let kind = Arc::clone(registry.get(&write.action.key().type_name)?);
-        admit(&kind, &mut write)?;
+        write.admit(&kind.schema)?;
         let name = write.action.key();
         plan.insert(key::record(&name.zone, kind.n, &name.id), Planned { kind, write, before: None });
     }

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use fastsync_core::{
-    Error, ErrorKind, FieldKind, FieldSchema, TypeName, TypeSchema, Value, Zone, ZoneRestriction,
-};
+use fastsync_core::{Error, ErrorKind, FieldSchema, TypeName, TypeSchema, Value};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Fail, Run};
@@ -92,7 +90,7 @@ impl Registry {
     fn register(&self, schema: &TypeSchema, problems: &mut Vec<String>) -> Option<Kind> {
         let name = schema.name();
         if let Some(known) = self.by_name.get(name) {
-            let found = known.contradictions(schema);
+            let found = known.schema.contradictions(&known.columns, schema);
             let is_new = found.is_empty() && known.schema != *schema;
             problems.extend(found);
             return is_new.then(|| {
@@ -122,29 +120,6 @@ impl Kind {
         Self { n, schema: schema.clone(), columns, column_of: Vec::new() }
     }
 
-    fn contradictions(&self, schema: &TypeSchema) -> Vec<String> {
-        let name = schema.name();
-        let mut problems = Vec::new();
-        if self.schema.id_field() != schema.id_field() {
-            let (stored, wanted) = (self.schema.id_field(), schema.id_field());
-            problems.push(format!("type {name}: the id field is {stored}, not {wanted}"));
-        }
-        if self.schema.restriction() != schema.restriction() {
-            let (stored, wanted) = (self.schema.restriction(), schema.restriction());
-            problems.push(format!("type {name}: the restriction is {stored:?}, not {wanted:?}"));
-        }
-        for field in schema.fields() {
-            match self.columns.iter().find(|column| column.name == field.name) {
-                Some(column) if column.kind != field.kind => problems.push(format!(
-                    "field {name}.{}: the kind is {:?}, not {:?}",
-                    field.name, column.kind, field.kind
-                )),
-                _ => {}
-            }
-        }
-        problems
-    }
-
     fn adopt(&mut self, schema: &TypeSchema) {
         self.schema = schema.clone();
         self.column_of.clear();
@@ -161,11 +136,6 @@ impl Kind {
         }
     }
 
-    /// Whether this type's records can be in the zone.
-    pub(crate) fn fits(&self, zone: &Zone) -> bool {
-        (self.schema.restriction() == ZoneRestriction::Restricted) == matches!(zone, Zone::Restricted(_))
-    }
-
     /// The body as this type's schema has it, from the stored columns.
     pub(crate) fn read(&self, mut stored: Vec<Value>) -> Vec<Value> {
         let is_plain = self.column_of.iter().enumerate().all(|(at, column)| at == *column);
@@ -175,34 +145,19 @@ impl Kind {
         let fields = self.schema.fields().iter().zip(&self.column_of);
         let read = fields.map(|(field, column)| match stored.get_mut(*column) {
             Some(value) => std::mem::replace(value, Value::Null),
-            None => missing(field),
+            None => field.initial(),
         });
         read.collect()
     }
 
     /// The stored columns of an admitted body.
     pub(crate) fn write(&self, body: Vec<Value>) -> Vec<Value> {
-        let mut stored: Vec<_> = self.columns.iter().map(missing).collect();
+        let mut stored: Vec<_> = self.columns.iter().map(FieldSchema::initial).collect();
         for (value, column) in body.into_iter().zip(&self.column_of) {
             if let Some(slot) = stored.get_mut(*column) {
                 *slot = value;
             }
         }
         stored
-    }
-}
-
-/// The value of a field that a body was written without.
-fn missing(field: &FieldSchema) -> Value {
-    if field.nullable {
-        return Value::Null;
-    }
-    match field.kind {
-        FieldKind::Boolean => Value::Bool(false),
-        FieldKind::Integer => Value::Integer(0),
-        FieldKind::Real => Value::Real(0.0),
-        FieldKind::Bytes => Value::Bytes(Vec::new()),
-        FieldKind::Json => Value::Json("null".to_owned()),
-        _ => Value::Text(String::new()),
     }
 }

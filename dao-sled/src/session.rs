@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use fastsync_core::source::{
-    Action, Commit, CommitOutcome, Conflict, ConflictReason, ExpectState, MAX_STATE_KEY_BYTES, OnMismatch,
-    Receipt, StateConflict, Write,
+    Action, Commit, CommitOutcome, Conflict, ConflictReason, ExpectState, OnMismatch, Receipt, StateConflict,
+    StateWrite, Write,
 };
 use fastsync_core::{Error, ErrorKind, Position, SessionSummary, TypeName, Zone};
 
@@ -34,16 +34,7 @@ pub(crate) fn check_form(registry: &Registry, commit: &Commit, given: &[Write]) 
     for clear in &commit.clears {
         registry.get(&clear.type_name)?;
     }
-    let mut keys = HashSet::with_capacity(commit.state.len());
-    for write in &commit.state {
-        if !(1..=MAX_STATE_KEY_BYTES).contains(&write.key.len()) {
-            return Err(Fail::invalid(format!("a state key has {} bytes", write.key.len())));
-        }
-        if !keys.insert(&write.key) {
-            return Err(Fail::invalid(format!("state key {:?} is written twice", write.key)));
-        }
-    }
-    Ok(())
+    Ok(StateWrite::check_keys(&commit.state)?)
 }
 
 /// What a look at every write and state entry finds.

@@ -18,7 +18,7 @@ use crate::record::Place;
 use crate::registry::Registry;
 use crate::rows;
 use crate::session::{self, Checked, Stamp, check_form, draft_record, duplicate};
-use crate::staging::{admit, cut, parts, staged};
+use crate::staging::{cut, parts, staged};
 use crate::store::Store;
 use crate::tree::{Changes, Draft, Rows};
 
@@ -67,7 +67,7 @@ fn decide(
     }
     check_form(registry, &commit, &overrides)?;
     for write in &mut overrides {
-        admit(&**registry.get(&write.action.key().type_name)?, write)?;
+        write.admit(&registry.get(&write.action.key().type_name)?.schema)?;
     }
     let mut left_out = superseded(registry, draft, commit.session, &overrides)?;
     let mut checked = Checked::default();
@@ -79,7 +79,7 @@ fn decide(
             }
             let kind = registry.get(&write.action.key().type_name)?;
             // A type may have been prepared anew since.
-            admit(kind, &mut write)?;
+            write.admit(&kind.schema)?;
             let name = write.action.key();
             let before = draft.get(&key::record(&name.zone, kind.n, &name.id))?;
             if !checked.write(kind, &write, before.as_deref())? {
@@ -170,7 +170,7 @@ fn step(registry: &Registry, rows: &sled::Tree, at: &mut Progress) -> Run<Option
                     continue;
                 }
                 let kind = registry.get(&write.action.key().type_name)?;
-                admit(kind, &mut write)?;
+                write.admit(&kind.schema)?;
                 let name = write.action.key();
                 let before = draft.get(&key::record(&name.zone, kind.n, &name.id))?;
                 draft_record(&mut draft, kind, write.action, before.as_deref(), &decision.stamp)?;

@@ -1,29 +1,16 @@
 //! Batches of large sessions. A batch is cut into parts of a few kilobytes, since sled rewrites neighbours together.
 
 use fastsync_core::SessionId;
-use fastsync_core::source::{Action, Write};
+use fastsync_core::source::Write;
 
-use crate::error::{Fail, Run};
+use crate::error::Run;
 use crate::key::{self, Range};
-use crate::registry::{Kind, Registry};
+use crate::registry::Registry;
 use crate::rows;
 use crate::tree::{Draft, Rows, Scan};
 
 /// About how many bytes of records a part has.
 const PART_BYTES: usize = 16 << 10;
-
-/// Refuses a write that does not fit its type, and brings its values into their stored form.
-pub(crate) fn admit(kind: &Kind, write: &mut Write) -> Run<()> {
-    let Action::Put { record, .. } = &mut write.action else { return Ok(()) };
-    if !kind.fits(&record.key.zone) {
-        let message = format!("a record of type {} is in a zone of the other kind", kind.schema.name());
-        return Err(Fail::invalid(message));
-    }
-    match &mut record.body {
-        Some(body) => kind.schema.admit(body).map_err(|error| Fail::Core(error.with_record(&record.key))),
-        None => Ok(()),
-    }
-}
 
 pub(crate) fn stage(
     registry: &Registry,
@@ -34,7 +21,7 @@ pub(crate) fn stage(
 ) -> Run<()> {
     for write in &mut writes {
         let kind = registry.get(&write.action.key().type_name)?;
-        admit(kind, write)?;
+        write.admit(&kind.schema)?;
     }
     if let Some(first) = draft.scan(&Range::prefix(key::batch(session, sequence))).next() {
         return first.map(drop);
@@ -56,10 +43,7 @@ pub(crate) fn cut(writes: &[Write]) -> impl Iterator<Item = &[Write]> {
         let mut bytes = 0_usize;
         let fits = |write: &&Write| {
             let fits = bytes < PART_BYTES;
-            bytes = bytes.saturating_add(match &write.action {
-                Action::Put { record, .. } => record.approximate_bytes(),
-                Action::Acknowledge { .. } => 64,
-            });
+            bytes = bytes.saturating_add(write.approximate_bytes());
             fits
         };
         let length = writes.iter().take_while(fits).count();

@@ -59,7 +59,7 @@ impl Sql {
     fn new(store: &Store, kind: &Type, query: &Query) -> Run<Option<Self>> {
         let mut query = query.clone();
         query.admit(&kind.schema)?;
-        let Some(zone) = store.zone(&query.zone)?.filter(|_| kind.fits(&query.zone)) else {
+        let Some(zone) = store.zone(&query.zone)?.filter(|_| kind.schema.fits(&query.zone)) else {
             return Ok(None);
         };
         let mut sql = Self { from_where: String::new(), parameters: Vec::new() };

@@ -71,8 +71,7 @@ impl Client {
     pub(super) async fn apply(&self, application: Application) -> Result<Option<Vec<SettledConflict>>> {
         let Application { session, clears, writes, state, gone } = application;
         let mut settled: BTreeMap<RecordKey, SettledKey> = BTreeMap::new();
-        // Read once: between a conflict and the next attempt there is to be no more time than it takes to settle it.
-        let refusals = self.load_refusals().await?;
+        let mut refusals = if gone.is_empty() { None } else { Some(self.load_refusals().await?) };
         let mut attempts = 0;
         while attempts < ATTEMPTS {
             let writes = match &writes {
@@ -92,7 +91,9 @@ impl Client {
             let seen = settled.iter().map(|(key, settled)| (key, Some(&settled.server)));
             let seen = seen.chain(gone.iter().map(|key| (key, None)));
             let mut state = state.clone();
-            state.extend(refusals_meet(&refusals, seen)?);
+            if let Some(refusals) = &refusals {
+                state.extend(refusals_meet(refusals, seen)?);
+            }
             let commit = self.apply_commit(session, clears.clone(), writes, state);
             match self.store.source().commit(commit).await? {
                 CommitOutcome::Applied(_) | CommitOutcome::Duplicate(_) => {
@@ -103,6 +104,9 @@ impl Client {
                 CommitOutcome::Conflicts { state, .. } if !state.is_empty() => return Ok(None),
                 CommitOutcome::Conflicts { writes, .. } => {
                     attempts += 1;
+                    if refusals.is_none() {
+                        refusals = Some(self.load_refusals().await?);
+                    }
                     for conflict in writes {
                         let key = conflict.write.action.key().clone();
                         // The first conflict names what the server sent, later ones what was made of it.

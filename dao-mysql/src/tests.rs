@@ -36,7 +36,7 @@ fn commit(number: u128, records: usize) -> Commit {
             modified_by: device,
             change: 0,
         };
-        let body = (n % 10 > 0).then(|| vec!["some text".into()]);
+        let body = (!n.is_multiple_of(10)).then(|| vec!["some text".into()]);
         Write {
             action: Action::Put { record: Record { key, body, metadata }, pending: false },
             expect: Expect::Absent,

@@ -1,11 +1,9 @@
 //! A damaged store is found out: opening or reading it is `Corrupt`, or nothing of it is other than it was. It can be
 //! moved aside, and a client starts anew.
 
-mod common;
-
 use std::path::{Path, PathBuf};
 
-use common::*;
+use fastsync_conformance::samples::*;
 use fastsync_core::source::*;
 use fastsync_core::*;
 use fastsync_dao_sled::{SledConfig, SledDataSource, Synchronous};

@@ -2,14 +2,12 @@
 
 #![allow(clippy::print_stdout, reason = "the pipe to the process that kills")]
 
-mod common;
-
 use std::io::{BufRead, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use common::*;
+use fastsync_conformance::samples::*;
 use fastsync_core::*;
 use fastsync_dao_sled::{SledConfig, SledDataSource};
 

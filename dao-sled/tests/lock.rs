@@ -1,11 +1,9 @@
 //! One handle has a store at a time.
 
-mod common;
-
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use common::*;
+use fastsync_conformance::samples::*;
 use fastsync_core::{ErrorKind, Query, SyncableDataSource, Zone};
 use fastsync_dao_sled::{SledConfig, SledDataSource};
 

@@ -1,8 +1,6 @@
 //! A fresh database on the server of `FASTSYNC_MYSQL_URL`.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
-
+use fastsync_core::{Random, SystemRandom};
 use fastsync_dao_mysql::sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions};
 use fastsync_dao_mysql::sqlx::{AssertSqlSafe, ConnectOptions, Connection, query_scalar, raw_sql};
 
@@ -28,14 +26,10 @@ pub struct Database {
     options: MySqlConnectOptions,
 }
 
-static COUNTER: AtomicU64 = AtomicU64::new(0);
-
 impl Database {
     pub fn new() -> Self {
         let options: MySqlConnectOptions = std::env::var(URL).unwrap().parse().unwrap();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
-        let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("fastsync_test_{}_{count}_{now}", std::process::id());
+        let name = format!("fastsync_test_{:016x}", SystemRandom.next_u64());
         let database = Self { name, options };
         database.on_server("CREATE DATABASE");
         database

@@ -21,7 +21,8 @@ const fn on_sled(
     Entry { name, about, package: "simulation", binary, short, long, env: &[] }
 }
 
-/// The proofs that the whole check insists on. The others pass on demand and wait for a place in its time.
+/// The proofs that the whole check insists on. The others run on demand: those of sled and MySQL are still to be judged
+/// on a calm machine.
 pub(crate) const INSISTED: &[&str] = &["convergence", "client-crash", "server-crash", "concurrency"];
 
 /// Every proof. A new one is a program of `simulation` and a line here.

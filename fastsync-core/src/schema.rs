@@ -63,10 +63,10 @@ impl FieldSchema {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ZoneRestriction {
-    /// Records live in [`Zone::Global`](crate::Zone::Global).
+    /// Records live in [`Zone::Global`].
     #[default]
     Global,
-    /// Each record lives in one [`Zone::Restricted`](crate::Zone::Restricted).
+    /// Each record lives in one [`Zone::Restricted`].
     Restricted,
 }
 

@@ -2,11 +2,12 @@
 
 use anyhow::{Result, bail};
 
+use crate::servers::{self, Policy};
 use crate::summary::{Outcome, Skips, Summary};
 use crate::workspace::Workspace;
 
 /// A named run: a program of a package, built in release.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Entry {
     pub(crate) name: &'static str,
     pub(crate) about: &'static str,
@@ -16,7 +17,8 @@ pub(crate) struct Entry {
     pub(crate) short: &'static [&'static str],
     /// Arguments of the long form.
     pub(crate) long: &'static [&'static str],
-    pub(crate) env: &'static [(&'static str, &'static str)],
+    /// The servers that it uses where they can be had.
+    pub(crate) servers: &'static [&'static str],
 }
 
 impl Entry {
@@ -45,7 +47,7 @@ impl Entry {
             return skip(workspace, skips, self.name, &reason);
         }
         let args = self.command(long, seed);
-        workspace.cargo_with(&args.iter().map(String::as_str).collect::<Vec<_>>(), self.env)?;
+        workspace.cargo(&args.iter().map(String::as_str).collect::<Vec<_>>())?;
         Ok(Outcome::Passed)
     }
 }
@@ -93,21 +95,46 @@ fn select<'a>(entries: &'a [Entry], names: &[String]) -> Result<Vec<&'a Entry>> 
     names.iter().map(find).collect()
 }
 
-/// Runs the named entries, all of them even if one fails, and says whether none failed.
+/// How entries are run.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct Form {
+    /// The long form instead of the short one.
+    #[arg(long)]
+    long: bool,
+    /// Install no server.
+    #[arg(long)]
+    no_install: bool,
+}
+
+/// Starts the servers that the named entries use and runs them, all of them even if one fails; says whether none failed.
 pub(crate) fn run(
-    workspace: &Workspace,
+    mut workspace: Workspace,
     entries: &[Entry],
     names: &[String],
-    long: bool,
+    Form { long, no_install }: Form,
     seed: Option<u64>,
 ) -> Result<bool> {
     let mut summary = Summary::default();
-    for entry in select(entries, names)? {
+    let selected = select(entries, names)?;
+    let servers: Vec<&str> = selected.iter().flat_map(|entry| entry.servers).copied().collect();
+    // Kept until the last one is over.
+    let mut running = Vec::new();
+    if !servers.is_empty() {
+        summary.step("servers", |skips| {
+            let policy = Policy::from_env(no_install);
+            let (outcome, started) = servers::start_named(&servers, &mut workspace, &policy, skips)?;
+            running = started;
+            Ok(outcome)
+        });
+    }
+    let workspace = &workspace;
+    for entry in selected {
         summary.step(entry.name, |skips| {
             println!("  {}", entry.about);
             entry.run(workspace, long, seed, skips)
         });
     }
+    drop(running);
     Ok(summary.finish())
 }
 
@@ -135,8 +162,24 @@ mod tests {
     use crate::workspace::Package;
 
     const ENTRIES: &[Entry] = &[
-        Entry { name: "one", about: "", package: "p", binary: "b", short: &[], long: &["--long"], env: &[] },
-        Entry { name: "two", about: "", package: "q", binary: "b", short: &["--few"], long: &[], env: &[] },
+        Entry {
+            name: "one",
+            about: "",
+            package: "p",
+            binary: "b",
+            short: &[],
+            long: &["--long"],
+            servers: &[],
+        },
+        Entry {
+            name: "two",
+            about: "",
+            package: "q",
+            binary: "b",
+            short: &["--few"],
+            long: &[],
+            servers: &[],
+        },
     ];
 
     fn workspace(ci: bool) -> Workspace {

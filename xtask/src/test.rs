@@ -135,6 +135,7 @@ fn select(names: &[String]) -> Vec<&'static Step> {
 
 fn start_servers(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
     let policy = Policy::from_env(run.args.no_install);
+    policy.check()?;
     let (outcome, running) = servers::start(&mut run.workspace, &policy, skips)?;
     run.servers.extend(running);
     Ok(outcome)

@@ -14,7 +14,7 @@ const fn figure(name: &'static str, about: &'static str) -> Entry {
     Entry { name, about, package: PACKAGE, binary: name, short: &[], long: &["--long"], servers: &[] }
 }
 
-/// The figures that the whole check insists on. `layout` has no bound to miss; `sled` and `mysql` run on demand.
+/// The figures that the whole check insists on. `layout` has no bound to miss; those of the other data sources run on demand.
 pub(crate) const INSISTED: &[&str] = &["throughput", "noop", "memory"];
 
 /// Every figure. A new one is a program of `benches` and a line here.
@@ -40,6 +40,13 @@ pub(crate) const FIGURES: &[Entry] = &[
         ..figure(
             "mysql",
             "a server on MariaDB over HTTP: push and pull at least 40 % of bare statements, 16 pushers no slower than one",
+        )
+    },
+    Entry {
+        servers: &["mongo"],
+        ..figure(
+            "mongo",
+            "a server on MongoDB over HTTP: push and pull at least 35 % of the driver alone, 16 pushers into one zone",
         )
     },
     figure("layout", "SQLite: the index table beside the user's tables against sync columns in the row"),

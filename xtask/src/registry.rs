@@ -22,18 +22,10 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// The arguments for cargo.
-    fn command(&self, long: bool, seed: Option<u64>) -> Vec<String> {
-        let mut args =
-            ["run", "--release", "-p", self.package, "--bin", self.binary].map(str::to_owned).to_vec();
+    fn args(&self, long: bool, seed: Option<u64>) -> Vec<String> {
         let own = if long { self.long } else { self.short };
         let seed = seed.map(|seed| ["--seed".to_owned(), seed.to_string()]);
-        if !own.is_empty() || seed.is_some() {
-            args.push("--".to_owned());
-        }
-        args.extend(own.iter().map(|&arg| arg.to_owned()));
-        args.extend(seed.into_iter().flatten());
-        args
+        own.iter().map(|&arg| arg.to_owned()).chain(seed.into_iter().flatten()).collect()
     }
 
     fn run(
@@ -46,8 +38,8 @@ impl Entry {
         if let Some(reason) = missing(workspace, self.package, self.binary) {
             return skip(workspace, skips, self.name, &reason);
         }
-        let args = self.command(long, seed);
-        workspace.cargo(&args.iter().map(String::as_str).collect::<Vec<_>>())?;
+        let args = self.args(long, seed);
+        workspace.released(self.binary, &args.iter().map(String::as_str).collect::<Vec<_>>())?;
         Ok(Outcome::Passed)
     }
 }
@@ -191,15 +183,21 @@ mod tests {
             binaries: vec!["other".to_owned()],
             dependencies: Vec::new(),
         };
-        Workspace { root: PathBuf::new(), packages: vec![package], ci, env: Vec::new() }
+        Workspace {
+            root: PathBuf::new(),
+            packages: vec![package],
+            ci,
+            env: Vec::new(),
+            target: PathBuf::new(),
+        }
     }
 
     #[test]
-    fn short_long_and_seed_make_the_command() {
-        let line = |entry: &Entry, long, seed| entry.command(long, seed).join(" ");
-        assert_eq!(line(&ENTRIES[0], false, None), "run --release -p p --bin b");
-        assert_eq!(line(&ENTRIES[0], true, Some(7)), "run --release -p p --bin b -- --long --seed 7");
-        assert_eq!(line(&ENTRIES[1], false, None), "run --release -p q --bin b -- --few");
+    fn short_long_and_seed_make_the_arguments() {
+        let line = |entry: &Entry, long, seed| entry.args(long, seed).join(" ");
+        assert_eq!(line(&ENTRIES[0], false, None), "");
+        assert_eq!(line(&ENTRIES[0], true, Some(7)), "--long --seed 7");
+        assert_eq!(line(&ENTRIES[1], false, None), "--few");
     }
 
     #[test]

@@ -270,7 +270,13 @@ mod tests {
             binaries: Vec::new(),
             dependencies: Vec::new(),
         };
-        Workspace { root: PathBuf::from("."), packages: vec![package], ci: false, env: Vec::new() }
+        Workspace {
+            root: PathBuf::from("."),
+            packages: vec![package],
+            ci: false,
+            env: Vec::new(),
+            target: PathBuf::new(),
+        }
     }
 
     fn policy(required: &str) -> Policy {

@@ -11,6 +11,7 @@ pub mod ours;
 pub mod process;
 pub mod profile;
 pub mod records;
+pub mod remote;
 pub mod report;
 pub mod role;
 pub mod scratch;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::on_disk::OnDisk;
+use crate::storage::{OnDisk, StorageKind};
 
 /// The options of a run.
 #[derive(Debug, Clone)]
@@ -15,12 +15,15 @@ pub struct Args {
     pub count: Option<u64>,
     /// The data source that the run is about, if the program knows several.
     pub store: Option<String>,
+    /// Whether the database's own server is killed, instead of the process that uses it.
+    pub database: bool,
     /// Whether this process is one that the program started itself, with what it is told.
     pub child: Option<Vec<String>>,
 }
 
 impl Args {
-    /// Reads the command line: `[--long] [--seed N] [--count N] [--store NAME]`, or `--child` and what the program tells itself.
+    /// Reads the command line: `[--long] [--seed N] [--count N] [--store NAME] [--database]`,
+    /// or `--child` and what the program tells itself.
     /// Ends the process if it cannot be read.
     #[must_use]
     pub fn read() -> Self {
@@ -29,7 +32,9 @@ impl Args {
             Err(message) => {
                 #[allow(clippy::print_stderr, reason = "the usage of a program")]
                 {
-                    eprintln!("{message}\nusage: [--long] [--seed N] [--count N] [--store NAME]");
+                    eprintln!(
+                        "{message}\nusage: [--long] [--seed N] [--count N] [--store NAME] [--database]"
+                    );
                 }
                 std::process::exit(2);
             }
@@ -37,9 +42,14 @@ impl Args {
     }
 
     fn parse(args: impl Iterator<Item = String>) -> Result<Self, String> {
-        let mut parsed = Self { long: false, seed: fresh_seed(), count: None, store: None, child: None };
+        let mut parsed =
+            Self { long: false, seed: fresh_seed(), count: None, store: None, database: false, child: None };
         let mut args = args;
         while let Some(arg) = args.next() {
+            if arg == "--database" {
+                parsed.database = true;
+                continue;
+            }
             if arg == "--store" {
                 parsed.store = Some(args.next().ok_or("--store needs a name")?);
                 continue;
@@ -68,6 +78,14 @@ impl Args {
     /// What the names are.
     pub fn on_disk(&self) -> Result<OnDisk, String> {
         self.store.as_deref().map_or(Ok(OnDisk::default()), OnDisk::named)
+    }
+
+    /// The storage that the run is about: SQLite if none is named.
+    ///
+    /// # Errors
+    /// What the names are.
+    pub fn storage(&self) -> Result<StorageKind, String> {
+        self.store.as_deref().unwrap_or("sqlite").parse()
     }
 
     /// The number of cases, kills or sessions to do.
@@ -99,6 +117,10 @@ mod tests {
         assert_eq!(parse("--count 5").unwrap().target(1, 2), 5);
         assert_eq!(parse("--store sled").unwrap().on_disk(), Ok(OnDisk::Sled));
         assert_eq!(parse("").unwrap().on_disk(), Ok(OnDisk::Sqlite));
+        assert_eq!(
+            parse("--store mongo --database").map(|args| (args.storage(), args.database)),
+            Ok((Ok(StorageKind::Mongo), true))
+        );
         assert!(parse("--store").is_err() && parse("--store paper").unwrap().on_disk().is_err());
         assert_eq!(parse("--child a --b").unwrap().child.unwrap(), ["a", "--b"]);
         assert!(parse("--seed").is_err() && parse("--seed x").is_err() && parse("--what").is_err());

@@ -19,6 +19,6 @@ pub mod counts;
 pub mod crash;
 pub mod differential;
 pub mod model;
-pub mod on_disk;
 pub mod random;
 pub mod report;
+pub mod storage;

@@ -3,7 +3,7 @@
 
 use simulation::convergence::{Call, Case, ClockSetup, Edit, How, Setup, Step, run_case};
 use simulation::model::Rule;
-use simulation::on_disk::OnDisk;
+use simulation::storage::{OnDisk, StorageKind};
 
 const SHELF: u8 = 0;
 const ITEM: u8 = 1;
@@ -32,7 +32,7 @@ fn check(rule: Rule, clients: usize, page_records: u32, steps: &[Step]) {
         clocks,
     };
     for store in [None, Some(OnDisk::Sqlite), Some(OnDisk::Sled)] {
-        let setup = Setup { server: store, clients: store, ..setup.clone() };
+        let setup = Setup { server: store.map(StorageKind::Disk), clients: store, ..setup.clone() };
         if let Err(problem) = run_case(&Case { setup, steps: steps.to_vec() }, None) {
             panic!("on {}: {problem}", store.map_or("memory", OnDisk::name));
         }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::registry::{self, Entry};
+use crate::registry::{self, Entry, Form};
 use crate::workspace::Workspace;
 
 /// The package that the figures live in.
@@ -11,10 +11,10 @@ pub(crate) const PACKAGE: &str = "benches";
 /// A program of `benches`: it takes `--long`, prints a table and one JSON line, and fails by its exit code where a
 /// stated figure is missed.
 const fn figure(name: &'static str, about: &'static str) -> Entry {
-    Entry { name, about, package: PACKAGE, binary: name, short: &[], long: &["--long"], env: &[] }
+    Entry { name, about, package: PACKAGE, binary: name, short: &[], long: &["--long"], servers: &[] }
 }
 
-/// The figures that the whole check insists on. `layout` has no bound to miss; `sled` and `mysql` run on demand.
+/// The figures that the whole check insists on. `layout` has no bound to miss; those of the other data sources run on demand.
 pub(crate) const INSISTED: &[&str] = &["throughput", "noop", "memory"];
 
 /// Every figure. A new one is a program of `benches` and a line here.
@@ -35,10 +35,20 @@ pub(crate) const FIGURES: &[Entry] = &[
         "sled",
         "push and pull of 100,000 records, sled to sled: at least 40 % of raw batches of sled with the same flushes",
     ),
-    figure(
-        "mysql",
-        "a server on MariaDB over HTTP: push and pull at least 40 % of bare statements, 16 pushers no slower than one",
-    ),
+    Entry {
+        servers: &["mysql"],
+        ..figure(
+            "mysql",
+            "a server on MariaDB over HTTP: push and pull at least 40 % of bare statements, 16 pushers no slower than one",
+        )
+    },
+    Entry {
+        servers: &["mongo"],
+        ..figure(
+            "mongo",
+            "a server on MongoDB over HTTP: push and pull at least 35 % of the driver alone, 16 pushers into one zone",
+        )
+    },
     figure("layout", "SQLite: the index table beside the user's tables against sync columns in the row"),
 ];
 
@@ -47,18 +57,17 @@ pub(crate) struct Args {
     /// Say what there is and run nothing.
     #[arg(long)]
     list: bool,
-    /// The long form instead of the short one.
-    #[arg(long)]
-    long: bool,
+    #[command(flatten)]
+    form: Form,
     /// Names of figures, or `all`.
     #[arg(value_name = "NAME", required_unless_present = "list")]
     names: Vec<String>,
 }
 
-pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
+pub(crate) fn run(workspace: Workspace, args: &Args) -> Result<bool> {
     if args.list {
         registry::list(FIGURES);
         return Ok(true);
     }
-    registry::run(workspace, FIGURES, &args.names, args.long, None)
+    registry::run(workspace, FIGURES, &args.names, args.form, None)
 }

@@ -33,8 +33,8 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let passed = Workspace::load().and_then(|workspace| match cli {
         Cli::Test(args) => test::run(workspace, &args),
-        Cli::Prove(args) => prove::run(&workspace, &args),
-        Cli::Bench(args) => bench::run(&workspace, &args),
+        Cli::Prove(args) => prove::run(workspace, &args),
+        Cli::Bench(args) => bench::run(workspace, &args),
     });
     match passed {
         Ok(true) => ExitCode::SUCCESS,

@@ -2,80 +2,126 @@
 
 use anyhow::Result;
 
-use crate::registry::{self, Entry};
+use crate::registry::{self, Entry, Form};
 use crate::workspace::Workspace;
 
-/// A program of `simulation`: it takes `--long` and `--seed N`, prints its seed, and fails by its exit code.
+/// A program of `simulation`: it takes `--long`, `--seed N` and `--store NAME`, prints its seed, and fails by its exit
+/// code.
 const fn proof(name: &'static str, about: &'static str) -> Entry {
-    Entry { name, about, package: "simulation", binary: name, short: &[], long: &["--long"], env: &[] }
+    Entry { name, about, package: "simulation", binary: name, short: &[], long: &["--long"], servers: &[] }
 }
 
-/// The same program with its stores on sled.
-const fn on_sled(
-    name: &'static str,
+/// The same program about another data source.
+const fn on(
     binary: &'static str,
-    about: &'static str,
-    short: &'static [&'static str],
-    long: &'static [&'static str],
+    servers: &'static [&'static str],
+    [short, long]: [&'static [&'static str]; 2],
+    entry: Entry,
 ) -> Entry {
-    Entry { name, about, package: "simulation", binary, short, long, env: &[] }
+    Entry { binary, servers, short, long, ..entry }
 }
 
-/// The proofs that the whole check insists on. The others run on demand: those of sled and MySQL are still to be judged
-/// on a calm machine.
+/// The proofs that the whole check insists on. The others run on demand.
 pub(crate) const INSISTED: &[&str] = &["convergence", "client-crash", "server-crash", "concurrency"];
 
 /// Every proof. A new one is a program of `simulation` and a line here.
 pub(crate) const PROOFS: &[Entry] = &[
-    proof(
-        "convergence",
-        "replicas end equal: model-based property test, 2,000 cases of up to 200 steps, 3 to 5 clients, 2 zones, 3 types",
-    ),
+    Entry {
+        servers: &["mysql", "mongo"],
+        ..proof(
+            "convergence",
+            "replicas end equal: model-based property test, 2,000 cases of up to 200 steps, 3 to 5 clients, 2 zones, \
+             3 types, every data source",
+        )
+    },
     proof(
         "client-crash",
         "kill -9 of the client, 200 times: no half-applied session, no lost edit, no cursor ahead of its data",
+    ),
+    on(
+        "client-crash",
+        &[],
+        [&["--store", "sled", "--count", "60"], &["--store", "sled", "--count", "700"]],
+        proof("client-crash-sled", "the same of a client on sled"),
     ),
     proof(
         "server-crash",
         "kill -9 of the server: nothing acknowledged is lost, nothing is visible in part, retries change nothing",
     ),
-    proof(
-        "concurrency",
-        "8 pushers and 2 pullers in two processes on one SQLite file: none missed, none twice; a broken data source fails it",
-    ),
-    proof(
-        "differential",
-        "the same random operations on memory, SQLite and sled: equal outcomes, equal contents at every checkpoint",
-    ),
-    on_sled(
-        "client-crash-sled",
-        "client-crash",
-        "kill -9 of a client on sled, 60 times: no half-applied session, no lost edit, no cursor ahead of its data",
-        &["--store", "sled", "--count", "60"],
-        &["--store", "sled", "--count", "700"],
-    ),
-    on_sled(
-        "concurrency-sled",
-        "concurrency",
-        "8 pushers and 2 pullers on one sled store: none missed, none twice; a broken data source on sled fails it",
-        &["--store", "sled"],
-        &["--store", "sled", "--long"],
-    ),
-    on_sled(
-        "server-crash-sled",
+    on(
         "server-crash",
-        "kill -9 of a server on sled: nothing acknowledged is lost, nothing is visible in part",
-        &["--store", "sled", "--count", "15"],
-        &["--store", "sled", "--count", "100"],
+        &[],
+        [&["--store", "sled", "--count", "15"], &["--store", "sled", "--count", "100"]],
+        proof("server-crash-sled", "the same of a server on sled"),
+    ),
+    on(
+        "server-crash",
+        &["mysql"],
+        [&["--store", "mysql", "--count", "15"], &["--store", "mysql", "--count", "100"]],
+        proof("server-crash-mysql", "the same of a server on MariaDB"),
+    ),
+    on(
+        "server-crash",
+        &["mongo"],
+        [&["--store", "mongo", "--count", "15"], &["--store", "mongo", "--count", "100"]],
+        proof("server-crash-mongo", "the same of a server on MongoDB"),
+    ),
+    on(
+        "server-crash",
+        &["mysql"],
+        [
+            &["--store", "mysql", "--database", "--count", "5"],
+            &["--store", "mysql", "--database", "--count", "15"],
+        ],
+        proof(
+            "database-crash-mysql",
+            "the same with kill -9 of MariaDB itself, under a server that lives on",
+        ),
+    ),
+    on(
+        "server-crash",
+        &["mongo"],
+        [
+            &["--store", "mongo", "--database", "--count", "5"],
+            &["--store", "mongo", "--database", "--count", "15"],
+        ],
+        proof(
+            "database-crash-mongo",
+            "the same with kill -9 of MongoDB itself, under a server that lives on",
+        ),
+    ),
+    proof(
+        "concurrency",
+        "8 pushers, 2 pullers and a process that is killed again and again, on one SQLite file: none missed, none twice; \
+         a broken data source fails it",
+    ),
+    on(
+        "concurrency",
+        &[],
+        [&["--store", "sled"], &["--store", "sled", "--long"]],
+        proof("concurrency-sled", "8 pushers and 2 pullers in one process on one sled store"),
+    ),
+    on(
+        "concurrency",
+        &["mysql"],
+        [&["--store", "mysql"], &["--store", "mysql", "--long"]],
+        proof(
+            "concurrency-mysql",
+            "16 pushers, 4 pullers and a process that is killed, on one MariaDB, with pauses inside transactions, cut \
+             connections and an idle stranger",
+        ),
+    ),
+    on(
+        "concurrency",
+        &["mongo"],
+        [&["--store", "mongo"], &["--store", "mongo", "--long"]],
+        proof("concurrency-mongo", "16 pushers, 4 pullers and a process that is killed, on one MongoDB"),
     ),
     Entry {
-        short: &["--store", "mysql"],
-        long: &["--store", "mysql", "--long"],
-        binary: "concurrency",
+        servers: &["mysql", "mongo"],
         ..proof(
-            "concurrency-mysql",
-            "16 pushers and 4 pullers in two processes on one MariaDB, with pauses inside transactions, cut connections \
-             and an idle stranger: none missed, none twice; a broken data source fails it",
+            "differential",
+            "the same random operations on every data source: equal outcomes, equal contents at every checkpoint",
         )
     },
 ];
@@ -85,9 +131,8 @@ pub(crate) struct Args {
     /// Say what there is and run nothing.
     #[arg(long)]
     list: bool,
-    /// The long form instead of the short one.
-    #[arg(long)]
-    long: bool,
+    #[command(flatten)]
+    form: Form,
     /// Repeat a run: the seed that it printed.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -99,7 +144,7 @@ pub(crate) struct Args {
     names: Vec<String>,
 }
 
-pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
+pub(crate) fn run(workspace: Workspace, args: &Args) -> Result<bool> {
     if args.list {
         registry::list(PROOFS);
         return Ok(true);
@@ -108,5 +153,5 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
         Some(store) => &args.names.iter().map(|name| format!("{name}-{store}")).collect(),
         None => &args.names,
     };
-    registry::run(workspace, PROOFS, names, args.long, args.seed)
+    registry::run(workspace, PROOFS, names, args.form, args.seed)
 }

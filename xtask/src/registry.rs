@@ -2,11 +2,12 @@
 
 use anyhow::{Result, bail};
 
+use crate::servers::{self, Policy};
 use crate::summary::{Outcome, Skips, Summary};
 use crate::workspace::Workspace;
 
 /// A named run: a program of a package, built in release.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Entry {
     pub(crate) name: &'static str,
     pub(crate) about: &'static str,
@@ -16,22 +17,15 @@ pub(crate) struct Entry {
     pub(crate) short: &'static [&'static str],
     /// Arguments of the long form.
     pub(crate) long: &'static [&'static str],
-    pub(crate) env: &'static [(&'static str, &'static str)],
+    /// The servers that it uses where they can be had.
+    pub(crate) servers: &'static [&'static str],
 }
 
 impl Entry {
-    /// The arguments for cargo.
-    fn command(&self, long: bool, seed: Option<u64>) -> Vec<String> {
-        let mut args =
-            ["run", "--release", "-p", self.package, "--bin", self.binary].map(str::to_owned).to_vec();
+    fn args(&self, long: bool, seed: Option<u64>) -> Vec<String> {
         let own = if long { self.long } else { self.short };
         let seed = seed.map(|seed| ["--seed".to_owned(), seed.to_string()]);
-        if !own.is_empty() || seed.is_some() {
-            args.push("--".to_owned());
-        }
-        args.extend(own.iter().map(|&arg| arg.to_owned()));
-        args.extend(seed.into_iter().flatten());
-        args
+        own.iter().map(|&arg| arg.to_owned()).chain(seed.into_iter().flatten()).collect()
     }
 
     fn run(
@@ -44,8 +38,8 @@ impl Entry {
         if let Some(reason) = missing(workspace, self.package, self.binary) {
             return skip(workspace, skips, self.name, &reason);
         }
-        let args = self.command(long, seed);
-        workspace.cargo_with(&args.iter().map(String::as_str).collect::<Vec<_>>(), self.env)?;
+        let args = self.args(long, seed);
+        workspace.released(self.binary, &args.iter().map(String::as_str).collect::<Vec<_>>())?;
         Ok(Outcome::Passed)
     }
 }
@@ -93,21 +87,46 @@ fn select<'a>(entries: &'a [Entry], names: &[String]) -> Result<Vec<&'a Entry>> 
     names.iter().map(find).collect()
 }
 
-/// Runs the named entries, all of them even if one fails, and says whether none failed.
+/// How entries are run.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct Form {
+    /// The long form instead of the short one.
+    #[arg(long)]
+    long: bool,
+    /// Install no server.
+    #[arg(long)]
+    no_install: bool,
+}
+
+/// Starts the servers that the named entries use and runs them, all of them even if one fails; says whether none failed.
 pub(crate) fn run(
-    workspace: &Workspace,
+    mut workspace: Workspace,
     entries: &[Entry],
     names: &[String],
-    long: bool,
+    Form { long, no_install }: Form,
     seed: Option<u64>,
 ) -> Result<bool> {
     let mut summary = Summary::default();
-    for entry in select(entries, names)? {
+    let selected = select(entries, names)?;
+    let servers: Vec<&str> = selected.iter().flat_map(|entry| entry.servers).copied().collect();
+    // Kept until the last one is over.
+    let mut running = Vec::new();
+    if !servers.is_empty() {
+        summary.step("servers", |skips| {
+            let policy = Policy::from_env(no_install);
+            let (outcome, started) = servers::start_named(&servers, &mut workspace, &policy, skips)?;
+            running = started;
+            Ok(outcome)
+        });
+    }
+    let workspace = &workspace;
+    for entry in selected {
         summary.step(entry.name, |skips| {
             println!("  {}", entry.about);
             entry.run(workspace, long, seed, skips)
         });
     }
+    drop(running);
     Ok(summary.finish())
 }
 
@@ -135,8 +154,24 @@ mod tests {
     use crate::workspace::Package;
 
     const ENTRIES: &[Entry] = &[
-        Entry { name: "one", about: "", package: "p", binary: "b", short: &[], long: &["--long"], env: &[] },
-        Entry { name: "two", about: "", package: "q", binary: "b", short: &["--few"], long: &[], env: &[] },
+        Entry {
+            name: "one",
+            about: "",
+            package: "p",
+            binary: "b",
+            short: &[],
+            long: &["--long"],
+            servers: &[],
+        },
+        Entry {
+            name: "two",
+            about: "",
+            package: "q",
+            binary: "b",
+            short: &["--few"],
+            long: &[],
+            servers: &[],
+        },
     ];
 
     fn workspace(ci: bool) -> Workspace {
@@ -148,15 +183,21 @@ mod tests {
             binaries: vec!["other".to_owned()],
             dependencies: Vec::new(),
         };
-        Workspace { root: PathBuf::new(), packages: vec![package], ci, env: Vec::new() }
+        Workspace {
+            root: PathBuf::new(),
+            packages: vec![package],
+            ci,
+            env: Vec::new(),
+            target: PathBuf::new(),
+        }
     }
 
     #[test]
-    fn short_long_and_seed_make_the_command() {
-        let line = |entry: &Entry, long, seed| entry.command(long, seed).join(" ");
-        assert_eq!(line(&ENTRIES[0], false, None), "run --release -p p --bin b");
-        assert_eq!(line(&ENTRIES[0], true, Some(7)), "run --release -p p --bin b -- --long --seed 7");
-        assert_eq!(line(&ENTRIES[1], false, None), "run --release -p q --bin b -- --few");
+    fn short_long_and_seed_make_the_arguments() {
+        let line = |entry: &Entry, long, seed| entry.args(long, seed).join(" ");
+        assert_eq!(line(&ENTRIES[0], false, None), "");
+        assert_eq!(line(&ENTRIES[0], true, Some(7)), "--long --seed 7");
+        assert_eq!(line(&ENTRIES[1], false, None), "--few");
     }
 
     #[test]

@@ -1,16 +1,19 @@
 //! The database servers that the tests need: found, installed where that is possible, started, stopped.
 //!
-//! A new server is one entry of [`SERVERS`]. Its `start` gets an empty folder for its data and returns its process
-//! and the environment variables that tell the tests where it listens; let it take a free port by binding port 0
+//! A new server is one entry of [`SERVERS`]. Its `start` gets an empty folder for its data and returns the keeper of its
+//! process and the environment variables that tell the tests where it listens; let it take a free port by binding port 0
 //! of the loopback address first.
 
+mod keeper;
 mod mongo;
 mod mysql;
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
+
+use keeper::Keeper;
 
 use crate::summary::{Outcome, Skips};
 use crate::workspace::{Workspace, succeeds};
@@ -96,17 +99,13 @@ const SERVERS: &[Server] = &[
 pub(crate) struct Running {
     /// What its tests must know, such as its URL.
     pub(super) env: Vec<(String, String)>,
-    pub(super) children: Vec<Child>,
+    pub(super) kept: Vec<Keeper>,
     folder: Option<PathBuf>,
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        for child in &mut self.children {
-            // The data goes as well, so there is nothing to shut down in order; one that is gone already is fine.
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        self.kept.clear();
         if let Some(folder) = &self.folder {
             let _ = std::fs::remove_dir_all(folder);
         }
@@ -129,6 +128,14 @@ impl Policy {
         Self { no_install, required: names(&required) }
     }
 
+    /// An error if a server is required that nobody knows.
+    pub(crate) fn check(&self) -> Result<()> {
+        let is_unknown = |name: &&String| SERVERS.iter().all(|server| server.name != **name);
+        let Some(name) = self.required.iter().find(is_unknown) else { return Ok(()) };
+        let known = SERVERS.iter().map(|server| server.name).collect::<Vec<_>>().join(", ");
+        bail!("FASTSYNC_REQUIRE names {name}, which no test here needs; known: {known}")
+    }
+
     fn requires(&self, server: &Server) -> bool {
         self.required.iter().any(|name| name == server.name)
     }
@@ -140,20 +147,26 @@ pub(crate) fn start(
     policy: &Policy,
     skips: &mut Skips,
 ) -> Result<(Outcome, Vec<Running>)> {
-    start_all(SERVERS, workspace, policy, skips)
+    start_all(SERVERS.iter(), workspace, policy, skips)
 }
 
-fn start_all(
-    servers: &[Server],
+/// The same for the servers of these names only.
+pub(crate) fn start_named(
+    names: &[&str],
     workspace: &mut Workspace,
     policy: &Policy,
     skips: &mut Skips,
 ) -> Result<(Outcome, Vec<Running>)> {
-    if let Some(name) = policy.required.iter().find(|name| servers.iter().all(|server| server.name != **name))
-    {
-        let known = servers.iter().map(|server| server.name).collect::<Vec<_>>().join(", ");
-        bail!("FASTSYNC_REQUIRE names {name}, which no test here needs; known: {known}");
-    }
+    let named = SERVERS.iter().filter(|server| names.contains(&server.name));
+    start_all(named, workspace, policy, skips)
+}
+
+fn start_all<'a>(
+    servers: impl Iterator<Item = &'a Server>,
+    workspace: &mut Workspace,
+    policy: &Policy,
+    skips: &mut Skips,
+) -> Result<(Outcome, Vec<Running>)> {
     let mut running = Vec::new();
     for server in servers {
         if !server.needed_by.iter().any(|package| workspace.package(package).is_some()) {
@@ -235,8 +248,6 @@ fn is_debian_root() -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Stdio;
-
     use super::*;
     use crate::workspace::Package;
 
@@ -259,7 +270,13 @@ mod tests {
             binaries: Vec::new(),
             dependencies: Vec::new(),
         };
-        Workspace { root: PathBuf::from("."), packages: vec![package], ci: false, env: Vec::new() }
+        Workspace {
+            root: PathBuf::from("."),
+            packages: vec![package],
+            ci: false,
+            env: Vec::new(),
+            target: PathBuf::new(),
+        }
     }
 
     fn policy(required: &str) -> Policy {
@@ -275,7 +292,8 @@ mod tests {
     #[test]
     fn a_missing_server_is_a_loud_skip_that_says_how() {
         let mut skips = Skips::default();
-        let (_, running) = start_all(&[ABSENT], &mut workspace(), &policy(""), &mut skips).unwrap();
+        let (_, running) =
+            start_all([&ABSENT].into_iter(), &mut workspace(), &policy(""), &mut skips).unwrap();
         assert!(running.is_empty());
         let said = format!("{skips:?}");
         assert!(said.contains("SKIPPED absent: no-such-program-anywhere is not installed"), "{said}");
@@ -285,15 +303,15 @@ mod tests {
     #[test]
     fn a_missing_server_that_is_required_fails() {
         let mut skips = Skips::default();
-        let error = start_all(&[ABSENT], &mut workspace(), &policy("absent"), &mut skips).unwrap_err();
+        let error =
+            start_all([&ABSENT].into_iter(), &mut workspace(), &policy("absent"), &mut skips).unwrap_err();
         assert!(format!("{error:#}").starts_with("absent is required by FASTSYNC_REQUIRE: no-such"));
     }
 
     #[test]
     fn a_required_server_that_nobody_knows_fails() {
-        let error =
-            start_all(&[ABSENT], &mut workspace(), &policy("oracle"), &mut Skips::default()).unwrap_err();
-        assert!(error.to_string().contains("oracle"));
+        assert!(policy("oracle").check().unwrap_err().to_string().contains("oracle"));
+        policy("mysql,sqlite").check().unwrap();
     }
 
     #[test]
@@ -301,7 +319,8 @@ mod tests {
         let mut workspace = workspace();
         workspace.packages.clear();
         let (_, running) =
-            start_all(&[ABSENT], &mut workspace, &policy("absent"), &mut Skips::default()).unwrap();
+            start_all([&ABSENT].into_iter(), &mut workspace, &policy("absent"), &mut Skips::default())
+                .unwrap();
         assert!(running.is_empty());
     }
 
@@ -317,17 +336,20 @@ mod tests {
             install: &[],
             start: |folder| {
                 assert!(folder.is_dir());
-                let child = Command::new("sleep").arg("600").stdout(Stdio::null()).spawn()?;
+                let mut command = Command::new("sleep");
+                command.arg("600");
+                let kept = vec![Keeper::start(command, folder.join("pid"))?];
                 let env = vec![("SLEEPER_URL".to_owned(), folder.display().to_string())];
-                Ok(Running { env, children: vec![child], folder: None })
+                Ok(Running { env, kept, folder: None })
             },
         };
         let mut workspace = workspace();
         let (_, running) =
-            start_all(&[sleeper], &mut workspace, &policy("sleeper"), &mut Skips::default()).unwrap();
+            start_all([&sleeper].into_iter(), &mut workspace, &policy("sleeper"), &mut Skips::default())
+                .unwrap();
         let folder = PathBuf::from(&workspace.env[0].1);
-        let id = running[0].children[0].id();
-        let alive = || succeeds(Command::new("kill").args(["-0", &id.to_string()]));
+        let id = std::fs::read_to_string(folder.join("pid")).unwrap();
+        let alive = || succeeds(Command::new("kill").args(["-0", &id]));
         assert!(folder.is_dir() && alive());
         drop(running);
         assert!(!folder.exists() && !alive());

@@ -135,6 +135,7 @@ fn select(names: &[String]) -> Vec<&'static Step> {
 
 fn start_servers(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
     let policy = Policy::from_env(run.args.no_install);
+    policy.check()?;
     let (outcome, running) = servers::start(&mut run.workspace, &policy, skips)?;
     run.servers.extend(running);
     Ok(outcome)
@@ -182,9 +183,8 @@ fn examples(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
             registry::skip(&run.workspace, skips, example.package, &reason)?;
             continue;
         }
-        let mut args = vec!["run", "--release", "-p", example.package, "--bin", example.package, "--"];
-        args.extend(example.args);
-        outcome = run.cargo(&args)?;
+        run.workspace.released(example.package, example.args)?;
+        outcome = Outcome::Passed;
     }
     Ok(outcome)
 }

@@ -26,7 +26,13 @@ pub(crate) struct Workspace {
     pub(crate) ci: bool,
     /// Passed to every program: where the servers are.
     pub(crate) env: Vec<(String, String)>,
+    /// Where cargo puts what it builds.
+    pub(crate) target: PathBuf,
 }
+
+/// The packages whose programs are built in release. Always all in one command: cargo chooses the features of the
+/// dependencies for all packages of a command together, and with another choice it would build them once more.
+const RELEASED: &[&str] = &["quickstart", "simulation", "benches"];
 
 impl Workspace {
     pub(crate) fn load() -> Result<Self> {
@@ -41,8 +47,15 @@ impl Workspace {
         let metadata: Value =
             serde_json::from_slice(&output.stdout).context("`cargo metadata` is not JSON")?;
         let root = metadata["workspace_root"].as_str().context("`cargo metadata` names no root")?;
+        let target = metadata["target_directory"].as_str().context("`cargo metadata` names no target")?;
         let ci = std::env::var("CI").is_ok_and(|value| is_on(&value));
-        Ok(Self { root: PathBuf::from(root), packages: packages(&metadata), ci, env: Vec::new() })
+        Ok(Self {
+            root: PathBuf::from(root),
+            packages: packages(&metadata),
+            ci,
+            env: Vec::new(),
+            target: PathBuf::from(target),
+        })
     }
 
     pub(crate) fn package(&self, name: &str) -> Option<&Package> {
@@ -57,6 +70,16 @@ impl Workspace {
     /// The same with more environment, which the printed command shows.
     pub(crate) fn cargo_with(&self, args: &[&str], env: &[(&str, &str)]) -> Result<()> {
         self.run(&cargo(), "cargo", args, env)
+    }
+
+    /// Builds the programs in release, if that is not done, and runs one; an exit code other than 0 is an error.
+    pub(crate) fn released(&self, program: &str, args: &[&str]) -> Result<()> {
+        let packages = RELEASED.iter().filter(|name| self.package(name).is_some());
+        let mut build = vec!["build", "--release", "--bins"];
+        build.extend(packages.flat_map(|name| ["-p", name]));
+        self.cargo(&build)?;
+        let path = self.target.join("release").join(format!("{program}{}", std::env::consts::EXE_SUFFIX));
+        self.run(&path.display().to_string(), program, args, &[])
     }
 
     /// Runs any program in the root; an exit code other than 0 is an error.

@@ -1,36 +1,18 @@
 //! A server on MariaDB: push and pull over HTTP beside bare statements, many pushers beside one.
 #![allow(clippy::print_stdout)] // a program that prints its figures
 
-use std::convert::Infallible;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, ensure};
-use benches::ours;
+use anyhow::Result;
 use benches::records::{Item, make_many};
-use benches::report::{Report, Table, thousands};
-use benches::stats::{median, rate};
+use benches::remote::{self, BATCH, Required, Round, bare_pull, measure};
 use benches::time::{now, since};
-use bytes::Bytes;
 use clap::Parser;
-use fastsync_core::{MemoryDataSource, Store};
 use fastsync_dao_mysql::MySqlDataSource;
 use fastsync_dao_mysql::sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions};
 use fastsync_dao_mysql::sqlx::{self, AssertSqlSafe, ConnectOptions, raw_sql};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
-use serde_json::json;
-use tokio::net::{TcpListener, TcpStream};
 
-/// The least rate of ours, in parts of the bare program's.
-const REQUIRED: f64 = 0.4;
-
-const BATCH: usize = 1_000;
-
-const PUSHERS: u64 = 16;
+const REQUIRED: Required = Required { ratio: 0.4, many: 1.0 };
 
 #[derive(Debug, Parser)]
 struct Args {
@@ -40,17 +22,6 @@ struct Args {
     /// How many records.
     #[arg(long, default_value_t = 100_000)]
     n: u64,
-}
-
-/// The seconds of one round.
-#[derive(Debug, Default)]
-struct Round {
-    push: f64,
-    floor_push: f64,
-    pull: f64,
-    floor_pull: f64,
-    many: f64,
-    one: f64,
 }
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
@@ -65,35 +36,8 @@ async fn main() -> Result<ExitCode> {
     for n in 0..if args.long { 3 } else { 1 } {
         rounds.push(round(&options, args.n, n).await?);
     }
-    let mut report =
-        Report::new("mysql", json!({ "records": args.n, "rounds": rounds.len(), "batch": BATCH }));
-    let mut table = Table::new(&["records/s (median)", "ours", "bare", "ratio", "required"]);
-    let contended = PUSHERS * BATCH as u64;
-    for (what, count, ours, bare, required) in [
-        (
-            "push",
-            args.n,
-            (|r| r.push) as fn(&Round) -> f64,
-            (|r| r.floor_push) as fn(&Round) -> f64,
-            REQUIRED,
-        ),
-        ("pull", args.n, |r| r.pull, |r| r.floor_pull, REQUIRED),
-        ("16 pushers, one pusher", contended, |r| r.many, |r| r.one, 1.0),
-    ] {
-        let middle = |of: fn(&Round) -> f64| median(&rounds.iter().map(of).collect::<Vec<_>>());
-        let ratio = median(&rounds.iter().map(|round| bare(round) / ours(round)).collect::<Vec<_>>());
-        let (mine, theirs) = (rate(count, middle(ours)), rate(count, middle(bare)));
-        table.row([
-            what.to_owned(),
-            thousands(mine),
-            thousands(theirs),
-            format!("{ratio:.3}"),
-            format!("{required:.3}"),
-        ]);
-        report.figure(format!("{what}_ratio"), ratio);
-        report.at_least(what, ratio, required);
-    }
-    table.print();
+    let mut report = remote::new_report("mysql", args.n, rounds.len());
+    remote::report(&mut report, &rounds, args.n, REQUIRED);
     Ok(report.finish())
 }
 
@@ -110,61 +54,16 @@ async fn round(options: &MySqlConnectOptions, count: u64, n: u64) -> Result<Roun
             .max_connections(20)
             .connect_lazy_with(options.clone().database(&database));
         if side == 0 {
-            (round.push, round.pull) = ours_alone(&pool, count).await?;
-            round.many = pushers(&pool, PUSHERS, BATCH as u64, count).await?;
-            round.one = pushers(&pool, 1, PUSHERS * BATCH as u64, count + PUSHERS * BATCH as u64).await?;
+            measure(MySqlDataSource::new(pool.clone()).await?, count, &mut round).await?;
         } else {
-            round.floor_push = floor_push(&pool, count).await?;
-            round.floor_pull = floor_pull(&pool, count).await?;
+            round.bare_push = floor_push(&pool, count).await?;
+            let pool = pool.clone();
+            round.bare_pull = bare_pull(count, move |after| Box::pin(page(pool.clone(), after))).await?;
         }
         pool.close().await;
         raw_sql(AssertSqlSafe(format!("DROP DATABASE {database}"))).execute(&mut admin).await?;
     }
     Ok(round)
-}
-
-async fn memory_client() -> Result<Store> {
-    Ok(Store::client(MemoryDataSource::new()).register::<Item>().open().await?)
-}
-
-/// A server on the pool; gives its port.
-async fn serve(pool: &MySqlPool) -> Result<u16> {
-    let source = MySqlDataSource::new(pool.clone()).await?;
-    let store = Store::server(source).register::<Item>().open().await?;
-    let manager = ours::server::<Item>(&store).await?;
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let port = listener.local_addr()?.port();
-    tokio::spawn(ours::serve_until(listener, manager, std::future::pending()));
-    Ok(port)
-}
-
-async fn ours_alone(pool: &MySqlPool, count: u64) -> Result<(f64, f64)> {
-    let port = serve(pool).await?;
-    let store = memory_client().await?;
-    ours::fill::<Item>(&store, 0, count, ours::PER_SESSION).await?;
-    let push = ours::push(&ours::client::<Item>(&store, port)?, count).await?;
-    let pull = ours::pull(&ours::client::<Item>(&memory_client().await?, port)?, count).await?;
-    Ok((push, pull))
-}
-
-/// So many pushers with so many records each, at once; the seconds until the last is done.
-async fn pushers(pool: &MySqlPool, pushers: u64, each: u64, first: u64) -> Result<f64> {
-    let port = serve(pool).await?;
-    let mut clients = Vec::new();
-    for n in 0..pushers {
-        let store = memory_client().await?;
-        ours::fill::<Item>(&store, first + n * each, each, ours::PER_SESSION).await?;
-        clients.push(ours::client::<Item>(&store, port)?);
-    }
-    let start = now();
-    let tasks: Vec<_> = clients
-        .into_iter()
-        .map(|client| tokio::spawn(async move { ours::push(&client, each).await }))
-        .collect();
-    for task in tasks {
-        task.await??;
-    }
-    Ok(since(start))
 }
 
 /// Upserts in one statement per thousand, each committed by itself.
@@ -195,56 +94,12 @@ async fn floor_push(pool: &MySqlPool, count: u64) -> Result<f64> {
     Ok(since(start))
 }
 
-/// Pages of a thousand by id: a `SELECT`, JSON, HTTP, and the JSON read.
-async fn floor_pull(pool: &MySqlPool, count: u64) -> Result<f64> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?;
-    let pool = pool.clone();
-    tokio::spawn(async move {
-        let (stream, _) = listener.accept().await?;
-        stream.set_nodelay(true)?;
-        let service = service_fn(move |request| answer(pool.clone(), request));
-        http1::Builder::new().serve_connection(TokioIo::new(stream), service).await?;
-        anyhow::Ok(())
-    });
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    let start = now();
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    tokio::spawn(connection);
-    let (mut after, mut received) = (String::new(), 0);
-    loop {
-        let request =
-            Request::get(format!("/?{after}")).header("host", "localhost").body(Full::<Bytes>::default())?;
-        let body = sender.send_request(request).await?.into_body().collect().await?.to_bytes();
-        let items: Vec<Item> = serde_json::from_slice(&body)?;
-        let Some(last) = items.last() else { break };
-        after.clone_from(&last.id);
-        received += items.len() as u64;
-    }
-    let seconds = since(start);
-    ensure!(received == count, "{received} of {count} items were pulled");
-    Ok(seconds)
-}
-
-async fn answer(pool: MySqlPool, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let page = async {
-        let after = request.uri().query().context("where does the page begin?")?;
-        let select = "SELECT id, name, description, quantity, updated_at FROM items WHERE id > ? ORDER BY id LIMIT 1000";
-        let rows: Vec<(String, String, String, i64, i64)> =
-            sqlx::query_as(select).bind(after).fetch_all(&pool).await?;
-        let items: Vec<_> = rows
-            .into_iter()
-            .map(|(id, name, description, quantity, updated_at)| Item {
-                id,
-                name,
-                description,
-                quantity,
-                updated_at,
-            })
-            .collect();
-        anyhow::Ok(serde_json::to_vec(&items)?)
-    };
-    // Whatever goes wrong is no JSON, and the client says so.
-    Ok(Response::new(Full::from(page.await.unwrap_or_default())))
+async fn page(pool: MySqlPool, after: String) -> Result<Vec<Item>> {
+    let select =
+        "SELECT id, name, description, quantity, updated_at FROM items WHERE id > ? ORDER BY id LIMIT 1000";
+    let rows: Vec<(String, String, String, i64, i64)> =
+        sqlx::query_as(select).bind(after).fetch_all(&pool).await?;
+    let item =
+        |(id, name, description, quantity, updated_at)| Item { id, name, description, quantity, updated_at };
+    Ok(rows.into_iter().map(item).collect())
 }

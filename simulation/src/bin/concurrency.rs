@@ -5,7 +5,7 @@
 use std::process::ExitCode;
 
 use simulation::args::Args;
-use simulation::concurrency::{StorageKind, run};
+use simulation::concurrency::run;
 use simulation::report::Report;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 4)]
@@ -20,24 +20,20 @@ async fn main() -> ExitCode {
             }
         };
     }
-    let store = args.store.clone().unwrap_or_else(|| "sqlite".to_owned());
-    let kind = match store.parse::<StorageKind>() {
+    let kind = match args.storage() {
         Ok(kind) => kind,
         Err(problem) => {
             println!("{problem}");
             return ExitCode::FAILURE;
         }
     };
-    if let Some(reason) = kind.missing() {
-        let required = std::env::var("FASTSYNC_REQUIRE").unwrap_or_default();
-        println!("SKIPPED concurrency on {store}: {reason}");
-        let is_required = required.split(',').any(|name| name.trim() == store);
-        return if is_required { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+    if let Some(is_failure) = kind.skip("concurrency") {
+        return if is_failure { ExitCode::FAILURE } else { ExitCode::SUCCESS };
     }
     let sessions = args.target(2_000, 20_000);
-    println!("concurrency on {store}: {sessions} sessions, seed {}", args.seed);
+    println!("concurrency on {}: {sessions} sessions, seed {}", kind.name(), args.seed);
     let report = Report::begin("concurrency", args.seed);
-    let outcome = run::run(kind, &store, args.seed, sessions).await;
+    let outcome = run::run(kind, args.seed, sessions).await;
     if let Ok(counts) = &outcome {
         let missed = counts.of("records that the broken source lost");
         println!("broken source: caught ({missed} records missed)");

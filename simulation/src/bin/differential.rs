@@ -5,26 +5,27 @@ use std::process::ExitCode;
 
 use simulation::args::Args;
 use simulation::differential::{Subject, minimum, run};
-use simulation::on_disk::OnDisk;
 use simulation::report::Report;
+use simulation::storage::StorageKind;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> ExitCode {
     let args = Args::read();
     let operations = args.target(4_000, 50_000);
-    let folder = match tempfile::tempdir() {
-        Ok(folder) => folder,
-        Err(error) => {
-            println!("no folder: {error}");
-            return ExitCode::FAILURE;
+    let mut subjects = vec![Subject::memory()];
+    for kind in StorageKind::ALL {
+        match kind.skip("differential") {
+            None => match Subject::new(kind).await {
+                Ok(subject) => subjects.push(subject),
+                Err(problem) => {
+                    println!("{}: {problem}", kind.name());
+                    return ExitCode::FAILURE;
+                }
+            },
+            Some(true) => return ExitCode::FAILURE,
+            Some(false) => {}
         }
-    };
-    // A further data source is a line here.
-    let subjects = vec![
-        Subject::memory(),
-        Subject::on_disk(OnDisk::Sqlite, folder.path()),
-        Subject::on_disk(OnDisk::Sled, folder.path()),
-    ];
+    }
     println!("differential: {operations} operations, seed {}", args.seed);
     let report = Report::begin("differential", args.seed);
     let outcome = run(args.seed, operations, subjects).await;

@@ -7,6 +7,7 @@ use fastsync_core::{
 };
 
 use super::pusher::CONTENDED;
+use super::victims::{self, Life};
 use super::worker::name;
 use crate::model::{Item, tally};
 
@@ -17,37 +18,53 @@ pub(super) struct Expected {
     pub(super) sessions_each: u64,
     pub(super) sessions: u64,
     pub(super) records: u64,
+    /// How many of the sessions nobody was told the records of.
+    pub(super) untold: u64,
 }
 
 /// Every push is in the audit once, with every record; positions are 1, 2, 3 ...; no update is lost.
-pub(super) async fn check(server: &SyncManager<Server>, expected: Expected) -> Result<(), String> {
+/// Of a killed process everything is there that it was told to be.
+pub(super) async fn check(
+    server: &SyncManager<Server>,
+    expected: Expected,
+    killed: &[Life],
+) -> Result<(), String> {
     let text = |error: fastsync_core::Error| error.to_string();
     let source = server.store().source();
     let sessions = source.sessions(&Zone::Global, Position::START, usize::MAX >> 1).await.map_err(text)?;
     let mut pushes: BTreeMap<_, BTreeSet<u64>> = BTreeMap::new();
-    let mut records = 0;
+    let (mut devices, mut count, mut records) = (BTreeSet::new(), 0, 0);
+    let mut of_killed: BTreeMap<&str, u64> = BTreeMap::new();
     for (session, position) in sessions.iter().zip(1..) {
         if session.positions != [(Zone::Global, Position(position))] {
             return Err(format!("session {position} is at {:?}", session.positions));
         }
-        if session.kind != SessionKind::Push || session.author.user.is_none() {
+        let Some(user) = session.author.user.as_deref().filter(|_| session.kind == SessionKind::Push) else {
             return Err(format!("the audit does not say who pushed: {session:?}"));
-        }
+        };
         if !pushes.entry(session.author.device).or_default().insert(session.author.number) {
             return Err(format!("a push was committed twice: {session:?}"));
         }
-        records += session.counts.iter().map(|(_, count)| count).sum::<u64>();
+        if victims::is_victim(user) {
+            *of_killed.entry(user).or_default() += 1;
+        } else {
+            devices.insert(session.author.device);
+            count += 1;
+            records += session.counts.iter().map(|(_, count)| count).sum::<u64>();
+        }
     }
     for numbers in pushes.values() {
         if numbers.iter().zip(1..).any(|(number, expected)| *number != expected) {
             return Err(format!("pushes of a device are missing: {numbers:?}"));
         }
     }
-    let found = (pushes.len() as u64, sessions.len() as u64, records);
-    if found != (expected.pushers, expected.sessions, expected.records) {
+    let found = (devices.len() as u64, count, records);
+    let may_be_more = expected.untold > 0 && records > expected.records;
+    if found != (expected.pushers, expected.sessions, if may_be_more { records } else { expected.records }) {
         return Err(format!("the audit has (devices, sessions, records) {found:?} instead of {expected:?}"));
     }
-    check_tallies(server, expected).await
+    check_tallies(server, expected).await?;
+    check_killed(server, killed, &of_killed).await
 }
 
 async fn check_tallies(server: &SyncManager<Server>, expected: Expected) -> Result<(), String> {
@@ -63,6 +80,31 @@ async fn check_tallies(server: &SyncManager<Server>, expected: Expected) -> Resu
                 return Err(format!(
                     "an update is lost: tally {which} of pusher {pusher} is {has} of {last}"
                 ));
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn check_killed(
+    server: &SyncManager<Server>,
+    killed: &[Life],
+    sessions: &BTreeMap<&str, u64>,
+) -> Result<(), String> {
+    let text = |error: fastsync_core::Error| error.to_string();
+    let items = Repository::<Item>::new(server.store());
+    for life in killed {
+        let found = sessions.get(life.name.as_str()).copied().unwrap_or(0);
+        // The one that was under way may be there, as a whole.
+        if found != life.acknowledged && found != life.acknowledged + 1 {
+            return Err(format!("{life:?} has {found} sessions in the audit"));
+        }
+        for which in 0..CONTENDED {
+            let id = ObjectId::new(format!("tally-{which}")).map_err(text)?;
+            let item = items.find_by_id(&id).await.map_err(text)?.ok_or("a tally is missing")?;
+            let last = (1..=found).rev().find(|number| number % CONTENDED == which).unwrap_or(0);
+            if tally(&item.tokens, &life.name) != last {
+                return Err(format!("an update is lost: tally {which} of {life:?} is not {last}"));
             }
         }
     }

@@ -2,11 +2,9 @@
 
 mod audit;
 mod broken;
-mod mysql;
+mod disturbance;
 mod puller;
 mod pusher;
 pub mod run;
-mod storage;
+mod victims;
 mod worker;
-
-pub use storage::StorageKind;

@@ -13,6 +13,9 @@ use crate::random::Seeded;
 /// How many pairs and tallies the pushers contend for.
 pub(super) const CONTENDED: u64 = 3;
 
+/// How many pushes in a hundred are given up half-way.
+const ABANDONED_PERCENT: u64 = 10;
+
 /// What a pusher has done.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Done {
@@ -24,6 +27,10 @@ pub(super) struct Done {
     pub(super) conflicts: u64,
     /// How often it was told to come again.
     pub(super) retries: u64,
+    /// How often it gave a push up half-way, and pushed again.
+    pub(super) abandoned: u64,
+    /// Sessions that were committed although the push was given up: nobody told what became of their records.
+    pub(super) untold: u64,
 }
 
 /// Pushes so many sessions of 1 to 200 records.
@@ -41,7 +48,19 @@ pub(super) async fn push(
         let size = 1 + random.below(1 << random.below(u64::from(most.ilog2()) + 1)).min(most - 1);
         edit(&store, name, number, size).await?;
         loop {
-            match manager.push().await {
+            // Its future is dropped wherever it stands: the server has all of the session or nothing.
+            let patience =
+                if random.percent(ABANDONED_PERCENT) { random.below(4_000) } else { u64::MAX >> 20 };
+            let Ok(outcome) = tokio::time::timeout(Duration::from_micros(patience), manager.push()).await
+            else {
+                done.abandoned += 1;
+                continue;
+            };
+            match outcome {
+                Ok(report) if report.sessions == 0 => {
+                    done.untold += 1;
+                    break;
+                }
                 Ok(report) => {
                     done.sessions += report.sessions;
                     // A conflict that the sender wins counts as applied too.
@@ -64,7 +83,7 @@ pub(super) async fn push(
     Ok(done)
 }
 
-async fn open(name: &str, server: &SyncManager<Server>) -> Result<(Store, SyncManager<Client>)> {
+pub(super) async fn open(name: &str, server: &SyncManager<Server>) -> Result<(Store, SyncManager<Client>)> {
     let store = Store::client(MemoryDataSource::new())
         .register::<Shelf>()
         .register::<Item>()
@@ -82,7 +101,7 @@ async fn open(name: &str, server: &SyncManager<Server>) -> Result<(Store, SyncMa
 }
 
 /// The pair that everyone writes, the tally that everyone raises, and twins of its own: about `size` records.
-async fn edit(store: &Store, name: &str, number: u64, size: u64) -> Result<()> {
+pub(super) async fn edit(store: &Store, name: &str, number: u64, size: u64) -> Result<()> {
     let (shelves, items) = (Repository::<Shelf>::new(store), Repository::<Item>::new(store));
     let mut edit = store.edit();
     let contended = number % CONTENDED;

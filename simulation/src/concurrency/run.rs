@@ -6,14 +6,36 @@ use tokio::io::AsyncReadExt;
 
 use super::audit::{self, Expected};
 use super::broken::{Numbered, Taken};
-use super::storage::{self, Scale, Storage, StorageKind};
+use super::disturbance::Disturbance;
+use super::victims::{self, Victims};
 use super::worker::{Plan, open, work};
 use crate::counts::Counts;
 use crate::crash::process::{Process, say};
 use crate::random::Seeded;
+use crate::storage::{self, Storage, StorageKind};
 
 /// How often the broken data source may get away with it.
 const BROKEN_TRIES: u64 = 20;
+
+/// How many work on a storage at once.
+#[derive(Debug, Clone, Copy)]
+struct Scale {
+    /// Half of them in each process.
+    pushers: u64,
+    /// The page sizes of the pullers of each process.
+    pages: [&'static [u32]; 2],
+    /// The most records of a session.
+    most: u64,
+}
+
+const fn scale(kind: StorageKind) -> Scale {
+    match kind {
+        StorageKind::Disk(_) => Scale { pushers: 8, pages: [&[73], &[1_000]], most: 200 },
+        StorageKind::MySql | StorageKind::Mongo => {
+            Scale { pushers: 16, pages: [&[73, 500], &[1_000, 7_000]], most: 500 }
+        }
+    }
+}
 
 /// What must have happened in a run of so many sessions.
 #[must_use]
@@ -26,6 +48,11 @@ pub fn minimum(kind: StorageKind, sessions: u64) -> Vec<(&'static str, u64)> {
         ("pages pulled", sessions / 10),
         ("records that the broken source lost", 1),
     ];
+    minimum.push(("pushes abandoned", sessions / 50));
+    if !kind.takes_one_process() {
+        minimum.push(("pushing processes killed", sessions / 1_000));
+        minimum.push(("sessions of the killed", sessions / 100));
+    }
     if kind == StorageKind::MySql {
         minimum.push(("connections cut", sessions / 100));
     }
@@ -41,8 +68,13 @@ fn text(error: impl std::fmt::Display) -> String {
 /// # Errors
 /// What it cannot do.
 pub async fn child(args: &[String]) -> Result<(), String> {
+    if let [what, told @ ..] = args
+        && what == victims::CHILD
+    {
+        return victims::child(told).await;
+    }
     let [kind, name, seed, half, sessions] = args else { return Err("five arguments are needed".to_owned()) };
-    let Scale { pushers, pages, most } = kind.parse::<StorageKind>()?.scale();
+    let Scale { pushers, pages, most } = scale(kind.parse()?);
     let number = |text: &str| text.parse::<u64>().map_err(|_| format!("{text} is not a number"));
     let half = number(half)?;
     let server = open(storage::open(name).await?).await.map_err(text)?;
@@ -59,7 +91,8 @@ pub async fn child(args: &[String]) -> Result<(), String> {
         let _ = tokio::io::stdin().read_to_end(&mut nothing).await;
     };
     let (done, seen) = work(&server, plan, || say("pushed."), stop).await?;
-    say(&format!("pusher {} {} {} {}", done.sessions, done.records, done.conflicts, done.retries));
+    let numbers = [done.sessions, done.records, done.conflicts, done.retries, done.abandoned, done.untold];
+    say(&format!("pusher {}", numbers.map(|number| number.to_string()).join(" ")));
     for seen in seen {
         say(&format!("puller {} {} {} {}", seen.walks, seen.pages, seen.records, seen.missed));
         for problem in seen.problems.iter().take(5) {
@@ -70,22 +103,31 @@ pub async fn child(args: &[String]) -> Result<(), String> {
     Ok(())
 }
 
-/// Runs everything on a storage of this kind and name, with so many sessions in all.
+/// Runs everything on a storage of this kind, with so many sessions in all.
 ///
 /// # Errors
 /// What does not hold.
-pub async fn run(kind: StorageKind, name: &str, seed: u64, sessions: u64) -> Result<Counts, String> {
+pub async fn run(kind: StorageKind, seed: u64, sessions: u64) -> Result<Counts, String> {
     let storage = Storage::new(kind).await?;
-    let Scale { pushers, .. } = kind.scale();
+    let Scale { pushers, .. } = scale(kind);
     let each = sessions.div_ceil(pushers);
     // Here the tables are made.
     let server = open(storage.open().await?).await.map_err(text)?;
-    let disturbance = storage.disturb().await?;
+    let disturbance = match kind {
+        StorageKind::MySql => Some(Disturbance::start(storage.place()).await?),
+        _ => None,
+    };
+    let mut killed = Vec::new();
     let mut counts = if kind.takes_one_process() {
         one_process(kind, &server, seed, each).await?
     } else {
-        two_processes(name, &storage, seed, each).await?
+        let victims = Victims::start(&storage, seed);
+        let counts = two_processes(&storage, seed, each).await;
+        killed = victims.end().await?;
+        counts?
     };
+    counts.add("pushing processes killed", killed.len() as u64);
+    counts.add("sessions of the killed", killed.iter().map(|life| life.acknowledged).sum());
     if let Some(disturbance) = disturbance {
         counts.add("connections cut", disturbance.end().await?);
     }
@@ -94,8 +136,9 @@ pub async fn run(kind: StorageKind, name: &str, seed: u64, sessions: u64) -> Res
         sessions_each: each,
         sessions: counts.of("sessions pushed"),
         records: counts.of("records pushed"),
+        untold: counts.of("sessions of which no report came"),
     };
-    audit::check(&server, expected).await?;
+    audit::check(&server, expected, &killed).await?;
     drop(server);
     storage.remove().await?;
     let sound = numbered(kind, Taken::AtCommit, seed).await?;
@@ -124,14 +167,12 @@ async fn one_process(
     seed: u64,
     each: u64,
 ) -> Result<Counts, String> {
-    let Scale { pushers, pages, most } = kind.scale();
+    let Scale { pushers, pages, most } = scale(kind);
     let plan = Plan { seed, pushers: 0..pushers, sessions: each, most, pages: pages.concat() };
     let (done, seen) = work(server, plan, || (), std::future::ready(())).await?;
     let mut counts = Counts::default();
-    counts.add("sessions pushed", done.sessions);
-    counts.add("records pushed", done.records);
-    counts.add("conflicts settled", done.conflicts);
-    counts.add("pushes told to come again", done.retries);
+    let numbers = [done.sessions, done.records, done.conflicts, done.retries, done.abandoned, done.untold];
+    add(&mut counts, numbers);
     for seen in seen {
         counts.add("caught-up pulls", seen.walks);
         counts.add("pages pulled", seen.pages);
@@ -146,10 +187,20 @@ async fn one_process(
     Ok(counts)
 }
 
-async fn two_processes(kind: &str, storage: &Storage, seed: u64, each: u64) -> Result<Counts, String> {
+/// What pushers have done, in the order in which a process says it.
+fn add(counts: &mut Counts, [sessions, records, conflicts, retries, abandoned, untold]: [u64; 6]) {
+    counts.add("sessions pushed", sessions + untold);
+    counts.add("records pushed", records);
+    counts.add("conflicts settled", conflicts);
+    counts.add("pushes told to come again", retries);
+    counts.add("pushes abandoned", abandoned);
+    counts.add("sessions of which no report came", untold);
+}
+
+async fn two_processes(storage: &Storage, seed: u64, each: u64) -> Result<Counts, String> {
     let start = |half: u64| {
         let numbers = [seed, half, each].map(|number| number.to_string());
-        let args = [&[kind.to_owned(), storage.name.clone()][..], &numbers].concat();
+        let args = [&[storage.kind().name().to_owned(), storage.name().to_owned()][..], &numbers].concat();
         Process::start(&args).map_err(text)
     };
     let mut children = [start(0)?, start(1)?];
@@ -170,11 +221,8 @@ async fn two_processes(kind: &str, storage: &Storage, seed: u64, each: u64) -> R
             let numbers: Vec<u64> = line.split(' ').skip(1).filter_map(|word| word.parse().ok()).collect();
             match (line.split(' ').next(), numbers.as_slice()) {
                 (Some("end."), _) => break,
-                (Some("pusher"), [sessions, records, conflicts, retries]) => {
-                    counts.add("sessions pushed", *sessions);
-                    counts.add("records pushed", *records);
-                    counts.add("conflicts settled", *conflicts);
-                    counts.add("pushes told to come again", *retries);
+                (Some("pusher"), &[sessions, records, conflicts, retries, abandoned, untold]) => {
+                    add(&mut counts, [sessions, records, conflicts, retries, abandoned, untold]);
                 }
                 (Some("puller"), [walks, pages, records, missed]) => {
                     counts.add("caught-up pulls", *walks);
@@ -198,7 +246,7 @@ async fn two_processes(kind: &str, storage: &Storage, seed: u64, each: u64) -> R
 /// the pullers missed.
 async fn numbered(kind: StorageKind, taken: Taken, seed: u64) -> Result<u64, String> {
     let storage = Storage::new(kind).await?;
-    let source = Numbered::new(storage.open_light().await?, taken, Seeded::stream(seed, 77));
+    let source = Numbered::new(storage.open_alone().await?, taken, Seeded::stream(seed, 77));
     let server = open(source).await.map_err(text)?;
     let plan = Plan { seed, pushers: 0..8, sessions: 20, most: 16, pages: vec![73, 1_000] };
     let (_, seen) = work(&server, plan, || (), std::future::ready(())).await?;

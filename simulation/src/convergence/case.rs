@@ -5,7 +5,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::model::Rule;
-use crate::on_disk::OnDisk;
+use crate::storage::{OnDisk, StorageKind};
 
 /// A world and what happens in it.
 #[derive(Debug, Clone)]
@@ -25,8 +25,8 @@ pub struct Setup {
     pub rule: Rule,
     /// Whether one refused object keeps the rest of its session from being stored.
     pub atomic: bool,
-    /// Where the server keeps its store; in memory if nowhere.
-    pub server: Option<OnDisk>,
+    /// Where the server keeps its store; in memory if nowhere else.
+    pub server: Option<StorageKind>,
     /// Where the clients keep theirs.
     pub clients: Option<OnDisk>,
     /// The most records of a client's session.
@@ -122,7 +122,7 @@ pub enum Call {
     PushMeanwhile { client: u8 },
 }
 
-/// Cases in memory, and a few on disk, with every data source at either end.
+/// Cases in memory, and a few with their stores elsewhere, with every data source that there is here at either end.
 pub fn cases(disk_percent: u32) -> impl Strategy<Value = Case> {
     (setups(disk_percent), vec(steps(), 1..=200)).prop_map(|(setup, steps)| Case { setup, steps })
 }
@@ -134,9 +134,10 @@ fn setups(disk_percent: u32) -> impl Strategy<Value = Setup> {
         1 => Just(Rule::Server),
         4 => Just(Rule::Union),
     ];
-    let kind = || prop_oneof![Just(OnDisk::Sqlite), Just(OnDisk::Sled)];
+    let server = proptest::sample::select(StorageKind::available());
+    let clients = prop_oneof![Just(OnDisk::Sqlite), Just(OnDisk::Sled)];
     let stores =
-        (0_u32..100, (kind(), kind())).prop_map(move |(at, kinds)| (at < disk_percent).then_some(kinds));
+        (0_u32..100, (server, clients)).prop_map(move |(at, kinds)| (at < disk_percent).then_some(kinds));
     let atomic = proptest::bool::weighted(0.7);
     (any::<u64>(), rule, atomic, stores, 4_usize..12, 1_u32..9, any::<bool>(), vec(clocks(), 4..=6)).prop_map(
         |(seed, rule, atomic, stores, session_records, page_records, tiny_pages, clocks)| Setup {

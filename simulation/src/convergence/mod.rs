@@ -19,8 +19,8 @@ pub use self::case::{Call, Case, ClockSetup, Edit, How, Setup, Step, cases};
 pub use self::mutation::Mutation;
 use self::world::World;
 use crate::counts::Counts;
-use crate::on_disk::OnDisk;
 use crate::random::Seeded;
+use crate::storage::{OnDisk, StorageKind};
 use fastsync_core::Random as _;
 
 /// What must have happened in a run of 1,000 cases.
@@ -48,6 +48,9 @@ pub const PER_THOUSAND: &[(&str, u64)] = &[
     ("caught-up clients compared", 10_000),
 ];
 
+/// What cases are counted under, by the kind of the server's storage.
+const SERVERS: [&str; 4] = ["servers on SQLite", "servers on sled", "servers on MySQL", "servers on MongoDB"];
+
 /// Runs one case; an error says what does not hold.
 ///
 /// # Errors
@@ -56,7 +59,7 @@ pub const PER_THOUSAND: &[(&str, u64)] = &[
 /// # Panics
 /// If no runtime can be made.
 pub fn run_case(case: &Case, mutation: Option<Mutation>) -> Result<Counts, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let world = World::new(case.setup.clone(), mutation).await.map_err(|error| error.to_string())?;
         for (at, step) in case.steps.iter().enumerate() {
@@ -68,9 +71,11 @@ pub fn run_case(case: &Case, mutation: Option<Mutation>) -> Result<Counts, Strin
         let mut counts = world.ledger.facts().counts.clone();
         counts.note("cases");
         counts.add("steps", case.steps.len() as u64);
-        counts.add("cases on disk", u64::from(world.is_on_disk()));
-        let on_sled = [case.setup.server, case.setup.clients].contains(&Some(OnDisk::Sled));
-        counts.add("cases with sled", u64::from(on_sled));
+        for (server, what) in StorageKind::ALL.into_iter().zip(SERVERS) {
+            counts.add(what, u64::from(case.setup.server == Some(server)));
+        }
+        counts.add("cases with clients on sled", u64::from(case.setup.clients == Some(OnDisk::Sled)));
+        world.remove().await?;
         Ok(counts)
     })
 }

@@ -1,6 +1,5 @@
 //! A world: one server, some clients, the network between them, and a clock for each.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use fastsync_core::protocol::PushMode;
@@ -15,8 +14,8 @@ use super::link::{Link, Wire};
 use super::mutation::Mutation;
 use super::observer::Observer;
 use crate::model::{CheckedItems, Item, Note, Shelf, zone};
-use crate::on_disk::OnDisk;
 use crate::random::{NodeClock, Seeded, WorldTime};
+use crate::storage::{self, StorageKind};
 
 /// Everything there is in a case.
 #[derive(Debug)]
@@ -33,8 +32,6 @@ pub(super) struct World {
     clients: Vec<Node>,
     server_end: Mutex<Option<ServerEnd>>,
     client_ends: Vec<Mutex<Option<ClientEnd>>>,
-    /// Where stores on disk are, if any.
-    folder: Option<tempfile::TempDir>,
 }
 
 /// What of an end outlives its process.
@@ -49,14 +46,21 @@ struct Node {
 #[derive(Debug)]
 enum Storage {
     Memory(MemoryDataSource),
-    OnDisk(OnDisk, PathBuf),
+    Elsewhere(storage::Storage),
 }
 
 impl Storage {
-    fn open(&self) -> Result<Arc<dyn SyncableDataSource>> {
+    async fn new(kind: Option<StorageKind>) -> Result<Self, String> {
+        Ok(match kind {
+            None => Self::Memory(MemoryDataSource::new()),
+            Some(kind) => Self::Elsewhere(storage::Storage::new(kind).await?),
+        })
+    }
+
+    async fn open(&self) -> Result<Arc<dyn SyncableDataSource>, String> {
         Ok(match self {
             Self::Memory(source) => Arc::new(source.clone()),
-            Self::OnDisk(kind, path) => kind.open_light(path)?,
+            Self::Elsewhere(storage) => storage.open_light().await?,
         })
     }
 }
@@ -117,24 +121,16 @@ impl World {
     /// A world with everyone started.
     pub(super) async fn new(setup: Setup, mutation: Option<Mutation>) -> Result<Arc<Self>> {
         let time = WorldTime::new();
-        let is_on_disk = setup.server.is_some() || setup.clients.is_some();
-        let folder = is_on_disk.then(|| tempfile::tempdir().expect("a folder for the case"));
-        let nodes: Vec<Node> = setup
-            .clocks
-            .iter()
-            .zip(0_u64..)
-            .map(|(clock, part)| Node {
+        let mut nodes = Vec::new();
+        for (clock, part) in setup.clocks.iter().zip(0_u64..) {
+            let kind = if part == 0 { setup.server } else { setup.clients.map(StorageKind::Disk) };
+            nodes.push(Node {
                 clock: NodeClock::new(&time, i64::from(clock.offset) * 1_000, i64::from(clock.drift)),
                 random: Seeded::stream(setup.seed, part),
-                storage: match (&folder, if part == 0 { setup.server } else { setup.clients }) {
-                    (Some(folder), Some(kind)) => {
-                        Storage::OnDisk(kind, folder.path().join(format!("node-{part}")))
-                    }
-                    _ => Storage::Memory(MemoryDataSource::new()),
-                },
+                storage: Storage::new(kind).await.expect("a storage"),
                 wire: Arc::default(),
-            })
-            .collect();
+            });
+        }
         let mut nodes = nodes.into_iter();
         let server = nodes.next().expect("a clock for the server");
         let clients: Vec<Node> = nodes.collect();
@@ -147,7 +143,6 @@ impl World {
             client_ends: clients.iter().map(|_| Mutex::new(None)).collect(),
             clients,
             server_end: Mutex::new(None),
-            folder,
         });
         world.restart_server().await?;
         for client in 0..world.client_count() {
@@ -186,14 +181,15 @@ impl World {
         }
     }
 
-    fn watched(&self, node: &Node, role: StoreRole) -> Result<Observer> {
-        Ok(Observer::new(node.storage.open()?, role, &self.ledger, self.mutation))
+    async fn watched(&self, node: &Node, role: StoreRole) -> Observer {
+        let source = node.storage.open().await.expect("a storage that can be opened");
+        Observer::new(source, role, &self.ledger, self.mutation)
     }
 
     /// Ends the server's process, if it runs, and starts it on the same storage.
     pub(super) async fn restart_server(&self) -> Result<()> {
         self.server_end.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let store = Store::server(self.watched(&self.server, StoreRole::Server)?)
+        let store = Store::server(self.watched(&self.server, StoreRole::Server).await)
             .register::<Shelf>()
             .register::<Item>()
             .register::<Note>()
@@ -220,7 +216,7 @@ impl World {
         let end = &world.client_ends[client];
         end.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Setup { rule, atomic, session_records, page_records, tiny_pages, .. } = world.setup;
-        let store = Store::client(world.watched(node, StoreRole::Client)?)
+        let store = Store::client(world.watched(node, StoreRole::Client).await)
             .register::<Shelf>()
             .register::<Item>()
             .register::<Note>()
@@ -243,8 +239,15 @@ impl World {
         Ok(())
     }
 
-    /// Whether stores are on disk.
-    pub(super) fn is_on_disk(&self) -> bool {
-        self.folder.is_some()
+    /// Ends everyone and removes what they have stored.
+    pub(super) async fn remove(self: Arc<Self>) -> Result<(), String> {
+        // Requests that were never answered may still hold it; then the storage stays until the run ends.
+        let Some(world) = Arc::into_inner(self) else { return Ok(()) };
+        let Self { server, server_end, .. } = world;
+        drop(server_end);
+        match server.storage {
+            Storage::Memory(_) => Ok(()),
+            Storage::Elsewhere(storage) => storage.remove().await,
+        }
     }
 }

@@ -10,8 +10,8 @@ use super::site::{connect, listen, open_file, serve_on};
 use super::verify::{View, check_equal};
 use super::workload::Writer;
 use crate::counts::Counts;
-use crate::on_disk::OnDisk;
 use crate::random::Seeded;
+use crate::storage::OnDisk;
 
 /// The user and writer of the child, and those of the client in the parent.
 const VICTIM: &str = "victim";

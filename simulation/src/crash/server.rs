@@ -1,6 +1,5 @@
-//! The server's process is killed, while clients push and pull.
+//! The server's process is killed, or the server of its database is, while clients push and pull.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,8 +13,8 @@ use super::site::{Moving, listen, open_server, serve_on};
 use super::verify::{View, check_equal};
 use super::workload::Writer;
 use crate::counts::Counts;
-use crate::on_disk::OnDisk;
 use crate::random::Seeded;
+use crate::storage::{self, DatabaseServer, Storage, StorageKind};
 
 /// How many clients push and pull.
 const CLIENTS: usize = 3;
@@ -37,9 +36,8 @@ pub fn minimum(kills: u64) -> Vec<(&'static str, u64)> {
 /// # Errors
 /// What it cannot do; it is not expected to end at all.
 pub async fn child(args: &[String]) -> Result<(), String> {
-    let [kind, path] = args else { return Err("a kind and a path are needed".to_owned()) };
-    let source = OnDisk::named(kind)?.open(Path::new(path)).map_err(text)?;
-    let (_, manager) = open_server(source).await.map_err(text)?;
+    let [storage] = args else { return Err("the name of a storage is needed".to_owned()) };
+    let (_, manager) = open_server(storage::open(storage).await?).await.map_err(text)?;
     let (listener, port) = listen().await.map_err(text)?;
     say(&format!("listening {port}."));
     serve_on(listener, manager).await;
@@ -48,6 +46,15 @@ pub async fn child(args: &[String]) -> Result<(), String> {
 
 fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
+}
+
+/// What is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Victim {
+    /// The process that serves the clients.
+    Server,
+    /// The server of its database, which starts anew by itself; the process that serves lives on.
+    Database,
 }
 
 /// A client and what it knows to be stored by the server.
@@ -61,19 +68,24 @@ struct Peer {
 }
 
 struct Run {
-    kind: OnDisk,
+    storage: Storage,
+    /// Killed instead of the process that serves.
+    database: Option<DatabaseServer>,
     random: Seeded,
-    path: PathBuf,
     peers: Vec<Peer>,
     counts: Counts,
 }
 
-/// Kills a server whose store is of this kind so many times.
+/// Kills what is to be killed so many times; the server's store is of this kind.
 ///
 /// # Errors
 /// What does not hold.
-pub async fn run(kind: OnDisk, seed: u64, kills: u64) -> Result<Counts, String> {
-    let folder = tempfile::tempdir().map_err(text)?;
+pub async fn run(kind: StorageKind, victim: Victim, seed: u64, kills: u64) -> Result<Counts, String> {
+    let database = match victim {
+        Victim::Server => None,
+        Victim::Database => Some(DatabaseServer::of(kind)?),
+    };
+    let storage = Storage::new(kind).await?;
     let mut peers = Vec::new();
     for client in 0..CLIENTS {
         let name = format!("client{client}");
@@ -81,20 +93,20 @@ pub async fn run(kind: OnDisk, seed: u64, kills: u64) -> Result<Counts, String> 
         let writer = Writer::open(&name, MemoryDataSource::new(), Arc::clone(&way)).await.map_err(text)?;
         peers.push(Peer { writer, way, done: 0, acknowledged: 0 });
     }
-    let path = folder.path().join("server");
-    let mut run = Run { kind, random: Seeded::new(seed), path, peers, counts: Counts::default() };
+    let mut run = Run { storage, database, random: Seeded::new(seed), peers, counts: Counts::default() };
+    let mut process = run.start().await?;
     for kill in 0..kills {
-        run.cycle().await.map_err(|problem| format!("kill {kill}: {problem}"))?;
+        process = run.cycle(process).await.map_err(|problem| format!("kill {kill}: {problem}"))?;
         run.counts.note("kills");
     }
-    run.finish().await?;
+    run.finish(process).await?;
+    run.storage.remove().await?;
     Ok(run.counts)
 }
 
 impl Run {
     async fn start(&self) -> Result<Process, String> {
-        let mut process =
-            Process::start(&[self.kind.name().to_owned(), self.path.display().to_string()]).map_err(text)?;
+        let mut process = Process::start(&[self.storage.name().to_owned()]).map_err(text)?;
         let line = process.line().await.map_err(text)?;
         let port = line.strip_prefix("listening ").and_then(|line| line.strip_suffix('.'));
         let port =
@@ -105,9 +117,8 @@ impl Run {
         Ok(process)
     }
 
-    /// Starts the server, lets everyone work, kills it, and looks at what it left.
-    async fn cycle(&mut self) -> Result<(), String> {
-        let process = self.start().await?;
+    /// Lets everyone work, kills, and looks at what is left; gives the process that serves from then on.
+    async fn cycle(&mut self, process: Process) -> Result<Process, String> {
         self.ask_again().await?;
         let (stop, stopped) = watch::channel(());
         let works: Vec<_> =
@@ -115,14 +126,30 @@ impl Run {
         drop(stopped);
         let life = 5_000 + self.random.below(495_000);
         tokio::time::sleep(Duration::from_micros(life)).await;
-        process.kill().await.map_err(text)?;
+        let process = match &self.database {
+            Some(database) => {
+                database.kill().await?;
+                Some(process)
+            }
+            None => {
+                process.kill().await.map_err(text)?;
+                None
+            }
+        };
         drop(stop);
         for work in works {
             let (peer, counts) = work.await.map_err(text)??;
             self.counts.merge(&counts);
             self.peers.push(peer);
         }
-        self.look().await
+        if let Some(database) = &self.database {
+            database.wait(&self.storage).await?;
+        }
+        self.look().await?;
+        match process {
+            Some(process) => Ok(process),
+            None => self.start().await,
+        }
     }
 
     /// The push that a client sent last, sent again: the same receipt, also from the server's next life.
@@ -148,8 +175,8 @@ impl Run {
 
     /// What the killed server left: everything acknowledged, nothing half.
     async fn look(&mut self) -> Result<(), String> {
-        self.kind.check(&self.path)?;
-        let store = open_store(self.kind, &self.path).await?;
+        self.storage.check()?;
+        let store = open_store(&self.storage).await?;
         let view = View::of(&store).await.map_err(text)?;
         view.check_whole("the server")?;
         for peer in &self.peers {
@@ -159,15 +186,14 @@ impl Run {
         Ok(())
     }
 
-    async fn finish(&mut self) -> Result<(), String> {
-        let process = self.start().await?;
+    async fn finish(&mut self, process: Process) -> Result<(), String> {
         for _ in 0..3 {
             for peer in &self.peers {
                 peer.writer.manager.sync().await.map_err(text)?;
             }
         }
         process.kill().await.map_err(text)?;
-        let server = open_store(self.kind, &self.path).await?;
+        let server = open_store(&self.storage).await?;
         for peer in &self.peers {
             let name = peer.writer.name.as_str();
             check_equal(name, &peer.writer.store, &server).await?;
@@ -182,8 +208,8 @@ impl Run {
     }
 }
 
-async fn open_store(kind: OnDisk, path: &Path) -> Result<Store, String> {
-    let (store, _) = open_server(kind.open(path).map_err(text)?).await.map_err(text)?;
+async fn open_store(storage: &Storage) -> Result<Store, String> {
+    let (store, _) = open_server(storage.open().await?).await.map_err(text)?;
     debug_assert_eq!(store.role(), StoreRole::Server);
     Ok(store)
 }
@@ -202,6 +228,9 @@ async fn work(mut peer: Peer, stopped: watch::Receiver<()>) -> Result<(Peer, Cou
                 counts.add("pushes cut off and answered later", u64::from(cut_off));
                 cut_off = false;
                 peer.acknowledged = peer.done;
+                if stopped.has_changed().is_err() {
+                    return Ok((peer, counts));
+                }
             }
             Err(error) if is_absence(error.kind()) => {
                 counts.note("calls that the kill cut off");

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use fastsync_core::SyncableDataSource;
 
 pub use operation::Operation;
-pub use subject::{Open, Subject};
+pub use subject::Subject;
 
 use crate::counts::Counts;
 use crate::random::Seeded;
@@ -75,6 +75,9 @@ pub async fn run(seed: u64, operations: u64, mut subjects: Vec<Subject>) -> Resu
             checkpoint(number, &mut subjects, random.percent(30)).await?;
             counts.note("checkpoints");
         }
+    }
+    for subject in subjects {
+        subject.remove().await?;
     }
     Ok(counts)
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use fastsync_core::source::{
@@ -12,14 +11,7 @@ use fastsync_core::source::{
 use fastsync_core::{Error, MemoryDataSource, Position, Query, Record, SyncableDataSource};
 
 use super::operation::{Operation, Outcome, schemas, types, zones};
-use crate::on_disk::OnDisk;
-
-/// Opens a storage; it is called again after every handle is gone.
-pub type Open = Box<
-    dyn Fn() -> Pin<Box<dyn Future<Output = Result<Arc<dyn SyncableDataSource>, Error>> + Send>>
-        + Send
-        + Sync,
->;
+use crate::storage::{Storage, StorageKind};
 
 /// The numbers that a data source gave to the local commits of the run, in their order.
 #[derive(Debug, Clone, Default)]
@@ -47,10 +39,17 @@ impl Edits {
     }
 }
 
+/// Where a data source under comparison keeps its records.
+#[derive(Debug)]
+enum Place {
+    Memory(MemoryDataSource),
+    Storage(Storage),
+}
+
 /// A data source under comparison.
 pub struct Subject {
-    name: String,
-    open: Open,
+    name: &'static str,
+    place: Place,
     source: Option<Arc<dyn SyncableDataSource>>,
     edits: Edits,
 }
@@ -66,38 +65,26 @@ fn text(error: impl std::fmt::Display) -> String {
 }
 
 impl Subject {
-    /// A data source that can be opened so.
-    #[must_use]
-    pub fn new(name: impl Into<String>, open: Open) -> Self {
-        Self { name: name.into(), open, source: None, edits: Edits::default() }
-    }
-
     /// The one in memory.
     #[must_use]
     pub fn memory() -> Self {
-        let source = MemoryDataSource::new();
-        Self::new(
-            "memory",
-            Box::new(move || {
-                let source: Arc<dyn SyncableDataSource> = Arc::new(source.clone());
-                Box::pin(async move { Ok(source) })
-            }),
-        )
+        Self::at("memory", Place::Memory(MemoryDataSource::new()))
     }
 
-    /// One with a store in this folder.
-    #[must_use]
-    pub fn on_disk(kind: OnDisk, folder: &std::path::Path) -> Self {
-        let path = folder.join(kind.name());
-        let open = move || {
-            let path = path.clone();
-            Box::pin(async move { kind.open(&path) }) as Pin<Box<dyn Future<Output = _> + Send>>
-        };
-        Self::new(kind.name(), Box::new(open))
+    /// One on a new storage of this kind.
+    ///
+    /// # Errors
+    /// Why it cannot be made.
+    pub async fn new(kind: StorageKind) -> Result<Self, String> {
+        Ok(Self::at(kind.name(), Place::Storage(Storage::new(kind).await?)))
     }
 
-    pub(super) fn name(&self) -> &str {
-        &self.name
+    fn at(name: &'static str, place: Place) -> Self {
+        Self { name, place, source: None, edits: Edits::default() }
+    }
+
+    pub(super) const fn name(&self) -> &'static str {
+        self.name
     }
 
     pub(super) fn edits(&self) -> &Edits {
@@ -109,7 +96,10 @@ impl Subject {
     }
 
     pub(super) async fn open(&mut self) -> Result<(), String> {
-        let source = (self.open)().await.map_err(text)?;
+        let source: Arc<dyn SyncableDataSource> = match &self.place {
+            Place::Memory(source) => Arc::new(source.clone()),
+            Place::Storage(storage) => storage.open().await?,
+        };
         source.prepare(&schemas()).await.map_err(text)?;
         self.source = Some(source);
         Ok(())
@@ -118,6 +108,15 @@ impl Subject {
     pub(super) async fn reopen(&mut self) -> Result<(), String> {
         drop(self.source.take());
         self.open().await
+    }
+
+    /// Removes what it has stored.
+    pub(super) async fn remove(mut self) -> Result<(), String> {
+        drop(self.source.take());
+        match self.place {
+            Place::Memory(_) => Ok(()),
+            Place::Storage(storage) => storage.remove().await,
+        }
     }
 
     /// Runs an operation.

@@ -6,12 +6,12 @@
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{Running, is_on_path};
+use super::{Keeper, Running, is_on_path};
 
 pub(super) const VARIABLE: &str = "FASTSYNC_MONGO_URL";
 
@@ -26,16 +26,19 @@ pub(super) fn start(folder: &Path) -> Result<Running> {
     let mut running = Running::default();
     for (name, is_replica_set) in [("set", true), ("alone", false)] {
         let port = free_port()?;
-        let child = launch(&mongod, &folder.join(name), port, is_replica_set)?;
-        // Kept at once, so that it is stopped if what follows fails.
-        running.children.push(child);
+        let command = command(&mongod, &folder.join(name), port, is_replica_set)?;
+        let pid_file = folder.join(format!("{name}.pid"));
+        let mut keeper = Keeper::start(command, pid_file.clone())?;
         let (variable, options) = if is_replica_set {
             initiate(port)?;
+            running.env.push(("FASTSYNC_MONGO_PID_FILE".to_owned(), pid_file.display().to_string()));
             (VARIABLE, "?replicaSet=rs0")
         } else {
             connect(port)?;
             ("FASTSYNC_MONGO_STANDALONE_URL", "")
         };
+        keeper.watch();
+        running.kept.push(keeper);
         running.env.push((variable.to_owned(), format!("mongodb://127.0.0.1:{port}/{options}")));
     }
     Ok(running)
@@ -69,7 +72,7 @@ fn free_port() -> Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
-fn launch(mongod: &Path, folder: &Path, port: u16, is_replica_set: bool) -> Result<Child> {
+fn command(mongod: &Path, folder: &Path, port: u16, is_replica_set: bool) -> Result<Command> {
     std::fs::create_dir_all(folder)?;
     let mut command = Command::new(mongod);
     command.arg("--dbpath").arg(folder).arg("--logpath").arg(folder.join("mongod.log"));
@@ -79,8 +82,8 @@ fn launch(mongod: &Path, folder: &Path, port: u16, is_replica_set: bool) -> Resu
     if is_replica_set {
         command.args(["--replSet", "rs0", "--oplogSize", "512"]);
     }
-    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
-    child.with_context(|| format!("{} could not be started", mongod.display()))
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    Ok(command)
 }
 
 const ATTEMPTS: u32 = 600;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::Running;
+use super::{Keeper, Running};
 
 pub(super) const VARIABLE: &str = "FASTSYNC_MYSQL_URL";
 
@@ -41,39 +41,44 @@ pub(super) fn start(folder: &Path) -> Result<Running> {
         bail!("mariadb-install-db failed; see {}", folder.join("install.log").display());
     }
     let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
-    let mut child = Command::new("mariadbd")
+    let mut command = Command::new("mariadbd");
+    command
         .args(["--no-defaults", "--bind-address=127.0.0.1", "--skip-name-resolve"])
         .args(["--innodb-buffer-pool-size=256M", "--innodb-log-file-size=128M", "--max-connections=400"])
         .args(user)
         .arg(format!("--datadir={}", data.display()))
         .arg(format!("--socket={}", socket.display()))
         .arg(format!("--port={port}"))
-        .arg(format!("--pid-file={}", folder.join("pid").display()))
+        .arg(format!("--pid-file={}", folder.join("own-pid").display()))
         .arg(format!("--log-error={}", folder.join("error.log").display()))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .context("mariadbd cannot be run")?;
+        .stderr(Stdio::null());
+    let pid_file = folder.join("pid");
+    let mut keeper = Keeper::start(command, pid_file.clone())?;
     let url = format!("mysql://fastsync:fastsync@127.0.0.1:{port}/fastsync");
     let begin = Instant::now();
     let ready = loop {
         if has_taken(&socket) {
             break Ok(());
         }
-        if let Some(status) = child.try_wait()? {
-            break Err(format!("mariadbd ended ({status})"));
+        if let Err(problem) = keeper.check() {
+            break Err(format!("mariadbd: {problem}"));
         }
         if begin.elapsed() > PATIENCE {
             break Err(format!("mariadbd did not answer within {PATIENCE:?}"));
         }
         std::thread::sleep(Duration::from_millis(50));
     };
-    let mut running = Running::default();
-    running.env.push((VARIABLE.to_owned(), url));
-    running.children.push(child);
     match ready {
-        Ok(()) => Ok(running),
+        Ok(()) => {
+            keeper.watch();
+            let mut running = Running::default();
+            running.env.push((VARIABLE.to_owned(), url));
+            running.env.push(("FASTSYNC_MYSQL_PID_FILE".to_owned(), pid_file.display().to_string()));
+            running.kept.push(keeper);
+            Ok(running)
+        }
         Err(problem) => {
             let log = std::fs::read_to_string(folder.join("error.log")).unwrap_or_default();
             let end: Vec<_> = log.lines().rev().take(5).collect();

@@ -1,51 +1,14 @@
-//! Runs on MySQL or MariaDB: a database of the run's own, and strangers who make it hard.
+//! What disturbs a run on MySQL or MariaDB: strangers who make it hard.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use fastsync_core::SyncableDataSource;
-use fastsync_dao_mysql::MySqlDataSource;
-use fastsync_dao_mysql::sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlPoolOptions};
-use fastsync_dao_mysql::sqlx::{AssertSqlSafe, ConnectOptions, query_scalar, raw_sql};
+use fastsync_dao_mysql::sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
+use fastsync_dao_mysql::sqlx::{ConnectOptions, query_scalar};
 
-const URL: &str = "FASTSYNC_MYSQL_URL";
+use crate::storage::mysql::{options, run};
 
 fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
-}
-
-pub(super) fn missing() -> Option<String> {
-    std::env::var_os(URL).is_none().then(|| format!("{URL} is not set"))
-}
-
-fn options() -> Result<MySqlConnectOptions, String> {
-    std::env::var(URL).map_err(|_| format!("{URL} is not set"))?.parse().map_err(text)
-}
-
-async fn run(connection: &mut MySqlConnection, sql: impl Into<String>) -> Result<(), String> {
-    raw_sql(AssertSqlSafe(sql.into())).execute(connection).await.map(|_| ()).map_err(text)
-}
-
-/// Makes a database and gives its name.
-pub(super) async fn create() -> Result<String, String> {
-    use std::sync::atomic::{AtomicU64, Ordering};
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let name = format!("fastsync_run_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-    let mut connection = options()?.connect().await.map_err(text)?;
-    run(&mut connection, format!("DROP DATABASE IF EXISTS {name}; CREATE DATABASE {name}")).await?;
-    Ok(name)
-}
-
-pub(super) async fn remove(database: &str) -> Result<(), String> {
-    let mut connection = options()?.connect().await.map_err(text)?;
-    run(&mut connection, format!("DROP DATABASE {database}")).await
-}
-
-pub(super) async fn open(database: &str) -> Result<Arc<dyn SyncableDataSource>, String> {
-    let options = options()?.database(database);
-    let pool = MySqlPoolOptions::new().max_connections(16).acquire_timeout(Duration::from_secs(60));
-    let source = MySqlDataSource::new(pool.connect_lazy_with(options)).await.map_err(text)?;
-    Ok(Arc::new(source))
 }
 
 /// Pauses inside transactions, connections that are cut in the middle of them, and a stranger's idle transaction.

@@ -1,0 +1,93 @@
+//! A process that pushes beside the others and is killed again and again. Each of its lives is a device of its own.
+
+use std::time::Duration;
+
+use fastsync_core::ErrorKind;
+use tokio::sync::watch;
+
+use super::pusher;
+use super::worker::open;
+use crate::crash::process::{Process, say};
+use crate::random::Seeded;
+use crate::storage::{self, Storage};
+
+/// What the first argument of such a child is.
+pub(super) const CHILD: &str = "victim";
+
+/// The most records of a session.
+const MOST: u64 = 60;
+
+/// Whether a user is one of the killed.
+pub(super) fn is_victim(user: &str) -> bool {
+    user.starts_with(CHILD)
+}
+
+/// What is known of a life.
+#[derive(Debug, Clone)]
+pub(super) struct Life {
+    pub(super) name: String,
+    /// How many sessions it was told to be committed.
+    pub(super) acknowledged: u64,
+}
+
+/// The child: pushes until it is killed, and says what was acknowledged.
+pub(super) async fn child(args: &[String]) -> Result<(), String> {
+    let [storage, name, seed] = args else { return Err("three arguments are needed".to_owned()) };
+    let seed = seed.parse().map_err(|_| format!("{seed} is not a number"))?;
+    let text = |error: fastsync_core::Error| error.to_string();
+    let random = Seeded::stream(seed, 5_000);
+    let server = open(storage::open(storage).await?).await.map_err(text)?;
+    let (store, manager) = pusher::open(name, &server).await.map_err(text)?;
+    for number in 1.. {
+        pusher::edit(&store, name, number, 1 + random.below(MOST)).await.map_err(text)?;
+        while let Err(error) = manager.push().await {
+            if !matches!(error.kind(), ErrorKind::Contention | ErrorKind::Unavailable) {
+                return Err(error.to_string());
+            }
+        }
+        say(&format!("ack {number}."));
+    }
+    Ok(())
+}
+
+/// The task that starts and kills them.
+pub(super) struct Victims {
+    stop: watch::Sender<bool>,
+    lives: tokio::task::JoinHandle<Result<Vec<Life>, String>>,
+}
+
+impl Victims {
+    pub(super) fn start(storage: &Storage, seed: u64) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        let lives = tokio::spawn(kill(storage.name().to_owned(), seed, stopped));
+        Self { stop, lives }
+    }
+
+    /// Stops, and gives every life that there was.
+    pub(super) async fn end(self) -> Result<Vec<Life>, String> {
+        let _ = self.stop.send(true);
+        self.lives.await.map_err(|error| error.to_string())?
+    }
+}
+
+async fn kill(storage: String, seed: u64, mut stopped: watch::Receiver<bool>) -> Result<Vec<Life>, String> {
+    let random = Seeded::stream(seed, 6_000);
+    let mut lives = Vec::new();
+    while !*stopped.borrow() {
+        let name = format!("{CHILD}{}", lives.len());
+        let args = [CHILD.to_owned(), storage.clone(), name.clone(), random.below(u64::MAX >> 1).to_string()];
+        let process = Process::start(&args).map_err(|error| error.to_string())?;
+        tokio::select! {
+            _ = stopped.changed() => {}
+            () = tokio::time::sleep(Duration::from_millis(100 + random.below(1_500))) => {}
+        }
+        let said = process.kill().await.map_err(|error| error.to_string())?;
+        let number = |line: &String| line.strip_prefix("ack ")?.strip_suffix('.')?.parse().ok();
+        if let Some(problem) = said.iter().find(|line| line.starts_with("problem ")) {
+            return Err(format!("{name}: {problem}"));
+        }
+        let acknowledged = said.iter().filter_map(number).max().unwrap_or(0);
+        lives.push(Life { name, acknowledged });
+    }
+    Ok(lives)
+}

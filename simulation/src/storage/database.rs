@@ -1,0 +1,57 @@
+//! A database server that a run may kill.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::process::Command;
+
+use super::{Storage, StorageKind, text};
+
+/// How often it is looked whether a killed server can be used again, and how long it takes between two looks.
+const LOOKS: u32 = 1_200;
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A server whose keeper starts it anew when it ends, and writes the number of its process to a file: `cargo xtask`
+/// does so with the private servers that it starts.
+#[derive(Debug)]
+pub(crate) struct DatabaseServer {
+    pid_file: PathBuf,
+}
+
+impl DatabaseServer {
+    /// The server of such storages. A file or a folder has none.
+    pub(crate) fn of(kind: StorageKind) -> Result<Self, String> {
+        let variable = match kind {
+            StorageKind::Disk(_) => return Err(format!("{} has no server to kill", kind.name())),
+            StorageKind::MySql => "FASTSYNC_MYSQL_PID_FILE",
+            StorageKind::Mongo => "FASTSYNC_MONGO_PID_FILE",
+        };
+        let file = std::env::var_os(variable).ok_or_else(|| {
+            format!("{variable} is not set: only a server that `cargo xtask` has started may be killed")
+        })?;
+        Ok(Self { pid_file: file.into() })
+    }
+
+    /// Kills it (SIGKILL).
+    pub(crate) async fn kill(&self) -> Result<(), String> {
+        let process = tokio::fs::read_to_string(&self.pid_file).await.map_err(text)?;
+        let status = Command::new("kill").args(["-9", process.trim()]).status().await.map_err(text)?;
+        if status.success() { Ok(()) } else { Err(format!("kill -9 {}: {status}", process.trim())) }
+    }
+
+    /// Waits until the storage can be used again.
+    pub(crate) async fn wait(&self, storage: &Storage) -> Result<(), String> {
+        let mut problem = String::new();
+        for _ in 0..LOOKS {
+            problem = match storage.open().await {
+                Ok(source) => match source.count_pending().await {
+                    Ok(_) => return Ok(()),
+                    Err(error) => error.to_string(),
+                },
+                Err(problem) => problem,
+            };
+            tokio::time::sleep(PAUSE).await;
+        }
+        Err(format!("the database server does not come back: {problem}"))
+    }
+}

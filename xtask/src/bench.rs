@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::registry::{self, Entry, Form};
-use crate::workspace::Workspace;
+use crate::workspace::{Build, Workspace};
 
 /// The package that the figures live in.
 pub(crate) const PACKAGE: &str = "benches";
@@ -11,7 +11,16 @@ pub(crate) const PACKAGE: &str = "benches";
 /// A program of `benches`: it takes `--long`, prints a table and one JSON line, and fails by its exit code where a
 /// stated figure is missed.
 const fn figure(name: &'static str, about: &'static str) -> Entry {
-    Entry { name, about, package: PACKAGE, binary: name, short: &[], long: &["--long"], servers: &[] }
+    Entry {
+        name,
+        about,
+        package: PACKAGE,
+        binary: name,
+        build: Build::Release,
+        short: &[],
+        long: &["--long"],
+        servers: &[],
+    }
 }
 
 /// The figures that the whole check insists on. `layout` has no bound to miss; those of the other data sources run on demand.

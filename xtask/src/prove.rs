@@ -3,12 +3,21 @@
 use anyhow::Result;
 
 use crate::registry::{self, Entry, Form};
-use crate::workspace::Workspace;
+use crate::workspace::{Build, Workspace};
 
 /// A program of `simulation`: it takes `--long`, `--seed N` and `--store NAME`, prints its seed, and fails by its exit
 /// code.
 const fn proof(name: &'static str, about: &'static str) -> Entry {
-    Entry { name, about, package: "simulation", binary: name, short: &[], long: &["--long"], servers: &[] }
+    Entry {
+        name,
+        about,
+        package: "simulation",
+        binary: name,
+        build: Build::Checked,
+        short: &[],
+        long: &["--long"],
+        servers: &[],
+    }
 }
 
 /// The same program about another data source.

@@ -4,15 +4,16 @@ use anyhow::{Result, bail};
 
 use crate::servers::{self, Policy};
 use crate::summary::{Outcome, Skips, Summary};
-use crate::workspace::Workspace;
+use crate::workspace::{Build, Workspace};
 
-/// A named run: a program of a package, built in release.
+/// A named run: a program of a package.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entry {
     pub(crate) name: &'static str,
     pub(crate) about: &'static str,
     pub(crate) package: &'static str,
     pub(crate) binary: &'static str,
+    pub(crate) build: Build,
     /// Arguments of the short form, which CI runs.
     pub(crate) short: &'static [&'static str],
     /// Arguments of the long form.
@@ -39,7 +40,7 @@ impl Entry {
             return skip(workspace, skips, self.name, &reason);
         }
         let args = self.args(long, seed);
-        workspace.released(self.binary, &args.iter().map(String::as_str).collect::<Vec<_>>())?;
+        workspace.built(self.build, self.binary, &args.iter().map(String::as_str).collect::<Vec<_>>())?;
         Ok(Outcome::Passed)
     }
 }
@@ -153,26 +154,18 @@ mod tests {
     use super::*;
     use crate::workspace::Package;
 
-    const ENTRIES: &[Entry] = &[
-        Entry {
-            name: "one",
-            about: "",
-            package: "p",
-            binary: "b",
-            short: &[],
-            long: &["--long"],
-            servers: &[],
-        },
-        Entry {
-            name: "two",
-            about: "",
-            package: "q",
-            binary: "b",
-            short: &["--few"],
-            long: &[],
-            servers: &[],
-        },
-    ];
+    const ONE: Entry = Entry {
+        name: "one",
+        about: "",
+        package: "p",
+        binary: "b",
+        build: Build::Checked,
+        short: &[],
+        long: &["--long"],
+        servers: &[],
+    };
+    const ENTRIES: &[Entry] =
+        &[ONE, Entry { name: "two", package: "q", short: &["--few"], long: &[], ..ONE }];
 
     fn workspace(ci: bool) -> Workspace {
         let package = Package {

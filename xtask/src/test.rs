@@ -7,7 +7,7 @@ use clap::builder::PossibleValuesParser;
 
 use crate::servers::{Policy, Running};
 use crate::summary::{Outcome, Skips, Summary};
-use crate::workspace::Workspace;
+use crate::workspace::{Build, Workspace};
 use crate::{bench, gates, prove, registry, servers};
 
 /// The version of cargo-deny that `deny.toml` is written for.
@@ -183,7 +183,7 @@ fn examples(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
             registry::skip(&run.workspace, skips, example.package, &reason)?;
             continue;
         }
-        run.workspace.released(example.package, example.args)?;
+        run.workspace.built(Build::Release, example.package, example.args)?;
         outcome = Outcome::Passed;
     }
     Ok(outcome)

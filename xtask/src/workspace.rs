@@ -30,9 +30,33 @@ pub(crate) struct Workspace {
     pub(crate) target: PathBuf,
 }
 
-/// The packages whose programs are built in release. Always all in one command: cargo chooses the features of the
-/// dependencies for all packages of a command together, and with another choice it would build them once more.
-const RELEASED: &[&str] = &["quickstart", "simulation", "benches"];
+/// How a program is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Build {
+    /// As the tests are, with checks on.
+    Checked,
+    /// As users run it.
+    Release,
+}
+
+impl Build {
+    /// Always the same packages in one command, and those of the tests where programs are built like them: cargo chooses
+    /// the features of the dependencies for everything in a command together, and with another choice it would build
+    /// them once more.
+    const fn command(self) -> &'static [&'static str] {
+        match self {
+            Self::Checked => &["test", "--no-run", "-q", "--workspace", "--all-features"],
+            Self::Release => &["build", "--release", "-p", "quickstart", "-p", "benches", "--bins"],
+        }
+    }
+
+    const fn folder(self) -> &'static str {
+        match self {
+            Self::Checked => "debug",
+            Self::Release => "release",
+        }
+    }
+}
 
 impl Workspace {
     pub(crate) fn load() -> Result<Self> {
@@ -72,13 +96,11 @@ impl Workspace {
         self.run(&cargo(), "cargo", args, env)
     }
 
-    /// Builds the programs in release, if that is not done, and runs one; an exit code other than 0 is an error.
-    pub(crate) fn released(&self, program: &str, args: &[&str]) -> Result<()> {
-        let packages = RELEASED.iter().filter(|name| self.package(name).is_some());
-        let mut build = vec!["build", "--release", "--bins"];
-        build.extend(packages.flat_map(|name| ["-p", name]));
-        self.cargo(&build)?;
-        let path = self.target.join("release").join(format!("{program}{}", std::env::consts::EXE_SUFFIX));
+    /// Builds the programs, if that is not done, and runs one; an exit code other than 0 is an error.
+    pub(crate) fn built(&self, build: Build, program: &str, args: &[&str]) -> Result<()> {
+        self.cargo(build.command())?;
+        let name = format!("{program}{}", std::env::consts::EXE_SUFFIX);
+        let path = self.target.join(build.folder()).join(name);
         self.run(&path.display().to_string(), program, args, &[])
     }
 

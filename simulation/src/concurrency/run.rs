@@ -7,7 +7,7 @@ use tokio::io::AsyncReadExt;
 use super::audit::{self, Expected};
 use super::broken::{Numbered, Taken};
 use super::disturbance::Disturbance;
-use super::victims::{self, Victims};
+use super::victims::{self, Life, Victims};
 use super::worker::{Plan, open, work};
 use crate::counts::Counts;
 use crate::crash::process::{Process, say};
@@ -50,8 +50,8 @@ pub fn minimum(kind: StorageKind, sessions: u64) -> Vec<(&'static str, u64)> {
     ];
     minimum.push(("pushes abandoned", sessions / 50));
     if !kind.takes_one_process() {
-        minimum.push(("pushing processes killed", sessions / 1_000));
-        minimum.push(("sessions of the killed", sessions / 100));
+        minimum.push(("pushing processes killed", sessions / 2_000));
+        minimum.push(("sessions of the killed", sessions / 1_000));
     }
     if kind == StorageKind::MySql {
         minimum.push(("connections cut", sessions / 100));
@@ -121,10 +121,9 @@ pub async fn run(kind: StorageKind, seed: u64, sessions: u64) -> Result<Counts, 
     let mut counts = if kind.takes_one_process() {
         one_process(kind, &server, seed, each).await?
     } else {
-        let victims = Victims::start(&storage, seed);
-        let counts = two_processes(&storage, seed, each).await;
-        killed = victims.end().await?;
-        counts?
+        let counts;
+        (counts, killed) = two_processes(&storage, seed, each).await?;
+        counts
     };
     counts.add("pushing processes killed", killed.len() as u64);
     counts.add("sessions of the killed", killed.iter().map(|life| life.acknowledged).sum());
@@ -197,19 +196,22 @@ fn add(counts: &mut Counts, [sessions, records, conflicts, retries, abandoned, u
     counts.add("sessions of which no report came", untold);
 }
 
-async fn two_processes(storage: &Storage, seed: u64, each: u64) -> Result<Counts, String> {
+async fn two_processes(storage: &Storage, seed: u64, each: u64) -> Result<(Counts, Vec<Life>), String> {
     let start = |half: u64| {
         let numbers = [seed, half, each].map(|number| number.to_string());
         let args = [&[storage.kind().name().to_owned(), storage.name().to_owned()][..], &numbers].concat();
         Process::start(&args).map_err(text)
     };
     let mut children = [start(0)?, start(1)?];
+    let victims = Victims::start(storage, seed);
     for child in &mut children {
         let line = child.line().await.map_err(text)?;
         if line != "pushed." {
             return Err(line);
         }
     }
+    // Nothing is committed any more when the pullers compare.
+    let killed = victims.end().await?;
     for child in &mut children {
         child.close_input();
     }
@@ -239,7 +241,7 @@ async fn two_processes(storage: &Storage, seed: u64, each: u64) -> Result<Counts
             problems.push("a process failed".to_owned());
         }
     }
-    if problems.is_empty() { Ok(counts) } else { Err(problems.join("\n")) }
+    if problems.is_empty() { Ok((counts, killed)) } else { Err(problems.join("\n")) }
 }
 
 /// The same workers on a data source with positions of its own over the same kind of storage; gives how many records

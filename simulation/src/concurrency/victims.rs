@@ -17,6 +17,16 @@ pub(super) const CHILD: &str = "victim";
 /// The most records of a session.
 const MOST: u64 = 60;
 
+/// The longest life, in milliseconds.
+const LIFE: u64 = 4_000;
+
+/// The longest rest between two lives, in milliseconds: what a killed process has left open holds up the others for
+/// seconds on some databases, and a run is not about that alone.
+const REST: u64 = 8_000;
+
+/// How long a database may go on with what a killed process had asked of it.
+const AFTERMATH: Duration = Duration::from_secs(1);
+
 /// Whether a user is one of the killed.
 pub(super) fn is_victim(user: &str) -> bool {
     user.starts_with(CHILD)
@@ -63,10 +73,12 @@ impl Victims {
         Self { stop, lives }
     }
 
-    /// Stops, and gives every life that there was.
+    /// Stops, and gives every life that there was. What the last one had under way has ended too.
     pub(super) async fn end(self) -> Result<Vec<Life>, String> {
         let _ = self.stop.send(true);
-        self.lives.await.map_err(|error| error.to_string())?
+        let lives = self.lives.await.map_err(|error| error.to_string())?;
+        tokio::time::sleep(AFTERMATH).await;
+        lives
     }
 }
 
@@ -79,9 +91,13 @@ async fn kill(storage: String, seed: u64, mut stopped: watch::Receiver<bool>) ->
         let process = Process::start(&args).map_err(|error| error.to_string())?;
         tokio::select! {
             _ = stopped.changed() => {}
-            () = tokio::time::sleep(Duration::from_millis(100 + random.below(1_500))) => {}
+            () = tokio::time::sleep(Duration::from_millis(100 + random.below(LIFE))) => {}
         }
         let said = process.kill().await.map_err(|error| error.to_string())?;
+        tokio::select! {
+            _ = stopped.changed() => {}
+            () = tokio::time::sleep(Duration::from_millis(random.below(REST))) => {}
+        }
         let number = |line: &String| line.strip_prefix("ack ")?.strip_suffix('.')?.parse().ok();
         if let Some(problem) = said.iter().find(|line| line.starts_with("problem ")) {
             return Err(format!("{name}: {problem}"));

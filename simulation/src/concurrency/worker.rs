@@ -83,6 +83,8 @@ pub(super) async fn work(
         all.records += done.records;
         all.conflicts += done.conflicts;
         all.retries += done.retries;
+        all.abandoned += done.abandoned;
+        all.untold += done.untold;
     }
     finished();
     stop.await;

@@ -18,6 +18,15 @@ use crate::store::StateKey;
 /// How often a session is committed anew because its records moved, before the device is asked to come again.
 const ATTEMPTS: usize = 16;
 
+/// How an attempt to store a session ended.
+enum Stored {
+    Now(LastPush),
+    /// Another push of the device was faster.
+    Moved,
+    /// A session of this id is there: this very push, which arrived twice, or another one's.
+    Before,
+}
+
 /// A push that was checked: what remains is to store it.
 struct Session<'a> {
     context: &'a SyncContext,
@@ -55,18 +64,25 @@ impl Server {
             mode: request.mode,
             records: self.read_payload(request)?,
         };
+        let mut is_used = false;
         for _ in 0..ATTEMPTS {
             let stored = self.store.source().state(&session.state_key).await?;
             let last = LastPush::decode(stored.as_deref())?;
             match LastPush::turn(last.as_ref(), session.number, session.digest) {
                 Turn::Refused(reply) => return Ok(reply),
                 Turn::Repeated(last) => return self.receipt(last, &session.access).await,
+                Turn::Next if is_used => {
+                    return Err(Error::invalid("push", "the session id was used by another push"));
+                }
                 Turn::Next => {}
             }
-            // The same push may arrive twice at once: one of them finds the state moved and looks again.
+            // The same push may arrive twice at once: one of them finds the state moved, or the session there, and
+            // looks again.
             let before = last.and_then(|last| last.as_before());
-            if let Some(last) = self.store_session(&session, stored, before).await? {
-                return self.receipt(last, &session.access).await;
+            match self.store_session(&session, stored, before).await? {
+                Stored::Now(last) => return self.receipt(last, &session.access).await,
+                Stored::Moved => {}
+                Stored::Before => is_used = true,
             }
         }
         Err(contention())
@@ -127,13 +143,13 @@ impl Server {
         Ok(records)
     }
 
-    /// Commits the session with its receipt; `None` if another push of the device was faster.
+    /// Commits the session with its receipt.
     async fn store_session(
         &self,
         session: &Session<'_>,
         stored: Option<Vec<u8>>,
         before: Option<Answer>,
-    ) -> Result<Option<LastPush>> {
+    ) -> Result<Stored> {
         let (tag, revision) = self.store.new_tag();
         let expect_state = stored.map_or(ExpectState::Absent, ExpectState::Value);
         let mut plan = Plan { revision, ..Plan::default() };
@@ -190,12 +206,10 @@ impl Server {
                     let newest = session.records.iter().map(|record| record.metadata.modified_at).max();
                     self.store.hybrid().observe(newest.unwrap_or_default());
                     self.store.events().records(keys);
-                    return Ok(Some(last));
+                    return Ok(Stored::Now(last));
                 }
-                CommitOutcome::Duplicate(_) => {
-                    return Err(Error::invalid("push", "the session id was used by another push"));
-                }
-                CommitOutcome::Conflicts { state, .. } if !state.is_empty() => return Ok(None),
+                CommitOutcome::Duplicate(_) => return Ok(Stored::Before),
+                CommitOutcome::Conflicts { state, .. } if !state.is_empty() => return Ok(Stored::Moved),
                 CommitOutcome::Conflicts { writes: conflicts, .. } => {
                     for conflict in conflicts {
                         self.settle_write(session, conflict, &mut plan).await?;

@@ -107,8 +107,14 @@ fn filter(sql: &mut Sql, kind: &Type, condition: &Filter, negated: bool) -> Run<
         }
         Filter::In(field, values) => list(sql, kind, field, values, (open, close)),
         Filter::StartsWith(field, text) => {
-            sql.push(open).push(&kind.comparable(field)).push(" LIKE ").push_bind(pattern(text) + "%");
-            sql.push(" ESCAPE '!'").push(close);
+            // As a range, which an index serves. LIKE would do so as well, but MariaDB ends its range at U+FFFF and
+            // misses what comes after.
+            let column = kind.comparable(field);
+            sql.push(open).push(&column).push(" >= ").push_bind(text.clone());
+            if let Some(end) = after_prefix(text) {
+                sql.push(" AND ").push(&column).push(" < ").push_bind(end);
+            }
+            sql.push(close);
         }
         Filter::Contains(field, text) => {
             let pattern = format!("%{}%", pattern(text));
@@ -157,4 +163,36 @@ fn pattern(text: &str) -> String {
 
 fn unsupported() -> Fail {
     Fail::new(ErrorKind::Unsupported, "query", "this data source does not know the filter")
+}
+
+/// The least text, by code points, that is greater than every text with this prefix; `None` if there is none.
+fn after_prefix(prefix: &str) -> Option<String> {
+    let mut text = prefix.to_owned();
+    while let Some(last) = text.pop() {
+        // The range of characters passes over the surrogates.
+        if let Some(next) = (last..=char::MAX).nth(1) {
+            text.push(next);
+            return Some(text);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::after_prefix;
+
+    #[test]
+    fn what_follows_a_prefix() {
+        for (prefix, end) in [
+            ("a", Some("b")),
+            ("aZ", Some("a[")),
+            ("a\u{d7ff}", Some("a\u{e000}")),
+            ("a\u{10ffff}", Some("b")),
+            ("\u{10ffff}\u{10ffff}", None),
+            ("", None),
+        ] {
+            assert_eq!(after_prefix(prefix).as_deref(), end, "{prefix:?}");
+        }
+    }
 }

@@ -30,10 +30,7 @@ const fn on(
     Entry { binary, servers, short, long, ..entry }
 }
 
-/// The proofs that the whole check insists on. The others run on demand.
-pub(crate) const INSISTED: &[&str] = &["convergence", "client-crash", "server-crash", "concurrency"];
-
-/// Every proof. A new one is a program of `simulation` and a line here.
+/// Every proof; the whole check runs the short form of each. A new one is a program of `simulation` and a line here.
 pub(crate) const PROOFS: &[Entry] = &[
     Entry {
         servers: &["mysql", "mongo"],

@@ -224,6 +224,12 @@ pub async fn the_id_can_be_queried(f: Fixture) {
     selects(&f, "orders", compare("id", Comparison::Greater, "o-1"), &["o-2", "o-3"]).await;
     selects(&f, "orders", Filter::In(field("id"), vec!["o-3".into(), "O-1".into()]), &["o-3"]).await;
     selects(&f, "orders", Filter::StartsWith(field("id"), "O".into()), &[]).await;
+    // A prefix is followed by any character, also by those at the ends of the planes.
+    let ids = ["p", "p\u{d7ff}", "p\u{e000}", "p\u{ffff}", "p\u{1f4a1}", "p\u{10ffff}"];
+    f.put_all(&ids.map(|id| f.customer(id, "any"))).await;
+    selects(&f, "customers", Filter::StartsWith(field("id"), "p".into()), &ids).await;
+    let bulb = Filter::StartsWith(field("id"), "p\u{1f4a1}".into());
+    selects(&f, "customers", bulb, &["p\u{1f4a1}"]).await;
 }
 
 /// "Filter [...] (is) as [`Query`] says", for fields of every kind.

@@ -11,7 +11,7 @@ use simulation::storage::StorageKind;
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> ExitCode {
     let args = Args::read();
-    let operations = args.target(4_000, 50_000);
+    let operations = args.target(2_000, 50_000);
     let mut subjects = vec![Subject::memory()];
     for kind in StorageKind::ALL {
         match kind.skip("differential") {

@@ -31,10 +31,10 @@ impl Disturbance {
     pub(super) async fn start(database: &str) -> Result<Self, String> {
         let options = options()?.database(database);
         let mut stranger = options.connect().await.map_err(text)?;
-        // One row in a thousand waits up to a second while its transaction holds its locks, and one session in a
+        // One row in ten thousand waits up to a second while its transaction holds its locks, and one session in a
         // hundred between its position and its commit.
         for (name, table, pause) in [
-            ("pause_inside", "shelves", "RAND() < 0.001 THEN DO SLEEP(RAND())"),
+            ("pause_inside", "shelves", "RAND() < 0.0001 THEN DO SLEEP(RAND())"),
             ("pause_at_the_end", "fastsync_positions", "RAND() < 0.01 THEN DO SLEEP(RAND() / 5)"),
         ] {
             let sql = format!(

@@ -1,6 +1,7 @@
 //! A puller on the protocol itself: it keeps what it was sent, and notices what comes twice and what never comes.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
 
 use fastsync_core::protocol::{
     Cursor, PROTOCOL_VERSION, PullPage, PullReply, PullRequest, SyncOperationMetadata, TypeVersion,
@@ -37,20 +38,25 @@ pub(super) struct Puller {
     position: Position,
     state: HashMap<Key, (Revision, i64)>,
     delivered: HashSet<(Key, Revision)>,
+    random: Seeded,
     seen: Seen,
 }
 
+/// The longest rest between two walks, in milliseconds.
+const REST: u64 = 20;
+
 impl Puller {
-    pub(super) fn new(name: &str, server: &SyncManager<Server>, page: u32, random: &Seeded) -> Self {
+    pub(super) fn new(name: &str, server: &SyncManager<Server>, page: u32, random: Seeded) -> Self {
         Self {
             server: server.clone(),
             user: SyncContext::new(name),
-            device: DeviceId::random(random),
+            device: DeviceId::random(&random),
             page,
             cursor: None,
             position: Position::START,
             state: HashMap::new(),
             delivered: HashSet::new(),
+            random,
             seen: Seen::default(),
         }
     }
@@ -63,7 +69,8 @@ impl Puller {
             if last {
                 break;
             }
-            tokio::task::yield_now().await;
+            // Now and then at once, mostly after a while: the pushers are to have most of the machine.
+            tokio::time::sleep(Duration::from_millis(self.random.below(REST))).await;
         }
         self.compare().await?;
         Ok(self.seen)

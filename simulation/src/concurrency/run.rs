@@ -44,8 +44,8 @@ pub fn minimum(kind: StorageKind, sessions: u64) -> Vec<(&'static str, u64)> {
         ("sessions pushed", sessions),
         ("records pushed", sessions * 5),
         ("conflicts settled", sessions),
-        ("caught-up pulls", sessions / 20),
-        ("pages pulled", sessions / 10),
+        ("caught-up pulls", sessions / 50),
+        ("pages pulled", sessions / 20),
         ("records that the broken source lost", 1),
     ];
     minimum.push(("pushes abandoned", sessions / 50));

@@ -63,7 +63,7 @@ pub(super) async fn work(
         .zip(0_u64..)
         .map(|(page, number)| {
             let random = Seeded::stream(plan.seed, 1_000 + plan.pushers.start * 10 + number);
-            tokio::spawn(Puller::new("puller", server, *page, &random).pull(done.clone()))
+            tokio::spawn(Puller::new("puller", server, *page, random).pull(done.clone()))
         })
         .collect();
     let plan = Arc::new(plan);

@@ -1,5 +1,7 @@
 //! Reading a zone's history.
 
+use super::SyncableDataSource;
+use crate::error::Result;
 use crate::model::{DeviceId, ObjectId, Position, Record, Tag, TypeName, Zone};
 
 /// Where in a zone's history a reader stands: everything at or before this point was delivered.
@@ -109,4 +111,50 @@ pub enum Changes {
     Page(ChangesPage),
     /// The reader must start over.
     ResetRequired(ResetReason),
+}
+
+/// Walks a zone to the last point that is not after a position, by pages that are halved where they would pass it.
+pub(super) async fn walk_to<S: SyncableDataSource + ?Sized>(
+    source: &S,
+    zone: &Zone,
+    position: Position,
+) -> Result<Option<Point>> {
+    const LARGEST: usize = 4_096;
+    if position == Position::START {
+        return Ok(Some(Point::START));
+    }
+    let mut after = Point::START;
+    let mut records = LARGEST;
+    loop {
+        let request = ChangesRequest {
+            zone: zone.clone(),
+            after: after.clone(),
+            types: None,
+            skip_own: None,
+            limits: PageLimits { records, bytes: usize::MAX },
+            count_remaining: false,
+        };
+        let page = match source.changes(&request).await? {
+            Changes::Page(page) => page,
+            // The horizon moved meanwhile: from the beginning again.
+            Changes::ResetRequired(_) => {
+                (after, records) = (Point::START, LARGEST);
+                continue;
+            }
+        };
+        if page.head.position < position {
+            return Ok(None);
+        }
+        if page.next.position <= position {
+            if page.caught_up {
+                return Ok(Some(page.next));
+            }
+            after = page.next;
+        } else if records == 1 {
+            // Started anew, so that the reading knows the horizon.
+            return Ok(Some(if after == Point::START { Point { horizon: page.next.horizon, ..after } } else { after }));
+        } else {
+            records /= 2;
+        }
+    }
 }

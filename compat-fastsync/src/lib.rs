@@ -14,7 +14,8 @@ mod builder;
 mod convert;
 mod edit;
 
-
+#[cfg(feature = "http")]
+pub mod http;
 mod memo;
 mod pull;
 mod push;

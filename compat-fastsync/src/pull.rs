@@ -58,14 +58,14 @@ impl Inner {
                 continue;
             }
             // A cursor of another zone (the user of the device changed) says nothing about this one: from the start.
-            let read = if is_meant(&zone, metadata.sync_zone.as_deref()) { metadata.version.whole() } else { 0 };
+            let read =
+                if is_meant(&zone, metadata.sync_zone.as_deref()) { metadata.version.whole() } else { 0 };
             let unit = Unit::of(metadata.timestamp).unwrap_or(Unit::Seconds);
             groups.entry((zone, Position(read))).or_default().insert(type_name.clone());
             asked.insert(type_name, Asked { name, schema, unit });
         }
         let mut found = Vec::new();
-        let mut room =
-            PageLimits { records: self.limits.reply_records, bytes: self.limits.reply_bytes };
+        let mut room = PageLimits { records: self.limits.reply_records, bytes: self.limits.reply_bytes };
         for ((zone, after), types) in groups {
             if room.records == 0 || room.bytes == 0 {
                 break; // The next pull gives the rest.

@@ -91,12 +91,7 @@ impl Inner {
     }
 
     /// Stores one session.
-    async fn store(
-        &self,
-        context: &SyncContext,
-        edits: Vec<Edit<'_>>,
-        reply: &mut PushReply,
-    ) -> Result<()> {
+    async fn store(&self, context: &SyncContext, edits: Vec<Edit<'_>>, reply: &mut PushReply) -> Result<()> {
         for attempt in 0..ATTEMPTS {
             let current = self.current(&edits).await?;
             let moment = Moment { context, now: self.server.store().now() };

@@ -109,8 +109,7 @@ pub(crate) fn point(store: &Store, zone: &Zone, position: Position) -> Run<Optio
     let Some(zone) = store.zone(zone)? else { return Ok(None) };
     let sql = "SELECT tag FROM fastsync_positions WHERE zone = ?1 AND position = ?2";
     let mut statement = store.connection.prepare_cached(sql)?;
-    let tag: Option<i64> =
-        statement.query_row((zone, capped(position.0)), |row| row.get(0)).optional()?;
+    let tag: Option<i64> = statement.query_row((zone, capped(position.0)), |row| row.get(0)).optional()?;
     let horizon = Position(horizon(store, zone)?);
     Ok(tag.map(|tag| Point { position, tag: Tag(unsigned(tag)), within: None, horizon }))
 }

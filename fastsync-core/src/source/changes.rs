@@ -152,7 +152,11 @@ pub(super) async fn walk_to<S: SyncableDataSource + ?Sized>(
             after = page.next;
         } else if records == 1 {
             // Started anew, so that the reading knows the horizon.
-            return Ok(Some(if after == Point::START { Point { horizon: page.next.horizon, ..after } } else { after }));
+            return Ok(Some(if after == Point::START {
+                Point { horizon: page.next.horizon, ..after }
+            } else {
+                after
+            }));
         } else {
             records /= 2;
         }

@@ -7,7 +7,9 @@ use super::receipt::{Answer, LastPush, Turn, digest};
 use super::settle::{Decision, expected};
 use crate::context::{SyncContext, ZoneAccess};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Author, DeviceId, Hlc, Record, RecordKey, Revision, SessionId, SessionKind, Tag, Timestamp};
+use crate::model::{
+    Author, DeviceId, Hlc, Record, RecordKey, Revision, SessionId, SessionKind, Tag, Timestamp,
+};
 use crate::protocol::{Outcome, PushMode, PushReply, PushRequest, SyncPayload};
 use crate::source::{
     Action, Commit, CommitOutcome, Conflict, ConflictReason, Expect, ExpectState, OnMismatch, StateWrite,

@@ -97,7 +97,8 @@ impl SyncManager<Server> {
             records,
         };
         let state = |plan: &Plan| {
-            let kept = session.records.iter().zip(&notes).filter(|(record, _)| !plan.is_rejected(&record.key));
+            let kept =
+                session.records.iter().zip(&notes).filter(|(record, _)| !plan.is_rejected(&record.key));
             Ok(kept.filter_map(|(_, note)| note.clone()).collect())
         };
         let plan = server.store_session(&session, (tag, revision), state).await?;

@@ -14,3 +14,6 @@ pub mod testing_your_app {}
 
 #[doc = include_str!("guide/writing-a-data-source.md")]
 pub mod writing_a_data_source {}
+
+#[doc = include_str!("guide/moving-from-fastsync.md")]
+pub mod moving_from_fastsync {}

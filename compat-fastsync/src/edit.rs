@@ -97,7 +97,7 @@ impl<'a> Edit<'a> {
         if memo.knows(self.version, digest) || nothing_to_delete {
             return Ok(Step::Done);
         }
-        let (revision, incarnation) = self.base(current, &memo, submission);
+        let (revision, incarnation) = self.base(current, &memo, submission)?;
         let metadata = SyncMetadata {
             revision,
             incarnation,
@@ -127,23 +127,25 @@ impl<'a> Edit<'a> {
         current: Option<&Record>,
         memo: &Memo,
         submission: &Submission,
-    ) -> (Revision, Incarnation) {
+    ) -> Result<(Revision, Incarnation)> {
         let new = (Revision::NONE, Incarnation::from_bits(submission.revision().to_bits()));
         let is_own = version::is_clients_own(self.version);
         let Some(current) = current else {
             // Never here, whatever operation the client says; or here once, deleted, and purged since.
-            return if is_own { new } else { (NOT_KNOWN, new.1) };
+            return Ok(if is_own { new } else { (NOT_KNOWN, new.1) });
         };
-        let incarnation = current.metadata.incarnation;
-        if self.is_add && is_own && !memo.is_continued_by(self.version, current.metadata.revision) {
-            return new;
-        }
-        let stored = current.metadata.revision;
-        let is_known =
-            version::starts_from(self.version, stored) || memo.is_continued_by(self.version, stored);
+        let SyncMetadata { revision, incarnation, .. } = current.metadata;
         // No edit brings a deleted object back, not even one that knows of the deletion.
-        let base = if is_known && !current.is_deleted() { stored } else { NOT_KNOWN };
-        (base, incarnation)
+        let is_known = !current.is_deleted()
+            && (version::starts_from(self.version, revision)
+                || memo.is_continued_by(self.version, current)?);
+        Ok(if is_known {
+            (revision, incarnation)
+        } else if self.is_add && is_own {
+            new
+        } else {
+            (NOT_KNOWN, incarnation)
+        })
     }
 
     /// When the edit was made. Original clients date the making of an object and never an edit: a time that is not

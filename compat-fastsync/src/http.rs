@@ -133,7 +133,7 @@ struct Envelope<T> {
     data: Option<T>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<Refusal>,
 }
 

@@ -5,7 +5,7 @@
 //! has an entry of some ten bytes in the store, written with the object.
 
 use fastsync_core::source::{ExpectState, StateWrite};
-use fastsync_core::{Error, ErrorKind, RecordKey, Result, Revision, SyncContext, Value};
+use fastsync_core::{Error, ErrorKind, Record, RecordKey, Result, Revision, SyncContext, Value};
 use serde::{Deserialize, Serialize};
 
 use crate::convert::name_hash;
@@ -41,18 +41,21 @@ impl Memo {
         self.pushes.contains(&(version, digest))
     }
 
-    /// Whether an edit with this version follows the user's own last one, which is what is stored.
-    pub(crate) fn is_continued_by(&self, version: u64, current: Revision) -> bool {
-        let Some((last, _)) = self.pushes.last() else { return false };
+    /// Whether an edit with this version follows the user's own last one, and that is what is stored.
+    pub(crate) fn is_continued_by(&self, version: u64, current: &Record) -> Result<bool> {
+        let Some((last, pushed)) = self.pushes.last() else { return Ok(false) };
         let counted_on = if version::is_clients_own(version) {
             // Nobody but the device that made the object can have such a version of it.
             version >= *last
         } else {
             // Two devices of the user may have counted up from the same version: then it is not known whose it is.
-            let contended = self.pushes.iter().filter(|(pushed, _)| pushed == last).count() > 1;
+            let contended = self.pushes.iter().filter(|(version, _)| version == last).count() > 1;
             version == last.saturating_add(1) && !contended
         };
-        current == self.revision && counted_on
+        // The session of the last one may have stored something else: what won a conflict with it.
+        Ok(counted_on
+            && current.metadata.revision == self.revision
+            && digest(current.body.as_deref())? == *pushed)
     }
 
     /// Notes an edit, if the entry is still as it was read.

@@ -29,13 +29,13 @@ async fn conflict(world: &World, dialect: Dialect) -> (OldClient, OldClient) {
 async fn each_strategy_decides_and_both_sides_agree() {
     for dialect in DIALECTS {
         for (handler, winner) in [
-            (Box::new(|| Strategy::Last) as Box<dyn Fn() -> Strategy>, "ada"),
-            (Box::new(|| Strategy::Server), "bob"),
+            (Strategy::Last, "ada"),
+            (Strategy::Server, "bob"),
             // Original clients do not date their edits, so the time of arrival counts.
-            (Box::new(|| Strategy::Timestamps), "ada"),
-            (Box::new(|| Strategy::Rules), "ada+bob"),
+            (Strategy::Timestamps, "ada"),
+            (Strategy::Rules, "ada+bob"),
         ] {
-            let world = world_of(handler()).await;
+            let world = world_of(handler).await;
             let (ada, bob) = conflict(&world, dialect).await;
             assert_eq!(world.name_of("ada@home", "1").await.as_deref(), Some(winner), "{dialect:?}");
             assert_eq!(ada.name("1").as_deref(), Some(winner), "{dialect:?}");
@@ -93,6 +93,24 @@ async fn no_conflict_where_the_base_is_the_servers_version() {
             assert!(ada.sync().await, "{}", ada.last_answer);
         }
         assert_eq!(world.name_of("ada@home", "1").await.as_deref(), Some("5a"));
+    }
+}
+
+#[tokio::test]
+async fn an_edit_on_top_of_one_that_lost_is_a_conflict_again() {
+    for dialect in DIALECTS {
+        let world = world_of(ServerWins).await;
+        let mut ada = OldClient::new(&world, "ada@home", dialect);
+        ada.add_item("1", "0");
+        ada.sync().await;
+        world.items("ada@home").update(&item("1", "winner")).await.unwrap();
+        for name in ["loser", "loser again"] {
+            ada.rename("1", name);
+            assert!(ada.push().await, "no pull between");
+            assert_eq!(world.name_of("ada@home", "1").await.as_deref(), Some("winner"));
+        }
+        ada.pull().await;
+        assert_eq!(ada.name("1").as_deref(), Some("winner"));
     }
 }
 

@@ -86,7 +86,12 @@ async fn nothing_is_lost(world: World) {
                         client.fault = Some(Fault::LoseReply);
                         client.push().await;
                     }
-                    assert!(client.push().await, "{}", client.last_answer);
+                    // Where eight fight for one object the server may ask to come again.
+                    let mut attempts = 0;
+                    while !client.push().await {
+                        attempts += 1;
+                        assert!(attempts < 100, "{}", client.last_answer);
+                    }
                     if round % 2 == 0 {
                         client.pull().await;
                     }

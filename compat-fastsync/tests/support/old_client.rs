@@ -114,9 +114,8 @@ impl OldClient {
 
     /// One count per dirty cycle, however many edits; the time stays that of the making.
     fn touch(&mut self, type_name: &str, id: &str, operation: u64) {
-        let version = |row: &Json| row["metadata"]["version"].as_f64().unwrap() as u64;
         let key = (type_name.to_owned(), id.to_owned());
-        let next = self.number(version(&self.rows[&key]) + 1);
+        let next = self.number(whole(&self.rows[&key]["metadata"]["version"]) + 1);
         let row = self.rows.get_mut(&key).unwrap();
         if row["dirty"] != json!(true) {
             row["metadata"]["version"] = next;
@@ -262,11 +261,12 @@ impl OldClient {
         self.names().remove(id)
     }
 
-    pub fn version(&self, id: &str) -> u64 {
-        self.rows[&("Item".to_owned(), id.to_owned())]["metadata"]["version"].as_f64().unwrap() as u64
-    }
-
     pub fn is_dirty(&self, id: &str) -> bool {
         self.rows[&("Item".to_owned(), id.to_owned())]["dirty"] == json!(true)
     }
+}
+
+/// A whole number that may be written as a real one.
+fn whole(number: &Json) -> u64 {
+    number.as_u64().unwrap_or_else(|| number.as_f64().unwrap().to_string().parse().unwrap())
 }

@@ -164,7 +164,7 @@ impl CompatService {
     {
         CompatServiceBuilder(Inner {
             compat,
-            authenticate: Box::new(move |parts| Box::pin(authenticate(parts))),
+            authenticate: Box::new(move |parts: &Parts| -> Authenticating { Box::pin(authenticate(parts)) }),
             limits: HttpLimits::default(),
             mount: String::new(),
             on_error: None,

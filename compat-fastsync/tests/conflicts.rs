@@ -195,7 +195,12 @@ async fn a_client_that_does_not_know_a_field_does_not_erase_it() {
     let described = Item { description: Some("from a newer client".into()), ..item("1", "x") };
     world.items("ada@home").update(&described).await.unwrap();
     ada.pull().await;
-    ada.rows.get_mut(&("Item".into(), "1".into())).unwrap().as_object_mut().unwrap().remove("description");
+    ada.rows
+        .get_mut(&("Item".to_owned(), "1".to_owned()))
+        .unwrap()
+        .as_object_mut()
+        .unwrap()
+        .remove("description");
     ada.rename("1", "renamed");
     assert!(ada.sync().await);
     let stored = world.items("ada@home").find_by_id(&id("1")).await.unwrap().unwrap();

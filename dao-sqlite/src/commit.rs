@@ -207,7 +207,7 @@ impl<'a> Attempt<'a> {
     fn clear(&self) -> Run<()> {
         for clear in &self.commit.clears {
             let kind = self.store.kind(&clear.type_name)?;
-            let Some(zone) = self.store.zone(&clear.zone)?.filter(|_| kind.fits(&clear.zone)) else {
+            let Some(zone) = self.store.zone(&clear.zone)?.filter(|_| kind.schema.fits(&clear.zone)) else {
                 continue;
             };
             let through = capped(clear.through_change);

@@ -10,7 +10,6 @@ use crate::connection::Store;
 use crate::error::Run;
 use crate::plan::{At, Plan};
 use crate::registry::quoted;
-use crate::staging::is_deletion;
 
 /// The writes that are to blame for the broken foreign keys of the open transaction; `None` if it is none of them.
 ///
@@ -43,7 +42,7 @@ pub(crate) fn violators(
         if left_out.contains_key(&at) {
             return Ok(true);
         }
-        if is_deletion(write) {
+        if write.is_deletion() {
             if parents.contains(&table.to_ascii_lowercase()) && deletions.len() < Conflict::MAX_PER_OUTCOME {
                 deletions.push((at, write.clone(), text.to_owned()));
             }

@@ -5,13 +5,13 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use fastsync_core::source::{Commit, MAX_STATE_KEY_BYTES, Write, Writes};
+use fastsync_core::source::{Commit, StateWrite, Write, Writes};
 use fastsync_core::{Error, ErrorKind, RecordKey, SessionId, TypeName};
 
 use crate::connection::Store;
 use crate::error::{BACKEND, Fail, Run};
 use crate::registry::Type;
-use crate::staging::{Batch, admit, batches, is_deletion, load};
+use crate::staging::{Batch, admit, batches, load};
 
 /// A write's place: its batch, counted from 0 (the writes given with the commit come after all batches), and its
 /// place in the batch. Later writes of a key have greater places.
@@ -82,16 +82,7 @@ impl Plan {
         for clear in &commit.clears {
             plan.kind(store, &clear.type_name)?;
         }
-        let mut keys = HashSet::with_capacity(commit.state.len());
-        for write in &commit.state {
-            let length = write.key.len();
-            if !(1..=MAX_STATE_KEY_BYTES).contains(&length) {
-                return Err(Fail::Core(invalid(format!("a state key has {length} bytes"))));
-            }
-            if !keys.insert(&write.key) {
-                return Err(Fail::Core(invalid(format!("state key {:?} is written twice", write.key))));
-            }
-        }
+        StateWrite::check_keys(&commit.state)?;
         Ok(plan)
     }
 
@@ -139,7 +130,7 @@ impl Plan {
         let given = std::mem::take(&mut self.given);
         for write in &given {
             let kind = self.kind(store, &write.action.key().type_name)?;
-            phases.insert(phase(&kind, is_deletion(write)));
+            phases.insert(phase(&kind, write.is_deletion()));
         }
         self.given = given;
         Ok(phases)
@@ -178,7 +169,7 @@ impl Plan {
                 continue;
             }
             let kind = self.kind(store, &key.type_name)?;
-            if only.is_some_and(|only| only != phase(&kind, is_deletion(write))) {
+            if only.is_some_and(|only| only != phase(&kind, write.is_deletion())) {
                 continue;
             }
             let place = u32::try_from(place).map_err(|_| Fail::Core(invalid("a batch is too long")))?;

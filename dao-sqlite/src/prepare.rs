@@ -58,25 +58,10 @@ fn register(
         known.push((n, stored));
         return Ok(n);
     };
-    if stored.schema.id_field() != schema.id_field() {
-        let (old, new) = (stored.schema.id_field(), schema.id_field());
-        problems.push(format!("type {name}: the id field is {old}, not {new}"));
-    }
-    if stored.schema.restriction() != schema.restriction() {
-        let (old, new) = (stored.schema.restriction(), schema.restriction());
-        problems.push(format!("type {name}: the restriction is {old:?}, not {new:?}"));
-    }
-    for field in schema.fields() {
-        let old = stored.schema.fields().iter().chain(&stored.dropped).find(|old| old.name == field.name);
-        if let Some(old) = old.filter(|old| old.kind != field.kind) {
-            let (field, old, new) = (&field.name, old.kind, field.kind);
-            problems.push(format!("field {name}.{field}: the kind is {old:?}, not {new:?}"));
-        }
-    }
+    problems.extend(stored.schema.contradictions(&stored.dropped, schema));
     if stored.schema != *schema {
-        let fields = stored.schema.fields().iter().chain(&stored.dropped);
-        let dropped = fields.filter(|old| schema.fields().iter().all(|field| field.name != old.name));
-        let changed = StoredType { dropped: dropped.cloned().collect(), schema: schema.clone() };
+        let dropped = stored.schema.left_by(&stored.dropped, schema);
+        let changed = StoredType { dropped, schema: schema.clone() };
         store
             .connection
             .prepare_cached("UPDATE fastsync_types SET schema = ?2 WHERE n = ?1")?

@@ -59,7 +59,7 @@ impl Sql {
     fn new(store: &Store, kind: &Type, query: &Query) -> Run<Option<Self>> {
         let mut query = query.clone();
         query.admit(&kind.schema)?;
-        let Some(zone) = store.zone(&query.zone)?.filter(|_| kind.fits(&query.zone)) else {
+        let Some(zone) = store.zone(&query.zone)?.filter(|_| kind.schema.fits(&query.zone)) else {
             return Ok(None);
         };
         let mut sql = Self { from_where: String::new(), parameters: Vec::new() };
@@ -112,6 +112,10 @@ impl Sql {
             Filter::In(field, values) => {
                 let values: Vec<_> = values.into_iter().map(|value| self.bind(sql_value(value))).collect();
                 format!("{} IN ({})", collated(kind, &field), values.join(", "))
+            }
+            // SQLite takes a part of an empty blob for null.
+            Filter::StartsWith(field, text) if text.is_empty() => {
+                return Ok(format!("({} IS NOT NULL)", column(&field)));
             }
             Filter::StartsWith(field, text) => {
                 let length = text.len();

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use fastsync_core::{FieldSchema, TypeName, TypeSchema, Zone, ZoneRestriction};
+use fastsync_core::{FieldSchema, TypeName, TypeSchema, ZoneRestriction};
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
@@ -66,11 +66,6 @@ impl Type {
 
     pub(crate) fn is_restricted(&self) -> bool {
         self.schema.restriction() == ZoneRestriction::Restricted
-    }
-
-    /// Whether this type's records can be in the zone.
-    pub(crate) fn fits(&self, zone: &Zone) -> bool {
-        self.is_restricted() == matches!(zone, Zone::Restricted(_))
     }
 
     /// Removes the rows of this type in a zone whose index row has a change up to `?3`. `?1`, `?2`: zone and type;

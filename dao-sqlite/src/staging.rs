@@ -19,22 +19,13 @@ pub(crate) struct Batch {
 
 /// Refuses a write that does not fit its type, and brings its values into their stored form.
 pub(crate) fn admit(kind: &Type, write: &mut Write) -> Run<()> {
-    let Action::Put { record, pending } = &mut write.action else { return Ok(()) };
-    if *pending && i64::try_from(record.metadata.change).is_err() {
+    // Numbers are kept with a sign.
+    if let Action::Put { record, pending: true } = &write.action
+        && i64::try_from(record.metadata.change).is_err()
+    {
         return Err(Fail::invalid("admit", "a record brings a change that no commit gave"));
     }
-    if !kind.fits(&record.key.zone) {
-        let message = format!("a record of type {} is in a zone of the other kind", kind.schema.name());
-        return Err(Fail::invalid("admit", message));
-    }
-    match &mut record.body {
-        Some(body) => kind.schema.admit(body).map_err(|error| Fail::Core(error.with_record(&record.key))),
-        None => Ok(()),
-    }
-}
-
-pub(crate) fn is_deletion(write: &Write) -> bool {
-    matches!(&write.action, Action::Put { record, .. } if record.is_deleted())
+    Ok(write.admit(&kind.schema)?)
 }
 
 pub(crate) fn stage(store: &Store, session: SessionId, sequence: u64, mut writes: Vec<Write>) -> Run<()> {
@@ -42,7 +33,7 @@ pub(crate) fn stage(store: &Store, session: SessionId, sequence: u64, mut writes
     for write in &mut writes {
         let name = write.action.key().type_name.clone();
         admit(&*store.kind(&name)?, write)?;
-        types.insert((name, is_deletion(write)));
+        types.insert((name, write.is_deletion()));
     }
     let types = serde_json::to_string(&types).map_err(|_| unreadable())?;
     let blob = postcard::to_stdvec(&writes).map_err(|_| unreadable())?;

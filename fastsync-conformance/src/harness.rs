@@ -14,6 +14,12 @@ pub trait Harness: Send + Sync + 'static {
     /// A new handle to the storage of this harness, as a program that starts would open it.
     async fn open(&self) -> Arc<dyn SyncableDataSource>;
 
+    /// Why no case can run here, if that is so: the server that the storage lives in is not there. The cases then
+    /// say `SKIPPED` with this reason. A harness whose server must be there panics instead.
+    fn skip(&self) -> Option<String> {
+        None
+    }
+
     /// Whether what is stored is still there after every handle was dropped. Where it is not, the cases on
     /// durability go on with the handle they have.
     fn is_durable(&self) -> bool {

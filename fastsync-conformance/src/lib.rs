@@ -38,6 +38,7 @@ mod harness;
 mod list;
 mod records;
 mod run;
+pub mod samples;
 mod walk;
 
 pub use fault::{Fault, FaultSource, Method, When};

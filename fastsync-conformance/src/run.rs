@@ -23,7 +23,7 @@ pub fn run_single<H: Harness, F: Future<Output = ()>>(
     make: impl FnOnce() -> H,
     test: impl FnOnce(Fixture) -> F,
 ) {
-    block_on(Builder::new_current_thread().enable_time().build(), async {
+    block_on(Builder::new_current_thread().enable_all().build(), async {
         test(Fixture::new(Arc::new(make())).await).await;
     });
 }
@@ -55,21 +55,28 @@ macro_rules! table {
 
 const CASES: &[Case] = crate::__for_each_case!([table][]);
 
-/// Runs the case with this name (`group::case`) on the harness that `make` makes.
+/// Runs the case with this name (`group::case`) on the harness that `make` makes, unless the harness skips it.
 ///
 /// # Panics
 /// If the case fails, or there is none of this name.
 pub fn run_case(name: &str, make: &mut dyn FnMut() -> Arc<dyn Harness>) {
     let case = CASES.iter().find(|case| case.name == name);
     let Some(case) = case else { panic!("there is no case {name}") };
-    run(case, make);
+    run(case, make());
 }
 
-fn run(case: &Case, make: &mut dyn FnMut() -> Arc<dyn Harness>) {
+fn run(case: &Case, harness: Arc<dyn Harness>) {
+    if let Some(reason) = harness.skip() {
+        #[allow(clippy::print_stderr, reason = "a case that does not run says so")]
+        {
+            eprintln!("SKIPPED {}: {reason}", case.name);
+        }
+        return;
+    }
     let mut builder =
         if case.is_parallel { Builder::new_multi_thread() } else { Builder::new_current_thread() };
-    block_on(builder.worker_threads(4).enable_time().build(), async {
-        (case.run)(Fixture::new(make()).await).await;
+    block_on(builder.worker_threads(4).enable_all().build(), async {
+        (case.run)(Fixture::new(harness).await).await;
     });
 }
 
@@ -79,7 +86,7 @@ pub async fn run_all<H: Harness>(make: impl Fn() -> H) -> Vec<(&'static str, Res
     let mut results = Vec::with_capacity(CASES.len());
     for case in CASES {
         let harness: Arc<dyn Harness> = Arc::new(make());
-        results.push((case.name, on_own_thread(move || run(case, &mut || harness.clone())).await));
+        results.push((case.name, on_own_thread(move || run(case, harness)).await));
     }
     results
 }

@@ -1,5 +1,8 @@
 //! What to read from a data source. Filter, order and limit are run by the backend itself.
 
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{FieldName, TypeName, Value, Zone};
 use crate::schema::{FieldKind, TypeSchema};
@@ -20,6 +23,19 @@ pub enum Comparison {
     Greater,
     /// Greater or equal.
     GreaterOrEqual,
+}
+
+impl Comparison {
+    const fn holds(self, ordering: Ordering) -> bool {
+        match self {
+            Self::Equal => ordering.is_eq(),
+            Self::NotEqual => ordering.is_ne(),
+            Self::Less => ordering.is_lt(),
+            Self::LessOrEqual => ordering.is_le(),
+            Self::Greater => ordering.is_gt(),
+            Self::GreaterOrEqual => ordering.is_ge(),
+        }
+    }
 }
 
 /// Which objects to read.
@@ -121,6 +137,32 @@ impl Filter {
         Ok(Self::Compare(FieldName::new(field)?, comparison, value.into()))
     }
 
+    /// Whether an admitted filter selects the object whose fields `value` gives; for data sources whose storage has
+    /// no filters of its own.
+    pub fn selects<'a>(&self, value: &impl Fn(&FieldName) -> Cow<'a, Value>) -> bool {
+        let text_matches = |field: &FieldName, matches: &dyn Fn(&str) -> bool| match &*value(field) {
+            Value::Text(found) => matches(found),
+            _ => false,
+        };
+        match self {
+            Self::All => true,
+            Self::Compare(field, comparison, wanted) => {
+                let found = value(field);
+                !matches!(*found, Value::Null) && comparison.holds(found.compare(wanted))
+            }
+            Self::In(field, values) => {
+                let found = value(field);
+                !matches!(*found, Value::Null) && values.contains(&found)
+            }
+            Self::IsNull(field) => matches!(*value(field), Value::Null),
+            Self::StartsWith(field, text) => text_matches(field, &|found| found.starts_with(text.as_str())),
+            Self::Contains(field, text) => text_matches(field, &|found| found.contains(text.as_str())),
+            Self::And(filters) => filters.iter().all(|filter| filter.selects(value)),
+            Self::Or(filters) => filters.iter().any(|filter| filter.selects(value)),
+            Self::Not(filter) => !filter.selects(value),
+        }
+    }
+
     fn admit(&mut self, schema: &TypeSchema, terms: &mut usize, depth: usize) -> Result<()> {
         let large = |what: &str, limit: usize| {
             Error::new(ErrorKind::TooLarge, "query", format!("a filter has more than {limit} {what}"))
@@ -163,6 +205,30 @@ impl Filter {
                 filters.iter_mut().try_for_each(|filter| filter.admit(schema, terms, depth + 1))
             }
             Self::Not(filter) => filter.admit(schema, terms, depth + 1),
+        }
+    }
+}
+
+impl Order {
+    /// How two values of the field are ordered.
+    #[must_use]
+    pub fn compare(&self, a: &Value, b: &Value) -> Ordering {
+        let ascending = a.compare(b);
+        if self.descending { ascending.reverse() } else { ascending }
+    }
+}
+
+impl Value {
+    /// The order of two values of one field, hence of one kind: null comes first, text and bytes go by their bytes.
+    #[must_use]
+    pub fn compare(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Bool(a), Self::Bool(b)) => a.cmp(b),
+            (Self::Integer(a), Self::Integer(b)) => a.cmp(b),
+            (Self::Real(a), Self::Real(b)) => a.total_cmp(b),
+            (Self::Text(a), Self::Text(b)) | (Self::Json(a), Self::Json(b)) => a.cmp(b),
+            (Self::Bytes(a), Self::Bytes(b)) => a.cmp(b),
+            _ => matches!(other, Self::Null).cmp(&matches!(self, Self::Null)),
         }
     }
 }

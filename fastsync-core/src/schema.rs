@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{FieldName, TypeName, Value};
+use crate::model::{FieldName, TypeName, Value, Zone};
 
 /// The kind of a field, which decides its column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -39,6 +39,24 @@ pub struct FieldSchema {
     pub kind: FieldKind,
     /// Whether it may be [`Value::Null`].
     pub nullable: bool,
+}
+
+impl FieldSchema {
+    /// What a record has that was stored before the field was: null, or the kind's zero if it is not nullable.
+    #[must_use]
+    pub fn initial(&self) -> Value {
+        if self.nullable {
+            return Value::Null;
+        }
+        match self.kind {
+            FieldKind::Boolean => Value::Bool(false),
+            FieldKind::Integer => Value::Integer(0),
+            FieldKind::Real => Value::Real(0.0),
+            FieldKind::Text | FieldKind::Uuid | FieldKind::DateTime => Value::Text(String::new()),
+            FieldKind::Bytes => Value::Bytes(Vec::new()),
+            FieldKind::Json => Value::Json("null".to_owned()),
+        }
+    }
 }
 
 /// Whether a type's records are shared by everyone or by the members of a zone.
@@ -122,6 +140,42 @@ impl TypeSchema {
     #[must_use]
     pub fn position_of(&self, field: &FieldName) -> Option<usize> {
         self.fields.iter().position(|candidate| candidate.name == *field)
+    }
+
+    /// Whether records of this type can be in the zone.
+    #[must_use]
+    pub fn fits(&self, zone: &Zone) -> bool {
+        (self.restriction == ZoneRestriction::Restricted) == matches!(zone, Zone::Restricted(_))
+    }
+
+    /// Why a storage that was prepared for this schema cannot take `wanted`, in words for people; nothing if it can.
+    /// `left`: fields of earlier schemas that its records may still have.
+    #[must_use]
+    pub fn contradictions(&self, left: &[FieldSchema], wanted: &Self) -> Vec<String> {
+        let name = &wanted.name;
+        let mut problems = Vec::new();
+        if self.id_field != wanted.id_field {
+            problems.push(format!("type {name}: the id field is {}, not {}", self.id_field, wanted.id_field));
+        }
+        if self.restriction != wanted.restriction {
+            let (stored, wanted) = (self.restriction, wanted.restriction);
+            problems.push(format!("type {name}: the restriction is {stored:?}, not {wanted:?}"));
+        }
+        for field in &wanted.fields {
+            let stored = self.fields.iter().chain(left).find(|stored| stored.name == field.name);
+            if let Some(stored) = stored.filter(|stored| stored.kind != field.kind) {
+                let (field, stored, wanted) = (&field.name, stored.kind, field.kind);
+                problems.push(format!("field {name}.{field}: the kind is {stored:?}, not {wanted:?}"));
+            }
+        }
+        problems
+    }
+
+    /// The fields that records may still have, of this schema or left of earlier ones, once `wanted` takes its place.
+    #[must_use]
+    pub fn left_by(&self, left: &[FieldSchema], wanted: &Self) -> Vec<FieldSchema> {
+        let stored = self.fields.iter().chain(left);
+        stored.filter(|stored| wanted.fields.iter().all(|field| field.name != stored.name)).cloned().collect()
     }
 
     /// Checks a body against the fields and brings each value into its one stored form: base64 text of a bytes

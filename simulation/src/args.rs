@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use crate::on_disk::OnDisk;
+
 /// The options of a run.
 #[derive(Debug, Clone)]
 pub struct Args {
@@ -11,12 +13,14 @@ pub struct Args {
     pub seed: u64,
     /// How many cases, kills or sessions instead of the default.
     pub count: Option<u64>,
+    /// The data source that the run is about, if the program knows several.
+    pub store: Option<String>,
     /// Whether this process is one that the program started itself, with what it is told.
     pub child: Option<Vec<String>>,
 }
 
 impl Args {
-    /// Reads the command line: `[--long] [--seed N] [--count N]`, or `--child` and what the program tells itself.
+    /// Reads the command line: `[--long] [--seed N] [--count N] [--store NAME]`, or `--child` and what the program tells itself.
     /// Ends the process if it cannot be read.
     #[must_use]
     pub fn read() -> Self {
@@ -25,7 +29,7 @@ impl Args {
             Err(message) => {
                 #[allow(clippy::print_stderr, reason = "the usage of a program")]
                 {
-                    eprintln!("{message}\nusage: [--long] [--seed N] [--count N]");
+                    eprintln!("{message}\nusage: [--long] [--seed N] [--count N] [--store NAME]");
                 }
                 std::process::exit(2);
             }
@@ -33,9 +37,13 @@ impl Args {
     }
 
     fn parse(args: impl Iterator<Item = String>) -> Result<Self, String> {
-        let mut parsed = Self { long: false, seed: fresh_seed(), count: None, child: None };
+        let mut parsed = Self { long: false, seed: fresh_seed(), count: None, store: None, child: None };
         let mut args = args;
         while let Some(arg) = args.next() {
+            if arg == "--store" {
+                parsed.store = Some(args.next().ok_or("--store needs a name")?);
+                continue;
+            }
             let mut number = || {
                 let text = args.next().ok_or_else(|| format!("{arg} needs a number"))?;
                 text.parse::<u64>().map_err(|_| format!("{text} is not a number"))
@@ -52,6 +60,14 @@ impl Args {
             }
         }
         Ok(parsed)
+    }
+
+    /// The store on this machine's disk that the run is about.
+    ///
+    /// # Errors
+    /// What the names are.
+    pub fn on_disk(&self) -> Result<OnDisk, String> {
+        self.store.as_deref().map_or(Ok(OnDisk::default()), OnDisk::named)
     }
 
     /// The number of cases, kills or sessions to do.
@@ -81,6 +97,9 @@ mod tests {
         let args = parse("--long --seed 7").unwrap();
         assert_eq!((args.long, args.seed, args.target(1, 2)), (true, 7, 2));
         assert_eq!(parse("--count 5").unwrap().target(1, 2), 5);
+        assert_eq!(parse("--store sled").unwrap().on_disk(), Ok(OnDisk::Sled));
+        assert_eq!(parse("").unwrap().on_disk(), Ok(OnDisk::Sqlite));
+        assert!(parse("--store").is_err() && parse("--store paper").unwrap().on_disk().is_err());
         assert_eq!(parse("--child a --b").unwrap().child.unwrap(), ["a", "--b"]);
         assert!(parse("--seed").is_err() && parse("--seed x").is_err() && parse("--what").is_err());
     }

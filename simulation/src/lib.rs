@@ -17,6 +17,8 @@ pub mod concurrency;
 pub mod convergence;
 pub mod counts;
 pub mod crash;
+pub mod differential;
 pub mod model;
+pub mod on_disk;
 pub mod random;
 pub mod report;

@@ -3,6 +3,7 @@
 
 use simulation::convergence::{Call, Case, ClockSetup, Edit, How, Setup, Step, run_case};
 use simulation::model::Rule;
+use simulation::on_disk::OnDisk;
 
 const SHELF: u8 = 0;
 const ITEM: u8 = 1;
@@ -23,16 +24,17 @@ fn check(rule: Rule, clients: usize, page_records: u32, steps: &[Step]) {
         seed: 0,
         rule,
         atomic: false,
-        sqlite: false,
+        server: None,
+        clients: None,
         session_records: 4,
         page_records,
         tiny_pages: false,
         clocks,
     };
-    for sqlite in [false, true] {
-        let setup = Setup { sqlite, ..setup.clone() };
+    for store in [None, Some(OnDisk::Sqlite), Some(OnDisk::Sled)] {
+        let setup = Setup { server: store, clients: store, ..setup.clone() };
         if let Err(problem) = run_case(&Case { setup, steps: steps.to_vec() }, None) {
-            panic!("on {}: {problem}", if sqlite { "SQLite" } else { "memory" });
+            panic!("on {}: {problem}", store.map_or("memory", OnDisk::name));
         }
     }
 }

@@ -4,6 +4,9 @@
 //! and the environment variables that tell the tests where it listens; let it take a free port by binding port 0
 //! of the loopback address first.
 
+mod mongo;
+mod mysql;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
@@ -20,7 +23,10 @@ struct Server {
     about: &'static str,
     /// The packages whose tests need it; if none is in the workspace, it is not asked for.
     needed_by: &'static [&'static str],
-    /// The program that must be there.
+    /// The variable that tells the tests where it listens. If it is set already, that server is used.
+    variable: Option<&'static str>,
+    /// The program that must be there: one of several if `|` stands between them, and `$NAME` is a variable that names
+    /// one.
     program: &'static str,
     /// Commands that bring it to a Debian system, as root.
     install: &'static [&'static [&'static str]],
@@ -28,24 +34,69 @@ struct Server {
     start: fn(&Path) -> Result<Running>,
 }
 
-const SERVERS: &[Server] = &[Server {
-    name: "sqlite",
-    about: "no server: SQLite is compiled into the tests, which takes a C compiler",
-    needed_by: &["fastsync-dao-sqlite"],
-    program: "cc",
-    install: &[
-        &["apt-get", "update", "-qq"],
-        &["apt-get", "install", "-y", "-qq", "--no-install-recommends", "gcc", "libc6-dev"],
-    ],
-    start: |_| Ok(Running::default()),
-}];
+const SERVERS: &[Server] = &[
+    Server {
+        name: "sqlite",
+        about: "no server: SQLite is compiled into the tests, which takes a C compiler",
+        needed_by: &["fastsync-dao-sqlite"],
+        variable: None,
+        program: "cc",
+        install: &[
+            &["apt-get", "update", "-qq"],
+            &["apt-get", "install", "-y", "-qq", "--no-install-recommends", "gcc", "libc6-dev"],
+        ],
+        start: |_| Ok(Running::default()),
+    },
+    Server {
+        name: "mysql",
+        about: "MariaDB; FASTSYNC_MYSQL_URL names another server, of a user who may make databases",
+        needed_by: &["fastsync-dao-mysql"],
+        variable: Some(mysql::VARIABLE),
+        program: "mariadbd",
+        install: &[
+            &["apt-get", "update", "-qq"],
+            &[
+                "apt-get",
+                "install",
+                "-y",
+                "-qq",
+                "--no-install-recommends",
+                "mariadb-server-core",
+                "mariadb-client-core",
+            ],
+        ],
+        start: mysql::start,
+    },
+    Server {
+        name: "mongo",
+        about: "MongoDB, a replica set of one; FASTSYNC_MONGO_URL names another server, of a user who may make databases",
+        needed_by: &["fastsync-dao-mongo", "axum-mongo"],
+        variable: Some(mongo::VARIABLE),
+        program: mongo::PROGRAM,
+        install: &[
+            &["apt-get", "update", "-qq"],
+            &[
+                "apt-get",
+                "install",
+                "-y",
+                "-qq",
+                "--no-install-recommends",
+                "python3-pip",
+                "libcurl4",
+                "libssl3",
+                "liblzma5",
+            ],
+        ],
+        start: mongo::start,
+    },
+];
 
 /// A started server. Dropping it stops it and throws its data away.
 #[derive(Debug, Default)]
 pub(crate) struct Running {
     /// What its tests must know, such as its URL.
-    env: Vec<(String, String)>,
-    children: Vec<Child>,
+    pub(super) env: Vec<(String, String)>,
+    pub(super) children: Vec<Child>,
     folder: Option<PathBuf>,
 }
 
@@ -126,25 +177,27 @@ fn start_all(
 
 /// One server, installed if need be, and started.
 fn provide(server: &Server, workspace: &Workspace, policy: &Policy) -> Result<Running> {
-    if !is_on_path(server.program) {
+    if let Some(variable) = server.variable.filter(|variable| std::env::var_os(variable).is_some()) {
+        println!("  {}: {variable} is set, so nothing is started", server.name);
+        return Ok(Running::default());
+    }
+    let shown = server.program.replace('|', " or ");
+    if !is_there(server.program) {
         let how = server.install.iter().map(|command| command.join(" ")).collect::<Vec<_>>().join(" && ");
         let how = format!("as root on Debian: {how}");
         if policy.no_install {
-            bail!("{} is not installed, and --no-install forbids to install it; {how}", server.program);
+            bail!("{shown} is not installed, and --no-install forbids to install it; {how}");
         }
         if !is_debian_root() {
-            bail!(
-                "{} is not installed, and only root on Debian can have it installed; {how}",
-                server.program
-            );
+            bail!("{shown} is not installed, and only root on Debian can have it installed; {how}");
         }
         for command in server.install {
             if let [program, args @ ..] = command {
                 workspace.program(program, args)?;
             }
         }
-        if !is_on_path(server.program) {
-            bail!("{} is still missing after it was installed", server.program);
+        if !is_there(server.program) {
+            bail!("{shown} is still missing after it was installed");
         }
     }
     let folder = std::env::temp_dir().join(format!("fastsync-{}-{}", std::process::id(), server.name));
@@ -160,6 +213,14 @@ fn provide(server: &Server, workspace: &Workspace, policy: &Policy) -> Result<Ru
 
 fn names(list: &str) -> Vec<String> {
     list.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+/// Whether one of the programs is there.
+fn is_there(programs: &str) -> bool {
+    programs.split('|').any(|program| match program.strip_prefix('$') {
+        Some(variable) => std::env::var_os(variable).is_some(),
+        None => is_on_path(program),
+    })
 }
 
 fn is_on_path(program: &str) -> bool {
@@ -183,6 +244,7 @@ mod tests {
         name: "absent",
         about: "a server that nobody can have",
         needed_by: &["p"],
+        variable: None,
         program: "no-such-program-anywhere",
         install: &[&["apt-get", "install", "no-such-package"]],
         start: |_| Ok(Running::default()),
@@ -250,6 +312,7 @@ mod tests {
             name: "sleeper",
             about: "a process that waits",
             needed_by: &["p"],
+            variable: None,
             program: "sleep",
             install: &[],
             start: |folder| {

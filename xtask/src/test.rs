@@ -63,7 +63,11 @@ struct Example {
     args: &'static [&'static str],
 }
 
-const EXAMPLES: &[Example] = &[Example { package: "quickstart", args: &["--ci"] }];
+const EXAMPLES: &[Example] = &[
+    Example { package: "quickstart", args: &["--ci"] },
+    Example { package: "quickstart", args: &["--ci", "--store", "sled"] },
+    Example { package: "quickstart", args: &["--ci", "--server-store", "sled"] },
+];
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -186,7 +190,8 @@ fn examples(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
 }
 
 fn proofs(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
-    registry::run_all(&run.workspace, prove::PROOFS.iter(), skips)
+    let insisted = prove::PROOFS.iter().filter(|proof| prove::INSISTED.contains(&proof.name));
+    registry::run_all(&run.workspace, insisted, skips)
 }
 
 fn figures(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {

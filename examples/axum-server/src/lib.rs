@@ -1,15 +1,19 @@
 //! The smallest honest sync server on axum: authentication, storage, a rule of its own, one route.
 
+mod listen;
+
 use std::{collections::HashMap, path::Path};
 
 use axum::Router;
 use fastsync_core::{
-    Error, ErrorKind, Rejection, Result, Server, Store, SyncContext, SyncManager, SyncableRepository,
-    TimestampOrdering, Zone, ZoneAccess,
+    Error, ErrorKind, Rejection, Result, Server, Store, SyncContext, SyncManager, SyncableDataSource,
+    SyncableRepository, TimestampOrdering, Zone, ZoneAccess,
 };
 use fastsync_dao_sqlite::SqliteDataSource;
 use fastsync_transport_http::{SyncService, bearer_token};
 use todo::Task;
+
+pub use listen::Listen;
 
 /// The server's door to the tasks. A type without rules needs no such struct: `Repository::<Task>::new(&store)`.
 struct Tasks(Store);
@@ -35,7 +39,15 @@ impl SyncableRepository for Tasks {
 /// # Errors
 /// If the file cannot be opened, or is not one of a server of these types.
 pub async fn open(db: &Path) -> Result<SyncManager<Server>> {
-    let store = Store::server(SqliteDataSource::open(db)?).register::<Task>().open().await?;
+    engine(SqliteDataSource::open(db)?).await
+}
+
+/// The sync engine on any data source.
+///
+/// # Errors
+/// If the data source is not one of a server of these types.
+pub async fn engine(source: impl SyncableDataSource) -> Result<SyncManager<Server>> {
+    let store = Store::server(source).register::<Task>().open().await?;
     SyncManager::server(&store)
         // Where two people changed the same task, the later change wins.
         .register(Tasks(store.clone()), TimestampOrdering)

@@ -1,54 +1,22 @@
 //! A client against the server, over real HTTP on a free port.
 
+mod common;
+
 use std::net::SocketAddr;
 
-use fastsync_core::{
-    Client, ErrorKind, MemoryDataSource, Repository, Store, SyncManager, SyncableRepository,
-    TimestampOrdering,
-};
-use fastsync_transport_http::{HttpTransport, ServeConfig, serve};
+use common::client;
+use fastsync_core::{ErrorKind, SyncableRepository};
 use todo::Task;
-use tokio::net::TcpListener;
 
 async fn start(folder: &tempfile::TempDir) -> SocketAddr {
-    let engine = axum_server::open(&folder.path().join("server.db")).await.unwrap();
-    let tokens = [("secret-of-ada", "ada"), ("secret-of-bob", "bob")];
-    let app = axum_server::app(engine, tokens.map(|(token, user)| (token.into(), user.into())).into());
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(serve(listener, app, ServeConfig::default(), std::future::pending()));
-    address
-}
-
-async fn client(server: SocketAddr, token: &str) -> (Repository<Task>, SyncManager<Client>) {
-    let store = Store::client(MemoryDataSource::new()).register::<Task>().open().await.unwrap();
-    let tasks = Repository::<Task>::new(&store);
-    let transport =
-        HttpTransport::builder(format!("http://{server}/sync")).bearer_token(token).build().unwrap();
-    let manager = SyncManager::client(&store)
-        .register(tasks.clone(), TimestampOrdering)
-        .transport(transport)
-        .build()
-        .unwrap();
-    (tasks, manager)
+    common::start(axum_server::open(&folder.path().join("server.db")).await.unwrap()).await
 }
 
 #[tokio::test]
 async fn two_users_share_a_list() {
     let folder = tempfile::tempdir().unwrap();
     let server = start(&folder).await;
-    let (adas, ada) = client(server, "secret-of-ada").await;
-    let (bobs, bob) = client(server, "secret-of-bob").await;
-    let task = Task::new("water the plants");
-    adas.add(&task).await.unwrap();
-    ada.sync().await.unwrap();
-    bob.sync().await.unwrap();
-    assert_eq!(bobs.get_all().await.unwrap(), std::slice::from_ref(&task));
-    let done = Task { done: true, ..task };
-    bobs.update(&done).await.unwrap();
-    bob.sync().await.unwrap();
-    ada.sync().await.unwrap();
-    assert_eq!(adas.get_all().await.unwrap(), [done]);
+    common::share_a_list(server, server).await;
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! The main job on real data: two clients and a server keep the cities of the world in step.
 //!
 //! `cargo run --release -p quickstart` does it all in a folder that is removed at the end; with `--keep DIR` the three
-//! SQLite files stay there. Begin to read in `story.rs`; the types are in `objects.rs`, a client is in `replica.rs`,
+//! stores stay there, and `--store sled` and `--server-store sled` keep them in another database. Begin to read in `story.rs`; the types are in `objects.rs`, a client is in `replica.rs`,
 //! the server in `server.rs`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program talks to its user")]
 #![allow(clippy::disallowed_methods, reason = "times are measured, and are no part of what is synchronised")]
@@ -17,6 +17,7 @@ mod processes;
 mod replica;
 mod screen;
 mod server;
+mod storage;
 mod story;
 mod telling;
 mod verify;
@@ -26,14 +27,21 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Parser, Subcommand};
 
 use replica::Remote;
+use storage::Storage;
 
-/// Two offline clients and a server keep 171,075 cities in step, over HTTP, on SQLite.
+/// Two offline clients and a server keep 171,075 cities in step, over HTTP, on SQLite or sled.
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 struct Cli {
-    /// Leave server.db, client-a.db and client-b.db in this folder
+    /// Leave the stores of the server, client A and client B in this folder
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
+    /// Where the clients keep their stores
+    #[arg(long, value_enum, value_name = "KIND", default_value = "sqlite")]
+    store: Storage,
+    /// Where the server keeps its store
+    #[arg(long, value_enum, value_name = "KIND", default_value = "sqlite")]
+    server_store: Storage,
     /// Print plain lines, without progress bars
     #[arg(long)]
     ci: bool,
@@ -64,11 +72,11 @@ enum Role {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Cli { keep, ci, role } = Cli::parse();
+    let Cli { keep, store, server_store, ci, role } = Cli::parse();
     let outcome = match role {
         // An interrupted run still removes its temporary folder.
         None => tokio::select! {
-            told = story::tell(keep, !ci) => told,
+            told = story::tell(keep, store, server_store, !ci) => told,
             _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
         },
         Some(Role::Server { db, token }) => server::run(&db, token).await.map(|()| true),

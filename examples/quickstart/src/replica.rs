@@ -5,10 +5,10 @@ use std::path::Path;
 use fastsync_core::{
     Client, Repository, Result, Store, SyncManager, SyncProgress, SyncableRepository, TimestampOrdering,
 };
-use fastsync_dao_sqlite::SqliteDataSource;
 use fastsync_transport_http::HttpTransport;
 
 use crate::objects::{City, Country, Region};
+use crate::storage;
 
 /// What one client holds. Everything but the manager works without a network.
 #[derive(Clone)]
@@ -27,9 +27,9 @@ pub(crate) struct Remote {
 }
 
 impl Replica {
-    /// Opens the SQLite file of a client, or makes it.
+    /// Opens the store of a client, or makes it.
     pub(crate) async fn open(db: &Path) -> Result<Self> {
-        let store = Store::client(SqliteDataSource::open(db)?)
+        let store = Store::client(storage::open(db)?)
             .register::<Country>()
             .register::<Region>()
             .register::<City>()

@@ -6,16 +6,16 @@ use fastsync_core::{
     Error, ErrorKind, Repository, Server, Store, SyncContext, SyncManager, TimestampOrdering, Zone,
     ZoneAccess,
 };
-use fastsync_dao_sqlite::SqliteDataSource;
 use fastsync_transport_http::{ServeConfig, SyncService, bearer_token, serve};
 use tokio::{io::AsyncReadExt, net::TcpListener};
 
 use crate::events::Event;
 use crate::objects::{City, Country, Region};
+use crate::storage;
 
-/// Opens the SQLite file of a server, or makes it.
+/// Opens the store of a server, or makes it.
 pub(crate) async fn open(db: &Path) -> fastsync_core::Result<Store> {
-    Store::server(SqliteDataSource::open(db)?)
+    Store::server(storage::open(db)?)
         .register::<Country>()
         .register::<Region>()
         .register::<City>()

@@ -12,9 +12,10 @@ use crate::other_client::{self, KillWhile};
 use crate::processes::Process;
 use crate::replica::{Remote, Replica};
 use crate::screen::Screen;
+use crate::storage::Storage;
 use crate::{dataset, edits, server, telling, verify};
 
-/// The three SQLite files.
+/// Where the three stores are.
 struct Files {
     server: PathBuf,
     client_a: PathBuf,
@@ -24,7 +25,7 @@ struct Files {
 }
 
 impl Files {
-    fn new(keep: Option<&Path>) -> anyhow::Result<Self> {
+    fn new(keep: Option<&Path>, clients: Storage, server: Storage) -> anyhow::Result<Self> {
         let (folder, temporary) = match keep {
             Some(folder) => (folder.to_owned(), None),
             None => {
@@ -34,8 +35,8 @@ impl Files {
         };
         std::fs::create_dir_all(&folder)
             .with_context(|| format!("cannot make the folder {}", folder.display()))?;
-        let file = |name: &str| {
-            let path = folder.join(name);
+        let file = |name: &str, storage: Storage| {
+            let path = storage.path(&folder, name);
             ensure!(
                 !path.exists(),
                 "{} is there already: choose another folder, or remove it",
@@ -44,19 +45,35 @@ impl Files {
             Ok(path)
         };
         Ok(Self {
-            server: file("server.db")?,
-            client_a: file("client-a.db")?,
-            client_b: file("client-b.db")?,
+            server: file("server", server)?,
+            client_a: file("client-a", clients)?,
+            client_b: file("client-b", clients)?,
             _temporary: temporary,
         })
+    }
+
+    /// Those that anyone can look into with SQL.
+    fn sqlite(&self) -> Vec<(&'static str, &Path)> {
+        let all = [("server", &self.server), ("client A", &self.client_a), ("client B", &self.client_b)];
+        let sqlite = all.into_iter().filter(|(_, path)| Storage::of(path) == Storage::Sqlite);
+        sqlite.map(|(name, path)| (name, path.as_path())).collect()
     }
 }
 
 /// Does all of it; gives whether the three stores were equal at the end.
-pub(crate) async fn tell(keep: Option<PathBuf>, bars: bool) -> anyhow::Result<bool> {
+pub(crate) async fn tell(
+    keep: Option<PathBuf>,
+    clients: Storage,
+    server: Storage,
+    bars: bool,
+) -> anyhow::Result<bool> {
     let screen = &Screen::new(bars);
-    let files = Files::new(keep.as_deref())?;
-    println!("FastSync quickstart: two offline clients and a server, over HTTP, each on a SQLite file.");
+    let files = Files::new(keep.as_deref(), clients, server)?;
+    println!(
+        "FastSync quickstart: two offline clients on {} and a server on {}, over HTTP.",
+        clients.name(),
+        server.name()
+    );
     println!("Data: GeoNames (https://www.geonames.org), CC BY 4.0.");
 
     screen.heading("1. The server starts, in a process of its own");
@@ -113,7 +130,7 @@ pub(crate) async fn tell(keep: Option<PathBuf>, bars: bool) -> anyhow::Result<bo
     let equal = compare(&files, &a, screen).await?;
 
     if keep.is_some() {
-        for file in [&files.server, &files.client_a, &files.client_b] {
+        for (_, file) in files.sqlite() {
             verify::empty_log(file)?;
         }
     }
@@ -121,7 +138,7 @@ pub(crate) async fn tell(keep: Option<PathBuf>, bars: bool) -> anyhow::Result<bo
     screen.heading("Times");
     screen.print_times();
     telling::memory(screen, first.peak_memory, server_memory);
-    telling::verdict(equal, keep.as_deref());
+    telling::verdict(equal, keep.as_deref(), clients);
     Ok(equal)
 }
 
@@ -189,8 +206,9 @@ async fn compare(files: &Files, a: &Replica, screen: &Screen) -> anyhow::Result<
     let b = Replica::open(&files.client_b).await?;
     let server = server::open(&files.server).await?;
     let objects = verify::compare_objects(&[server, a.store.clone(), b.store.clone()]).await?;
-    let tables = verify::compare_tables(&[&files.server, &files.client_a, &files.client_b])?;
-    measuring.end(tables.iter().flat_map(|table| &table.contents).map(|content| content.rows).sum::<u64>());
+    let (names, sqlite): (Vec<_>, Vec<_>) = files.sqlite().into_iter().unzip();
+    let tables = verify::compare_tables(&sqlite)?;
+    measuring.end(objects.unwrap_or(0) * 3);
 
     match objects {
         Some(objects) => {
@@ -198,8 +216,12 @@ async fn compare(files: &Files, a: &Replica, screen: &Screen) -> anyhow::Result<
         }
         None => screen.say("through the library: THEY DIFFER"),
     }
+    if names.is_empty() {
+        return Ok(objects.is_some());
+    }
     screen.say("with plain SQL, rows and a hash of all values:");
-    screen.say(format!("   {:<10} {:>25} {:>25} {:>25}", "table", "server", "client A", "client B"));
+    let names = names.iter().map(|name| format!(" {name:>25}")).collect::<String>();
+    screen.say(format!("   {:<10}{names}", "table"));
     for table in &tables {
         let contents = table.contents.iter().map(|content| {
             let rows = HumanCount(content.rows).to_string();

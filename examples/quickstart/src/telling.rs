@@ -10,6 +10,7 @@ use crate::edits::{Edited, Renamed};
 use crate::events::Told;
 use crate::replica::Replica;
 use crate::screen::Screen;
+use crate::storage::Storage;
 
 pub(crate) fn edits(screen: &Screen, a: &Edited, b: &Edited) {
     for (who, edited) in [("A", a), ("B", b)] {
@@ -67,17 +68,18 @@ pub(crate) fn memory(screen: &Screen, client: Option<u64>, server: Option<u64>) 
     }
 }
 
-pub(crate) fn verdict(equal: bool, kept: Option<&Path>) {
+pub(crate) fn verdict(equal: bool, kept: Option<&Path>, clients: Storage) {
     if equal {
         println!("\nAll three stores hold the same rows.");
     } else {
         println!("\nTHE STORES DIFFER. This should not happen: please report it.");
     }
     if let Some(folder) = kept {
-        println!("They are in {}. Look at them with the sqlite3 shell:", folder.display());
-        println!(
-            "   sqlite3 {}/client-b.db \"SELECT * FROM cities WHERE country = 'IS' LIMIT 5\"",
-            folder.display()
-        );
+        println!("They are in {}.", folder.display());
+        if clients == Storage::Sqlite {
+            let file = clients.path(folder, "client-b");
+            println!("Look at them with the sqlite3 shell:");
+            println!("   sqlite3 {} \"SELECT * FROM cities WHERE country = 'IS' LIMIT 5\"", file.display());
+        }
     }
 }

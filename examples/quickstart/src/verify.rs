@@ -1,4 +1,4 @@
-//! Are the three stores equal? Asked twice: through the library, and of the SQLite files with plain SQL.
+//! Are the three stores equal? Asked through the library, and of those that are SQLite files with plain SQL too.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
@@ -16,7 +16,7 @@ pub(crate) struct Content {
     pub(crate) hash: u64,
 }
 
-/// One table in each of the stores.
+/// One table in each of the SQLite files.
 #[derive(Debug)]
 pub(crate) struct Comparison {
     pub(crate) table: String,

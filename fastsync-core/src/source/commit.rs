@@ -1,11 +1,16 @@
 //! The one way to write: a conditional, atomic, one-shot commit.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
+use super::MAX_STATE_KEY_BYTES;
+use crate::error::{Error, Result};
 use crate::model::{
     Author, Incarnation, Position, Record, RecordKey, Revision, SessionId, SessionKind, Tag, Timestamp,
     TypeName, Zone,
 };
+use crate::schema::TypeSchema;
 
 /// A session to commit.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,6 +56,38 @@ pub struct Write {
     pub expect: Expect,
     /// What happens if it is not.
     pub on_mismatch: OnMismatch,
+}
+
+impl Write {
+    /// Refuses a write that does not fit its type, and brings its values into their stored form.
+    ///
+    /// # Errors
+    /// `InvalidInput` or `TooLarge`, with the record.
+    pub fn admit(&mut self, schema: &TypeSchema) -> Result<()> {
+        let Action::Put { record, .. } = &mut self.action else { return Ok(()) };
+        let fits = if schema.fits(&record.key.zone) {
+            record.body.as_deref_mut().map_or(Ok(()), |body| schema.admit(body))
+        } else {
+            let text = format!("a record of type {} is in a zone of the other kind", schema.name());
+            Err(Error::invalid("admit", text))
+        };
+        fits.map_err(|error| error.with_record(&record.key))
+    }
+
+    /// Whether it leaves a tombstone.
+    #[must_use]
+    pub fn is_deletion(&self) -> bool {
+        matches!(&self.action, Action::Put { record, .. } if record.is_deleted())
+    }
+
+    /// About how many bytes it takes.
+    #[must_use]
+    pub fn approximate_bytes(&self) -> usize {
+        match &self.action {
+            Action::Put { record, .. } => record.approximate_bytes(),
+            Action::Acknowledge { .. } => 128,
+        }
+    }
 }
 
 /// What a write does.
@@ -140,7 +177,7 @@ pub struct Clear {
 /// Writes a state entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateWrite {
-    /// The key, 1 to [`MAX_STATE_KEY_BYTES`](super::MAX_STATE_KEY_BYTES) bytes.
+    /// The key, 1 to [`MAX_STATE_KEY_BYTES`] bytes.
     pub key: String,
     /// What must be there before.
     pub expect: ExpectState,
@@ -153,6 +190,23 @@ impl StateWrite {
     #[must_use]
     pub fn set(key: impl Into<String>, value: Option<Vec<u8>>) -> Self {
         Self { key: key.into(), expect: ExpectState::Anything, value }
+    }
+
+    /// Refuses keys that are too long or empty, and one that is written twice.
+    ///
+    /// # Errors
+    /// `InvalidInput`.
+    pub fn check_keys(writes: &[Self]) -> Result<()> {
+        let mut keys = HashSet::with_capacity(writes.len());
+        for Self { key, .. } in writes {
+            if !(1..=MAX_STATE_KEY_BYTES).contains(&key.len()) {
+                return Err(Error::invalid("commit", format!("a state key has {} bytes", key.len())));
+            }
+            if !keys.insert(key) {
+                return Err(Error::invalid("commit", format!("state key {key:?} is written twice")));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -21,7 +21,7 @@ use crate::model::{
     Clock, DeviceId, HybridClock, Random, Revision, SessionId, Tag, Timestamp, TypeName, Zone,
 };
 use crate::protocol::unknown_type;
-use crate::schema::{TypeSchema, ZoneRestriction};
+use crate::schema::TypeSchema;
 use crate::source::SyncableDataSource;
 
 /// Which end a store is.
@@ -181,11 +181,7 @@ impl Store {
 
     /// Whether a zone is of the sort that a type has.
     pub(crate) fn check_zone(&self, type_name: &TypeName, zone: &Zone) -> Result<()> {
-        let fits = match self.schema(type_name)?.restriction() {
-            ZoneRestriction::Global => *zone == Zone::Global,
-            ZoneRestriction::Restricted => *zone != Zone::Global,
-        };
-        if fits {
+        if self.schema(type_name)?.fits(zone) {
             return Ok(());
         }
         Err(crate::Error::new(

@@ -20,8 +20,15 @@ async fn main() -> ExitCode {
         };
     }
     let kills = args.target(200, 2_000);
-    println!("client-crash: {kills} kills, seed {}", args.seed);
+    let store = match args.on_disk() {
+        Ok(store) => store,
+        Err(problem) => {
+            println!("{problem}");
+            return ExitCode::FAILURE;
+        }
+    };
+    println!("client-crash: {kills} kills on {}, seed {}", store.name(), args.seed);
     let report = report::Report::begin("client-crash", args.seed);
-    let outcome = client::run(args.seed, kills).await;
+    let outcome = client::run(store, args.seed, kills).await;
     report.end(outcome, &client::minimum(kills))
 }

@@ -1,10 +1,11 @@
-//! `cargo xtask prove concurrency`: 8 pushers and 2 pullers in two processes on one SQLite file.
+//! `cargo xtask prove concurrency`, and the same on other stores: pushers and pullers in two processes on one storage, or
+//! in one where a store takes one only.
 #![allow(clippy::print_stdout, reason = "a program that reports")]
 
 use std::process::ExitCode;
 
 use simulation::args::Args;
-use simulation::concurrency::run;
+use simulation::concurrency::{StorageKind, run};
 use simulation::report::Report;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 4)]
@@ -19,13 +20,27 @@ async fn main() -> ExitCode {
             }
         };
     }
+    let store = args.store.clone().unwrap_or_else(|| "sqlite".to_owned());
+    let kind = match store.parse::<StorageKind>() {
+        Ok(kind) => kind,
+        Err(problem) => {
+            println!("{problem}");
+            return ExitCode::FAILURE;
+        }
+    };
+    if let Some(reason) = kind.missing() {
+        let required = std::env::var("FASTSYNC_REQUIRE").unwrap_or_default();
+        println!("SKIPPED concurrency on {store}: {reason}");
+        let is_required = required.split(',').any(|name| name.trim() == store);
+        return if is_required { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+    }
     let sessions = args.target(2_000, 20_000);
-    println!("concurrency: {sessions} sessions, seed {}", args.seed);
+    println!("concurrency on {store}: {sessions} sessions, seed {}", args.seed);
     let report = Report::begin("concurrency", args.seed);
-    let outcome = run::run(args.seed, sessions).await;
+    let outcome = run::run(kind, &store, args.seed, sessions).await;
     if let Ok(counts) = &outcome {
         let missed = counts.of("records that the broken source lost");
         println!("broken source: caught ({missed} records missed)");
     }
-    report.end(outcome, &run::minimum(sessions))
+    report.end(outcome, &run::minimum(kind, sessions))
 }

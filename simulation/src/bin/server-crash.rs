@@ -20,8 +20,15 @@ async fn main() -> ExitCode {
         };
     }
     let kills = args.target(40, 200);
-    println!("server-crash: {kills} kills, seed {}", args.seed);
+    let store = match args.on_disk() {
+        Ok(store) => store,
+        Err(problem) => {
+            println!("{problem}");
+            return ExitCode::FAILURE;
+        }
+    };
+    println!("server-crash: {kills} kills on {}, seed {}", store.name(), args.seed);
     let report = report::Report::begin("server-crash", args.seed);
-    let outcome = server::run(args.seed, kills).await;
+    let outcome = server::run(store, args.seed, kills).await;
     report.end(outcome, &server::minimum(kills))
 }

@@ -1,8 +1,12 @@
-//! Many pushers and some pullers on one database, from two processes: no record is missed and none comes twice.
+//! Many pushers and some pullers on one storage, from two processes: no record is missed and none comes twice.
 
 mod audit;
 mod broken;
+mod mysql;
 mod puller;
 mod pusher;
 pub mod run;
+mod storage;
 mod worker;
+
+pub use storage::StorageKind;

@@ -73,7 +73,13 @@ impl Puller {
     async fn walk(&mut self) -> Result<()> {
         loop {
             let request = self.request()?;
-            let reply = self.server.process_pull(&self.user, request).await?;
+            let reply = loop {
+                match self.server.process_pull(&self.user, request.clone()).await {
+                    // A connection was cut; a client asks again with the same cursor.
+                    Err(error) if error.is_retryable() => tokio::task::yield_now().await,
+                    reply => break reply?,
+                }
+            };
             let PullReply::Page(page) = reply else {
                 self.seen.problems.push(format!("a puller that is up to date is answered {reply:?}"));
                 return Ok(());

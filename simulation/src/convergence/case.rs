@@ -5,6 +5,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::model::Rule;
+use crate::on_disk::OnDisk;
 
 /// A world and what happens in it.
 #[derive(Debug, Clone)]
@@ -24,8 +25,10 @@ pub struct Setup {
     pub rule: Rule,
     /// Whether one refused object keeps the rest of its session from being stored.
     pub atomic: bool,
-    /// Whether the stores are SQLite files.
-    pub sqlite: bool,
+    /// Where the server keeps its store; in memory if nowhere.
+    pub server: Option<OnDisk>,
+    /// Where the clients keep theirs.
+    pub clients: Option<OnDisk>,
     /// The most records of a client's session.
     pub session_records: usize,
     /// The most records of a pulled page.
@@ -119,26 +122,29 @@ pub enum Call {
     PushMeanwhile { client: u8 },
 }
 
-/// Cases in memory, and a few on SQLite.
-pub fn cases(sqlite_percent: u32) -> impl Strategy<Value = Case> {
-    (setups(sqlite_percent), vec(steps(), 1..=200)).prop_map(|(setup, steps)| Case { setup, steps })
+/// Cases in memory, and a few on disk, with every data source at either end.
+pub fn cases(disk_percent: u32) -> impl Strategy<Value = Case> {
+    (setups(disk_percent), vec(steps(), 1..=200)).prop_map(|(setup, steps)| Case { setup, steps })
 }
 
-fn setups(sqlite_percent: u32) -> impl Strategy<Value = Setup> {
+fn setups(disk_percent: u32) -> impl Strategy<Value = Setup> {
     let rule = prop_oneof![
         2 => Just(Rule::LastWriter),
         2 => Just(Rule::Timestamps),
         1 => Just(Rule::Server),
         4 => Just(Rule::Union),
     ];
-    let sqlite = proptest::bool::weighted(f64::from(sqlite_percent) / 100.0);
+    let kind = || prop_oneof![Just(OnDisk::Sqlite), Just(OnDisk::Sled)];
+    let stores =
+        (0_u32..100, (kind(), kind())).prop_map(move |(at, kinds)| (at < disk_percent).then_some(kinds));
     let atomic = proptest::bool::weighted(0.7);
-    (any::<u64>(), rule, atomic, sqlite, 4_usize..12, 1_u32..9, any::<bool>(), vec(clocks(), 4..=6)).prop_map(
-        |(seed, rule, atomic, sqlite, session_records, page_records, tiny_pages, clocks)| Setup {
+    (any::<u64>(), rule, atomic, stores, 4_usize..12, 1_u32..9, any::<bool>(), vec(clocks(), 4..=6)).prop_map(
+        |(seed, rule, atomic, stores, session_records, page_records, tiny_pages, clocks)| Setup {
             seed,
             rule,
             atomic,
-            sqlite,
+            server: stores.map(|(server, _)| server),
+            clients: stores.map(|(_, clients)| clients),
             session_records,
             page_records,
             tiny_pages,

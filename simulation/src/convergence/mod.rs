@@ -19,6 +19,7 @@ pub use self::case::{Call, Case, ClockSetup, Edit, How, Setup, Step, cases};
 pub use self::mutation::Mutation;
 use self::world::World;
 use crate::counts::Counts;
+use crate::on_disk::OnDisk;
 use crate::random::Seeded;
 use fastsync_core::Random as _;
 
@@ -67,7 +68,9 @@ pub fn run_case(case: &Case, mutation: Option<Mutation>) -> Result<Counts, Strin
         let mut counts = world.ledger.facts().counts.clone();
         counts.note("cases");
         counts.add("steps", case.steps.len() as u64);
-        counts.add("cases on SQLite", u64::from(world.is_on_disk()));
+        counts.add("cases on disk", u64::from(world.is_on_disk()));
+        let on_sled = [case.setup.server, case.setup.clients].contains(&Some(OnDisk::Sled));
+        counts.add("cases with sled", u64::from(on_sled));
         Ok(counts)
     })
 }
@@ -109,13 +112,13 @@ fn rng(seed: u64) -> TestRng {
 pub fn run_cases(
     seed: u64,
     cases: u32,
-    sqlite_percent: u32,
+    disk_percent: u32,
     mutation: Option<Mutation>,
 ) -> Result<Counts, String> {
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 4_096, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, rng(seed));
     let counts = Mutex::new(Counts::default());
-    let outcome = runner.run(&case::cases(sqlite_percent), |case| match run_case(&case, mutation) {
+    let outcome = runner.run(&case::cases(disk_percent), |case| match run_case(&case, mutation) {
         Ok(counted) => {
             counts.lock().expect("counts").merge(&counted);
             Ok(())

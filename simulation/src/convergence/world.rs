@@ -8,7 +8,6 @@ use fastsync_core::{
     Client, MemoryDataSource, PullLimits, Repository, Result, Server, ServerLimits, SessionLimits, Store,
     StoreRole, SyncContext, SyncManager, SyncableDataSource, Zone, ZoneAccess,
 };
-use fastsync_dao_sqlite::{SqliteConfig, SqliteDataSource, Synchronous};
 
 use super::case::Setup;
 use super::ledger::Ledger;
@@ -16,6 +15,7 @@ use super::link::{Link, Wire};
 use super::mutation::Mutation;
 use super::observer::Observer;
 use crate::model::{CheckedItems, Item, Note, Shelf, zone};
+use crate::on_disk::OnDisk;
 use crate::random::{NodeClock, Seeded, WorldTime};
 
 /// Everything there is in a case.
@@ -33,7 +33,7 @@ pub(super) struct World {
     clients: Vec<Node>,
     server_end: Mutex<Option<ServerEnd>>,
     client_ends: Vec<Mutex<Option<ClientEnd>>>,
-    /// Where SQLite files are, if any.
+    /// Where stores on disk are, if any.
     folder: Option<tempfile::TempDir>,
 }
 
@@ -49,17 +49,14 @@ struct Node {
 #[derive(Debug)]
 enum Storage {
     Memory(MemoryDataSource),
-    Sqlite(PathBuf),
+    OnDisk(OnDisk, PathBuf),
 }
 
 impl Storage {
     fn open(&self) -> Result<Arc<dyn SyncableDataSource>> {
         Ok(match self {
             Self::Memory(source) => Arc::new(source.clone()),
-            Self::Sqlite(path) => {
-                let config = SqliteConfig::new(path).synchronous(Synchronous::Normal).readers(1);
-                Arc::new(SqliteDataSource::open_with(&config)?)
-            }
+            Self::OnDisk(kind, path) => kind.open_light(path)?,
         })
     }
 }
@@ -120,7 +117,8 @@ impl World {
     /// A world with everyone started.
     pub(super) async fn new(setup: Setup, mutation: Option<Mutation>) -> Result<Arc<Self>> {
         let time = WorldTime::new();
-        let folder = setup.sqlite.then(|| tempfile::tempdir().expect("a folder for the case"));
+        let is_on_disk = setup.server.is_some() || setup.clients.is_some();
+        let folder = is_on_disk.then(|| tempfile::tempdir().expect("a folder for the case"));
         let nodes: Vec<Node> = setup
             .clocks
             .iter()
@@ -128,9 +126,11 @@ impl World {
             .map(|(clock, part)| Node {
                 clock: NodeClock::new(&time, i64::from(clock.offset) * 1_000, i64::from(clock.drift)),
                 random: Seeded::stream(setup.seed, part),
-                storage: match &folder {
-                    None => Storage::Memory(MemoryDataSource::new()),
-                    Some(folder) => Storage::Sqlite(folder.path().join(format!("node-{part}.db"))),
+                storage: match (&folder, if part == 0 { setup.server } else { setup.clients }) {
+                    (Some(folder), Some(kind)) => {
+                        Storage::OnDisk(kind, folder.path().join(format!("node-{part}")))
+                    }
+                    _ => Storage::Memory(MemoryDataSource::new()),
                 },
                 wire: Arc::default(),
             })
@@ -243,7 +243,7 @@ impl World {
         Ok(())
     }
 
-    /// Whether the stores are files.
+    /// Whether stores are on disk.
     pub(super) fn is_on_disk(&self) -> bool {
         self.folder.is_some()
     }

@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fastsync_core::{ErrorKind, MemoryDataSource, Result, Store};
-use fastsync_dao_sqlite::SqliteDataSource;
 
 use super::process::{Process, say};
 use super::site::{connect, listen, open_file, serve_on};
-use super::verify::{View, check_equal, check_file};
+use super::verify::{View, check_equal};
 use super::workload::Writer;
 use crate::counts::Counts;
+use crate::on_disk::OnDisk;
 use crate::random::Seeded;
 
 /// The user and writer of the child, and those of the client in the parent.
@@ -38,10 +38,11 @@ pub fn minimum(kills: u64) -> Vec<(&'static str, u64)> {
 /// # Errors
 /// What it cannot do; it is not expected to end at all.
 pub async fn child(args: &[String]) -> Result<(), String> {
-    let [path, port, next] = args else { return Err("path, port and number are needed".to_owned()) };
+    let [kind, path, port, next] = args else { return Err("four arguments are needed".to_owned()) };
+    let kind = OnDisk::named(kind)?;
     let port: u16 = port.parse().map_err(|_| "the port is not a number".to_owned())?;
     let mut next: u64 = next.parse().map_err(|_| "the number is not a number".to_owned())?;
-    let victim = open_victim(Path::new(path), port).await.map_err(|error| error.to_string())?;
+    let victim = open_victim(kind, Path::new(path), port).await.map_err(|error| error.to_string())?;
     say("ready.");
     let synchronise = async {
         loop {
@@ -66,12 +67,13 @@ pub async fn child(args: &[String]) -> Result<(), String> {
     }
 }
 
-async fn open_victim(path: &Path, port: u16) -> Result<Writer> {
-    Writer::open(VICTIM, SqliteDataSource::open(path)?, connect(VICTIM, port)?).await
+async fn open_victim(kind: OnDisk, path: &Path, port: u16) -> Result<Writer> {
+    Writer::open(VICTIM, kind.open(path)?, connect(VICTIM, port)?).await
 }
 
 /// The parent: serves, kills, and looks.
 struct Run {
+    kind: OnDisk,
     random: Seeded,
     folder: PathBuf,
     port: u16,
@@ -84,11 +86,11 @@ struct Run {
     counts: Counts,
 }
 
-/// Kills the client so many times.
+/// Kills a client whose store is of this kind so many times.
 ///
 /// # Errors
 /// What does not hold.
-pub async fn run(seed: u64, kills: u64) -> Result<Counts, String> {
+pub async fn run(kind: OnDisk, seed: u64, kills: u64) -> Result<Counts, String> {
     let folder = tempfile::tempdir().map_err(text)?;
     let (server, manager) = open_file(&folder.path().join("server.db")).await.map_err(text)?;
     let (listener, port) = listen().await.map_err(text)?;
@@ -97,6 +99,7 @@ pub async fn run(seed: u64, kills: u64) -> Result<Counts, String> {
         .await
         .map_err(text)?;
     let mut run = Run {
+        kind,
         random: Seeded::new(seed),
         folder: folder.path().to_owned(),
         port,
@@ -107,11 +110,8 @@ pub async fn run(seed: u64, kills: u64) -> Result<Counts, String> {
         counts: Counts::default(),
     };
     for kill in 0..kills {
-        let outcome = if run.random.below(FIRST_OPENINGS) == 0 {
-            run.first_opening(kill).await
-        } else {
-            run.cycle().await
-        };
+        let outcome =
+            if kill % FIRST_OPENINGS == 0 { run.first_opening(kill).await } else { run.cycle().await };
         outcome.map_err(|problem| format!("kill {kill}: {problem}"))?;
         run.counts.note("kills");
     }
@@ -129,7 +129,8 @@ impl Run {
     }
 
     fn start(&self, path: &Path, next: u64) -> Result<Process, String> {
-        let args = [path.display().to_string(), self.port.to_string(), next.to_string()];
+        let (kind, path) = (self.kind.name().to_owned(), path.display().to_string());
+        let args = [kind, path, self.port.to_string(), next.to_string()];
         Process::start(&args).map_err(text)
     }
 
@@ -139,8 +140,8 @@ impl Run {
         let process = self.start(&path, 1_000_000)?;
         tokio::time::sleep(Duration::from_micros(self.random.below(30_000))).await;
         process.kill().await.map_err(text)?;
-        let victim = open_victim(&path, self.port).await.map_err(text)?;
-        check_file(&path)?;
+        let victim = open_victim(self.kind, &path, self.port).await.map_err(text)?;
+        self.kind.check(&path)?;
         victim.manager.pull().await.map_err(text)?;
         View::of(&victim.store).await.map_err(text)?.check_whole("the new client")?;
         check_equal("the new client", &victim.store, &self.server).await?;
@@ -184,8 +185,8 @@ impl Run {
 
     /// Opens what the killed process left.
     async fn look(&mut self, path: &Path, last: u64) -> Result<(), String> {
-        check_file(path)?;
-        let victim = open_victim(path, self.port).await.map_err(text)?;
+        self.kind.check(path)?;
+        let victim = open_victim(self.kind, path, self.port).await.map_err(text)?;
         let view = View::of(&victim.store).await.map_err(text)?;
         view.check_whole("the client")?;
         view.check_sessions("the client", VICTIM, last, last + 1)?;
@@ -207,7 +208,7 @@ impl Run {
 
     /// Everyone synchronises until nothing moves; then everything of both is everywhere.
     async fn finish(&mut self) -> Result<(), String> {
-        let victim = open_victim(&self.path(), self.port).await.map_err(text)?;
+        let victim = open_victim(self.kind, &self.path(), self.port).await.map_err(text)?;
         for _ in 0..3 {
             for client in [&victim, &self.other] {
                 client.manager.sync().await.map_err(text)?;

@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use fastsync_core::protocol::PushReply;
 use fastsync_core::{MemoryDataSource, Result, Store, StoreRole, Transport as _};
-use fastsync_dao_sqlite::SqliteDataSource;
 use tokio::sync::watch;
 
 use super::client::is_absence;
 use super::process::{Process, say};
-use super::site::{Moving, listen, open_file, open_server, serve_on};
-use super::verify::{View, check_equal, check_file};
+use super::site::{Moving, listen, open_server, serve_on};
+use super::verify::{View, check_equal};
 use super::workload::Writer;
 use crate::counts::Counts;
+use crate::on_disk::OnDisk;
 use crate::random::Seeded;
 
 /// How many clients push and pull.
@@ -37,8 +37,9 @@ pub fn minimum(kills: u64) -> Vec<(&'static str, u64)> {
 /// # Errors
 /// What it cannot do; it is not expected to end at all.
 pub async fn child(args: &[String]) -> Result<(), String> {
-    let [path] = args else { return Err("a path is needed".to_owned()) };
-    let (_, manager) = open_file(Path::new(path)).await.map_err(text)?;
+    let [kind, path] = args else { return Err("a kind and a path are needed".to_owned()) };
+    let source = OnDisk::named(kind)?.open(Path::new(path)).map_err(text)?;
+    let (_, manager) = open_server(source).await.map_err(text)?;
     let (listener, port) = listen().await.map_err(text)?;
     say(&format!("listening {port}."));
     serve_on(listener, manager).await;
@@ -60,17 +61,18 @@ struct Peer {
 }
 
 struct Run {
+    kind: OnDisk,
     random: Seeded,
     path: PathBuf,
     peers: Vec<Peer>,
     counts: Counts,
 }
 
-/// Kills the server so many times.
+/// Kills a server whose store is of this kind so many times.
 ///
 /// # Errors
 /// What does not hold.
-pub async fn run(seed: u64, kills: u64) -> Result<Counts, String> {
+pub async fn run(kind: OnDisk, seed: u64, kills: u64) -> Result<Counts, String> {
     let folder = tempfile::tempdir().map_err(text)?;
     let mut peers = Vec::new();
     for client in 0..CLIENTS {
@@ -79,8 +81,8 @@ pub async fn run(seed: u64, kills: u64) -> Result<Counts, String> {
         let writer = Writer::open(&name, MemoryDataSource::new(), Arc::clone(&way)).await.map_err(text)?;
         peers.push(Peer { writer, way, done: 0, acknowledged: 0 });
     }
-    let path = folder.path().join("server.db");
-    let mut run = Run { random: Seeded::new(seed), path, peers, counts: Counts::default() };
+    let path = folder.path().join("server");
+    let mut run = Run { kind, random: Seeded::new(seed), path, peers, counts: Counts::default() };
     for kill in 0..kills {
         run.cycle().await.map_err(|problem| format!("kill {kill}: {problem}"))?;
         run.counts.note("kills");
@@ -91,7 +93,8 @@ pub async fn run(seed: u64, kills: u64) -> Result<Counts, String> {
 
 impl Run {
     async fn start(&self) -> Result<Process, String> {
-        let mut process = Process::start(&[self.path.display().to_string()]).map_err(text)?;
+        let mut process =
+            Process::start(&[self.kind.name().to_owned(), self.path.display().to_string()]).map_err(text)?;
         let line = process.line().await.map_err(text)?;
         let port = line.strip_prefix("listening ").and_then(|line| line.strip_suffix('.'));
         let port =
@@ -145,8 +148,8 @@ impl Run {
 
     /// What the killed server left: everything acknowledged, nothing half.
     async fn look(&mut self) -> Result<(), String> {
-        check_file(&self.path)?;
-        let store = open_store(&self.path).await?;
+        self.kind.check(&self.path)?;
+        let store = open_store(self.kind, &self.path).await?;
         let view = View::of(&store).await.map_err(text)?;
         view.check_whole("the server")?;
         for peer in &self.peers {
@@ -164,7 +167,7 @@ impl Run {
             }
         }
         process.kill().await.map_err(text)?;
-        let server = open_store(&self.path).await?;
+        let server = open_store(self.kind, &self.path).await?;
         for peer in &self.peers {
             let name = peer.writer.name.as_str();
             check_equal(name, &peer.writer.store, &server).await?;
@@ -179,8 +182,8 @@ impl Run {
     }
 }
 
-async fn open_store(path: &Path) -> Result<Store, String> {
-    let (store, _) = open_server(SqliteDataSource::open(path).map_err(text)?).await.map_err(text)?;
+async fn open_store(kind: OnDisk, path: &Path) -> Result<Store, String> {
+    let (store, _) = open_server(kind.open(path).map_err(text)?).await.map_err(text)?;
     debug_assert_eq!(store.role(), StoreRole::Server);
     Ok(store)
 }

@@ -1,7 +1,6 @@
 //! What has to hold after a kill.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use fastsync_core::{
     Query, Record, RecordKey, Repository, Result, Store, SyncableRepository, TypeName, Zone,
@@ -107,12 +106,4 @@ async fn live(store: &Store) -> Result<BTreeMap<RecordKey, Record>> {
         all.extend(found.into_iter().map(|record| (record.key.clone(), record)));
     }
     Ok(all)
-}
-
-/// The database file is sound, asked of SQLite itself.
-pub(crate) fn check_file(path: &Path) -> Result<(), String> {
-    let verdict: String = rusqlite::Connection::open(path)
-        .and_then(|connection| connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)))
-        .map_err(|error| format!("the file cannot be checked: {error}"))?;
-    if verdict == "ok" { Ok(()) } else { Err(format!("the file is damaged: {verdict}")) }
 }

@@ -1,8 +1,8 @@
 //! What writers do: numbered sessions over two types, of which each says what must be there afterwards.
 
 use fastsync_core::{
-    Client, ObjectId, PullLimits, Repository, Result, SessionLimits, Store, SyncManager, SyncableDataSource,
-    SyncableRepository, Transport,
+    Client, ErrorKind, ObjectId, PullLimits, Repository, Result, SessionLimits, Store, SyncManager,
+    SyncableDataSource, SyncableRepository, Transport,
 };
 
 use crate::model::{Item, Note, Rule, Shelf, tally, with_token, zone};
@@ -50,6 +50,16 @@ impl Writer {
     /// Commits session `number`: a row and its twin are added, older ones removed, a pair gets a new counter on
     /// both sides, and the writer's tally of a contended item goes up.
     pub(crate) async fn edit(&self, number: u64) -> Result<()> {
+        loop {
+            match self.try_edit(number).await {
+                // A pull has brought or removed what was looked for in between.
+                Err(error) if matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::NotFound) => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn try_edit(&self, number: u64) -> Result<()> {
         let (shelves, items) = (Repository::<Shelf>::new(&self.store), Repository::<Item>::new(&self.store));
         let mut edit = self.store.edit();
         let row = self.row(number);

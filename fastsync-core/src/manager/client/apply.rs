@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::rejected::refusals_meet;
 use super::settle::SettledWrite;
 use super::{Client, SettledConflict};
 use crate::error::{Error, ErrorKind, Result};
@@ -12,7 +13,7 @@ use crate::source::{
 use crate::store::{StateKey, unchanged};
 
 /// How often a commit is tried again when no new conflict turns up and the known ones keep moving.
-const ATTEMPTS: usize = 16;
+const ATTEMPTS: usize = 64;
 
 /// What is to be stored in one local commit.
 #[derive(Debug)]
@@ -70,6 +71,7 @@ impl Client {
     pub(super) async fn apply(&self, application: Application) -> Result<Option<Vec<SettledConflict>>> {
         let Application { session, clears, writes, state, gone } = application;
         let mut settled: BTreeMap<RecordKey, SettledKey> = BTreeMap::new();
+        let mut refusals = if gone.is_empty() { None } else { Some(self.load_refusals().await?) };
         let mut attempts = 0;
         while attempts < ATTEMPTS {
             let writes = match &writes {
@@ -89,7 +91,9 @@ impl Client {
             let seen = settled.iter().map(|(key, settled)| (key, Some(&settled.server)));
             let seen = seen.chain(gone.iter().map(|key| (key, None)));
             let mut state = state.clone();
-            state.extend(self.refusals_meet(seen).await?);
+            if let Some(refusals) = &refusals {
+                state.extend(refusals_meet(refusals, seen)?);
+            }
             let commit = self.apply_commit(session, clears.clone(), writes, state);
             match self.store.source().commit(commit).await? {
                 CommitOutcome::Applied(_) | CommitOutcome::Duplicate(_) => {
@@ -100,6 +104,9 @@ impl Client {
                 CommitOutcome::Conflicts { state, .. } if !state.is_empty() => return Ok(None),
                 CommitOutcome::Conflicts { writes, .. } => {
                     attempts += 1;
+                    if refusals.is_none() {
+                        refusals = Some(self.load_refusals().await?);
+                    }
                     for conflict in writes {
                         let key = conflict.write.action.key().clone();
                         // The first conflict names what the server sent, later ones what was made of it.

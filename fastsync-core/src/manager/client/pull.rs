@@ -96,7 +96,8 @@ impl Client {
         }
         let mut walk = Walk::new(self.store.new_session());
         if !plan.anew.is_empty() {
-            walk.not_seen = self.refused_of(&plan.anew).await?;
+            let refused = self.load_refusals().await?.into_keys();
+            walk.not_seen = refused.filter(|key| plan.anew.contains_key(&key.type_name)).collect();
         }
         let types = |plan: &PullPlan| plan.anew.keys().cloned().collect();
         // Of what is fetched anew nothing of our own is here any more.

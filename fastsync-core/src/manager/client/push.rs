@@ -83,7 +83,7 @@ impl Client {
             {
                 // Its edits are collected anew next time.
                 let acknowledged = pushing.queue.acknowledged;
-                self.save_queue(&mut pushing.queue, acknowledged, Vec::new()).await?;
+                self.empty_queue(&mut pushing.queue, acknowledged, Vec::new()).await?;
             }
             match reply? {
                 PushReply::Processed(receipt) => {
@@ -105,7 +105,7 @@ impl Client {
                     // what it has must be fetched anew.
                     renumberings += 1;
                     let anew = self.endpoints.keys().map(StateKey::refetch).collect();
-                    self.save_queue(&mut pushing.queue, last, anew).await?;
+                    self.empty_queue(&mut pushing.queue, last, anew).await?;
                 }
             }
             if renumberings > MAX_RENUMBERINGS {
@@ -159,8 +159,8 @@ impl Client {
         Ok(next.filter(|next| !queue.meets(next)))
     }
 
-    /// Empties the queue.
-    async fn save_queue(
+    /// Drops the sessions that wait.
+    async fn empty_queue(
         &self,
         queue: &mut PushQueue,
         acknowledged: u64,
@@ -196,7 +196,7 @@ impl Client {
         // A cursor is bound to its device: the next pull fetches everything anew.
         let mut entries = vec![entry, StateWrite::set(StateKey::CURSOR, None)];
         entries.extend(self.endpoints.keys().map(StateKey::refetch));
-        self.save_queue(queue, 0, entries).await?;
+        self.empty_queue(queue, 0, entries).await?;
         self.store.set_device(device);
         Ok(())
     }

@@ -9,7 +9,7 @@ use super::collect::Withheld;
 use super::state::{decode, encode};
 use super::{Client, ClientStatus};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Record, RecordKey, Revision, SyncMetadata, TypeName};
+use crate::model::{Record, RecordKey, Revision, SyncMetadata};
 use crate::source::{Action, Expect, ExpectState, OnMismatch, StateWrite, Write};
 use crate::store::StateKey;
 
@@ -29,6 +29,9 @@ pub struct RejectedEdit {
     pub server: Option<Record>,
 }
 
+/// Refusals by object, as they are stored and as they say.
+pub(super) type Refusals = BTreeMap<RecordKey, (Vec<u8>, RejectedEdit)>;
+
 impl Client {
     pub(super) async fn withheld(&self) -> Result<Withheld> {
         let (current, outdated) = self.refusals().await?;
@@ -46,10 +49,8 @@ impl Client {
     /// The refusals of edits that are still there, and of others: an object that was edited again, or replaced by
     /// a pull, is no longer the refused edit.
     async fn refusals(&self) -> Result<(Vec<RejectedEdit>, Vec<RejectedEdit>)> {
-        let entries = self.store.source().states(StateKey::REJECTED).await?;
         let (mut current, mut outdated) = (Vec::new(), Vec::new());
-        for (_, value) in &entries {
-            let edit: RejectedEdit = decode(value)?;
+        for (_, edit) in self.load_refusals().await?.into_values() {
             let is_current = self.change_of(&edit.key).await? == Some(edit.change);
             if is_current { current.push(edit) } else { outdated.push(edit) }
         }
@@ -76,6 +77,8 @@ impl Client {
     }
 
     pub(super) async fn discard_rejected(&self, edits: &[RejectedEdit]) -> Result<()> {
+        // As they are stored now: pulls keep them up to date.
+        let mut refusals = self.load_refusals().await?;
         let mut writes = Vec::new();
         for edit in edits {
             let key = &edit.key;
@@ -84,9 +87,8 @@ impl Client {
             let Some(local) = found.into_iter().find(|record| record.metadata.change == edit.change) else {
                 continue;
             };
-            // As it is stored now: pulls keep it up to date.
             let server =
-                self.refusal_of(key).await?.map_or_else(|| edit.server.clone(), |(_, edit)| edit.server);
+                refusals.remove(key).map_or_else(|| edit.server.clone(), |(_, stored)| stored.server);
             let record = server.unwrap_or(Record {
                 body: None,
                 metadata: SyncMetadata { revision: Revision::NONE, change: 0, ..local.metadata },
@@ -101,41 +103,14 @@ impl Client {
         self.close_rejected(edits, writes).await
     }
 
-    /// The refusal of an object's edit, as it is stored and as it says.
-    async fn refusal_of(&self, key: &RecordKey) -> Result<Option<(Vec<u8>, RejectedEdit)>> {
-        let stored = self.store.source().state(&StateKey::rejected(key)).await?;
-        stored.map(|value| decode(&value).map(|edit| (value, edit))).transpose()
-    }
-
-    /// The objects of these types whose edits were refused.
-    pub(super) async fn refused_of(&self, types: &BTreeMap<TypeName, u64>) -> Result<BTreeSet<RecordKey>> {
+    pub(super) async fn load_refusals(&self) -> Result<Refusals> {
         let entries = self.store.source().states(StateKey::REJECTED).await?;
-        let mut keys = BTreeSet::new();
-        for (_, value) in &entries {
-            let edit: RejectedEdit = decode(value)?;
-            if types.contains_key(&edit.key.type_name) {
-                keys.insert(edit.key);
-            }
+        let mut refusals = BTreeMap::new();
+        for (_, value) in entries {
+            let edit: RejectedEdit = decode(&value)?;
+            refusals.insert(edit.key.clone(), (value, edit));
         }
-        Ok(keys)
-    }
-
-    /// Notes with each refusal what the server has by now, so that the edit can be given up for it.
-    pub(super) async fn refusals_meet(
-        &self,
-        seen: impl Iterator<Item = (&RecordKey, Option<&Record>)> + Send,
-    ) -> Result<Vec<StateWrite>> {
-        let mut entries = Vec::new();
-        for (key, server) in seen {
-            let Some((stored, mut edit)) = self.refusal_of(key).await? else { continue };
-            edit.server = server.cloned();
-            let value = encode(&edit)?;
-            if value != stored {
-                let expect = ExpectState::Value(stored);
-                entries.push(StateWrite { key: StateKey::rejected(key), expect, value: Some(value) });
-            }
-        }
-        Ok(entries)
+        Ok(refusals)
     }
 
     async fn close_rejected(&self, edits: &[RejectedEdit], writes: Vec<Write>) -> Result<()> {
@@ -156,4 +131,21 @@ impl Client {
             None => Err(Error::new(ErrorKind::Contention, "rejected", "another process changed the store")),
         }
     }
+}
+
+/// Notes with each refusal what the server has by now, so that the edit can be given up for it.
+pub(super) fn refusals_meet<'a>(
+    refusals: &Refusals,
+    seen: impl Iterator<Item = (&'a RecordKey, Option<&'a Record>)>,
+) -> Result<Vec<StateWrite>> {
+    let mut entries = Vec::new();
+    for (key, server) in seen {
+        let Some((stored, edit)) = refusals.get(key) else { continue };
+        let value = encode(&RejectedEdit { server: server.cloned(), ..edit.clone() })?;
+        if value != *stored {
+            let expect = ExpectState::Value(stored.clone());
+            entries.push(StateWrite { key: StateKey::rejected(key), expect, value: Some(value) });
+        }
+    }
+    Ok(entries)
 }

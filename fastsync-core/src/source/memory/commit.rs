@@ -7,8 +7,8 @@ use super::state::{CommittedSession, State, Stored};
 use crate::error::{Error, Result};
 use crate::model::{Position, RecordKey, SessionId, SessionSummary, TypeName, Zone};
 use crate::source::{
-    Action, Clear, Commit, CommitOutcome, Conflict, ConflictReason, ExpectState, MAX_STATE_KEY_BYTES,
-    OnMismatch, Receipt, StateConflict, StateWrite, Write, Writes,
+    Action, Clear, Commit, CommitOutcome, Conflict, ConflictReason, ExpectState, OnMismatch, Receipt,
+    StateConflict, StateWrite, Write, Writes,
 };
 
 pub(super) fn stage(
@@ -35,7 +35,7 @@ pub(super) fn commit(state: &mut State, commit: Commit) -> Result<CommitOutcome>
     for clear in &commit.clears {
         state.types.get(&clear.type_name)?;
     }
-    check_state_keys(&commit.state)?;
+    StateWrite::check_keys(&commit.state)?;
 
     let checked = check_expectations(state, writes);
     let state_conflicts = check_state(state, &commit.state);
@@ -72,13 +72,7 @@ pub(super) fn commit(state: &mut State, commit: Commit) -> Result<CommitOutcome>
 }
 
 fn admit(state: &State, write: &mut Write) -> Result<()> {
-    let registered = state.types.get(&write.action.key().type_name)?;
-    match &mut write.action {
-        Action::Put { record, .. } => registered
-            .admit(&record.key.zone, record.body.as_deref_mut())
-            .map_err(|error| error.with_record(&record.key)),
-        Action::Acknowledge { .. } => Ok(()),
-    }
+    write.admit(&state.types.get(&write.action.key().type_name)?.schema)
 }
 
 /// The last write of each key, brought into its stored form.
@@ -99,19 +93,6 @@ fn collect_writes(state: &State, session: SessionId, writes: &Writes) -> Result<
     let mut collected: Vec<_> = last.into_values().cloned().collect();
     collected.iter_mut().try_for_each(|write| admit(state, write))?;
     Ok(collected)
-}
-
-fn check_state_keys(writes: &[StateWrite]) -> Result<()> {
-    let mut keys = HashSet::with_capacity(writes.len());
-    for write in writes {
-        if !(1..=MAX_STATE_KEY_BYTES).contains(&write.key.len()) {
-            return Err(Error::invalid("commit", format!("a state key has {} bytes", write.key.len())));
-        }
-        if !keys.insert(&write.key) {
-            return Err(Error::invalid("commit", format!("state key {:?} is written twice", write.key)));
-        }
-    }
-    Ok(())
 }
 
 #[derive(Default)]

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{FieldName, TypeName, Value, Zone};
-use crate::schema::{FieldKind, FieldSchema, TypeSchema, ZoneRestriction};
+use crate::model::{FieldName, TypeName, Value};
+use crate::schema::{FieldSchema, TypeSchema};
 
 /// The types that were prepared.
 #[derive(Debug, Clone, Default)]
@@ -60,7 +60,7 @@ impl Types {
     fn register(&mut self, schema: &TypeSchema, problems: &mut Vec<String>) {
         let name = schema.name();
         if let Some(registered) = self.by_name.get_mut(name) {
-            let found = registered.contradictions(schema);
+            let found = registered.schema.contradictions(&registered.columns, schema);
             if found.is_empty() {
                 registered.adopt(schema);
             }
@@ -86,29 +86,6 @@ impl Types {
 }
 
 impl RegisteredType {
-    fn contradictions(&self, schema: &TypeSchema) -> Vec<String> {
-        let name = schema.name();
-        let mut problems = Vec::new();
-        if self.schema.id_field() != schema.id_field() {
-            let (stored, wanted) = (self.schema.id_field(), schema.id_field());
-            problems.push(format!("type {name}: the id field is {stored}, not {wanted}"));
-        }
-        if self.schema.restriction() != schema.restriction() {
-            let (stored, wanted) = (self.schema.restriction(), schema.restriction());
-            problems.push(format!("type {name}: the restriction is {stored:?}, not {wanted:?}"));
-        }
-        for field in schema.fields() {
-            match self.columns.iter().find(|column| column.name == field.name) {
-                Some(column) if column.kind != field.kind => problems.push(format!(
-                    "field {name}.{}: the kind is {:?}, not {:?}",
-                    field.name, column.kind, field.kind
-                )),
-                _ => {}
-            }
-        }
-        problems
-    }
-
     fn adopt(&mut self, schema: &TypeSchema) {
         self.schema = schema.clone();
         self.column_of.clear();
@@ -125,28 +102,17 @@ impl RegisteredType {
         }
     }
 
-    /// Refuses a body or a zone that is not of this type, and brings the body into its stored form.
-    pub(super) fn admit(&self, zone: &Zone, body: Option<&mut [Value]>) -> Result<()> {
-        let fits = match self.schema.restriction() {
-            ZoneRestriction::Global => matches!(zone, Zone::Global),
-            ZoneRestriction::Restricted => matches!(zone, Zone::Restricted(_)),
-        };
-        if !fits {
-            let text = format!("a record of type {} is in a zone of the other kind", self.schema.name());
-            return Err(Error::invalid("admit", text));
-        }
-        body.map_or(Ok(()), |body| self.schema.admit(body))
-    }
-
     /// The body as this type's schema has it, from the stored columns.
     pub(super) fn read(&self, stored: &[Value]) -> Vec<Value> {
         let fields = self.schema.fields().iter().zip(&self.column_of);
-        fields.map(|(field, column)| stored.get(*column).cloned().unwrap_or_else(|| missing(field))).collect()
+        fields
+            .map(|(field, column)| stored.get(*column).cloned().unwrap_or_else(|| field.initial()))
+            .collect()
     }
 
     /// The stored columns of an admitted body.
     pub(super) fn write(&self, body: Vec<Value>) -> Vec<Value> {
-        let mut stored: Vec<_> = self.columns.iter().map(missing).collect();
+        let mut stored: Vec<_> = self.columns.iter().map(FieldSchema::initial).collect();
         for (value, column) in body.into_iter().zip(&self.column_of) {
             if let Some(slot) = stored.get_mut(*column) {
                 *slot = value;
@@ -158,21 +124,6 @@ impl RegisteredType {
     /// Where a field is stored, and what it is in bodies that are older than it.
     pub(super) fn column(&self, field: &FieldName) -> Option<(usize, Value)> {
         let at = self.schema.position_of(field)?;
-        Some((*self.column_of.get(at)?, missing(self.schema.fields().get(at)?)))
-    }
-}
-
-/// The value of a field that a body was written without.
-fn missing(field: &FieldSchema) -> Value {
-    if field.nullable {
-        return Value::Null;
-    }
-    match field.kind {
-        FieldKind::Boolean => Value::Bool(false),
-        FieldKind::Integer => Value::Integer(0),
-        FieldKind::Real => Value::Real(0.0),
-        FieldKind::Text | FieldKind::Uuid | FieldKind::DateTime => Value::Text(String::new()),
-        FieldKind::Bytes => Value::Bytes(Vec::new()),
-        FieldKind::Json => Value::Json("null".to_owned()),
+        Some((*self.column_of.get(at)?, self.schema.fields().get(at)?.initial()))
     }
 }

@@ -1,0 +1,157 @@
+//! Push and pull of 100,000 records, sled to sled in one process, beside raw batches of sled with the same flushes.
+#![allow(clippy::print_stdout)] // a program that prints its figures
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Result, ensure};
+use benches::http::runtime;
+use benches::ours::{self, PER_SESSION};
+use benches::records::{Item, make_many};
+use benches::report::{Report, Table, thousands};
+use benches::scratch::Scratch;
+use benches::stats::{median, rate};
+use benches::time::{now, since};
+use clap::Parser;
+use fastsync_core::{Query, Store, SyncableObject, Zone};
+use fastsync_dao_sled::SledDataSource;
+use serde_json::json;
+
+/// The least rate of ours, in parts of the raw one's.
+const REQUIRED: f64 = 0.4;
+
+#[derive(Debug, Parser)]
+struct Args {
+    /// 5 rounds instead of 3.
+    #[arg(long)]
+    long: bool,
+    /// How many records.
+    #[arg(long, default_value_t = 100_000)]
+    n: u64,
+    /// How many rounds.
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// Threads of the runtime; 0 for the current thread only.
+    #[arg(long, default_value_t = 2)]
+    workers: usize,
+    /// Where the stores lie during the run (unless set: beside this program).
+    #[arg(long)]
+    dir: Option<PathBuf>,
+}
+
+/// Seconds of a push and a pull.
+struct Round {
+    push: f64,
+    pull: f64,
+}
+
+fn main() -> Result<ExitCode> {
+    let args = Args::parse();
+    let rounds = args.rounds.unwrap_or(if args.long { 5 } else { 3 }).max(1);
+    let scratch = Scratch::new(args.dir.as_deref())?;
+    let sync_millis = scratch.sync_millis()?;
+    println!("{} items, {rounds} rounds; 4 KiB reach this disk in {sync_millis:.2} ms\n", args.n);
+    let runtime = runtime(args.workers)?;
+    let (mut mine, mut raw) = (Vec::new(), Vec::new());
+    for round in 0..rounds {
+        let folder = |what: &str| scratch.path(&format!("{what}-{round}"));
+        mine.push(runtime.block_on(ours(&folder("ours"), args.n))?);
+        raw.push(batches(&folder("raw"), args.n)?);
+        for what in ["ours", "raw"] {
+            std::fs::remove_dir_all(folder(what))?;
+        }
+    }
+    let settings =
+        json!({ "records": args.n, "rounds": rounds, "batch": PER_SESSION, "fdatasync_ms": sync_millis });
+    let mut report = Report::new("sled", settings);
+    let mut table = Table::new(&["records/s (median)", "ours", "raw", "ratio", "required"]);
+    for (what, pick) in [("push", (|round| round.push) as fn(&Round) -> f64), ("pull", |round| round.pull)] {
+        let middle = |rounds: &[Round]| median(&rounds.iter().map(pick).collect::<Vec<_>>());
+        let ratios: Vec<f64> = mine.iter().zip(&raw).map(|(mine, raw)| pick(raw) / pick(mine)).collect();
+        let (mine, raw, ratio) = (rate(args.n, middle(&mine)), rate(args.n, middle(&raw)), median(&ratios));
+        let required = format!("{REQUIRED:.2}");
+        table.row([what.to_owned(), thousands(mine), thousands(raw), format!("{ratio:.3}"), required]);
+        report.figure(format!("{what}_per_s"), mine.round());
+        report.figure(format!("raw_{what}_per_s"), raw.round());
+        report.at_least(&format!("{what}, ours / raw"), ratio, REQUIRED);
+    }
+    table.print();
+    println!(
+        "The raw side writes each record once at each place where ours has to: for a push at the server, and at the\n\
+         client that notes what the server confirmed; for a pull in the pages that the client keeps, and in the\n\
+         commit that shows them. It flushes and syncs as often as ours, and does nothing else.\n"
+    );
+    Ok(report.finish())
+}
+
+/// A client pushes to a server, and another client pulls.
+async fn ours(folder: &Path, count: u64) -> Result<Round> {
+    std::fs::create_dir_all(folder)?;
+    let open = |name: &str| SledDataSource::open(folder.join(name));
+    let server = Store::server(open("server")?).register::<Item>().open().await?;
+    let manager = ours::server::<Item>(&server).await?;
+    let pusher = Store::client(open("pusher")?).register::<Item>().open().await?;
+    ours::fill::<Item>(&pusher, 0, count, PER_SESSION).await?;
+    let push = ours::push(&ours::client_of::<Item>(&pusher, &manager)?, count).await?;
+    let puller = Store::client(open("puller")?).register::<Item>().open().await?;
+    let pull = ours::pull(&ours::client_of::<Item>(&puller, &manager)?, count).await?;
+    let all = Query::all(Item::schema()?.name().clone(), Zone::Global);
+    let there = puller.source().count(&all).await?;
+    ensure!(there == count, "{there} of {count} records arrived");
+    Ok(Round { push, pull })
+}
+
+/// sled with the same bytes in as many flushed batches.
+fn batches(folder: &Path, count: u64) -> Result<Round> {
+    let items = make_many::<Item>(0, count);
+    let rows: Vec<(String, Vec<u8>)> = items
+        .into_iter()
+        .map(|item| {
+            let value = serde_json::to_vec(&(&item.name, &item.description, item.quantity, item.updated_at))?;
+            Ok((item.id, value))
+        })
+        .collect::<Result<_>>()?;
+    let per_session = usize::try_from(PER_SESSION)?;
+    let [server, pusher, puller] = ["server", "pusher", "puller"].map(|name| Raw::open(&folder.join(name)));
+    let (server, pusher, puller) = (server?, pusher?, puller?);
+    let start = now();
+    for rows in rows.chunks(per_session) {
+        server.write(rows, b"")?;
+        pusher.write(rows, b"")?;
+    }
+    let push = since(start);
+    let start = now();
+    for rows in rows.chunks(per_session) {
+        puller.write(rows, b"staged")?;
+    }
+    puller.write(&rows, b"")?;
+    Ok(Round { push, pull: since(start) })
+}
+
+struct Raw {
+    db: sled::Db,
+    file: std::fs::File,
+}
+
+impl Raw {
+    fn open(folder: &Path) -> Result<Self> {
+        let mode = sled::Mode::HighThroughput;
+        let db = sled::Config::new()
+            .path(folder)
+            .mode(mode)
+            .cache_capacity(64 << 20)
+            .flush_every_ms(None)
+            .open()?;
+        Ok(Self { db, file: std::fs::File::options().write(true).open(folder.join("db"))? })
+    }
+
+    fn write(&self, rows: &[(String, Vec<u8>)], prefix: &[u8]) -> Result<()> {
+        let mut batch = sled::Batch::default();
+        for (key, value) in rows {
+            batch.insert([prefix, key.as_bytes()].concat(), value.as_slice());
+        }
+        self.db.apply_batch(batch)?;
+        self.db.flush()?;
+        Ok(self.file.sync_data()?)
+    }
+}

@@ -1,0 +1,144 @@
+//! Write commands of many documents each, so that no record costs a round trip of its own.
+
+use fastsync_core::RecordKey;
+use mongodb::ClientSession;
+use mongodb::bson::{RawArrayBuf, RawBsonRef, RawDocumentBuf};
+
+use crate::error::{Fail, Run};
+use crate::store::Store;
+
+/// How much goes into one command; the server's limits are 100,000 writes and 16 MiB.
+const COMMAND_WRITES: usize = 5_000;
+const COMMAND_BYTES: usize = 8 << 20;
+
+/// What a command does, with the name of its list of documents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Delete,
+    Update,
+    Insert,
+}
+
+impl Verb {
+    const fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Delete => ("delete", "deletes"),
+            Self::Update => ("update", "updates"),
+            Self::Insert => ("insert", "documents"),
+        }
+    }
+}
+
+/// One kind of write to one collection, with the record that each document is for.
+#[derive(Debug)]
+pub(crate) struct Bulk<'a> {
+    verb: Verb,
+    collection: &'a str,
+    documents: Vec<(RawDocumentBuf, Option<&'a RecordKey>)>,
+}
+
+/// A write that a rule of the user's refuses, or a failure.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    Refused(RecordKey, String),
+    /// What is staged has changed since it was looked through.
+    Restaged,
+    Fail(Fail),
+}
+
+impl<F: Into<Fail>> From<F> for Stop {
+    fn from(fail: F) -> Self {
+        Self::Fail(fail.into())
+    }
+}
+
+impl<'a> Bulk<'a> {
+    pub(crate) const fn new(verb: Verb, collection: &'a str) -> Self {
+        Self { verb, collection, documents: Vec::new() }
+    }
+
+    pub(crate) fn push(&mut self, document: RawDocumentBuf, of: Option<&'a RecordKey>) {
+        self.documents.push((document, of));
+    }
+
+    /// Replaces the document with this `_id`, or changes it with operators.
+    pub(crate) fn update(&mut self, id: &RawDocumentBuf, update: &RawDocumentBuf, of: Option<&'a RecordKey>) {
+        let mut statement = selected(id);
+        statement.append_ref("u", update);
+        statement.append_ref("upsert", true);
+        self.push(statement, of);
+    }
+
+    pub(crate) fn delete(&mut self, id: &RawDocumentBuf, of: Option<&'a RecordKey>) {
+        let mut statement = selected(id);
+        statement.append_ref("limit", 1_i32);
+        self.push(statement, of);
+    }
+
+    /// As [`Self::update`], of a document whose `_id` is a text.
+    pub(crate) fn update_text(&mut self, id: &str, update: &RawDocumentBuf) {
+        let mut statement = selected(id);
+        statement.append_ref("u", update);
+        statement.append_ref("upsert", true);
+        self.push(statement, None);
+    }
+
+    pub(crate) fn delete_text(&mut self, id: &str) {
+        let mut statement = selected(id);
+        statement.append_ref("limit", 1_i32);
+        self.push(statement, None);
+    }
+
+    /// Runs it in the session's transaction.
+    pub(crate) async fn run(self, store: &Store, session: &mut ClientSession) -> Result<(), Stop> {
+        let mut documents = self.documents.into_iter().peekable();
+        while documents.peek().is_some() {
+            let mut list = RawArrayBuf::new();
+            let mut keys = Vec::new();
+            let mut bytes = 0_usize;
+            while let Some((document, of)) = documents.next_if(|(document, _)| {
+                keys.is_empty()
+                    || (keys.len() < COMMAND_WRITES
+                        && bytes.saturating_add(document.as_bytes().len()) <= COMMAND_BYTES)
+            }) {
+                bytes = bytes.saturating_add(document.as_bytes().len());
+                list.push(document);
+                keys.push(of);
+            }
+            let (verb, name) = self.verb.names();
+            let mut command = RawDocumentBuf::new();
+            command.append_ref(verb, self.collection);
+            command.append(name, list);
+            command.append_ref("ordered", true);
+            match store.write(session, command).await {
+                Ok(_) => {}
+                Err(Fail::Write(error)) if error.is_constraint() => {
+                    return Err(match keys.get(error.index).copied().flatten() {
+                        Some(key) => Stop::Refused(key.clone(), error.message),
+                        None => Stop::Fail(Fail::Write(error)),
+                    });
+                }
+                Err(fail) => return Err(Stop::Fail(fail)),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn selected<'i>(id: impl Into<RawBsonRef<'i>>) -> RawDocumentBuf {
+    let mut filter = RawDocumentBuf::new();
+    filter.append_ref("_id", id);
+    let mut statement = RawDocumentBuf::new();
+    statement.append("q", filter);
+    statement
+}
+
+/// Runs one write command that changes no record, and passes on its failure as it is.
+pub(crate) async fn run_plain(bulk: Bulk<'_>, store: &Store, session: &mut ClientSession) -> Run<()> {
+    match bulk.run(store, session).await {
+        Ok(()) => Ok(()),
+        Err(Stop::Fail(fail)) => Err(fail),
+        Err(Stop::Refused(_, text)) => Err(Fail::corrupt(text)),
+        Err(Stop::Restaged) => Err(Fail::corrupt("unreachable")),
+    }
+}

@@ -1,0 +1,253 @@
+//! Values, tokens and records as documents hold them.
+
+use fastsync_core::{
+    DeviceId, FieldKind, FieldSchema, Hlc, Incarnation, ObjectId, Record, RecordKey, Revision, SyncMetadata,
+    Value, Zone,
+};
+use mongodb::bson::spec::BinarySubtype;
+use mongodb::bson::{RawBinaryRef, RawBsonRef, RawDocument, RawDocumentBuf};
+use uuid::Uuid;
+
+use crate::error::{Fail, Run};
+use crate::registry::Type;
+
+/// The signed integer with the same bits: BSON has no unsigned ones.
+pub(crate) const fn signed(bits: u64) -> i64 {
+    bits.cast_signed()
+}
+
+/// Back from [`signed`].
+pub(crate) const fn unsigned(bits: i64) -> u64 {
+    bits.cast_unsigned()
+}
+
+/// The signed integer that orders as the unsigned one does.
+pub(crate) const fn ordered(number: u64) -> i64 {
+    (number ^ (1 << 63)).cast_signed()
+}
+
+/// A number that is compared in the database: those beyond `i64` exceed every stored one.
+pub(crate) fn capped(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// How many, as an option or a limit of the database.
+pub(crate) fn capped_len(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+pub(crate) fn binary(bytes: &[u8]) -> RawBsonRef<'_> {
+    RawBsonRef::Binary(RawBinaryRef { subtype: BinarySubtype::Generic, bytes })
+}
+
+pub(crate) fn uuid_ref(bytes: &[u8; 16]) -> RawBsonRef<'_> {
+    RawBsonRef::Binary(RawBinaryRef { subtype: BinarySubtype::Uuid, bytes })
+}
+
+pub(crate) fn read_uuid(value: RawBinaryRef<'_>) -> Run<Uuid> {
+    Uuid::from_slice(value.bytes).map_err(|_| Fail::corrupt("a sync document holds an id that is none"))
+}
+
+/// The `_id` of a record in the index.
+pub(crate) fn record_id(zone: &str, n: i32, id: &str) -> RawDocumentBuf {
+    let mut key = RawDocumentBuf::new();
+    key.append_ref("zone", zone);
+    key.append_ref("type", n);
+    key.append_ref("id", id);
+    key
+}
+
+/// The `_id` of an object in the collection of its type.
+pub(crate) fn object_key(zone: &str, id: &str) -> RawDocumentBuf {
+    let mut key = RawDocumentBuf::new();
+    key.append_ref("zone", zone);
+    key.append_ref("id", id);
+    key
+}
+
+pub(crate) fn read_zone(text: &str) -> Run<Zone> {
+    Zone::parse(text).map_err(|_| Fail::corrupt("a sync document names a zone that is none"))
+}
+
+pub(crate) fn read_id(text: &str) -> Run<ObjectId> {
+    ObjectId::new(text).map_err(|_| Fail::corrupt("a sync document holds an id that is none"))
+}
+
+/// What the index knows of a record.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Row {
+    pub(crate) sync: SyncMetadata,
+    pub(crate) deleted: bool,
+    /// The position of the last positioned commit that wrote it; 0 if none did.
+    pub(crate) position: u64,
+    /// About how many bytes the record has, so that a page is cut before its bodies are read.
+    pub(crate) bytes: i64,
+}
+
+impl Row {
+    /// The row as a document. What is 0 or false is left out, so that partial indexes stay small.
+    pub(crate) fn document(&self, id: &RawDocumentBuf) -> RawDocumentBuf {
+        let mut row = RawDocumentBuf::new();
+        row.append_ref("_id", id);
+        if self.position != 0 {
+            row.append_ref("position", signed(self.position));
+        }
+        if self.sync.change != 0 {
+            row.append_ref("change", signed(self.sync.change));
+        }
+        if self.deleted {
+            row.append_ref("deleted", true);
+        }
+        row.append_ref("bytes", self.bytes);
+        row.append_ref("revision", signed(self.sync.revision.to_bits()));
+        row.append_ref("incarnation", signed(self.sync.incarnation.to_bits()));
+        row.append_ref("modified_at", signed(self.sync.modified_at.to_bits()));
+        row.append_ref("modified_by", uuid_ref(self.sync.modified_by.as_uuid().as_bytes()));
+        row
+    }
+
+    pub(crate) fn record(self, key: RecordKey, body: Option<Vec<Value>>) -> Record {
+        Record { key, body, metadata: self.sync }
+    }
+}
+
+/// A row of the index with its key.
+#[derive(Debug)]
+pub(crate) struct Entry<'a> {
+    pub(crate) zone: &'a str,
+    pub(crate) n: i32,
+    pub(crate) id: &'a str,
+    pub(crate) row: Row,
+}
+
+impl<'a> Entry<'a> {
+    pub(crate) fn read(document: &'a RawDocument) -> Run<Self> {
+        let mut entry = Entry { zone: "", n: 0, id: "", row: EMPTY };
+        for element in document {
+            let (name, value) = element?;
+            match (name, value) {
+                ("_id", RawBsonRef::Document(key)) => {
+                    (entry.zone, entry.n, entry.id) =
+                        (key.get_str("zone")?, key.get_i32("type")?, key.get_str("id")?);
+                }
+                ("position", RawBsonRef::Int64(bits)) => entry.row.position = unsigned(bits),
+                ("change", RawBsonRef::Int64(bits)) => entry.row.sync.change = unsigned(bits),
+                ("deleted", RawBsonRef::Boolean(deleted)) => entry.row.deleted = deleted,
+                ("bytes", RawBsonRef::Int64(bytes)) => entry.row.bytes = bytes,
+                ("revision", RawBsonRef::Int64(bits)) => {
+                    entry.row.sync.revision = Revision::from_bits(unsigned(bits));
+                }
+                ("incarnation", RawBsonRef::Int64(bits)) => {
+                    entry.row.sync.incarnation = Incarnation::from_bits(unsigned(bits));
+                }
+                ("modified_at", RawBsonRef::Int64(bits)) => {
+                    entry.row.sync.modified_at = Hlc::from_bits(unsigned(bits))
+                        .map_err(|_| Fail::corrupt("the index holds a modification time out of range"))?;
+                }
+                ("modified_by", RawBsonRef::Binary(bytes)) => {
+                    entry.row.sync.modified_by = DeviceId::from_uuid(read_uuid(bytes)?);
+                }
+                _ => return Err(Fail::corrupt(format!("field {name} of an index document cannot be read"))),
+            }
+        }
+        Ok(entry)
+    }
+}
+
+const EMPTY: Row = Row {
+    sync: SyncMetadata {
+        revision: Revision::NONE,
+        incarnation: Incarnation::from_bits(0),
+        modified_at: Hlc::MAX,
+        modified_by: DeviceId::from_uuid(Uuid::nil()),
+        change: 0,
+    },
+    deleted: false,
+    position: 0,
+    bytes: 0,
+};
+
+/// A value as it is stored. JSON is stored as its text: a document would merge `1` and `1.0`, and equal replicas
+/// hold equal bytes.
+pub(crate) fn value_ref(value: &Value) -> RawBsonRef<'_> {
+    match value {
+        Value::Null => RawBsonRef::Null,
+        Value::Bool(value) => RawBsonRef::Boolean(*value),
+        Value::Integer(value) => RawBsonRef::Int64(*value),
+        Value::Real(value) => RawBsonRef::Double(*value),
+        Value::Text(text) | Value::Json(text) => RawBsonRef::String(text),
+        Value::Bytes(bytes) => binary(bytes),
+    }
+}
+
+/// The fields of an object: its id and its values, in the order of the schema.
+pub(crate) fn append_fields(document: &mut RawDocumentBuf, kind: &Type, id: &str, body: &[Value]) {
+    document.append_ref(kind.schema.id_field().as_str(), id);
+    for (field, value) in kind.schema.fields().iter().zip(body) {
+        document.append_ref(field.name.as_str(), value_ref(value));
+    }
+}
+
+/// The values of an object; a field that its document does not have is null or the kind's zero.
+pub(crate) fn read_body(document: &RawDocument, kind: &Type) -> Run<Vec<Value>> {
+    let fields = kind.schema.fields();
+    let mut body: Vec<_> = fields.iter().map(FieldSchema::initial).collect();
+    for element in document {
+        let (name, value) = element?;
+        let Some(at) = kind.position_of(name) else { continue };
+        if let (Some(slot), Some(field)) = (body.get_mut(at), fields.get(at)) {
+            *slot = read_value(value, field)?;
+        }
+    }
+    Ok(body)
+}
+
+fn read_value(value: RawBsonRef<'_>, field: &FieldSchema) -> Run<Value> {
+    Ok(match (field.kind, value) {
+        (_, RawBsonRef::Null) => Value::Null,
+        (FieldKind::Boolean, RawBsonRef::Boolean(value)) => Value::Bool(value),
+        (FieldKind::Integer, RawBsonRef::Int64(value)) => Value::Integer(value),
+        // A shell or another driver writes small whole numbers so.
+        (FieldKind::Integer, RawBsonRef::Int32(value)) => Value::Integer(value.into()),
+        (FieldKind::Real, RawBsonRef::Double(value)) if value.is_finite() => Value::Real(value + 0.0),
+        (FieldKind::Real, RawBsonRef::Int32(value)) => Value::Real(value.into()),
+        (FieldKind::Text | FieldKind::Uuid | FieldKind::DateTime, RawBsonRef::String(text)) => {
+            Value::Text(text.to_owned())
+        }
+        (FieldKind::Bytes, RawBsonRef::Binary(bytes)) => Value::Bytes(bytes.bytes.to_vec()),
+        (FieldKind::Json, RawBsonRef::String(text)) => Value::Json(text.to_owned()),
+        _ => return Err(Fail::corrupt(format!("field {} holds a value of another kind", field.name))),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unsigned_numbers_keep_bits_or_order() {
+        let numbers = [0, 1, (1 << 63) - 1, 1 << 63, u64::MAX];
+        assert!(numbers.map(ordered).is_sorted());
+        assert_eq!(numbers.map(|number| unsigned(signed(number))), numbers);
+        assert_eq!((capped(u64::MAX), capped(7)), (i64::MAX, 7));
+    }
+
+    #[test]
+    fn a_row_comes_back_as_it_was() {
+        let row = Row {
+            sync: SyncMetadata {
+                revision: Revision::from_bits(u64::MAX),
+                incarnation: Incarnation::from_bits(1 << 63),
+                modified_at: Hlc::MAX,
+                modified_by: DeviceId::from_uuid(Uuid::from_u128(7)),
+                change: 9,
+            },
+            deleted: true,
+            position: 3,
+            bytes: 64,
+        };
+        let document = row.document(&record_id("global", 2, "a\"$b"));
+        let entry = Entry::read(&document).unwrap();
+        assert_eq!((entry.zone, entry.n, entry.id, entry.row), ("global", 2, "a\"$b", row));
+    }
+}

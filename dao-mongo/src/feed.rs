@@ -1,0 +1,348 @@
+//! The history of a zone: pages of changes, the head, and the purge of tombstones.
+//!
+//! Every index row of a positioned record names its position, so the feed is one walk over one index by
+//! `(zone, position, type, id)`.
+
+use std::collections::HashSet;
+
+use fastsync_core::source::{Changes, ChangesPage, ChangesRequest, Head, Point, ResetReason, SkipOwn};
+use fastsync_core::{DeviceId, Position, Tag, Zone};
+use mongodb::ClientSession;
+use mongodb::bson::{Bson, Document, RawBsonRef, doc};
+use mongodb::options::{Hint, ReturnDocument};
+
+use crate::codec::{Entry, capped, read_uuid, signed, unsigned};
+use crate::error::{Fail, Run};
+use crate::prepare::feed_index;
+use crate::read::{Found, records};
+use crate::store::{BATCH, RECORDS, SESSIONS, Store, ZONES, raw, whole};
+
+/// A zone's own document.
+#[derive(Debug, Clone, Copy, Default)]
+struct ZoneState {
+    head: u64,
+    tag: u64,
+    horizon: u64,
+}
+
+impl ZoneState {
+    fn head(&self) -> Head {
+        Head { position: Position(self.head), tag: Tag(self.tag) }
+    }
+}
+
+async fn zone_state(store: &Store, session: &mut ClientSession, zone: &Zone) -> Run<ZoneState> {
+    let command = doc! { "find": ZONES, "filter": { "_id": zone.to_string() } };
+    let mut state = ZoneState::default();
+    store
+        .each(session, raw(&command)?, &mut |document| {
+            state = ZoneState {
+                head: unsigned(document.get_i64("head")?),
+                tag: unsigned(document.get_i64("tag")?),
+                horizon: unsigned(document.get_i64("horizon")?),
+            };
+            Ok(())
+        })
+        .await?;
+    Ok(state)
+}
+
+/// Where a walk over the feed stands: the least key of the index that was not delivered.
+#[derive(Debug, Clone)]
+struct Place {
+    position: i64,
+    n: Bson,
+    id: Bson,
+}
+
+impl Place {
+    const fn at(position: i64) -> Self {
+        Self { position, n: Bson::MinKey, id: Bson::MinKey }
+    }
+
+    fn behind(position: u64, n: i32, id: &str) -> Self {
+        // No text lies between an id and the same with NUL behind it.
+        Self { position: signed(position), n: Bson::Int32(n), id: Bson::String(format!("{id}\0")) }
+    }
+}
+
+pub(crate) async fn changes(store: &Store, request: &ChangesRequest) -> Run<Changes> {
+    let types = match &request.types {
+        Some(names) => Some(names.iter().map(|name| Ok(store.kind(name)?.n)).collect::<Run<Vec<i32>>>()?),
+        None => None,
+    };
+    let after = &request.after;
+    let place = match &after.within {
+        Some((name, id)) => Place::behind(after.position.0, store.kind(name)?.n, id.as_str()),
+        None => Place::at(capped(after.position.0).saturating_add(1)),
+    };
+    let session = &mut store.snapshot().await?;
+    let zone = zone_state(store, session, &request.zone).await?;
+    if let Some(reason) = reset(store, session, request, zone).await? {
+        return Ok(Changes::ResetRequired(reason));
+    }
+    let began = after.position == Position::START;
+    let horizon = if began { Position(zone.horizon) } else { after.horizon };
+    let walk = Walk { store, request, types, zone, horizon };
+    walk.page(session, place).await.map(Changes::Page)
+}
+
+/// Why a reader has to start over, if it has to.
+async fn reset(
+    store: &Store,
+    session: &mut ClientSession,
+    request: &ChangesRequest,
+    zone: ZoneState,
+) -> Run<Option<ResetReason>> {
+    let after = &request.after;
+    if tag(store, session, &request.zone, zone, after.position).await? != Some(after.tag) {
+        return Ok(Some(ResetReason::History));
+    }
+    let has_nothing = after.position == Position::START && request.skip_own.is_none();
+    // A reader inside a session lacks the rest of it, so it stands before that position.
+    let seen_whole = if after.within.is_some() { after.position.0 } else { after.position.next().0 };
+    let is_behind = !has_nothing && seen_whole <= zone.horizon && after.horizon.0 != zone.horizon;
+    Ok(is_behind.then_some(ResetReason::Horizon))
+}
+
+/// The tag of the session at a position; `None` if there is no such position.
+async fn tag(
+    store: &Store,
+    session: &mut ClientSession,
+    of: &Zone,
+    zone: ZoneState,
+    position: Position,
+) -> Run<Option<Tag>> {
+    if position == Position::START {
+        return Ok(Some(Point::START.tag));
+    }
+    if position.0 >= zone.head {
+        return Ok((position.0 == zone.head).then_some(Tag(zone.tag)));
+    }
+    let mut found = None;
+    store
+        .each(session, raw(&sessions_at(of, &[position.0]))?, &mut |document| {
+            found = Some(Tag(unsigned(document.get_i64("tag")?)));
+            Ok(())
+        })
+        .await?;
+    Ok(found)
+}
+
+/// Which sessions took these positions.
+pub(crate) fn sessions_at(zone: &Zone, positions: &[u64]) -> Document {
+    let positions: Vec<_> = positions.iter().map(|position| Bson::Int64(capped(*position))).collect();
+    let place = doc! { "zone": zone.to_string(), "position": { "$in": positions } };
+    doc! {
+        "find": SESSIONS,
+        "filter": { "positions": { "$elemMatch": place } },
+        "hint": "positions",
+        "batchSize": BATCH,
+    }
+}
+
+/// One call's walk over the feed of a zone.
+struct Walk<'a> {
+    store: &'a Store,
+    request: &'a ChangesRequest,
+    types: Option<Vec<i32>>,
+    zone: ZoneState,
+    /// The horizon when this reading began at the beginning.
+    horizon: Position,
+}
+
+/// What a walk has collected.
+#[derive(Default)]
+struct Collected {
+    found: Vec<Found>,
+    bytes: i64,
+    /// Whether a record that did not fit follows, and whether it is of the same session as the last one.
+    more: Option<bool>,
+}
+
+impl Walk<'_> {
+    async fn page(&self, session: &mut ClientSession, start: Place) -> Run<ChangesPage> {
+        let collected = self.collect(session, start).await?;
+        let count = self.request.count_remaining;
+        let last = collected.found.last().map(|last| (last.row.position, last.n, last.id.clone()));
+        let (next, remaining) = match (collected.more, last) {
+            (Some(same_session), Some((position, n, id))) => {
+                let remaining =
+                    if count { self.remaining(session, position, n, id.as_str()).await? } else { 0 };
+                let tag = tag(self.store, session, &self.request.zone, self.zone, Position(position)).await?;
+                let tag = tag.ok_or_else(|| Fail::corrupt("a record has a position that no session took"))?;
+                let name = self.store.kind_at(n).await?.schema.name().clone();
+                let within = same_session.then_some((name, id));
+                (Point { position: Position(position), tag, within, horizon: self.horizon }, remaining)
+            }
+            _ => (Point { horizon: self.horizon, ..Point::at(self.zone.head()) }, 0),
+        };
+        Ok(ChangesPage {
+            caught_up: collected.more.is_none(),
+            records: records(self.store, session, collected.found).await?,
+            next,
+            head: self.zone.head(),
+            remaining: count.then_some(remaining),
+        })
+    }
+
+    /// The rows of the page. Their sizes are in the index, so no body is read that the page has no room for.
+    async fn collect(&self, session: &mut ClientSession, mut from: Place) -> Run<Collected> {
+        let limit = self.request.limits.records.max(1);
+        let most = i64::try_from(self.request.limits.bytes).unwrap_or(i64::MAX);
+        let mut page = Collected::default();
+        loop {
+            let wanted = limit.saturating_sub(page.found.len()).saturating_add(1);
+            let rows = self.rows(session, &from, wanted).await?;
+            let is_end = rows.len() < wanted;
+            let own = self.own_positions(session, &rows).await?;
+            if let Some(last) = rows.last() {
+                from = if own.contains(&last.row.position) {
+                    Place::at(signed(last.row.position).saturating_add(1))
+                } else {
+                    Place::behind(last.row.position, last.n, last.id.as_str())
+                };
+            }
+            for row in rows.into_iter().filter(|row| !own.contains(&row.row.position)) {
+                let bytes = page.bytes.saturating_add(row.row.bytes);
+                if let Some(last) = page.found.last().filter(|_| page.found.len() >= limit || bytes > most) {
+                    page.more = Some(last.row.position == row.row.position);
+                    return Ok(page);
+                }
+                page.bytes = bytes;
+                page.found.push(row);
+            }
+            if is_end {
+                return Ok(page);
+            }
+        }
+    }
+
+    async fn rows(&self, session: &mut ClientSession, from: &Place, limit: usize) -> Run<Vec<Found>> {
+        let command = feed_query(&self.request.zone, self.types.as_deref(), from, limit);
+        let mut rows = Vec::new();
+        self.store
+            .each(session, raw(&command)?, &mut |document| {
+                rows.push(Found::new(&Entry::read(document)?, self.request.zone.clone())?);
+                Ok(())
+            })
+            .await?;
+        Ok(rows)
+    }
+
+    /// Which of the positions are pushes that the reader made itself.
+    async fn own_positions(&self, session: &mut ClientSession, rows: &[Found]) -> Run<HashSet<u64>> {
+        let Some(own) = self.request.skip_own else { return Ok(HashSet::new()) };
+        let mut positions: Vec<_> = rows.iter().map(|row| row.row.position).collect();
+        positions.dedup();
+        let mut found = HashSet::new();
+        if positions.is_empty() {
+            return Ok(found);
+        }
+        let zone = self.request.zone.to_string();
+        self.store
+            .each(session, raw(&sessions_at(&self.request.zone, &positions))?, &mut |document| {
+                if !is_own(document, own)? {
+                    return Ok(());
+                }
+                for place in document.get_array("positions")? {
+                    let RawBsonRef::Document(place) = place? else { continue };
+                    if place.get_str("zone")? == zone {
+                        found.insert(unsigned(place.get_i64("position")?));
+                    }
+                }
+                Ok(())
+            })
+            .await?;
+        Ok(found)
+    }
+
+    /// How many entries follow; own pushes are counted with them.
+    async fn remaining(&self, session: &mut ClientSession, position: u64, n: i32, id: &str) -> Run<u64> {
+        let position = signed(position);
+        let mut filter = doc! {
+            "_id.zone": self.request.zone.to_string(),
+            "position": { "$gte": position },
+            "$or": [
+                { "position": { "$gt": position } },
+                { "_id.type": { "$gt": n } },
+                { "_id.type": n, "_id.id": { "$gt": id } },
+            ],
+        };
+        if let Some(types) = &self.types {
+            filter.insert("_id.type", doc! { "$in": types.clone() });
+        }
+        let counting = doc! {
+            "aggregate": RECORDS, "pipeline": [{ "$match": filter }, { "$count": "count" }], "cursor": {},
+            "hint": "feed",
+        };
+        let mut count = 0;
+        self.store
+            .each(session, raw(&counting)?, &mut |document| {
+                count = unsigned(
+                    document.get_i32("count").map_or_else(|_| document.get_i64("count"), |n| Ok(n.into()))?,
+                );
+                Ok(())
+            })
+            .await?;
+        Ok(count)
+    }
+}
+
+fn is_own(document: &mongodb::bson::RawDocument, own: SkipOwn) -> Run<bool> {
+    let device = DeviceId::from_uuid(read_uuid(document.get_binary("device")?)?);
+    let number = unsigned(document.get_i64("number")?);
+    Ok(device == own.device && number != 0 && number <= own.through)
+}
+
+/// The next rows of a zone's feed from a key of the index on.
+fn feed_query(zone: &Zone, types: Option<&[i32]>, from: &Place, limit: usize) -> Document {
+    let zone = zone.to_string();
+    let mut filter = doc! { "_id.zone": &zone, "position": { "$gt": 0_i64 } };
+    if let Some(types) = types {
+        filter.insert("_id.type", doc! { "$in": types.to_vec() });
+    }
+    let low = doc! {
+        "_id.zone": &zone, "position": from.position, "_id.type": from.n.clone(), "_id.id": from.id.clone(),
+    };
+    let high = doc! {
+        "_id.zone": &zone, "position": Bson::MaxKey, "_id.type": Bson::MinKey, "_id.id": Bson::MinKey,
+    };
+    doc! {
+        "find": RECORDS, "filter": filter, "sort": feed_index(), "hint": "feed", "min": low, "max": high,
+        "limit": crate::codec::capped_len(limit), "batchSize": BATCH,
+    }
+}
+
+/// The feed from the beginning, for the test of its plan.
+#[cfg(test)]
+pub(crate) fn feed_start(zone: &Zone) -> Document {
+    feed_query(zone, None, &Place::behind(1, 0, "a"), 100)
+}
+
+/// The tombstones that a purge removes. One that waits to be pushed is not finished with.
+pub(crate) fn purged(zone: &Zone, through: i64) -> Document {
+    doc! {
+        "_id.zone": zone.to_string(), "position": { "$gt": 0_i64, "$lte": through },
+        "deleted": true, "change": { "$exists": false },
+    }
+}
+
+pub(crate) async fn purge(store: &Store, zone: &Zone, through: Position) -> Run<u64> {
+    let through = capped(through.0);
+    // The horizon moves first: who finds a tombstone gone finds the horizon beyond it.
+    let reached = doc! { "$min": ["$head", through] };
+    let zones = store.database.collection::<Document>(ZONES);
+    let moved = zones
+        .find_one_and_update(
+            doc! { "_id": zone.to_string() },
+            vec![doc! { "$set": { "horizon": { "$max": ["$horizon", reached] } } }],
+        )
+        .return_document(ReturnDocument::After)
+        .await?;
+    let Some(moved) = moved else { return Ok(0) };
+    let through = through.min(whole(moved.get("head")).unwrap_or(0));
+    let rows = store.collection(RECORDS);
+    let deleting = rows.delete_many(purged(zone, through));
+    Ok(deleting.hint(Hint::Name("tombstones".to_owned())).await?.deleted_count)
+}

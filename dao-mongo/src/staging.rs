@@ -1,0 +1,189 @@
+//! Batches of large sessions: each is one document or, above some megabytes, several.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+
+use fastsync_core::source::{Action, Write};
+use fastsync_core::{RecordKey, SessionId};
+use mongodb::ClientSession;
+use mongodb::bson::spec::BinarySubtype;
+use mongodb::bson::{Binary, Bson, Document, RawBsonRef, RawDocumentBuf, doc};
+
+use crate::codec::{ordered, uuid_ref};
+use crate::error::{Fail, Run};
+use crate::registry::Type;
+use crate::store::{STAGED, Store, raw};
+
+/// About the most bytes of a document; the server's limit is 16 MiB.
+const PART_BYTES: usize = 8 << 20;
+
+/// Refuses a write that does not fit its type, and brings its values into their stored form.
+pub(crate) fn admit(kind: &Type, write: &mut Write) -> Run<()> {
+    // Numbers are kept with a sign.
+    if let Action::Put { record, pending: true } = &write.action
+        && i64::try_from(record.metadata.change).is_err()
+    {
+        return Err(Fail::invalid("admit", "a record brings a change that no commit gave"));
+    }
+    Ok(write.admit(&kind.schema)?)
+}
+
+pub(crate) async fn stage(
+    store: &Store,
+    session: SessionId,
+    sequence: u64,
+    mut writes: Vec<Write>,
+) -> Run<()> {
+    for write in &mut writes {
+        admit(&*store.kind(&write.action.key().type_name)?, write)?;
+    }
+    let mut parts = Vec::new();
+    for (part, writes) in (0_i32..).zip(cut(&writes)) {
+        let bytes = postcard::to_stdvec(writes).map_err(|_| unreadable())?;
+        let mut key = RawDocumentBuf::new();
+        key.append_ref("session", uuid_ref(session.as_uuid().as_bytes()));
+        key.append_ref("sequence", ordered(sequence));
+        key.append_ref("part", part);
+        let mut document = RawDocumentBuf::new();
+        document.append("_id", key);
+        document.append_ref("writes", crate::codec::binary(&bytes));
+        parts.push(document);
+    }
+    let collection = store.collection(STAGED);
+    let outcome = match parts.as_slice() {
+        [part] => collection.insert_one(part).await.map(drop),
+        // All of its parts or none, so that the batch that came first is the one that is kept.
+        _ => {
+            let mut transaction = store.database.client().start_session().await?;
+            let options = crate::store::transaction(crate::store::majority());
+            transaction.start_transaction().with_options(options).await?;
+            let inserted = collection.insert_many(&parts).session(&mut transaction).await;
+            match inserted {
+                Ok(_) => transaction.commit_transaction().await,
+                Err(error) => Err(error),
+            }
+        }
+    };
+    match outcome.map_err(Fail::from) {
+        Err(fail) if fail.is_duplicate_key() => Ok(()),
+        other => other,
+    }
+}
+
+/// Cuts a batch into parts that each fit a document; at least one.
+fn cut(writes: &[Write]) -> Vec<&[Write]> {
+    let mut parts = Vec::new();
+    let mut rest = writes;
+    loop {
+        let mut bytes = 0_usize;
+        let fits = |write: &&Write| {
+            bytes = bytes.saturating_add(write.approximate_bytes().saturating_add(512));
+            bytes <= PART_BYTES
+        };
+        let count = rest.iter().take_while(fits).count().max(1).min(rest.len());
+        let (part, after) = rest.split_at(count);
+        parts.push(part);
+        if after.is_empty() {
+            return parts;
+        }
+        rest = after;
+    }
+}
+
+/// Every part of every batch of a session.
+pub(crate) fn of_session(session: SessionId) -> Document {
+    let id = Binary { subtype: BinarySubtype::Uuid, bytes: session.as_uuid().as_bytes().to_vec() };
+    let key = |last: Bson| doc! { "session": id.clone(), "sequence": last };
+    doc! { "_id": { "$gt": key(Bson::MinKey), "$lt": key(Bson::MaxKey) } }
+}
+
+pub(crate) async fn unstage(store: &Store, session: Option<SessionId>) -> Run<()> {
+    let filter = session.map_or_else(Document::new, of_session);
+    store.collection(STAGED).delete_many(filter).await?;
+    Ok(())
+}
+
+/// A part of a batch; parts order as the writes in them count.
+pub(crate) type Part = (i64, i32);
+
+/// What is staged under a session: its parts, and which write of each key is the last.
+#[derive(Debug, Default)]
+pub(crate) struct Staged {
+    pub(crate) parts: Vec<Part>,
+    last: HashMap<(u64, u64), (Part, usize)>,
+    hashers: [RandomState; 2],
+}
+
+impl Staged {
+    /// Notes the writes of the next part.
+    pub(crate) fn add(&mut self, part: Part, writes: &[Write]) {
+        self.parts.push(part);
+        for (at, write) in writes.iter().enumerate() {
+            self.last.insert(self.hash(write.action.key()), (part, at));
+        }
+    }
+
+    /// Whether a later write of the key is staged.
+    pub(crate) fn is_superseded(&self, part: Part, at: usize, key: &RecordKey) -> bool {
+        self.last.get(&self.hash(key)).is_some_and(|last| *last != (part, at))
+    }
+
+    /// Two hashes with random keys: that two keys share both does not happen. 48 bytes a key.
+    fn hash(&self, key: &RecordKey) -> (u64, u64) {
+        let [one, two] = &self.hashers;
+        (one.hash_one(key), two.hash_one(key))
+    }
+}
+
+/// The parts of a session's batches in order, without their writes.
+pub(crate) async fn parts(store: &Store, session: &mut ClientSession, id: SessionId) -> Run<Vec<Part>> {
+    let command = doc! {
+        "find": STAGED, "filter": of_session(id), "sort": { "_id": 1 }, "projection": { "_id": 1 },
+        "batchSize": crate::store::BATCH,
+    };
+    let mut parts = Vec::new();
+    store
+        .each(session, raw(&command)?, &mut |document| {
+            let key = document.get_document("_id")?;
+            parts.push((key.get_i64("sequence")?, key.get_i32("part")?));
+            Ok(())
+        })
+        .await?;
+    Ok(parts)
+}
+
+/// The writes of one part, as they fit their types now; `None` if it is not there any more.
+pub(crate) async fn load(
+    store: &Store,
+    session: &mut ClientSession,
+    id: SessionId,
+    (sequence, part): Part,
+) -> Run<Option<Vec<Write>>> {
+    let mut key = RawDocumentBuf::new();
+    key.append_ref("session", uuid_ref(id.as_uuid().as_bytes()));
+    key.append_ref("sequence", sequence);
+    key.append_ref("part", part);
+    let mut filter = RawDocumentBuf::new();
+    filter.append("_id", key);
+    let mut found = None;
+    store
+        .each(session, crate::store::find(STAGED, &filter), &mut |document| {
+            if let Some(RawBsonRef::Binary(blob)) = document.get("writes")? {
+                let writes: Vec<Write> = postcard::from_bytes(blob.bytes).map_err(|_| unreadable())?;
+                found = Some(writes);
+            }
+            Ok(())
+        })
+        .await?;
+    let Some(mut writes) = found else { return Ok(None) };
+    for write in &mut writes {
+        // A type may have been prepared anew since.
+        admit(&*store.kind(&write.action.key().type_name)?, write)?;
+    }
+    Ok(Some(writes))
+}
+
+fn unreadable() -> Fail {
+    Fail::corrupt("a staged batch cannot be read")
+}

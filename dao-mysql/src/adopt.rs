@@ -1,0 +1,131 @@
+//! A table that is there already: what is missing is added, what contradicts is named.
+
+use fastsync_core::{FieldKind, FieldSchema, TypeSchema, ZoneRestriction};
+use sqlx::MySqlConnection;
+
+use crate::columns::{Column, columns};
+use crate::error::Run;
+use crate::prepare::column;
+use crate::registry::is_text;
+use crate::sql::{Sql, quoted};
+use crate::store::Store;
+
+/// The statements that add what a table lacks; what cannot be reconciled goes into `problems`.
+pub(crate) async fn adopt(
+    store: &Store,
+    connection: &mut MySqlConnection,
+    schema: &TypeSchema,
+    problems: &mut Vec<String>,
+) -> Run<Vec<String>> {
+    let table = schema.name();
+    let found = columns(connection, table.as_str()).await?;
+    let find = |name: &str| found.iter().find(|column| column.name.eq_ignore_ascii_case(name));
+
+    let mut keys = vec![schema.id_field().as_str()];
+    if schema.restriction() == ZoneRestriction::Restricted {
+        keys.insert(0, "zone");
+    }
+    for key in &keys {
+        match find(key) {
+            None => problems.push(format!("table {table}: column {key} is missing")),
+            Some(column) => check_key(store, table.as_str(), column, problems),
+        }
+    }
+    let mut primary: Vec<_> = found
+        .iter()
+        .filter(|column| column.is_primary)
+        .map(|column| column.name.to_ascii_lowercase())
+        .collect();
+    primary.sort_unstable();
+    let mut wanted: Vec<_> = keys.iter().map(|key| key.to_ascii_lowercase()).collect();
+    wanted.sort_unstable();
+    if primary != wanted {
+        problems.push(format!("table {table}: the primary key is not ({})", keys.join(", ")));
+    }
+
+    let mut additions = Vec::new();
+    for field in schema.fields() {
+        match find(field.name.as_str()) {
+            None => additions.push(format!("ADD COLUMN {}", column(store, field))),
+            Some(found) => {
+                check_field(table.as_str(), field, found, problems);
+                if !field.nullable && found.nullable && has_nulls(connection, schema, field).await? {
+                    let name = &field.name;
+                    problems.push(format!("column {table}.{name} holds nulls, the field always has a value"));
+                }
+            }
+        }
+    }
+    for extra in &found {
+        let is_ours = keys.iter().any(|key| key.eq_ignore_ascii_case(&extra.name))
+            || schema.fields().iter().any(|field| field.name.as_str().eq_ignore_ascii_case(&extra.name));
+        if !is_ours && !extra.nullable && !extra.has_default && !extra.is_generated {
+            let name = &extra.name;
+            problems.push(format!("column {table}.{name} is no field, and needs a value in every row"));
+        }
+    }
+    if additions.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(vec![format!("ALTER TABLE {} {}", quoted(table), additions.join(", "))])
+}
+
+/// The id and the zone are compared by bytes, and trailing spaces count.
+fn check_key(store: &Store, table: &str, column: &Column, problems: &mut Vec<String>) {
+    let (name, full_type, wanted) = (&column.name, &column.full_type, store.server.dialect.collation());
+    if column.data_type != "varchar" {
+        problems.push(format!("column {table}.{name} is {full_type}, not VARCHAR"));
+    } else if column.collation != wanted {
+        let collation = &column.collation;
+        problems.push(format!(
+            "column {table}.{name} has collation {collation}, only {wanted} compares by bytes"
+        ));
+    }
+    if column.is_generated {
+        problems.push(format!("column {table}.{name} is generated"));
+    }
+}
+
+fn check_field(table: &str, field: &FieldSchema, found: &Column, problems: &mut Vec<String>) {
+    let (name, full_type, kind) = (&field.name, &found.full_type, field.kind);
+    if found.name != name.as_str() {
+        problems.push(format!("column {table}.{name} is called {}", found.name));
+    }
+    if !fits(kind, found) {
+        problems.push(format!("column {table}.{name} is {full_type}, which does not fit {kind:?}"));
+    } else if is_text(kind) && found.charset != "utf8mb4" {
+        let charset = &found.charset;
+        problems.push(format!("column {table}.{name} has character set {charset}, utf8mb4 is needed"));
+    }
+    if found.is_generated {
+        problems.push(format!("column {table}.{name} is generated"));
+    }
+    if found.is_primary {
+        problems.push(format!("column {table}.{name} is part of the primary key"));
+    }
+    if field.nullable && !found.nullable {
+        problems.push(format!("column {table}.{name} is NOT NULL, the field may be null"));
+    }
+}
+
+/// Whether a column can hold values of a kind without changing them. A value that is too long or too large for it is
+/// refused when it is written.
+fn fits(kind: FieldKind, found: &Column) -> bool {
+    const TEXT: [&str; 5] = ["varchar", "tinytext", "text", "mediumtext", "longtext"];
+    const WHOLE: [&str; 5] = ["tinyint", "smallint", "mediumint", "int", "bigint"];
+    let is_one_of = |types: &[&str]| types.contains(&found.data_type.as_str());
+    match kind {
+        FieldKind::Boolean | FieldKind::Integer => is_one_of(&WHOLE) && !found.full_type.contains("unsigned"),
+        FieldKind::Real => is_one_of(&["double"]) && !found.full_type.contains("unsigned"),
+        FieldKind::Bytes => is_one_of(&["varbinary", "tinyblob", "blob", "mediumblob", "longblob"]),
+        // A UUID has no trailing spaces that CHAR would lose.
+        FieldKind::Uuid => is_one_of(&TEXT) || (is_one_of(&["char"]) && found.length >= 36),
+        _ => is_one_of(&TEXT),
+    }
+}
+
+async fn has_nulls(connection: &mut MySqlConnection, schema: &TypeSchema, field: &FieldSchema) -> Run<bool> {
+    let sql =
+        format!("SELECT 1 FROM {} WHERE {} IS NULL LIMIT 1", quoted(schema.name()), quoted(&field.name));
+    Ok(Sql::new(sql).first(connection).await?.is_some())
+}

@@ -1,0 +1,123 @@
+//! The audit trail: who committed what, when and where.
+
+use std::collections::HashMap;
+
+use fastsync_core::source::Receipt;
+use fastsync_core::{Author, DeviceId, Position, SessionId, SessionKind, SessionSummary, Timestamp, Zone};
+use sqlx::MySqlConnection;
+use sqlx::mysql::MySqlRow;
+use uuid::Uuid;
+
+use crate::error::{Fail, Run};
+use crate::sql::{MAX_ROWS, Sql, bytes, marks, number, text, uuid};
+use crate::store::Store;
+
+const SESSION: &str = "s.id, s.kind, s.user, d.id, s.number, s.committed_at, s.counts";
+
+pub(crate) async fn session(store: &Store, id: SessionId) -> Run<Option<SessionSummary>> {
+    let mut snapshot = store.read().await?;
+    let select = format!(
+        "SELECT {SESSION} FROM fastsync_sessions AS s JOIN fastsync_devices AS d ON d.n = s.device WHERE s.id = ?"
+    );
+    let rows = Sql::new(select).bind(&id.as_uuid().as_bytes()[..]).all(&mut snapshot).await?;
+    let mut found = summaries(store, &mut snapshot, &rows).await?;
+    snapshot.rollback().await?;
+    Ok(found.pop())
+}
+
+pub(crate) async fn sessions(
+    store: &Store,
+    zone: &Zone,
+    after: Position,
+    limit: usize,
+) -> Run<Vec<SessionSummary>> {
+    let mut snapshot = store.read().await?;
+    let Some(zone) = store.zone(&mut snapshot, zone).await? else { return Ok(Vec::new()) };
+    let select = format!(
+        "SELECT {SESSION} FROM fastsync_positions AS p STRAIGHT_JOIN fastsync_sessions AS s ON s.id = p.session \
+         STRAIGHT_JOIN fastsync_devices AS d ON d.n = s.device \
+         WHERE p.zone = ? AND p.position > ? ORDER BY p.position LIMIT ?"
+    );
+    let limit = u64::try_from(limit).unwrap_or(u64::MAX);
+    let rows = Sql::new(select).bind(zone).bind(after.0).bind(limit).all(&mut snapshot).await?;
+    let found = summaries(store, &mut snapshot, &rows).await?;
+    snapshot.rollback().await?;
+    Ok(found)
+}
+
+async fn summaries(
+    store: &Store,
+    connection: &mut MySqlConnection,
+    rows: &[MySqlRow],
+) -> Run<Vec<SessionSummary>> {
+    let ids = rows.iter().map(|row| uuid(row, 0)).collect::<Run<Vec<_>>>()?;
+    let mut positions = positions(store, connection, &ids).await?;
+    let mut summaries = Vec::with_capacity(rows.len());
+    for (row, id) in rows.iter().zip(ids) {
+        let mut counts = Vec::new();
+        let stored: Vec<(u64, u64)> = serde_json::from_slice(bytes(row, 6)?.unwrap_or_default())
+            .map_err(|_| Fail::corrupt("a session's counts are malformed"))?;
+        for (n, count) in stored {
+            counts.push((store.kind_at(connection, n).await?.schema.name().clone(), count));
+        }
+        counts.sort();
+        let user = bytes(row, 2)?.map(|user| String::from_utf8(user.to_vec())).transpose();
+        summaries.push(SessionSummary {
+            id: SessionId::from_uuid(id),
+            kind: kind_from(text(row, 1)?)?,
+            author: Author {
+                user: user.map_err(|_| Fail::corrupt("a session's user is not UTF-8"))?,
+                device: DeviceId::from_uuid(uuid(row, 3)?),
+                number: number(row, 4)?,
+            },
+            committed_at: Timestamp::from_millis(number(row, 5)?),
+            positions: positions.remove(&id).unwrap_or_default(),
+            counts,
+        });
+    }
+    Ok(summaries)
+}
+
+/// The places of sessions, by zone.
+async fn positions(
+    store: &Store,
+    connection: &mut MySqlConnection,
+    sessions: &[Uuid],
+) -> Run<HashMap<Uuid, Vec<(Zone, Position)>>> {
+    let mut positions: HashMap<Uuid, Vec<_>> = HashMap::with_capacity(sessions.len());
+    for sessions in sessions.chunks(MAX_ROWS) {
+        let mut sql = Sql::new("SELECT session, zone, position FROM fastsync_positions WHERE session IN ");
+        sql.push(&marks(sessions.len()));
+        sql.add_all(sessions.iter().map(|session| &session.as_bytes()[..]));
+        for row in sql.all(connection).await? {
+            let zone = store.zone_of(connection, number(&row, 1)?).await?;
+            positions.entry(uuid(&row, 0)?).or_default().push((zone, Position(number(&row, 2)?)));
+        }
+    }
+    positions.values_mut().for_each(|places| places.sort());
+    Ok(positions)
+}
+
+/// The receipt of a session that was committed before.
+pub(crate) async fn receipt(
+    store: &Store,
+    connection: &mut MySqlConnection,
+    session: SessionId,
+) -> Run<Option<Receipt>> {
+    let session = session.as_uuid();
+    let sql = Sql::new("SELECT `change` FROM fastsync_sessions WHERE id = ?").bind(&session.as_bytes()[..]);
+    let Some(row) = sql.first(connection).await? else { return Ok(None) };
+    let positions = positions(store, connection, &[session]).await?.remove(&session).unwrap_or_default();
+    Ok(Some(Receipt { positions, change: number(&row, 0)?, skipped: Vec::new() }))
+}
+
+pub(crate) fn kind_name(kind: SessionKind) -> Run<String> {
+    match serde_json::to_value(kind) {
+        Ok(serde_json::Value::String(name)) => Ok(name),
+        _ => Err(Fail::invalid("commit", "the session's kind has no name")),
+    }
+}
+
+fn kind_from(name: &str) -> Run<SessionKind> {
+    serde_json::from_value(name.into()).map_err(|_| Fail::corrupt("a session is of an unknown kind"))
+}

@@ -1,0 +1,169 @@
+//! The index rows of a commit: looked up under their locks, and written at its end.
+
+use fastsync_core::source::Action;
+use fastsync_core::{Record, RecordKey};
+use sqlx::MySqlConnection;
+
+use std::collections::HashMap;
+
+use crate::codec::{ENTRY, ENTRY_COLUMNS, Entry, read_id};
+use crate::error::{Fail, Run};
+use crate::plan::Item;
+use crate::sql::{MAX_ROWS, Sql, rows_at_once, rows_of_marks};
+
+/// What the index has for each item, in their order. The rows that are there are locked until the commit ends.
+///
+/// A row that is not there is not locked: who inserts it finds out whether somebody else did.
+pub(crate) async fn look_up(connection: &mut MySqlConnection, items: &[Item]) -> Run<Vec<Option<Entry>>> {
+    let mut entries = Vec::with_capacity(items.len());
+    for group in items.chunk_by(|a, b| (a.zone, a.kind.n) == (b.zone, b.kind.n)) {
+        for items in group.chunks(MAX_ROWS) {
+            let Some(first) = items.first() else { continue };
+            let mut sql = Sql::new(look_up_statement());
+            sql.add(first.zone).add(first.kind.n);
+            sql.push_list(items.iter().map(|item| item.key().id.as_str())).push(" FOR UPDATE");
+            let mut found = HashMap::with_capacity(items.len());
+            for row in sql.all(connection).await? {
+                found.insert(read_id(&row, ENTRY_COLUMNS)?, Entry::read(&row, 0)?);
+            }
+            entries.extend(items.iter().map(|item| found.get(&item.key().id).copied()));
+        }
+    }
+    Ok(entries)
+}
+
+/// Parameters: zone, type, ids.
+pub(crate) fn look_up_statement() -> String {
+    format!(
+        "SELECT {ENTRY}, r.id FROM fastsync_records AS r FORCE INDEX (PRIMARY) \
+         WHERE r.zone = ? AND r.type = ? AND r.id IN "
+    )
+}
+
+const INSERT: &str = "INSERT INTO fastsync_records (zone, type, id, position, `change`, deleted, modified_by, modified_at, \
+     revision, incarnation, bytes) VALUES ";
+
+const COLUMNS: usize = 11;
+
+// The table has one unique key, so this meets the row of the same key only.
+const REPLACE: &str = " ON DUPLICATE KEY UPDATE position = VALUES(position), `change` = VALUES(`change`), \
+     deleted = VALUES(deleted), modified_by = VALUES(modified_by), modified_at = VALUES(modified_at), \
+     revision = VALUES(revision), incarnation = VALUES(incarnation), bytes = VALUES(bytes)";
+
+/// What a commit gives to the rows that it writes.
+#[derive(Debug, Default)]
+pub(crate) struct Given {
+    /// The number of the local commit.
+    pub(crate) change: u64,
+    /// The new position of each zone, if the commit takes any.
+    pub(crate) positions: HashMap<u64, u64>,
+}
+
+/// An index row before and after a write.
+struct Row<'a> {
+    item: &'a Item,
+    before: Option<Entry>,
+    after: Entry,
+}
+
+/// Writes the index rows of items that were looked up.
+pub(crate) async fn write(
+    connection: &mut MySqlConnection,
+    items: &[(&Item, Option<Entry>)],
+    given: &Given,
+) -> Run<()> {
+    let rows: Vec<_> = items
+        .iter()
+        .filter_map(|(item, before)| Some(Row { item, before: *before, after: after(item, *before, given)? }))
+        .collect();
+    let (there, new): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.before.is_some());
+    put(connection, &new, "").await.map_err(|fail| if fail.is_duplicate() { Fail::Moved } else { fail })?;
+    put(connection, &there, REPLACE).await?;
+
+    let of = |row: &&Row<'_>, kept: fn(&Entry) -> Option<u64>| {
+        (row.before.as_ref().and_then(kept), kept(&row.after))
+    };
+    for (table, column, kept) in [
+        (
+            "fastsync_pending",
+            "`change`",
+            (|entry| Some(entry.change).filter(|n| *n > 0)) as fn(&Entry) -> Option<u64>,
+        ),
+        ("fastsync_tombstones", "position", |entry| Some(entry.position).filter(|n| entry.deleted && *n > 0)),
+    ] {
+        let moved: Vec<_> =
+            rows.iter().map(|row| (row, of(&row, kept))).filter(|(_, (a, b))| a != b).collect();
+        let gone: Vec<_> = moved.iter().filter_map(|(row, (before, _))| Some((*row, (*before)?))).collect();
+        let come: Vec<_> = moved.iter().filter_map(|(row, (_, after))| Some((*row, (*after)?))).collect();
+        list(connection, &format!("DELETE FROM {table} WHERE ({column}, zone, type, id) IN ("), ")", &gone)
+            .await?;
+        list(connection, &format!("INSERT INTO {table} ({column}, zone, type, id) VALUES "), "", &come)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn put(connection: &mut MySqlConnection, rows: &[&Row<'_>], end: &str) -> Run<()> {
+    let mut rest = rows;
+    while !rest.is_empty() {
+        let (now, later) = rest.split_at(rows_at_once(rest.len(), COLUMNS));
+        rest = later;
+        let mut sql = Sql::new(INSERT);
+        sql.push(&rows_of_marks(now.len(), COLUMNS)).push(end);
+        for Row { item, after, .. } in now {
+            sql.add(item.zone).add(item.kind.n).add(item.key().id.as_str());
+            sql.add(after.position).add(after.change).add(after.deleted).add(after.modified_by);
+            sql.add(after.modified_at).add(after.revision).add(after.incarnation).add(after.bytes);
+        }
+        sql.execute(connection).await?;
+    }
+    Ok(())
+}
+
+async fn list(connection: &mut MySqlConnection, begin: &str, end: &str, rows: &[(&Row<'_>, u64)]) -> Run<()> {
+    let mut rest = rows;
+    while !rest.is_empty() {
+        let (now, later) = rest.split_at(rows_at_once(rest.len(), 4));
+        rest = later;
+        let mut sql = Sql::new(begin);
+        sql.push(&rows_of_marks(now.len(), 4)).push(end);
+        for (Row { item, .. }, number) in now {
+            sql.add(*number).add(item.zone).add(item.kind.n).add(item.key().id.as_str());
+        }
+        sql.execute(connection).await?;
+    }
+    Ok(())
+}
+
+/// The index row that a write leaves; `None` if it leaves none.
+fn after(item: &Item, before: Option<Entry>, given: &Given) -> Option<Entry> {
+    match &item.write.action {
+        Action::Put { record, pending } => {
+            let Record { key: RecordKey { .. }, body, metadata } = record;
+            let position = given.positions.get(&item.zone).copied().or(before.map(|before| before.position));
+            Some(Entry {
+                position: position.unwrap_or(0),
+                change: match metadata.change {
+                    _ if !pending => 0,
+                    0 => given.change,
+                    kept => kept,
+                },
+                deleted: body.is_none(),
+                modified_by: item.device,
+                modified_at: metadata.modified_at.to_bits(),
+                revision: metadata.revision.to_bits(),
+                incarnation: metadata.incarnation.to_bits(),
+                bytes: u64::from(u32::try_from(record.approximate_bytes()).unwrap_or(u32::MAX)),
+            })
+        }
+        Action::Acknowledge { change, revision, incarnation, .. } => before.map(|before| Entry {
+            revision: if before.incarnation == incarnation.to_bits() {
+                revision.to_bits()
+            } else {
+                before.revision
+            },
+            change: if before.change == *change { 0 } else { before.change },
+            ..before
+        }),
+    }
+}

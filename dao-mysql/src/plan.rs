@@ -1,0 +1,261 @@
+//! The writes of a commit, checked and in the order in which they are applied.
+
+use std::collections::hash_map::RandomState;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use fastsync_core::source::{Action, Commit, StateWrite, Write, Writes};
+use fastsync_core::{Error, ErrorKind, RecordKey, SessionId};
+use sqlx::MySqlConnection;
+use uuid::Uuid;
+
+use crate::error::{BACKEND, Fail, Run};
+use crate::registry::Type;
+use crate::staging::{Part, load, parts};
+use crate::store::Store;
+
+/// A write's place: its batch and its place in the batch.
+pub(crate) type At = (usize, usize);
+
+/// A write with the numbers that its names have in the index.
+#[derive(Debug, Clone)]
+pub(crate) struct Item {
+    pub(crate) at: At,
+    pub(crate) kind: Arc<Type>,
+    pub(crate) zone: u64,
+    /// The device that edited the record last.
+    pub(crate) device: u64,
+    pub(crate) write: Write,
+}
+
+impl Item {
+    pub(crate) fn key(&self) -> &RecordKey {
+        self.write.action.key()
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        Phase::new(&self.kind, self.write.is_deletion())
+    }
+}
+
+/// One round over the writes: puts go by rising priority, then deletions by falling priority.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Phase {
+    pub(crate) is_deletion: bool,
+    rank: i64,
+}
+
+impl Phase {
+    fn new(kind: &Type, is_deletion: bool) -> Self {
+        let priority = i64::from(kind.schema.priority());
+        Self { is_deletion, rank: if is_deletion { -priority } else { priority } }
+    }
+}
+
+/// How many bytes of staged parts are kept in memory between the rounds.
+const KEPT_BYTES: u64 = 16 << 20;
+
+/// The batches of a commit: the staged parts in order, and last the writes given with the commit.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    session: SessionId,
+    /// Who commits.
+    pub(crate) device: u64,
+    pub(crate) is_staged: bool,
+    given: Arc<Vec<Item>>,
+    overridden: HashSet<RecordKey>,
+    parts: Vec<Part>,
+    /// Staged writes whose key is written again later.
+    superseded: HashSet<At>,
+    kept: HashMap<usize, Arc<Vec<Item>>>,
+    kept_bytes: u64,
+    /// How many staged writes there are.
+    staged: usize,
+}
+
+impl Plan {
+    /// Refuses what can be refused without looking at the store's records, and reads what is staged.
+    ///
+    /// Runs outside a transaction: zones and devices get their numbers here.
+    pub(crate) async fn new(store: &Store, connection: &mut MySqlConnection, commit: &Commit) -> Run<Self> {
+        let (given, is_staged) = match &commit.writes {
+            Writes::Inline(writes) => (writes, false),
+            Writes::Staged { overrides } => (overrides, true),
+        };
+        let mut keys = HashSet::with_capacity(given.len());
+        for write in given {
+            if !keys.insert(write.action.key()) {
+                return Err(Fail::Core(invalid("a key is written twice").with_record(write.action.key())));
+            }
+        }
+        check_state(store, commit)?;
+        for clear in &commit.clears {
+            store.kind(connection, &clear.type_name).await?;
+        }
+        let author = commit.author.device.as_uuid();
+        let device = store.devices_or_new(connection, &BTreeSet::from([author])).await?;
+        let mut plan = Self {
+            session: commit.session,
+            device: device.get(&author).copied().unwrap_or_default(),
+            is_staged,
+            given: Arc::default(),
+            overridden: HashSet::new(),
+            parts: Vec::new(),
+            superseded: HashSet::new(),
+            kept: HashMap::new(),
+            kept_bytes: 0,
+            staged: 0,
+        };
+        if is_staged {
+            plan.overridden = keys.into_iter().cloned().collect();
+            plan.parts = parts(connection, commit.session).await?;
+            plan.read_staged(store, connection).await?;
+        }
+        plan.given = Arc::new(items(store, connection, plan.parts.len(), given.clone()).await?);
+        Ok(plan)
+    }
+
+    /// One pass over what is staged, from its end: the first time that a key is met it is the last write of it.
+    async fn read_staged(&mut self, store: &Store, connection: &mut MySqlConnection) -> Run<()> {
+        // Two hashes with random keys: that two keys share both does not happen. 16 bytes per key are kept.
+        let [one, two] = [RandomState::new(), RandomState::new()];
+        let mut seen = HashSet::new();
+        for (batch, part) in self.parts.clone().iter().enumerate().rev() {
+            let writes = load(connection, self.session, part).await?;
+            for (place, write) in writes.iter().enumerate().rev() {
+                let key = write.action.key();
+                if self.overridden.contains(key) || !seen.insert((one.hash_one(key), two.hash_one(key))) {
+                    self.superseded.insert((batch, place));
+                }
+            }
+            self.staged = self.staged.saturating_add(writes.len());
+            let items = items(store, connection, batch, writes).await?;
+            self.keep(batch, part.bytes, items);
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, batch: usize, bytes: u64, mut items: Vec<Item>) -> Arc<Vec<Item>> {
+        items.retain(|item| !self.superseded.contains(&item.at));
+        let items = Arc::new(items);
+        let kept_bytes = self.kept_bytes.saturating_add(bytes);
+        if kept_bytes <= KEPT_BYTES {
+            self.kept_bytes = kept_bytes;
+            self.kept.insert(batch, Arc::clone(&items));
+        }
+        items
+    }
+
+    /// Whether what is staged is still what this plan has read.
+    pub(crate) async fn is_current(&self, connection: &mut MySqlConnection) -> Run<bool> {
+        if !self.is_staged {
+            return Ok(true);
+        }
+        let now = parts(connection, self.session).await?;
+        Ok(now.len() == self.parts.len() && now.iter().zip(&self.parts).all(|(now, then)| now.is(then)))
+    }
+
+    /// How many batches there are.
+    pub(crate) fn len(&self) -> usize {
+        self.parts.len().saturating_add(1)
+    }
+
+    /// About how many writes there are.
+    pub(crate) fn writes(&self) -> usize {
+        self.staged.saturating_add(self.given.len())
+    }
+
+    /// The writes of a batch that count, by zone, type and id.
+    pub(crate) async fn batch(
+        &mut self,
+        store: &Store,
+        connection: &mut MySqlConnection,
+        number: usize,
+    ) -> Run<Arc<Vec<Item>>> {
+        let Some(part) = self.parts.get(number) else { return Ok(Arc::clone(&self.given)) };
+        if let Some(kept) = self.kept.get(&number) {
+            return Ok(Arc::clone(kept));
+        }
+        let writes = load(connection, self.session, part).await?;
+        let mut items = items(store, connection, number, writes).await?;
+        items.retain(|item| !self.superseded.contains(&item.at));
+        Ok(Arc::new(items))
+    }
+
+    /// The rounds that this commit needs.
+    pub(crate) async fn phases(
+        &self,
+        store: &Store,
+        connection: &mut MySqlConnection,
+    ) -> Run<BTreeSet<Phase>> {
+        let mut phases: BTreeSet<_> = self.given.iter().map(Item::phase).collect();
+        for (name, is_deletion) in self.parts.iter().flat_map(|part| &part.types) {
+            let kind = store.kind(connection, name).await?;
+            phases.insert(Phase::new(&kind, *is_deletion));
+        }
+        Ok(phases)
+    }
+
+    /// Whether a batch may have writes of a round.
+    pub(crate) async fn has(
+        &self,
+        store: &Store,
+        connection: &mut MySqlConnection,
+        number: usize,
+        phase: Phase,
+    ) -> Run<bool> {
+        let Some(part) = self.parts.get(number) else { return Ok(true) };
+        for (name, is_deletion) in &part.types {
+            let kind = store.kind(connection, name).await?;
+            if Phase::new(&kind, *is_deletion) == phase {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Writes that are admitted, with their numbers, in the order in which all commits lock them.
+async fn items(
+    store: &Store,
+    connection: &mut MySqlConnection,
+    batch: usize,
+    writes: Vec<Write>,
+) -> Run<Vec<Item>> {
+    let devices: BTreeSet<Uuid> = writes.iter().filter_map(editor).collect();
+    let devices = store.devices_or_new(connection, &devices).await?;
+    let mut items = Vec::with_capacity(writes.len());
+    for (place, mut write) in writes.into_iter().enumerate() {
+        let kind = store.kind(connection, &write.action.key().type_name).await?;
+        // A type may have been prepared anew since a batch was staged, so this is done at every reading.
+        write.admit(&kind.schema)?;
+        let zone = store.zone_or_new(connection, &write.action.key().zone).await?;
+        let device = editor(&write).and_then(|device| devices.get(&device)).copied().unwrap_or_default();
+        items.push(Item { at: (batch, place), kind, zone, device, write });
+    }
+    items.sort_by(|a, b| (a.zone, a.kind.n, &a.key().id).cmp(&(b.zone, b.kind.n, &b.key().id)));
+    Ok(items)
+}
+
+fn editor(write: &Write) -> Option<Uuid> {
+    match &write.action {
+        Action::Put { record, .. } => Some(record.metadata.modified_by.as_uuid()),
+        Action::Acknowledge { .. } => None,
+    }
+}
+
+fn check_state(store: &Store, commit: &Commit) -> Run<()> {
+    StateWrite::check_keys(&commit.state)?;
+    for write in &commit.state {
+        if write.value.as_ref().is_some_and(|value| value.len() > store.server.packet) {
+            let message = format!("a state value is larger than {} bytes", store.server.packet);
+            return Err(Fail::new(ErrorKind::TooLarge, "commit", message));
+        }
+    }
+    Ok(())
+}
+
+fn invalid(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidInput, "commit", message).with_backend(BACKEND)
+}

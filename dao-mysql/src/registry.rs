@@ -1,0 +1,165 @@
+//! The prepared types and the statements of their tables.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use fastsync_core::{FieldKind, FieldName, FieldSchema, TypeName, TypeSchema, ZoneRestriction};
+use serde::{Deserialize, Serialize};
+use sqlx::MySqlConnection;
+
+use crate::checks::Server;
+use crate::columns::{Column, columns};
+use crate::error::{Fail, Run};
+use crate::sql::{Sql, bytes, number, quoted, text};
+
+/// A type as `fastsync_types` has it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct StoredType {
+    pub(crate) schema: TypeSchema,
+    /// Fields of earlier schemas; their columns are still there.
+    pub(crate) dropped: Vec<FieldSchema>,
+}
+
+/// A prepared type.
+#[derive(Debug)]
+pub(crate) struct Type {
+    pub(crate) n: u64,
+    pub(crate) schema: TypeSchema,
+    /// `INSERT INTO table (id, zone?, fields) VALUES ` and what follows the rows.
+    pub(crate) insert: String,
+    pub(crate) on_duplicate: String,
+    /// How many columns a row of `insert` has.
+    pub(crate) columns: usize,
+    /// `` `a`, `b` ``: the columns of the fields with `u.` before each, after a comma each.
+    pub(crate) selected: String,
+    /// The text columns of an adopted table that compare in another way than by bytes.
+    folded: Vec<FieldName>,
+    collation: &'static str,
+}
+
+impl Type {
+    pub(crate) fn new(n: u64, schema: TypeSchema, found: &[Column], server: &Server) -> Self {
+        let collation = server.dialect.collation();
+        let table = quoted(schema.name());
+        let id = quoted(schema.id_field());
+        let restricted = schema.restriction() == ZoneRestriction::Restricted;
+        let fields: Vec<_> = schema.fields().iter().map(|field| quoted(&field.name)).collect();
+        let keys: Vec<_> = if restricted { vec![id.clone(), "`zone`".to_owned()] } else { vec![id.clone()] };
+        let columns: Vec<_> = keys.iter().chain(&fields).map(String::as_str).collect();
+        let insert = format!("INSERT INTO {table} ({}) VALUES ", columns.join(", "));
+        // The statement updates the row of whatever unique key is in its way. If that is another row, the first
+        // assignment asks for one value of a subquery that has two, and the statement fails.
+        let same: Vec<_> = keys.iter().map(|key| format!("{key} = VALUES({key})")).collect();
+        let guard = format!("{id} = IF({}, {id}, (SELECT 1 UNION ALL SELECT 2))", same.join(" AND "));
+        let updates = fields.iter().map(|field| format!(", {field} = VALUES({field})"));
+        let on_duplicate = format!(" ON DUPLICATE KEY UPDATE {guard}{}", updates.collect::<String>());
+        let folded = schema
+            .fields()
+            .iter()
+            .filter(|field| is_text(field.kind))
+            .filter(|field| {
+                let column = found.iter().find(|column| column.name == field.name.as_str());
+                column.is_some_and(|column| column.collation != collation)
+            })
+            .map(|field| field.name.clone())
+            .collect();
+        let columns = columns.len();
+        let selected = fields.iter().map(|field| format!(", u.{field}")).collect();
+        Self { n, schema, insert, on_duplicate, columns, selected, folded, collation }
+    }
+
+    pub(crate) fn is_restricted(&self) -> bool {
+        self.schema.restriction() == ZoneRestriction::Restricted
+    }
+
+    pub(crate) fn table(&self) -> String {
+        quoted(self.schema.name())
+    }
+
+    pub(crate) fn id(&self) -> String {
+        quoted(self.schema.id_field())
+    }
+
+    /// A column that compares by bytes, whatever collation an adopted table declares.
+    pub(crate) fn comparable(&self, field: &FieldName) -> String {
+        let column = format!("u.{}", quoted(field));
+        if self.folded.contains(field) {
+            return format!("CONVERT({column} USING utf8mb4) COLLATE {}", self.collation);
+        }
+        column
+    }
+}
+
+pub(crate) const fn is_text(kind: FieldKind) -> bool {
+    matches!(kind, FieldKind::Text | FieldKind::Uuid | FieldKind::DateTime | FieldKind::Json)
+}
+
+/// Every type of the store, as this process prepared it or, if it did not, as it was prepared last.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    by_name: HashMap<TypeName, Arc<Type>>,
+    by_n: HashMap<u64, Arc<Type>>,
+}
+
+impl Registry {
+    pub(crate) fn insert(&mut self, kind: Type) {
+        let kind = Arc::new(kind);
+        self.by_n.insert(kind.n, Arc::clone(&kind));
+        self.by_name.insert(kind.schema.name().clone(), kind);
+    }
+
+    pub(crate) fn get(&self, name: &TypeName) -> Option<Arc<Type>> {
+        self.by_name.get(name).cloned()
+    }
+
+    pub(crate) fn at(&self, n: u64) -> Option<Arc<Type>> {
+        self.by_n.get(&n).cloned()
+    }
+}
+
+/// The types as they were prepared last; none in a database that nothing was prepared in.
+pub(crate) async fn load(connection: &mut MySqlConnection, server: &Server) -> Run<Vec<Type>> {
+    const NO_SUCH_TABLE: u16 = 1146;
+    let stored = match stored_types(connection).await {
+        Err(fail) if fail.number() == Some(NO_SUCH_TABLE) => return Ok(Vec::new()),
+        stored => stored?,
+    };
+    let mut kinds = Vec::with_capacity(stored.len());
+    for (n, stored) in stored {
+        let found = columns(connection, stored.schema.name().as_str()).await?;
+        kinds.push(Type::new(n, stored.schema, &found, server));
+    }
+    Ok(kinds)
+}
+
+pub(crate) async fn stored_types(connection: &mut MySqlConnection) -> Run<Vec<(u64, StoredType)>> {
+    let mut types = Vec::new();
+    for row in Sql::new("SELECT n, body FROM fastsync_types ORDER BY n").all(connection).await? {
+        let stored = serde_json::from_slice(bytes(&row, 1)?.unwrap_or_default())
+            .map_err(|error| Fail::corrupt(format!("fastsync_types holds no schema: {error}")))?;
+        types.push((number(&row, 0)?, stored));
+    }
+    Ok(types)
+}
+
+/// The version of the sync tables that this crate writes.
+pub(crate) const VERSION: u64 = 1;
+
+/// Refuses sync tables of another version; a database without them is fine.
+pub(crate) async fn check_version(connection: &mut MySqlConnection) -> Run<()> {
+    let there = "SELECT table_name FROM information_schema.tables \
+                 WHERE table_schema = DATABASE() AND table_name = 'fastsync_meta'";
+    let Some(row) = Sql::new(there).first(connection).await? else { return Ok(()) };
+    text(&row, 0)?;
+    let select = "SELECT value FROM fastsync_meta WHERE name = 'schema_version'";
+    let found = match Sql::new(select).first(connection).await? {
+        Some(row) => number(&row, 0)?,
+        // `prepare` was ended after the table and before the row; it goes on when it is called again.
+        None => return Ok(()),
+    };
+    if found == VERSION {
+        return Ok(());
+    }
+    let message = format!("the sync tables have version {found}; this program knows version {VERSION}");
+    Err(Fail::new(fastsync_core::ErrorKind::Config, "open", message))
+}

@@ -1,0 +1,207 @@
+//! The data source.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use fastsync_core::source::{Changes, ChangesRequest, Commit, CommitOutcome, Write};
+use fastsync_core::{
+    ErrorKind, ObjectId, Position, Query, Record, Result, SessionId, SessionSummary, SyncableDataSource,
+    TypeName, TypeSchema, Zone,
+};
+use sqlx::mysql::{MySqlPool, MySqlPoolOptions};
+
+use crate::config::{MySqlConfig, Warning};
+use crate::error::{BACKEND, Fail, Run};
+use crate::retry::Attempts;
+use crate::store::Store;
+use crate::{audit, checks, commit, feed, prepare, query, read, registry, staging};
+
+/// Records in a MySQL or MariaDB database. A cheap handle: clones share the pool.
+///
+/// Several processes may use one database; they are coordinated by nothing but the database.
+#[derive(Clone)]
+pub struct MySqlDataSource {
+    store: Arc<Store>,
+}
+
+// The pool's own form would name the server and its user.
+impl fmt::Debug for MySqlDataSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MySqlDataSource").finish_non_exhaustive()
+    }
+}
+
+impl MySqlDataSource {
+    /// Connects to a database with the default settings, for example `mysql://user:password@host/database`.
+    ///
+    /// Add `?ssl-mode=VERIFY_IDENTITY` where the network is not yours: otherwise TLS (rustls) is used if the server
+    /// has it, and its certificate is not checked.
+    ///
+    /// # Errors
+    /// As [`Self::with_config`]; `Config` if the URL is none. No error has the URL in its text.
+    pub async fn connect(url: &str) -> Result<Self> {
+        let pool = MySqlPoolOptions::new().connect(url).await;
+        let pool = pool.map_err(|error| Fail::from(error).into_error("open"))?;
+        Self::new(pool).await
+    }
+
+    /// Uses a pool of yours, with the default settings.
+    ///
+    /// # Errors
+    /// As [`Self::with_config`].
+    pub async fn new(pool: MySqlPool) -> Result<Self> {
+        Self::with_config(pool, MySqlConfig::new()).await
+    }
+
+    /// Uses a pool of yours with these settings, and checks that the server keeps what it acknowledges.
+    ///
+    /// Nothing is created: [`prepare`](SyncableDataSource::prepare) does that. The types of a database that was
+    /// prepared before are known without it.
+    ///
+    /// # Errors
+    /// `Config` that names every setting of the server that breaks a promise, or sync tables of a later version;
+    /// `Unavailable` if the server cannot be reached.
+    pub async fn with_config(pool: MySqlPool, config: MySqlConfig) -> Result<Self> {
+        let open = async {
+            let mut connection = pool.acquire().await?;
+            let server = checks::check(&mut connection, &config).await?;
+            registry::check_version(&mut connection).await?;
+            Run::Ok(server)
+        };
+        let server = open.await.map_err(|fail| fail.into_error("open"))?;
+        Ok(Self { store: Arc::new(Store::new(pool, server, config)) })
+    }
+
+    /// The pool.
+    #[must_use]
+    pub fn pool(&self) -> &MySqlPool {
+        &self.store.pool
+    }
+
+    /// The settings of the server that weaken a promise; show or log them.
+    #[must_use]
+    pub fn warnings(&self) -> &[Warning] {
+        &self.store.server.warnings
+    }
+
+    #[cfg(test)]
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Runs a write in a task of its own, so that it ends as a whole when its caller is dropped.
+    async fn write<T, F>(&self, operation: &'static str, work: impl FnOnce(Arc<Store>) -> F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Run<T>> + Send + 'static,
+    {
+        match tokio::spawn(work(Arc::clone(&self.store))).await {
+            Ok(done) => done.map_err(|fail| fail.into_error(operation)),
+            Err(_) => {
+                let message = "the runtime ended before the write, which may be done or not";
+                Err(Fail::new(ErrorKind::Unavailable, operation, message).into_error(operation))
+            }
+        }
+    }
+
+    /// Runs a read, and again if a table was changed since its snapshot.
+    async fn read<T, F: Future<Output = Run<T>>>(
+        &self,
+        operation: &'static str,
+        work: impl Fn() -> F,
+    ) -> Result<T> {
+        retried(&self.store, work).await.map_err(|fail| fail.into_error(operation))
+    }
+}
+
+/// Tries again what lost to another transaction.
+async fn retried<T, F: Future<Output = Run<T>>>(store: &Store, work: impl Fn() -> F) -> Run<T> {
+    let mut attempts = Attempts::new(store.config.attempts);
+    loop {
+        match work().await {
+            Ok(done) => return Ok(done),
+            Err(fail) => attempts.after(fail).await?,
+        }
+    }
+}
+
+#[async_trait]
+impl SyncableDataSource for MySqlDataSource {
+    fn backend(&self) -> &'static str {
+        BACKEND
+    }
+
+    async fn prepare(&self, types: &[TypeSchema]) -> Result<()> {
+        let types = types.to_vec();
+        let prepare =
+            |store: Arc<Store>| async move { retried(&store, || prepare::prepare(&store, &types)).await };
+        self.write("prepare", prepare).await
+    }
+
+    async fn get(&self, type_name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Result<Vec<Record>> {
+        self.read("get", || read::get(&self.store, type_name, zone, ids)).await
+    }
+
+    async fn find(&self, query: &Query) -> Result<Vec<Record>> {
+        self.read("find", || query::find(&self.store, query)).await
+    }
+
+    async fn count(&self, query: &Query) -> Result<u64> {
+        self.read("count", || query::count(&self.store, query)).await
+    }
+
+    async fn changes(&self, request: &ChangesRequest) -> Result<Changes> {
+        self.read("changes", || feed::changes(&self.store, request)).await
+    }
+
+    async fn pending(&self, after: u64, limit: usize) -> Result<Vec<Record>> {
+        self.read("pending", || read::pending(&self.store, after, limit)).await
+    }
+
+    async fn count_pending(&self) -> Result<u64> {
+        self.read("count_pending", || read::count_pending(&self.store)).await
+    }
+
+    async fn stage(&self, session: SessionId, sequence: u64, writes: Vec<Write>) -> Result<()> {
+        let stage = |store: Arc<Store>| async move {
+            retried(&store, || staging::stage(&store, session, sequence, &writes)).await
+        };
+        self.write("stage", stage).await
+    }
+
+    async fn unstage(&self, session: Option<SessionId>) -> Result<()> {
+        let unstage = |store: Arc<Store>| async move {
+            let unstage = || async { staging::unstage(&mut *store.pool.acquire().await?, session).await };
+            retried(&store, unstage).await
+        };
+        self.write("unstage", unstage).await
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<CommitOutcome> {
+        self.write("commit", |store| async move { commit::commit(&store, &commit).await }).await
+    }
+
+    async fn session(&self, id: SessionId) -> Result<Option<SessionSummary>> {
+        self.read("session", || audit::session(&self.store, id)).await
+    }
+
+    async fn sessions(&self, zone: &Zone, after: Position, limit: usize) -> Result<Vec<SessionSummary>> {
+        self.read("sessions", || audit::sessions(&self.store, zone, after, limit)).await
+    }
+
+    async fn state(&self, key: &str) -> Result<Option<Vec<u8>>> {
+        self.read("state", || read::state(&self.store, key)).await
+    }
+
+    async fn states(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>> {
+        self.read("states", || read::states(&self.store, prefix)).await
+    }
+
+    async fn purge(&self, zone: &Zone, through: Position) -> Result<u64> {
+        let zone = zone.clone();
+        let purge =
+            |store: Arc<Store>| async move { retried(&store, || feed::purge(&store, &zone, through)).await };
+        self.write("purge", purge).await
+    }
+}

@@ -1,0 +1,124 @@
+//! Batches of large sessions: in parts that fit a packet, so a commit reads them one at a time.
+
+use std::collections::BTreeSet;
+
+use fastsync_core::source::Write;
+use fastsync_core::{SessionId, TypeName};
+use sqlx::MySqlConnection;
+
+use crate::error::{Fail, Run};
+use crate::sql::{Sql, bytes, number};
+use crate::store::Store;
+
+/// A part of a batch: which types it has, with and without deletions.
+#[derive(Debug, Clone)]
+pub(crate) struct Part {
+    sequence: u64,
+    part: u64,
+    pub(crate) types: BTreeSet<(TypeName, bool)>,
+    /// How many bytes it has as it is stored.
+    pub(crate) bytes: u64,
+}
+
+impl Part {
+    /// Whether this is the same part.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        (self.sequence, self.part, self.bytes) == (other.sequence, other.part, other.bytes)
+    }
+}
+
+/// About how large a part is: far below the smallest packet, and a commit holds a few in memory.
+const PART_BYTES: usize = 1 << 20;
+
+pub(crate) async fn stage(store: &Store, session: SessionId, sequence: u64, writes: &[Write]) -> Run<()> {
+    let mut writes = writes.to_vec();
+    let mut transaction = store.write().await?;
+    let connection = &mut *transaction;
+    for write in &mut writes {
+        let kind = store.kind(connection, &write.action.key().type_name).await?;
+        write.admit(&kind.schema)?;
+    }
+    let mut rest = writes.as_slice();
+    let mut part = 0_u64;
+    loop {
+        let mut held = 0_usize;
+        let fits = rest.iter().take_while(|write| {
+            held = held.saturating_add(write.approximate_bytes());
+            held <= PART_BYTES
+        });
+        let (now, later) = rest.split_at(fits.count().max(1).min(rest.len()));
+        let is_first = insert(connection, session, sequence, part, now).await?;
+        if later.is_empty() || !is_first {
+            break;
+        }
+        rest = later;
+        part = part.saturating_add(1);
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Keeps a part; `false` if one of this number is there already.
+async fn insert(
+    connection: &mut MySqlConnection,
+    session: SessionId,
+    sequence: u64,
+    part: u64,
+    writes: &[Write],
+) -> Run<bool> {
+    let types: BTreeSet<_> =
+        writes.iter().map(|write| (write.action.key().type_name.clone(), write.is_deletion())).collect();
+    let types = serde_json::to_vec(&types).map_err(|_| unreadable())?;
+    let blob = postcard::to_stdvec(writes).map_err(|_| unreadable())?;
+    let sql = "INSERT INTO fastsync_staged (session, sequence, part, types, writes) VALUES (?, ?, ?, ?, ?)";
+    let sql = Sql::new(sql).bind(&session.as_uuid().as_bytes()[..]).bind(sequence).bind(part);
+    match sql.bind(types).bind(blob).execute(connection).await {
+        Ok(_) => Ok(true),
+        Err(fail) if fail.is_duplicate() => Ok(false),
+        Err(fail) => Err(fail),
+    }
+}
+
+pub(crate) async fn unstage(connection: &mut MySqlConnection, session: Option<SessionId>) -> Run<()> {
+    let sql = match session {
+        Some(session) => {
+            Sql::new("DELETE FROM fastsync_staged WHERE session = ?").bind(&session.as_uuid().as_bytes()[..])
+        }
+        None => Sql::new("DELETE FROM fastsync_staged"),
+    };
+    sql.execute(connection).await?;
+    Ok(())
+}
+
+/// The parts of a session in order, without their writes.
+pub(crate) async fn parts(connection: &mut MySqlConnection, session: SessionId) -> Run<Vec<Part>> {
+    let sql = "SELECT sequence, part, types, LENGTH(writes) FROM fastsync_staged WHERE session = ? \
+               ORDER BY sequence, part";
+    let rows = Sql::new(sql).bind(&session.as_uuid().as_bytes()[..]).all(connection).await?;
+    let mut parts = Vec::with_capacity(rows.len());
+    for row in rows {
+        let types = serde_json::from_slice(bytes(&row, 2)?.unwrap_or_default()).map_err(|_| unreadable())?;
+        parts.push(Part {
+            sequence: number(&row, 0)?,
+            part: number(&row, 1)?,
+            types,
+            bytes: number(&row, 3)?,
+        });
+    }
+    Ok(parts)
+}
+
+pub(crate) async fn load(
+    connection: &mut MySqlConnection,
+    session: SessionId,
+    part: &Part,
+) -> Run<Vec<Write>> {
+    let sql = "SELECT writes FROM fastsync_staged WHERE session = ? AND sequence = ? AND part = ?";
+    let sql = Sql::new(sql).bind(&session.as_uuid().as_bytes()[..]).bind(part.sequence).bind(part.part);
+    let row = sql.first(connection).await?.ok_or_else(unreadable)?;
+    postcard::from_bytes(bytes(&row, 0)?.unwrap_or_default()).map_err(|_| unreadable())
+}
+
+fn unreadable() -> Fail {
+    Fail::corrupt("a staged batch cannot be read")
+}

@@ -1,0 +1,259 @@
+//! The pool, and what a process remembers of its database.
+
+use std::collections::{BTreeSet, HashMap};
+use std::hash::Hash;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use fastsync_core::{Error, ErrorKind, TypeName, Zone};
+use sqlx::mysql::MySqlPool;
+use sqlx::{MySql, MySqlConnection, Transaction};
+use uuid::Uuid;
+
+use crate::checks::Server;
+use crate::config::MySqlConfig;
+use crate::error::{BACKEND, Fail, Run};
+use crate::registry::{Registry, Type};
+use crate::sql::{MAX_ROWS, Sql, marks, number, rows_of_marks, text, uuid};
+
+/// How many zones and devices a process remembers.
+const MAX_NAMES: usize = 65_536;
+
+#[derive(Debug)]
+pub(crate) struct Store {
+    pub(crate) pool: MySqlPool,
+    pub(crate) server: Server,
+    pub(crate) config: MySqlConfig,
+    registry: RwLock<Registry>,
+    zones: RwLock<Names<Zone>>,
+    devices: RwLock<Names<Uuid>>,
+}
+
+/// Both directions between a name and its number. Numbers are given outside transactions and never change, so what
+/// was read once stays true.
+#[derive(Debug)]
+struct Names<T> {
+    numbers: HashMap<T, u64>,
+    names: HashMap<u64, T>,
+}
+
+impl<T: Clone + Eq + Hash> Names<T> {
+    fn new() -> RwLock<Self> {
+        RwLock::new(Self { numbers: HashMap::new(), names: HashMap::new() })
+    }
+
+    fn note(&mut self, name: &T, n: u64) {
+        if self.names.len() >= MAX_NAMES {
+            self.numbers.clear();
+            self.names.clear();
+        }
+        self.numbers.insert(name.clone(), n);
+        self.names.insert(n, name.clone());
+    }
+}
+
+// Several reads see one state, that of the first; nothing else is locked.
+const READ: &str =
+    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
+
+// Locking reads see the latest state and lock the rows that they find, not the gaps between them. So writers of
+// different rows do not meet, and a decision never rests on an old snapshot.
+pub(crate) const WRITE: &str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; START TRANSACTION READ WRITE";
+
+fn lock<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn look<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Store {
+    pub(crate) fn new(pool: MySqlPool, server: Server, config: MySqlConfig) -> Self {
+        Self {
+            pool,
+            server,
+            config,
+            registry: RwLock::new(Registry::default()),
+            zones: Names::new(),
+            devices: Names::new(),
+        }
+    }
+
+    /// A transaction whose reads see one committed state.
+    pub(crate) async fn read(&self) -> Run<Transaction<'static, MySql>> {
+        Ok(self.pool.begin_with(READ).await?)
+    }
+
+    pub(crate) async fn write(&self) -> Run<Transaction<'static, MySql>> {
+        Ok(self.pool.begin_with(WRITE).await?)
+    }
+
+    /// The prepared type of this name.
+    pub(crate) async fn kind(&self, connection: &mut MySqlConnection, name: &TypeName) -> Run<Arc<Type>> {
+        let known = look(&self.registry).get(name);
+        if let Some(kind) = known {
+            return Ok(kind);
+        }
+        // Another process may have prepared it.
+        self.load(connection).await?;
+        let known = look(&self.registry).get(name);
+        known.ok_or_else(|| {
+            let error = Error::new(ErrorKind::UnknownType, "lookup", "the type was not prepared");
+            Fail::Core(error.with_backend(BACKEND).with_context("type", name))
+        })
+    }
+
+    /// The prepared type with this number in the index.
+    pub(crate) async fn kind_at(&self, connection: &mut MySqlConnection, n: u64) -> Run<Arc<Type>> {
+        let known = look(&self.registry).at(n);
+        if let Some(kind) = known {
+            return Ok(kind);
+        }
+        self.load(connection).await?;
+        let known = look(&self.registry).at(n);
+        known.ok_or_else(|| Fail::corrupt(format!("the index names type {n}, which is not there")))
+    }
+
+    /// Adds the stored types that are not known here yet.
+    async fn load(&self, connection: &mut MySqlConnection) -> Run<()> {
+        let loaded = crate::registry::load(connection, &self.server).await?;
+        let mut registry = lock(&self.registry);
+        for kind in loaded {
+            if registry.at(kind.n).is_none() {
+                registry.insert(kind);
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn note_kinds(&self, kinds: Vec<Type>) {
+        let mut registry = lock(&self.registry);
+        for kind in kinds {
+            registry.insert(kind);
+        }
+    }
+
+    /// The number of a zone, if anything was ever meant to be written to it.
+    pub(crate) async fn zone(&self, connection: &mut MySqlConnection, zone: &Zone) -> Run<Option<u64>> {
+        let known = look(&self.zones).numbers.get(zone).copied();
+        if known.is_some() {
+            return Ok(known);
+        }
+        let sql = Sql::new("SELECT n FROM fastsync_zones WHERE name = ?").bind(zone.to_string().into_bytes());
+        let Some(row) = sql.first(connection).await? else { return Ok(None) };
+        let n = number(&row, 0)?;
+        lock(&self.zones).note(zone, n);
+        Ok(Some(n))
+    }
+
+    /// Outside a transaction, so that nobody waits for the row and it stays.
+    pub(crate) async fn zone_or_new(&self, connection: &mut MySqlConnection, zone: &Zone) -> Run<u64> {
+        if let Some(n) = self.zone(connection, zone).await? {
+            return Ok(n);
+        }
+        let insert = "INSERT IGNORE INTO fastsync_zones (name) VALUES (?)";
+        Sql::new(insert).bind(zone.to_string().into_bytes()).execute(connection).await?;
+        let n = self.zone(connection, zone).await?;
+        n.ok_or_else(|| Fail::corrupt("a zone is not there after it was added"))
+    }
+
+    pub(crate) async fn zone_of(&self, connection: &mut MySqlConnection, n: u64) -> Run<Zone> {
+        let known = look(&self.zones).names.get(&n).cloned();
+        if let Some(zone) = known {
+            return Ok(zone);
+        }
+        let row = Sql::new("SELECT name FROM fastsync_zones WHERE n = ?").bind(n).first(connection).await?;
+        let row =
+            row.ok_or_else(|| Fail::corrupt(format!("the index names zone {n}, which is not there")))?;
+        let zone = Zone::parse(text(&row, 0)?)
+            .map_err(|_| Fail::corrupt("fastsync_zones holds a name that is none"))?;
+        lock(&self.zones).note(&zone, n);
+        Ok(zone)
+    }
+
+    /// The number of a device, if it ever wrote anything.
+    pub(crate) async fn device(&self, connection: &mut MySqlConnection, device: Uuid) -> Run<Option<u64>> {
+        let known = look(&self.devices).numbers.get(&device).copied();
+        if known.is_some() {
+            return Ok(known);
+        }
+        let sql = Sql::new("SELECT n FROM fastsync_devices WHERE id = ?").bind(&device.as_bytes()[..]);
+        let Some(row) = sql.first(connection).await? else { return Ok(None) };
+        let n = number(&row, 0)?;
+        lock(&self.devices).note(&device, n);
+        Ok(Some(n))
+    }
+
+    /// The numbers of devices, given where they are new; outside a transaction, as [`Self::zone_or_new`].
+    pub(crate) async fn devices_or_new(
+        &self,
+        connection: &mut MySqlConnection,
+        devices: &BTreeSet<Uuid>,
+    ) -> Run<HashMap<Uuid, u64>> {
+        let mut found = HashMap::with_capacity(devices.len());
+        let mut missing: Vec<Uuid> = Vec::new();
+        {
+            let known = look(&self.devices);
+            for device in devices {
+                match known.numbers.get(device) {
+                    Some(n) => drop(found.insert(*device, *n)),
+                    None => missing.push(*device),
+                }
+            }
+        }
+        for missing in missing.chunks(MAX_ROWS) {
+            for is_new in [false, true] {
+                let unknown: Vec<_> = missing.iter().filter(|device| !found.contains_key(*device)).collect();
+                if unknown.is_empty() {
+                    break;
+                }
+                if is_new {
+                    let marks = rows_of_marks(unknown.len(), 1);
+                    let mut sql =
+                        Sql::new(format!("INSERT IGNORE INTO fastsync_devices (id) VALUES {marks}"));
+                    sql.add_all(unknown.iter().map(|device| &device.as_bytes()[..]));
+                    sql.execute(connection).await?;
+                }
+                let marks = marks(unknown.len());
+                let mut sql = Sql::new(format!("SELECT n, id FROM fastsync_devices WHERE id IN {marks}"));
+                sql.add_all(unknown.iter().map(|device| &device.as_bytes()[..]));
+                for row in sql.all(connection).await? {
+                    let (n, device) = (number(&row, 0)?, uuid(&row, 1)?);
+                    lock(&self.devices).note(&device, n);
+                    found.insert(device, n);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The devices with these numbers.
+    pub(crate) async fn devices_of(
+        &self,
+        connection: &mut MySqlConnection,
+        numbers: &BTreeSet<u64>,
+    ) -> Run<HashMap<u64, Uuid>> {
+        let mut found = HashMap::with_capacity(numbers.len());
+        let mut missing: Vec<u64> = Vec::new();
+        {
+            let known = look(&self.devices);
+            for n in numbers {
+                match known.names.get(n) {
+                    Some(device) => drop(found.insert(*n, *device)),
+                    None => missing.push(*n),
+                }
+            }
+        }
+        for missing in missing.chunks(MAX_ROWS) {
+            let marks = marks(missing.len());
+            let mut sql = Sql::new(format!("SELECT n, id FROM fastsync_devices WHERE n IN {marks}"));
+            sql.add_all(missing.iter().copied());
+            for row in sql.all(connection).await? {
+                let (n, device) = (number(&row, 0)?, uuid(&row, 1)?);
+                lock(&self.devices).note(&device, n);
+                found.insert(n, device);
+            }
+        }
+        Ok(found)
+    }
+}

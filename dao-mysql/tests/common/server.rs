@@ -1,0 +1,79 @@
+//! A fresh database on the server of `FASTSYNC_MYSQL_URL`.
+
+use fastsync_core::{Random, SystemRandom};
+use fastsync_dao_mysql::sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions};
+use fastsync_dao_mysql::sqlx::{AssertSqlSafe, ConnectOptions, Connection, query_scalar, raw_sql};
+
+/// The server that the tests use: `cargo xtask test` sets it.
+pub const URL: &str = "FASTSYNC_MYSQL_URL";
+
+/// Why there is no server. Where `FASTSYNC_REQUIRE` names it, that is a failure.
+pub fn skip() -> Option<String> {
+    if std::env::var_os(URL).is_some() {
+        return None;
+    }
+    let required = std::env::var("FASTSYNC_REQUIRE").unwrap_or_default();
+    assert!(
+        !required.split(',').any(|name| name.trim() == "mysql"),
+        "mysql is required, and {URL} is not set"
+    );
+    Some(format!("{URL} is not set; `cargo xtask test` starts a server and sets it"))
+}
+
+/// A database of its own name; dropping it removes it.
+pub struct Database {
+    name: String,
+    options: MySqlConnectOptions,
+}
+
+impl Database {
+    pub fn new() -> Self {
+        let options: MySqlConnectOptions = std::env::var(URL).unwrap().parse().unwrap();
+        let name = format!("fastsync_test_{:016x}", SystemRandom.next_u64());
+        let database = Self { name, options };
+        database.on_server("CREATE DATABASE");
+        database
+    }
+
+    pub fn options(&self) -> MySqlConnectOptions {
+        self.options.clone().database(&self.name)
+    }
+
+    /// A pool that few tests at once can have without using the server's connections up.
+    pub fn pool(&self) -> MySqlPool {
+        MySqlPoolOptions::new().max_connections(10).connect_lazy_with(self.options())
+    }
+
+    /// Runs SQL on the database.
+    pub async fn sql(&self, sql: impl Into<String>) {
+        let mut connection = self.options().connect().await.unwrap();
+        raw_sql(AssertSqlSafe(sql.into())).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    }
+
+    /// On a thread and a runtime of its own, since a case's runtime may be gone or busy.
+    fn on_server(&self, verb: &'static str) {
+        let (options, name) = (self.options.clone(), self.name.clone());
+        let done = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let mut connection = options.connect().await?;
+                // A connection whose runtime has ended may hold an open transaction, which a removal would wait for.
+                let select = "SELECT CAST(id AS UNSIGNED) FROM information_schema.processlist WHERE db = ?";
+                for id in query_scalar::<_, u64>(select).bind(&name).fetch_all(&mut connection).await? {
+                    // It may have gone by itself.
+                    let _ = raw_sql(AssertSqlSafe(format!("KILL {id}"))).execute(&mut connection).await;
+                }
+                raw_sql(AssertSqlSafe(format!("{verb} `{name}`"))).execute(&mut connection).await?;
+                connection.close().await
+            })
+        });
+        done.join().unwrap().unwrap();
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        self.on_server("DROP DATABASE");
+    }
+}

@@ -1,0 +1,190 @@
+//! What only a database server has: several pools, locks, deadlocks, settings.
+
+mod common;
+
+use std::time::Duration;
+
+use common::*;
+use fastsync_core::source::*;
+use fastsync_core::*;
+use fastsync_dao_mysql::sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
+use fastsync_dao_mysql::sqlx::{self, Connection, raw_sql};
+use fastsync_dao_mysql::{MySqlConfig, MySqlDataSource};
+
+#[tokio::test]
+async fn two_data_sources_on_one_database_see_each_other() {
+    let Some(database) = database() else { return };
+    let (a, b) = (with_items(&database).await, open(&database).await);
+    for round in 0..20 {
+        apply(&a, vec![put(item(&format!("a{round}"), "x"))]).await;
+        apply(&b, vec![put(item(&format!("b{round}"), "x"))]).await;
+    }
+    assert_eq!(page(&a, &request(&Zone::Global)).await.records.len(), 40);
+    // A type that the other one prepares later is known, with its fields as they were prepared.
+    a.prepare(&[notes()]).await.unwrap();
+    let zone = Zone::restricted("team").unwrap();
+    apply(&b, vec![put(record("notes", &zone, "n", Some(vec!["hi".into()])))]).await;
+    assert_eq!(page(&a, &request(&zone)).await.records.len(), 1);
+}
+
+#[tokio::test]
+async fn many_processes_may_prepare_at_once() {
+    let Some(database) = database() else { return };
+    let tasks: Vec<_> = (0..4)
+        .map(|_| {
+            let pool = database.pool();
+            tokio::spawn(async move {
+                let source = MySqlDataSource::new(pool).await.unwrap();
+                source.prepare(&[items(), notes()]).await.unwrap();
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_read_before_prepare() {
+    let Some(database) = database() else { return };
+    let source = open(&database).await;
+    assert_eq!(source.state("x").await.unwrap_err().kind(), ErrorKind::Config);
+    let query = Query::all(name("items"), Zone::Global);
+    assert_eq!(source.find(&query).await.unwrap_err().kind(), ErrorKind::UnknownType);
+}
+
+#[tokio::test]
+async fn a_foreign_lock_is_waited_for_a_bounded_time_and_reads_go_on() {
+    let Some(database) = database() else { return };
+    let options = database.options();
+    let pool = MySqlPoolOptions::new()
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                sqlx::query("SET innodb_lock_wait_timeout = 1").execute(connection).await.map(|_| ())
+            })
+        })
+        .connect_lazy_with(options.clone());
+    let source = MySqlDataSource::with_config(pool, MySqlConfig::new().attempts(2)).await.unwrap();
+    source.prepare(&[items()]).await.unwrap();
+    apply(&source, vec![put(item("a", "one"))]).await;
+
+    let mut stranger = sqlx::MySqlConnection::connect_with(&options).await.unwrap();
+    raw_sql("BEGIN; UPDATE items SET name = 'changed' WHERE id = 'a'").execute(&mut stranger).await.unwrap();
+    // Reads see the committed state and do not wait.
+    let (kind, ids) = (name("items"), [id("a")]);
+    let read = tokio::time::timeout(Duration::from_millis(900), source.get(&kind, &Zone::Global, &ids));
+    assert_eq!(read.await.unwrap().unwrap()[0].body.as_ref().unwrap()[0], "one".into());
+    let error = source.commit(commit(vec![put(item("a", "two"))])).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Contention, "{error:?}");
+    assert!(error.is_retryable());
+    // Another record of the zone is not in the way.
+    apply(&source, vec![put(item("b", "two"))]).await;
+    raw_sql("ROLLBACK").execute(&mut stranger).await.unwrap();
+    apply(&source, vec![put(item("a", "two"))]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn deadlocks_are_tried_again() {
+    let Some(database) = database() else { return };
+    let source = with_items(&database).await;
+    // Two types written in phases, keys in opposite orders by staged parts: locks cross.
+    let keys: Vec<_> = (0..40).map(|n| format!("k{n:02}")).collect();
+    apply(&source, keys.iter().map(|key| put(item(key, "start"))).collect()).await;
+    let tasks: Vec<_> = (0..8)
+        .map(|task| {
+            let (source, mut keys) = (source.clone(), keys.clone());
+            if task % 2 == 1 {
+                keys.reverse();
+            }
+            tokio::spawn(async move {
+                for round in 0..10 {
+                    let mut staged = commit(Vec::new());
+                    for (sequence, chunk) in (0..).zip(keys.chunks(4)) {
+                        let title = format!("{task}-{round}");
+                        let writes = chunk.iter().map(|key| put(item(key, &title))).collect();
+                        source.stage(staged.session, sequence, writes).await.unwrap();
+                    }
+                    staged.writes = Writes::Staged { overrides: Vec::new() };
+                    while let Err(error) = source.commit(staged.clone()).await {
+                        assert_eq!(error.kind(), ErrorKind::Contention, "{error:?}");
+                    }
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let page = page(&source, &request(&Zone::Global)).await;
+    assert_eq!(page.head.position, Position(81));
+    let titles: std::collections::BTreeSet<_> =
+        page.records.iter().map(|record| format!("{:?}", record.metadata.modified_at)).collect();
+    assert_eq!((page.records.len(), titles.len()), (40, 1), "the last session wrote them all");
+    let positions: Vec<u64> = sqlx::query_scalar("SELECT DISTINCT position FROM fastsync_records")
+        .fetch_all(source.pool())
+        .await
+        .unwrap();
+    assert_eq!(positions, [81], "the last session wrote them all");
+}
+
+#[tokio::test]
+async fn a_session_settings_that_breaks_promises_is_refused_by_name() {
+    let Some(database) = database() else { return };
+    let refused = |set: &'static str, options: MySqlConnectOptions| async move {
+        let pool = MySqlPoolOptions::new()
+            .after_connect(move |connection, _| {
+                Box::pin(async move { sqlx::query(set).execute(connection).await.map(|_| ()) })
+            })
+            .connect_lazy_with(options);
+        let error = MySqlDataSource::new(pool).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        error.to_string()
+    };
+    assert!(refused("SET SESSION sql_mode = ''", database.options()).await.contains("STRICT_TRANS_TABLES"));
+    assert!(refused("SET NAMES latin1", database.options()).await.contains("character_set_connection"));
+    let level = "SET SESSION TRANSACTION ISOLATION LEVEL READ UNCOMMITTED";
+    assert!(refused(level, database.options()).await.contains("READ UNCOMMITTED"));
+    // Later sync tables are not touched.
+    let source = with_items(&database).await;
+    database.sql("UPDATE fastsync_meta SET value = 2 WHERE name = 'schema_version'").await;
+    let error = MySqlDataSource::new(source.pool().clone()).await.unwrap_err();
+    assert!(error.message().contains("version 2"), "{error}");
+}
+
+#[tokio::test]
+async fn secrets_stay_out_of_texts() {
+    let Some(database) = database() else { return };
+    let source = open(&database).await;
+    assert_eq!(format!("{source:?}"), "MySqlDataSource { .. }");
+    let error = MySqlDataSource::connect("mysql://ann:tops3cret@127.0.0.1:1/x").await.unwrap_err();
+    assert!(!format!("{error:?} {error}").contains("tops3cret"));
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    let options = database.options();
+    let pool = MySqlPoolOptions::new().connect_lazy_with(options.username("nobody").password("tops3cret"));
+    let error = MySqlDataSource::new(pool).await.unwrap_err();
+    assert!(!format!("{error:?} {error}").contains("tops3cret"));
+    assert_eq!(error.kind(), ErrorKind::Config);
+}
+
+#[tokio::test]
+async fn own_pushes_are_passed_over_however_many_there_are() {
+    let Some(database) = database() else { return };
+    let source = with_items(&database).await;
+    let mut through = 0;
+    for round in 0..1_100 {
+        let own = commit(vec![put(item(&format!("own{round}"), "x"))]);
+        through = own.author.number;
+        source.commit(own).await.unwrap();
+        if round % 500 == 3 {
+            let mut other = commit(vec![put(item(&format!("other{round}"), "x"))]);
+            other.author.device = DeviceId::from_uuid(uuid::Uuid::from_u128(8));
+            source.commit(other).await.unwrap();
+        }
+    }
+    let mut all = request(&Zone::Global);
+    // The first read of a client that pushed before it pulled.
+    all.skip_own = Some(SkipOwn { device: device(), through });
+    let found = page(&source, &all).await;
+    assert_eq!(ids(&found.records), ["other3", "other503", "other1003"]);
+    assert!(found.caught_up);
+}

@@ -1,0 +1,82 @@
+//! sled data source for FastSync: an embedded key-value store.
+//!
+//! ```
+//! use fastsync_core::{FieldKind, Query, SyncableDataSource, TypeName, TypeSchema, Zone};
+//! use fastsync_dao_sled::SledDataSource;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> fastsync_core::Result<()> {
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let path = folder.path().join("app.store");
+//! let source = SledDataSource::open(path)?;
+//! let items = TypeSchema::builder("items", "id").field("name", FieldKind::Text).build()?;
+//! source.prepare(&[items]).await?;
+//!
+//! let all = Query::all(TypeName::new("items")?, Zone::Global);
+//! assert_eq!(source.count(&all).await?, 0);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What is stored
+//!
+//! Everything is in one tree: the records of a type and zone by id, the feed of a zone by position, tombstones, local
+//! edits, sessions, state, staged batches. A query walks the records of its type and zone, or the range of ids that
+//! its filter leaves; it ends at its limit or, with an order, keeps no more than offset and limit ask for. There are no
+//! constraints of the user's own.
+//!
+//! # Threads, processes, durability
+//!
+//! One thread writes and a few read, so no runtime is needed and no call blocks its caller's thread. A call that was
+//! started runs to its end, also if its future is dropped. One handle and its clones have a store to themselves.
+//!
+//! Commits that come at the same time are written as one batch and flushed once. sled's flush is no `fsync` on Linux, so
+//! with [`Synchronous::Full`], the default, the files are synced as well: a commit is on the disk before anybody sees
+//! it. Readers wait while a batch is applied, flushed and synced; a long query holds up commits as long.
+//!
+//! A commit of staged batches is decided at once and carried out in steps of a few megabytes, while readers wait; it
+//! keeps 24 bytes per key to know the keys that were staged twice. If the process dies on the way, opening the store
+//! finishes it.
+//!
+//! # Damage
+//!
+//! A file that is cut off or altered, and one that is missing, is `Corrupt` when the store is opened or when what is
+//! damaged is read. Beside sled's files lies the number of the last durable write, since sled drops a damaged end of its
+//! log without a word. [`SledDataSource::move_aside`] makes room for a new store and deletes nothing.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::panic,
+        clippy::unreachable
+    )
+)]
+
+mod aside;
+mod commit;
+mod config;
+mod disk;
+mod error;
+mod feed;
+mod key;
+mod mark;
+mod query;
+mod read;
+mod record;
+mod registry;
+mod rows;
+mod session;
+mod source;
+mod staged;
+mod staging;
+mod store;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod workers;
+
+pub use config::{SledConfig, Synchronous};
+pub use source::SledDataSource;

@@ -1,0 +1,199 @@
+//! The data source: each method hands its work to a thread of the store.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use fastsync_core::source::{Changes, ChangesRequest, Commit, CommitOutcome, Write, Writes};
+use fastsync_core::{
+    ErrorKind, ObjectId, Position, Query, Record, Result, SessionId, SessionSummary, SyncableDataSource,
+    TypeName, TypeSchema, Zone,
+};
+
+use crate::config::SledConfig;
+use crate::error::{BACKEND, Fail, Run};
+use crate::registry::Registry;
+use crate::store::Store;
+use crate::tree::{Draft, Rows};
+use crate::workers::Workers;
+use crate::{commit, feed, query, read, staged, staging};
+
+/// Records in a folder of sled's. A cheap handle: clones share the store.
+///
+/// One handle and its clones have the store to themselves: opening it a second time, here or in another process, is
+/// `Unavailable`.
+#[derive(Debug, Clone)]
+pub struct SledDataSource {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    path: PathBuf,
+    workers: Workers,
+    #[cfg(test)]
+    store: Arc<Store>,
+}
+
+const MAX_READERS: usize = 64;
+
+impl SledDataSource {
+    /// Opens a store with the default settings; it is made if it is not there.
+    ///
+    /// The types of an existing store are known without [`SyncableDataSource::prepare`], as they were prepared last.
+    /// Opening reads sled's snapshot and the log since then; it blocks for that long.
+    ///
+    /// # Errors
+    /// `Unavailable` if the store is open already; `Corrupt` if it is damaged (see [`Self::move_aside`]); `Config` if
+    /// the settings do not hold, the folder cannot be used or the store was written by a later version.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
+        Self::open_with(&SledConfig::new(path))
+    }
+
+    /// Opens a store with these settings.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with(config: &SledConfig) -> Result<Self> {
+        let fail = |fail: Fail| fail.into_error("open").with_context("path", config.path.display());
+        if !(1..=MAX_READERS).contains(&config.readers) {
+            let message = format!("{} readers; 1 to {MAX_READERS} are possible", config.readers);
+            return Err(fail(Fail::new(ErrorKind::Config, message)));
+        }
+        let store = Arc::new(Store::open(config).map_err(fail)?);
+        let workers = Workers::start(&store, config.readers).map_err(fail)?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                path: config.path.clone(),
+                workers,
+                #[cfg(test)]
+                store,
+            }),
+        })
+    }
+
+    /// The folder of the store.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.inner.path
+    }
+
+    /// How many groups of writes were made durable.
+    #[cfg(test)]
+    pub(crate) fn flushes(&self) -> u64 {
+        self.inner.store.flushes()
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&Registry, &dyn Rows) -> Run<T> + Send + 'static,
+    ) -> Result<T> {
+        self.inner.workers.read(operation, work).await
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&Registry, &mut Draft<'_>) -> Run<T> + Send + 'static,
+    ) -> Result<T> {
+        self.inner.workers.write(operation, work).await
+    }
+}
+
+#[async_trait]
+impl SyncableDataSource for SledDataSource {
+    fn backend(&self) -> &'static str {
+        BACKEND
+    }
+
+    async fn prepare(&self, types: &[TypeSchema]) -> Result<()> {
+        let types = types.to_vec();
+        self.write("prepare", move |_, draft| {
+            // As they are with what others prepare at the same time.
+            let mut registry = Registry::load(draft)?;
+            for (key, value) in registry.prepare(&types)? {
+                draft.put(key, value);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn get(&self, type_name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Result<Vec<Record>> {
+        let (type_name, zone, ids) = (type_name.clone(), zone.clone(), ids.to_vec());
+        self.read("get", move |registry, rows| read::get(registry, rows, &type_name, &zone, ids)).await
+    }
+
+    async fn find(&self, query: &Query) -> Result<Vec<Record>> {
+        let query = query.clone();
+        self.read("find", move |registry, rows| query::find(registry, rows, query)).await
+    }
+
+    async fn count(&self, query: &Query) -> Result<u64> {
+        let query = query.clone();
+        self.read("count", move |registry, rows| query::count(registry, rows, query)).await
+    }
+
+    async fn changes(&self, request: &ChangesRequest) -> Result<Changes> {
+        let request = request.clone();
+        self.inner
+            .workers
+            .read("changes", move |registry, rows| feed::changes(registry, rows, &request))
+            .await
+    }
+
+    async fn pending(&self, after: u64, limit: usize) -> Result<Vec<Record>> {
+        self.read("pending", move |registry, rows| read::pending(registry, rows, after, limit)).await
+    }
+
+    async fn count_pending(&self) -> Result<u64> {
+        self.read("count_pending", |_, rows| read::count_pending(rows)).await
+    }
+
+    async fn stage(&self, session: SessionId, sequence: u64, writes: Vec<Write>) -> Result<()> {
+        self.write("stage", move |registry, draft| staging::stage(registry, draft, session, sequence, writes))
+            .await
+    }
+
+    async fn unstage(&self, session: Option<SessionId>) -> Result<()> {
+        self.write("unstage", move |_, draft| staging::unstage(draft, session)).await
+    }
+
+    async fn commit(&self, mut commit: Commit) -> Result<CommitOutcome> {
+        match std::mem::replace(&mut commit.writes, Writes::Inline(Vec::new())) {
+            Writes::Inline(writes) => {
+                self.write("commit", move |registry, draft| commit::commit(registry, draft, commit, writes))
+                    .await
+            }
+            Writes::Staged { overrides } => {
+                let work = move |store: &Store| staged::commit(store, commit, overrides);
+                self.inner.workers.write_alone("commit", work).await
+            }
+        }
+    }
+
+    async fn session(&self, id: SessionId) -> Result<Option<SessionSummary>> {
+        self.read("session", move |_, rows| read::session(rows, id)).await
+    }
+
+    async fn sessions(&self, zone: &Zone, after: Position, limit: usize) -> Result<Vec<SessionSummary>> {
+        let zone = zone.clone();
+        self.read("sessions", move |_, rows| read::sessions(rows, &zone, after, limit)).await
+    }
+
+    async fn state(&self, key: &str) -> Result<Option<Vec<u8>>> {
+        let key = key.to_owned();
+        self.read("state", move |_, rows| read::state(rows, &key)).await
+    }
+
+    async fn states(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>> {
+        let prefix = prefix.to_owned();
+        self.read("states", move |_, rows| read::states(rows, &prefix)).await
+    }
+
+    async fn purge(&self, zone: &Zone, through: Position) -> Result<u64> {
+        let zone = zone.clone();
+        self.write("purge", move |registry, draft| feed::purge(registry, draft, &zone, through)).await
+    }
+}

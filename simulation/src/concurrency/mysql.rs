@@ -1,0 +1,126 @@
+//! Runs on MySQL or MariaDB: a database of the run's own, and strangers who make it hard.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastsync_core::SyncableDataSource;
+use fastsync_dao_mysql::MySqlDataSource;
+use fastsync_dao_mysql::sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlPoolOptions};
+use fastsync_dao_mysql::sqlx::{AssertSqlSafe, ConnectOptions, query_scalar, raw_sql};
+
+const URL: &str = "FASTSYNC_MYSQL_URL";
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+pub(super) fn missing() -> Option<String> {
+    std::env::var_os(URL).is_none().then(|| format!("{URL} is not set"))
+}
+
+fn options() -> Result<MySqlConnectOptions, String> {
+    std::env::var(URL).map_err(|_| format!("{URL} is not set"))?.parse().map_err(text)
+}
+
+async fn run(connection: &mut MySqlConnection, sql: impl Into<String>) -> Result<(), String> {
+    raw_sql(AssertSqlSafe(sql.into())).execute(connection).await.map(|_| ()).map_err(text)
+}
+
+/// Makes a database and gives its name.
+pub(super) async fn create() -> Result<String, String> {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let name = format!("fastsync_run_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    let mut connection = options()?.connect().await.map_err(text)?;
+    run(&mut connection, format!("DROP DATABASE IF EXISTS {name}; CREATE DATABASE {name}")).await?;
+    Ok(name)
+}
+
+pub(super) async fn remove(database: &str) -> Result<(), String> {
+    let mut connection = options()?.connect().await.map_err(text)?;
+    run(&mut connection, format!("DROP DATABASE {database}")).await
+}
+
+pub(super) async fn open(database: &str) -> Result<Arc<dyn SyncableDataSource>, String> {
+    let options = options()?.database(database);
+    let pool = MySqlPoolOptions::new().max_connections(16).acquire_timeout(Duration::from_secs(60));
+    let source = MySqlDataSource::new(pool.connect_lazy_with(options)).await.map_err(text)?;
+    Ok(Arc::new(source))
+}
+
+/// Pauses inside transactions, connections that are cut in the middle of them, and a stranger's idle transaction.
+pub(super) struct Disturbance {
+    database: String,
+    cutting: tokio::task::JoinHandle<Result<u64, String>>,
+    stop: tokio::sync::watch::Sender<bool>,
+    /// It has looked at the tables, and its transaction keeps what it saw.
+    stranger: MySqlConnection,
+}
+
+/// When the first connection is cut.
+const BEGIN_AFTER: Duration = Duration::from_secs(2);
+
+/// How long it takes between two cuts of a connection.
+const CUT_EVERY: Duration = Duration::from_millis(150);
+
+impl Disturbance {
+    /// The tables have to be there.
+    pub(super) async fn start(database: &str) -> Result<Self, String> {
+        let options = options()?.database(database);
+        let mut stranger = options.connect().await.map_err(text)?;
+        // One row in a thousand waits up to a second while its transaction holds its locks, and one session in a
+        // hundred between its position and its commit.
+        for (name, table, pause) in [
+            ("pause_inside", "shelves", "RAND() < 0.001 THEN DO SLEEP(RAND())"),
+            ("pause_at_the_end", "fastsync_positions", "RAND() < 0.01 THEN DO SLEEP(RAND() / 5)"),
+        ] {
+            let sql = format!(
+                "CREATE TRIGGER {name} BEFORE INSERT ON {table} FOR EACH ROW BEGIN IF {pause}; END IF; END"
+            );
+            run(&mut stranger, sql).await?;
+        }
+        run(&mut stranger, "BEGIN; SELECT COUNT(*) FROM shelves; SELECT COUNT(*) FROM fastsync_records")
+            .await?;
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let cutting = tokio::spawn(cut(options, database.to_owned(), stopped));
+        Ok(Self { database: database.to_owned(), cutting, stop, stranger })
+    }
+
+    /// Stops; gives how many connections were cut.
+    pub(super) async fn end(self) -> Result<u64, String> {
+        let _ = self.stop.send(true);
+        let cuts = self.cutting.await.map_err(text)??;
+        let mut connection = options()?.database(&self.database).connect().await.map_err(text)?;
+        drop(self.stranger);
+        run(&mut connection, "DROP TRIGGER pause_inside").await?;
+        run(&mut connection, "DROP TRIGGER pause_at_the_end").await?;
+        Ok(cuts)
+    }
+}
+
+/// Cuts a connection with an open transaction of the run now and then: what it did is rolled back.
+async fn cut(
+    options: MySqlConnectOptions,
+    database: String,
+    mut stopped: tokio::sync::watch::Receiver<bool>,
+) -> Result<u64, String> {
+    let mut connection = options.connect().await.map_err(text)?;
+    let select = "SELECT CAST(t.trx_mysql_thread_id AS UNSIGNED) FROM information_schema.innodb_trx AS t \
+                  JOIN information_schema.processlist AS p ON p.id = t.trx_mysql_thread_id \
+                  WHERE p.db = ? AND t.trx_rows_modified > 0 ORDER BY RAND() LIMIT 1";
+    let mut cuts = 0;
+    // Programs that start give up when they are cut off.
+    tokio::time::sleep(BEGIN_AFTER).await;
+    loop {
+        tokio::select! {
+            _ = stopped.changed() => return Ok(cuts),
+            () = tokio::time::sleep(CUT_EVERY) => {}
+        }
+        let victim: Option<u64> =
+            query_scalar(select).bind(&database).fetch_optional(&mut connection).await.map_err(text)?;
+        if let Some(victim) = victim {
+            // It may have ended by itself meanwhile.
+            cuts += u64::from(run(&mut connection, format!("KILL CONNECTION {victim}")).await.is_ok());
+        }
+    }
+}

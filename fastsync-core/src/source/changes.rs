@@ -120,11 +120,13 @@ pub(super) async fn walk_to<S: SyncableDataSource + ?Sized>(
     position: Position,
 ) -> Result<Option<Point>> {
     const LARGEST: usize = 4_096;
+    const ATTEMPTS: usize = 16;
     if position == Position::START {
         return Ok(Some(Point::START));
     }
     let mut after = Point::START;
     let mut records = LARGEST;
+    let mut resets = 0;
     loop {
         let request = ChangesRequest {
             zone: zone.clone(),
@@ -138,6 +140,11 @@ pub(super) async fn walk_to<S: SyncableDataSource + ?Sized>(
             Changes::Page(page) => page,
             // The horizon moved meanwhile: from the beginning again.
             Changes::ResetRequired(_) => {
+                resets += 1;
+                if resets == ATTEMPTS {
+                    let message = "the zone's horizon keeps moving";
+                    return Err(Error::new(ErrorKind::Contention, "point", message));
+                }
                 (after, records) = (Point::START, LARGEST);
                 continue;
             }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use fastsync_core::{Result, Server, SessionLimits, SyncManager, TypeName};
 
+use crate::quiet::Quiet;
 use crate::wire::RESERVED;
 use crate::{FastSyncCompat, Inner, ZoneOf, config};
 
@@ -17,15 +18,15 @@ pub struct CompatLimits {
     pub session: SessionLimits,
     /// The most records of a reply.
     pub reply_records: usize,
-    /// About the most bytes of a reply.
+    /// About the most bytes of a reply, as JSON.
     pub reply_bytes: usize,
 }
 
 impl Default for CompatLimits {
-    /// Sessions of 1,000 records and 1 MiB; replies of 50,000 records and 16 MiB, since an original client asks only
+    /// Sessions of 1,000 records and 1 MiB; replies of 50,000 records and 32 MiB, since an original client asks only
     /// once for what it takes to be everything.
     fn default() -> Self {
-        Self { session: SessionLimits::default(), reply_records: 50_000, reply_bytes: 16 << 20 }
+        Self { session: SessionLimits::default(), reply_records: 50_000, reply_bytes: 32 << 20 }
     }
 }
 
@@ -108,6 +109,6 @@ impl FastSyncCompatBuilder {
             return Err(config(&problems));
         }
         let (server, zone_of, limits) = (self.server, self.zone_of, self.limits);
-        Ok(FastSyncCompat { inner: Arc::new(Inner { server, zone_of, aliases, limits }) })
+        Ok(FastSyncCompat { inner: Arc::new(Inner { server, zone_of, aliases, limits, quiet: Quiet::default() }) })
     }
 }

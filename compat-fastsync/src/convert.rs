@@ -71,6 +71,13 @@ pub(crate) fn to_object(schema: &TypeSchema, type_name: &str, unit: Unit, record
     SyncObject { id, metadata, deleted, fields }
 }
 
+/// About how many bytes the form that a client receives has beside an object's id and values.
+pub(crate) fn overhead(schema: &TypeSchema, type_name: &str, zone: &Zone) -> usize {
+    const OF_EVERY_OBJECT: usize = 280;
+    let names = schema.fields().iter().map(|field| field.name.as_str().len() + 4);
+    OF_EVERY_OBJECT + type_name.len() + zone_name(zone).len() + names.sum::<usize>()
+}
+
 /// A value for a field of a deleted object: typed clients read the fields of deleted objects, too.
 fn placeholder(field: &FieldSchema) -> Value {
     if field.nullable {

@@ -10,7 +10,7 @@ use fastsync_core::{
 use crate::convert::to_body;
 use crate::memo::{self, Memo};
 use crate::wire::{SyncObject, operation};
-use crate::{Refusal, is_meant, no_zone, timestamp, version};
+use crate::{Refusal, may_go_to, no_zone, timestamp, version};
 
 /// A pushed object that was read.
 pub(crate) struct Edit<'a> {
@@ -54,7 +54,7 @@ impl<'a> Edit<'a> {
         let SyncObject { id, metadata, deleted, fields } = object;
         let object_id = ObjectId::new(&id)
             .map_err(|error| Refusal::of_object(type_name, &id, "invalid", error.message()))?;
-        if !is_meant(zone, metadata.sync_zone.as_deref()) {
+        if !may_go_to(zone, metadata.sync_zone.as_deref()) {
             return Err(Refusal { id: Some(id), ..no_zone(type_name) });
         }
         // An operation that is none of the three is an edit like any other: it must not vanish.
@@ -107,7 +107,8 @@ impl<'a> Edit<'a> {
             change: 0,
         };
         let key = memo::key(moment.context, &self.key);
-        let note = memo.noting(key, (self.version, digest), submission.revision())?;
+        let makes_it = current.is_none() && version::is_first(self.version);
+        let note = memo.noting(key, (self.version, digest), submission.revision(), makes_it)?;
         let record = Record { key: self.key.clone(), body, metadata };
         Ok(Step::Submit(SubmittedEdit { record, note: Some(note) }))
     }

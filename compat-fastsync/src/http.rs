@@ -40,9 +40,9 @@ pub struct HttpLimits {
 }
 
 impl Default for HttpLimits {
-    /// 32 MiB, 60 seconds.
+    /// 64 MiB, 60 seconds.
     fn default() -> Self {
-        Self { body_bytes: 32 << 20, body_timeout: Duration::from_secs(60) }
+        Self { body_bytes: 64 << 20, body_timeout: Duration::from_secs(60) }
     }
 }
 

@@ -19,6 +19,7 @@ pub mod http;
 mod memo;
 mod pull;
 mod push;
+mod quiet;
 mod timestamp;
 mod version;
 pub mod wire;
@@ -35,6 +36,7 @@ use serde::Serialize;
 pub use builder::{CompatLimits, FastSyncCompatBuilder};
 
 use convert::{name_uuid, zone_name};
+use quiet::Quiet;
 
 /// Serves the original FastSync clients from a server of ours. A cheap handle: clones share everything.
 ///
@@ -49,6 +51,7 @@ struct Inner {
     zone_of: Box<ZoneOf>,
     aliases: BTreeMap<String, TypeName>,
     limits: CompatLimits,
+    quiet: Quiet,
 }
 
 type ZoneOf = dyn Fn(&SyncContext, &TypeName) -> Option<Zone> + Send + Sync;
@@ -196,6 +199,12 @@ fn no_zone(type_name: &str) -> Refusal {
 /// Whether a client means this zone.
 fn is_meant(zone: &Zone, said: Option<&str>) -> bool {
     said.is_none_or(|said| said == zone_name(zone) || (said.is_empty() && *zone == Zone::Global))
+}
+
+/// Whether an edit may be stored in this zone. What everyone shares takes edits whatever zone the client was configured
+/// with, as the original's servers do.
+fn may_go_to(zone: &Zone, said: Option<&str>) -> bool {
+    *zone == Zone::Global || is_meant(zone, said)
 }
 
 fn config(problems: &[String]) -> Error {

@@ -16,6 +16,8 @@ use crate::version;
 pub(crate) struct Memo {
     /// What the newest of them was stored as.
     revision: Revision,
+    /// Whether the first of them made the object.
+    made: bool,
     /// Version and digest, the newest last.
     pushes: Vec<(u64, u64)>,
     /// The entry as it is stored.
@@ -44,7 +46,7 @@ impl Memo {
     /// Whether an edit with this version follows the user's own last one, and that is what is stored.
     pub(crate) fn is_continued_by(&self, version: u64, current: &Record) -> Result<bool> {
         let Some((last, pushed)) = self.pushes.last() else { return Ok(false) };
-        let counted_on = if version::is_clients_own(version) {
+        let counted_on = if self.made && version::is_clients_own(version) {
             // Nobody but the device that made the object can have such a version of it.
             version >= *last
         } else {
@@ -64,8 +66,10 @@ impl Memo {
         key: String,
         (version, digest): (u64, u64),
         revision: Revision,
+        makes_it: bool,
     ) -> Result<StateWrite> {
         let expect = self.stored.take().map_or(ExpectState::Absent, ExpectState::Value);
+        self.made |= makes_it;
         self.pushes.push((version, digest));
         let surplus = self.pushes.len().saturating_sub(REMEMBERED);
         self.pushes.drain(..surplus);

@@ -5,12 +5,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fastsync_core::source::{Changes, ChangesRequest, PageLimits, Point};
-use fastsync_core::{Position, Record, Result, SyncContext, TypeName, TypeSchema, Zone};
+use fastsync_core::{Position, Record, Result, SyncContext, Tag, TypeName, TypeSchema, Zone};
 
-use crate::convert::{contention, to_object, zone_name};
+use crate::convert::{contention, overhead, to_object, zone_name};
+use crate::quiet::Stretch;
 use crate::timestamp::Unit;
 use crate::wire::{Number, SyncMetadata, SyncOperationMetadata, operation};
-use crate::{Inner, KnownType, PullReply, Refusal, is_meant, no_zone};
+use crate::{Inner, KnownType, PullReply, Refusal, is_meant, no_zone, version};
 
 /// How often a reading begins anew because the horizon moved.
 const ATTEMPTS: usize = 8;
@@ -20,6 +21,8 @@ struct Asked<'a> {
     name: String,
     schema: &'a TypeSchema,
     unit: Unit,
+    /// There is nothing of the type from here to where its reading begins.
+    quiet_after: Position,
 }
 
 /// What was read of a zone.
@@ -27,6 +30,8 @@ struct Reading {
     records: Vec<Record>,
     /// Everything at or before this position is among them.
     through: Position,
+    /// The tag of the session there, if it is known.
+    tag: Option<Tag>,
 }
 
 impl Inner {
@@ -58,26 +63,67 @@ impl Inner {
                 continue;
             }
             // A cursor of another zone (the user of the device changed) says nothing about this one: from the start.
+            let same_zone = is_meant(&zone, metadata.sync_zone.as_deref());
             let read =
-                if is_meant(&zone, metadata.sync_zone.as_deref()) { metadata.version.whole() } else { 0 };
+                if same_zone { version::position(metadata.version.whole()) } else { Position::START };
+            let (quiet_after, begin) = self.pass_over(&zone, &type_name, read).await?;
             let unit = Unit::of(metadata.timestamp).unwrap_or(Unit::Seconds);
-            groups.entry((zone, Position(read))).or_default().insert(type_name.clone());
-            asked.insert(type_name, Asked { name, schema, unit });
+            groups.entry((zone, begin)).or_default().insert(type_name.clone());
+            asked.insert(type_name, Asked { name, schema, unit, quiet_after });
         }
         let mut found = Vec::new();
-        let mut room = PageLimits { records: self.limits.reply_records, bytes: self.limits.reply_bytes };
+        let (mut records, mut bytes) = (self.limits.reply_records, self.limits.reply_bytes);
         for ((zone, after), types) in groups {
-            if room.records == 0 || room.bytes == 0 {
+            if records == 0 || bytes == 0 {
                 break; // The next pull gives the rest.
             }
-            let reading = self.read(&zone, after, types, room).await?;
-            let bytes = reading.records.iter().map(Record::approximate_bytes).sum();
-            room.records = room.records.saturating_sub(reading.records.len());
-            room.bytes = room.bytes.saturating_sub(bytes);
+            let overheads = types.iter().filter_map(|name| asked.get(name));
+            let overhead = overheads.map(|asked| overhead(asked.schema, &asked.name, &zone)).max();
+            let overhead = overhead.unwrap_or_default().max(1);
+            // Half of the room for what the objects say, half for the rest of their form.
+            let limits = PageLimits { records: records.min(bytes / 2 / overhead).max(1), bytes: bytes / 2 };
+            let reading = self.read(&zone, after, types.clone(), limits).await?;
+            let said: usize = reading.records.iter().map(Record::approximate_bytes).sum();
+            bytes = bytes.saturating_sub(said).saturating_sub(reading.records.len() * overhead);
+            records = records.saturating_sub(reading.records.len());
+            self.note_quiet(&zone, &reading, types, &asked);
             found.push((zone, reading));
         }
         self.write(&mut reply, &asked, found);
         Ok(reply)
+    }
+
+    /// Where the reading of a type may begin for a client that has read up to a position: what is between has nothing
+    /// of the type. Gives the first position of that stretch as well.
+    async fn pass_over(
+        &self,
+        zone: &Zone,
+        type_name: &TypeName,
+        read: Position,
+    ) -> Result<(Position, Position)> {
+        let Some(stretch) = self.quiet.around(zone, type_name, read) else { return Ok((read, read)) };
+        let point = self.server.store().source().point(zone, stretch.through).await?;
+        let is_of_this_history = point.is_some_and(|point| point.tag == stretch.tag);
+        Ok(if is_of_this_history { (stretch.after, stretch.through) } else { (read, read) })
+    }
+
+    /// Remembers of which types there was nothing.
+    fn note_quiet(
+        &self,
+        zone: &Zone,
+        reading: &Reading,
+        mut types: BTreeSet<TypeName>,
+        asked: &BTreeMap<TypeName, Asked<'_>>,
+    ) {
+        let Some(tag) = reading.tag else { return };
+        for record in &reading.records {
+            types.remove(&record.key.type_name);
+        }
+        for type_name in types {
+            let Some(Asked { quiet_after: after, .. }) = asked.get(&type_name) else { continue };
+            let stretch = Stretch { after: *after, through: reading.through, tag };
+            self.quiet.note(zone.clone(), type_name, stretch);
+        }
     }
 
     /// What is after a position: all of it, or as many whole sessions as there is room for, but at least one.
@@ -118,11 +164,12 @@ impl Inner {
             };
             records.extend(page.records);
             if page.caught_up {
-                return Ok(Some(Reading { records, through: page.head.position }));
+                let (through, tag) = (page.head.position, Some(page.head.tag));
+                return Ok(Some(Reading { records, through, tag }));
             }
             let through = page.next.position;
             if page.next.within.is_none() {
-                return Ok(Some(Reading { records, through }));
+                return Ok(Some(Reading { records, through, tag: Some(page.next.tag) }));
             }
             // Cut inside a session, whose records all have its revision: it waits for the next pull, unless it is the
             // only one.
@@ -130,7 +177,8 @@ impl Inner {
             let before = records.iter().rposition(|record| Some(record.metadata.revision) != last);
             if let Some(at) = before {
                 records.truncate(at.saturating_add(1));
-                return Ok(Some(Reading { records, through: Position(through.0.saturating_sub(1)) }));
+                let through = Position(through.0.saturating_sub(1));
+                return Ok(Some(Reading { records, through, tag: None }));
             }
             request.after = page.next;
         }
@@ -155,12 +203,12 @@ impl Inner {
             }
         }
         for ((_, type_name), (zone, through, records)) in by_type {
-            let Some(Asked { name, schema, unit }) = asked.get(&type_name) else { continue };
+            let Some(Asked { name, schema, unit, .. }) = asked.get(&type_name) else { continue };
             let metadata = SyncMetadata {
                 id: Some(name.clone()),
                 type_name: Some(name.clone()),
                 sync_zone: Some(zone_name(&zone).to_owned()),
-                version: through.0.into(),
+                version: version::cursor(through).into(),
                 timestamp: unit.write(now),
                 sync_operation: Some(Number::from(operation::NONE)),
             };

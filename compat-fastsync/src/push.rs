@@ -9,7 +9,7 @@ use crate::convert::contention;
 use crate::edit::{Edit, Moment, Step};
 use crate::memo::{self, Memo};
 use crate::wire::{SyncObject, SyncOperationMetadata, SyncPayload};
-use crate::{Inner, KnownType, PushReply, Refusal, is_meant, no_zone};
+use crate::{Inner, KnownType, PushReply, Refusal, may_go_to, no_zone};
 
 /// How often a session is planned anew because the same push arrived twice at once.
 const ATTEMPTS: usize = 8;
@@ -56,7 +56,7 @@ impl Inner {
     ) -> Outcomes<impl Iterator<Item = Outcomes<Edit<'a>>>> {
         let KnownType { schema, zone } = self.known_type(context, name)?;
         let said = metadata.metadata.get(name).and_then(|metadata| metadata.sync_zone.as_deref());
-        if !is_meant(&zone, said) {
+        if !may_go_to(&zone, said) {
             return Err(no_zone(name));
         }
         Ok(objects.into_iter().map(move |object| Edit::read(name, schema, &zone, object)))

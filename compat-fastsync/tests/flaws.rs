@@ -28,7 +28,7 @@ fn names(answer: &Json) -> Vec<String> {
 }
 
 fn cursor(answer: &Json) -> u64 {
-    answer["data"]["operationMetadata"]["metadata"]["Item"]["version"].as_u64().unwrap()
+    position_of(answer, "Item")
 }
 
 #[tokio::test]
@@ -82,6 +82,21 @@ async fn f02_f14_a_push_is_visible_whole_or_not_at_all() {
         tokio::task::yield_now().await;
     }
     reader.await.unwrap();
+}
+
+#[tokio::test]
+async fn f07_after_a_hard_reset_everything_comes_again() {
+    for dialect in DIALECTS {
+        let world = world().await;
+        let mut ada = OldClient::new(&world, "ada@home", dialect).with_types(&["Item", "Notice"]);
+        ada.add_item("1", "one");
+        ada.add("Notice", "n", json!({"text": "for all"}));
+        ada.sync().await;
+        world.items("ada@home").add(&item("2", "two")).await.unwrap();
+        let before = ada.names().len();
+        ada.hard_reset().await;
+        assert_eq!((before, ada.names().len(), ada.rows.len()), (1, 2, 3));
+    }
 }
 
 #[tokio::test]

@@ -46,10 +46,6 @@ async fn every_form_is_as_it_was() {
     check(&world, "/pull", "pull_request_typescript", "pull_reply_typescript").await;
     check(&world, "/pull", "pull_request_dart", "pull_reply_dart").await;
     check(&world, "/pull", "pull_request_unknown_type", "pull_reply_unknown_type").await;
-    let nothing = r#"{"metadata":{"Item":{"syncZone":"home","version":4}}}"#;
-    let answer = world.post_text("/pull", "ada@home", nothing.to_owned()).await;
-    assert_eq!(
-        answer,
-        r#"{"success":true,"status":200,"data":{"data":{},"operationMetadata":{"metadata":{}}}}"#
-    );
+    check(&world, "/pull", "pull_request_nothing_new", "pull_reply_nothing_new").await;
+    check(&world, "/push", "push_request_operator", "push_reply_operator").await;
 }

@@ -4,7 +4,9 @@
 mod support;
 
 use std::future::ready;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -65,6 +67,32 @@ async fn what_is_no_request_of_the_protocol_is_refused_with_its_status() {
     for bad in ["", "[]", "{", "7", r#"{"data":[]}"#, r#"{"data":{"Item":{"id":"1"}}}"#] {
         assert_eq!(send(request("/express/push").body(body(bad)).unwrap()).await, 400, "{bad}");
     }
+}
+
+/// A body that never comes.
+struct Never;
+
+impl http_body::Body for Never {
+    type Data = Bytes;
+    type Error = std::io::Error;
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<std::result::Result<http_body::Frame<Bytes>, std::io::Error>>> {
+        Poll::Pending
+    }
+}
+
+/// Of F29 what a server can prevent: a client that has no limits is held to some.
+#[tokio::test]
+async fn f29_a_request_is_bounded_in_time() {
+    let world = world().await;
+    let limits = HttpLimits::default().with_body_timeout(Duration::from_millis(50));
+    let service = CompatService::builder(world.compat.clone(), |_| ready(Ok(SyncContext::new("ada@home"))))
+        .limits(limits)
+        .build();
+    let response = service.handle(request("/push").body(Never).unwrap()).await;
+    assert_eq!(response.status(), StatusCode::REQUEST_TIMEOUT);
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ impl<'de> Deserialize<'de> for SyncObject {
                 while let Some(name) = map.next_key::<String>()? {
                     match name.as_str() {
                         "id" => id = Some(map.next_value()?),
-                        "metadata" => metadata = map.next_value()?,
+                        "metadata" => metadata = map.next_value::<Option<_>>()?.unwrap_or_default(),
                         "deleted" => deleted = map.next_value()?,
                         reserved if RESERVED.contains(&reserved) => drop(map.next_value::<de::IgnoredAny>()?),
                         _ => drop(fields.insert(name, map.next_value()?)),

@@ -183,6 +183,7 @@ impl World {
         self.post("/push", user, body).await
     }
 
+    /// Pulls types from positions on.
     pub async fn pull(&self, user: &str, types: &[(&str, u64)]) -> Json {
         let zone = zone(user);
         let metadata: serde_json::Map<_, _> = types
@@ -191,7 +192,7 @@ impl World {
                 let zone = if *name == "Notice" || *name == "t" { "Global" } else { zone.key().unwrap() };
                 (
                     (*name).to_owned(),
-                    json!({"type": name, "id": name, "syncZone": zone, "version": version,
+                    json!({"type": name, "id": name, "syncZone": zone, "version": cursor_at(*version),
                     "timestamp": 1_795_294_580, "syncOperation": 999}),
                 )
             })
@@ -207,6 +208,17 @@ impl World {
     pub async fn name_of(&self, user: &str, item: &str) -> Option<String> {
         self.items(user).find_by_id(&id(item)).await.unwrap().map(|item| item.name)
     }
+}
+
+/// The cursor of a client that has read up to a position.
+pub fn cursor_at(position: u64) -> u64 {
+    if position == 0 { 0 } else { (1 << 30) + position }
+}
+
+/// The position that a pull's answer gives a type.
+pub fn position_of(answer: &Json, type_name: &str) -> u64 {
+    let cursor = &answer["data"]["operationMetadata"]["metadata"][type_name]["version"];
+    cursor.as_u64().unwrap() - (1 << 30)
 }
 
 /// A client of ours in the same zone.

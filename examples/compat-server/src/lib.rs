@@ -11,7 +11,7 @@ use axum::http::{HeaderValue, Method, StatusCode, header, request::Parts};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use fastsync_compat::FastSyncCompat;
-use fastsync_compat::http::CompatService;
+use fastsync_compat::http::{CompatService, HttpLimits};
 use fastsync_core::{
     Error, ErrorKind, LastWriterWins, Repository, Result, Store, SyncContext, SyncManager, SyncableObject,
     Zone, ZoneAccess,
@@ -93,8 +93,12 @@ pub async fn open(db: &Path) -> Result<FastSyncCompat> {
 
 /// The routes of the example clients: `POST /express/push` and `POST /express/pull`.
 pub fn app(compat: FastSyncCompat, access: Access) -> Router {
-    let service =
-        CompatService::builder(compat, move |parts: &Parts| ready(access.user(parts))).on_error(log).build();
+    // Two hundred thousand items that were never sent are one request of some 70 MB.
+    let limits = HttpLimits::default().with_body_bytes(128 << 20);
+    let service = CompatService::builder(compat, move |parts: &Parts| ready(access.user(parts)))
+        .limits(limits)
+        .on_error(log)
+        .build();
     Router::new().nest_service("/express", service).layer(from_fn(for_any_page))
 }
 

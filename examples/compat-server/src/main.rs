@@ -43,8 +43,18 @@ async fn main() -> anyhow::Result<()> {
     };
     let app = compat_server::app(compat_server::open(&db).await?, access);
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
-    println!("listening on http://{}/express", listener.local_addr()?);
-    let interrupted = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
-    serve(listener, app, ServeConfig::default(), interrupted).await?;
+    let address = listener.local_addr()?;
+    println!("listening on http://{address}/express");
+    // `localhost`, which the example client calls, is the IPv6 address on some platforms.
+    let twin = TcpListener::bind(("::1", address.port())).await.ok();
+    let interrupted = || async { tokio::signal::ctrl_c().await.unwrap_or_default() };
+    let config = ServeConfig::default();
+    let on_twin = async {
+        match twin {
+            Some(twin) => serve(twin, app.clone(), config.clone(), interrupted()).await,
+            None => Ok(()),
+        }
+    };
+    tokio::try_join!(serve(listener, app.clone(), config.clone(), interrupted()), on_twin)?;
     Ok(())
 }

@@ -49,7 +49,7 @@ async fn the_example_client_syncs_without_credentials() {
     assert_eq!(response.headers()["access-control-allow-origin"], "*");
     let pulled = answer(response).await;
     assert_eq!(pulled["data"]["data"]["Item"][0]["name"], "a");
-    assert_eq!(pulled["data"]["operationMetadata"]["metadata"]["Item"]["version"], 1);
+    assert_eq!(pulled["data"]["operationMetadata"]["metadata"]["Item"]["version"], (1 << 30) + 1);
 
     let preflight = Request::options("/express/push").body(Body::empty()).unwrap();
     let response = server.clone().call(preflight).await.unwrap();

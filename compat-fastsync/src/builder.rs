@@ -109,6 +109,8 @@ impl FastSyncCompatBuilder {
             return Err(config(&problems));
         }
         let (server, zone_of, limits) = (self.server, self.zone_of, self.limits);
-        Ok(FastSyncCompat { inner: Arc::new(Inner { server, zone_of, aliases, limits, quiet: Quiet::default() }) })
+        Ok(FastSyncCompat {
+            inner: Arc::new(Inner { server, zone_of, aliases, limits, quiet: Quiet::default() }),
+        })
     }
 }

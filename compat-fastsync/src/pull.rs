@@ -64,8 +64,7 @@ impl Inner {
             }
             // A cursor of another zone (the user of the device changed) says nothing about this one: from the start.
             let same_zone = is_meant(&zone, metadata.sync_zone.as_deref());
-            let read =
-                if same_zone { version::position(metadata.version.whole()) } else { Position::START };
+            let read = if same_zone { version::position(metadata.version.whole()) } else { Position::START };
             let (quiet_after, begin) = self.pass_over(&zone, &type_name, read).await?;
             let unit = Unit::of(metadata.timestamp).unwrap_or(Unit::Seconds);
             groups.entry((zone, begin)).or_default().insert(type_name.clone());

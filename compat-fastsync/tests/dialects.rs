@@ -218,7 +218,9 @@ async fn a_reply_stays_below_its_limit_of_bytes() {
 
 #[tokio::test]
 async fn a_type_that_seldom_changes_is_not_missed_beside_one_that_does() {
-    let limits = CompatLimits::default().with_session(SessionLimits { records: 5, bytes: 1 << 20 }).with_reply(7, 1 << 20);
+    let limits = CompatLimits::default()
+        .with_session(SessionLimits { records: 5, bytes: 1 << 20 })
+        .with_reply(7, 1 << 20);
     let world = world_with(MemoryDataSource::new(), LastWriterWins, limits).await;
     let mut clients: Vec<_> = ["ada@home", "bob@home", "eve@home"]
         .map(|user| OldClient::new(&world, user, Dialect::TypeScript).with_types(&["Item", "Line"]))
@@ -267,7 +269,10 @@ async fn what_everyone_shares_takes_edits_whatever_zone_a_client_was_configured_
 async fn an_object_without_metadata_is_stored() {
     let world = world().await;
     let answer = world
-        .push("ada@home", &json!({"data": {"Item": [{"id": "1", "name": "x", "metadata": null, "deleted": null}]}}))
+        .push(
+            "ada@home",
+            &json!({"data": {"Item": [{"id": "1", "name": "x", "metadata": null, "deleted": null}]}}),
+        )
         .await;
     assert_eq!(answer["success"], true, "{answer}");
     assert_eq!(world.name_of("ada@home", "1").await.as_deref(), Some("x"));

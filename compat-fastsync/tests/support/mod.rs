@@ -1,5 +1,5 @@
 //! A server with the original protocol in front, and clients of the original written from its wire description.
-#![allow(dead_code, missing_docs, unreachable_pub)]
+#![allow(dead_code, missing_docs, unreachable_pub, clippy::needless_pass_by_value)]
 
 pub mod old_client;
 

@@ -73,7 +73,8 @@ impl Inner {
         let mut found = Vec::new();
         let (mut records, mut bytes) = (self.limits.reply_records, self.limits.reply_bytes);
         for ((zone, after), types) in groups {
-            if records == 0 || bytes == 0 {
+            let is_little = |left: usize, of: usize| left == 0 || left < of / 8;
+            if is_little(records, self.limits.reply_records) || is_little(bytes, self.limits.reply_bytes) {
                 break; // The next pull gives the rest.
             }
             let overheads = types.iter().filter_map(|name| asked.get(name));

@@ -23,3 +23,6 @@ pub mod writing_a_data_source {}
 
 #[doc = include_str!("guide/mongodb.md")]
 pub mod mongodb {}
+
+#[doc = include_str!("guide/moving-from-fastsync.md")]
+pub mod moving_from_fastsync {}

@@ -87,6 +87,14 @@ pub(crate) async fn changes(store: &Store, request: &ChangesRequest) -> Run<Chan
     walk.page(session, place).await.map(Changes::Page)
 }
 
+pub(crate) async fn point(store: &Store, of: &Zone, position: Position) -> Run<Option<Point>> {
+    let session = &mut store.snapshot().await?;
+    let zone = zone_state(store, session, of).await?;
+    let tag = tag(store, session, of, zone, position).await?;
+    let horizon = Position(if position == Position::START { 0 } else { zone.horizon });
+    Ok(tag.map(|tag| Point { position, tag, within: None, horizon }))
+}
+
 /// Why a reader has to start over, if it has to.
 async fn reset(
     store: &Store,

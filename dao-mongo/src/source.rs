@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fastsync_core::source::{Changes, ChangesRequest, Commit, CommitOutcome, Write};
+use fastsync_core::source::{Changes, ChangesRequest, Commit, CommitOutcome, Point, Write};
 use fastsync_core::{
     ErrorKind, ObjectId, Position, Query, Record, Result, SessionId, SessionSummary, SyncableDataSource,
     TypeName, TypeSchema, Zone,
@@ -163,6 +163,15 @@ impl SyncableDataSource for MongoDataSource {
             async move { feed::changes(&store, &request).await }
         };
         self.read("changes", work).await
+    }
+
+    async fn point(&self, zone: &Zone, position: Position) -> Result<Option<Point>> {
+        let zone = zone.clone();
+        let work = move |store: Arc<Store>| {
+            let zone = zone.clone();
+            async move { feed::point(&store, &zone, position).await }
+        };
+        self.read("point", work).await
     }
 
     async fn pending(&self, after: u64, limit: usize) -> Result<Vec<Record>> {

@@ -84,6 +84,16 @@ async fn changes_in(
     Ok(Changes::Page(ChangesPage { records, next, head: zone.head, caught_up: false, remaining }))
 }
 
+pub(crate) async fn point(store: &Store, zone: &Zone, position: Position) -> Run<Option<Point>> {
+    if position == Position::START {
+        return Ok(Some(Point::START));
+    }
+    let mut connection = store.pool.acquire().await?;
+    let Some(zone) = zone_row(&mut connection, zone).await? else { return Ok(None) };
+    let tag = tag_at(&mut connection, zone.n, position).await?;
+    Ok(tag.map(|tag| Point { position, tag, within: None, horizon: Position(zone.horizon) }))
+}
+
 const NO_HEAD: Head = Head { position: Position::START, tag: Point::START.tag };
 
 async fn numbers(store: &Store, connection: &mut MySqlConnection, names: &[TypeName]) -> Run<Vec<u64>> {

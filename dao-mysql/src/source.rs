@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use fastsync_core::source::{Changes, ChangesRequest, Commit, CommitOutcome, Write};
+use fastsync_core::source::{Changes, ChangesRequest, Commit, CommitOutcome, Point, Write};
 use fastsync_core::{
     ErrorKind, ObjectId, Position, Query, Record, Result, SessionId, SessionSummary, SyncableDataSource,
     TypeName, TypeSchema, Zone,
@@ -153,6 +153,10 @@ impl SyncableDataSource for MySqlDataSource {
 
     async fn changes(&self, request: &ChangesRequest) -> Result<Changes> {
         self.read("changes", || feed::changes(&self.store, request)).await
+    }
+
+    async fn point(&self, zone: &Zone, position: Position) -> Result<Option<Point>> {
+        self.read("point", || feed::point(&self.store, zone, position)).await
     }
 
     async fn pending(&self, after: u64, limit: usize) -> Result<Vec<Record>> {

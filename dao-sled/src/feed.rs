@@ -43,6 +43,14 @@ pub(crate) fn changes(registry: &Registry, rows: &dyn Rows, request: &ChangesReq
     Walk { registry, rows, request, types, of_zone }.page(&start, &zone, horizon).map(Changes::Page)
 }
 
+pub(crate) fn point(rows: &dyn Rows, zone: &Zone, position: Position) -> Run<Option<Point>> {
+    if position == Position::START {
+        return Ok(Some(Point::START));
+    }
+    let horizon = zone_row(rows, zone)?.horizon;
+    Ok(positioned(rows, zone, position)?.map(|row| Point { position, tag: row.tag, within: None, horizon }))
+}
+
 /// What follows a whole session.
 fn after_session(zone: &Zone, position: Position) -> Range {
     let from = ByPosition::Feed.at(zone, position.next().0);

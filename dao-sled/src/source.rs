@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use fastsync_core::source::{Changes, ChangesRequest, Commit, CommitOutcome, Write, Writes};
+use fastsync_core::source::{Changes, ChangesRequest, Commit, CommitOutcome, Point, Write, Writes};
 use fastsync_core::{
     ErrorKind, ObjectId, Position, Query, Record, Result, SessionId, SessionSummary, SyncableDataSource,
     TypeName, TypeSchema, Zone,
@@ -141,6 +141,11 @@ impl SyncableDataSource for SledDataSource {
             .workers
             .read("changes", move |registry, rows| feed::changes(registry, rows, &request))
             .await
+    }
+
+    async fn point(&self, zone: &Zone, position: Position) -> Result<Option<Point>> {
+        let zone = zone.clone();
+        self.read("point", move |_, rows| feed::point(rows, &zone, position)).await
     }
 
     async fn pending(&self, after: u64, limit: usize) -> Result<Vec<Record>> {

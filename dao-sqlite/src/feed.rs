@@ -102,6 +102,18 @@ fn head(store: &Store, zone: i64) -> Run<Head> {
     }))
 }
 
+pub(crate) fn point(store: &Store, zone: &Zone, position: Position) -> Run<Option<Point>> {
+    if position == Position::START {
+        return Ok(Some(Point::START));
+    }
+    let Some(zone) = store.zone(zone)? else { return Ok(None) };
+    let sql = "SELECT tag FROM fastsync_positions WHERE zone = ?1 AND position = ?2";
+    let mut statement = store.connection.prepare_cached(sql)?;
+    let tag: Option<i64> = statement.query_row((zone, capped(position.0)), |row| row.get(0)).optional()?;
+    let horizon = Position(horizon(store, zone)?);
+    Ok(tag.map(|tag| Point { position, tag: Tag(unsigned(tag)), within: None, horizon }))
+}
+
 /// The place in the feed that a reader's point means, or why it has to start over.
 fn place(
     store: &Store,

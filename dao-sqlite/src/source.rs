@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
-use fastsync_core::source::{Changes, ChangesRequest, Commit, CommitOutcome, Write};
+use fastsync_core::source::{Changes, ChangesRequest, Commit, CommitOutcome, Point, Write};
 use fastsync_core::{
     ErrorKind, ObjectId, Position, Query, Record, Result, SessionId, SessionSummary, SyncableDataSource,
     TypeName, TypeSchema, Zone,
@@ -151,6 +151,11 @@ impl SyncableDataSource for SqliteDataSource {
     async fn changes(&self, request: &ChangesRequest) -> Result<Changes> {
         let request = request.clone();
         self.read("changes", move |store| feed::changes(store, &request)).await
+    }
+
+    async fn point(&self, zone: &Zone, position: Position) -> Result<Option<Point>> {
+        let zone = zone.clone();
+        self.read("point", move |store| feed::point(store, &zone, position)).await
     }
 
     async fn pending(&self, after: u64, limit: usize) -> Result<Vec<Record>> {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use fastsync_core::source::{Changes, ChangesRequest, Commit, CommitOutcome, Write};
+use fastsync_core::source::{Changes, ChangesRequest, Commit, CommitOutcome, Point, Write};
 use fastsync_core::{
     Error, ErrorKind, ObjectId, Position, Query, Record, Result, SessionId, SessionSummary,
     SyncableDataSource, TypeName, TypeSchema, Zone,
@@ -23,6 +23,8 @@ pub enum Method {
     Count,
     /// [`SyncableDataSource::changes`]
     Changes,
+    /// [`SyncableDataSource::point`].
+    Point,
     /// [`SyncableDataSource::pending`]
     Pending,
     /// [`SyncableDataSource::count_pending`]
@@ -171,6 +173,9 @@ impl<S: SyncableDataSource> SyncableDataSource for FaultSource<S> {
     }
     async fn changes(&self, request: &ChangesRequest) -> Result<Changes> {
         self.run(Method::Changes, self.inner.changes(request)).await
+    }
+    async fn point(&self, zone: &Zone, position: Position) -> Result<Option<Point>> {
+        self.run(Method::Point, self.inner.point(zone, position)).await
     }
     async fn pending(&self, after: u64, limit: usize) -> Result<Vec<Record>> {
         self.run(Method::Pending, self.inner.pending(after, limit)).await

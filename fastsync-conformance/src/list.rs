@@ -122,6 +122,7 @@ macro_rules! __for_each_case {
                 purging_removes_old_tombstones_only,
                 a_purged_id_is_absent,
                 the_horizon_moves_up_to_the_head_only,
+                a_point_is_found_by_its_position,
             }
             run_single pending {
                 edits_are_numbered_upwards,

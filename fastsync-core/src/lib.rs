@@ -37,7 +37,7 @@ pub use manager::client::{
     Client, ClientBuilder, ClientStatus, PendingEdits, PullLimits, PullReport, PushReport, RejectedEdit,
     SettledConflict, Settlement, SyncPhase, SyncProgress, SyncReport,
 };
-pub use manager::server::{Server, ServerBuilder, ServerLimits};
+pub use manager::server::{Server, ServerBuilder, ServerLimits, Submission, SubmittedEdit};
 pub use model::*;
 pub use object::{FieldValue, IdValue, SyncableObject};
 pub use query::{Comparison, Filter, Order, Query};

@@ -168,3 +168,33 @@ pub async fn the_horizon_moves_up_to_the_head_only(f: Fixture) {
     assert_eq!(walk.rest(f.source()).await, [next]);
     assert_eq!(f.purge(&birch(), 10).await, 0, "an untouched zone has nothing to purge");
 }
+
+/// "Reading on from it gives what was committed after that position, and nothing else." "It may be before the horizon
+/// [...]" "The beginning is [`Point::START`]; a position that no session has, has no point."
+pub async fn a_point_is_found_by_its_position(f: Fixture) {
+    let points = five_sessions(&f).await;
+    let point = |zone, position| {
+        let f = &f;
+        async move { f.source().point(zone, Position(position)).await.expect("point succeeds") }
+    };
+    let rest = |after| {
+        let f = &f;
+        async move { Walk::new(ChangesRequest { after, ..all_changes(&acme()) }).rest(f.source()).await }
+    };
+    let (acme, birch) = (acme(), birch());
+    for (at, known) in points.iter().enumerate() {
+        let found = point(&acme, at as u64).await.expect("the session is there");
+        assert_eq!(rest(found).await, rest(known.clone()).await, "position {at}");
+    }
+    assert_eq!(point(&acme, 0).await, Some(Point::START));
+    assert_eq!(point(&birch, 0).await, Some(Point::START));
+    for (zone, position) in [(&acme, 6), (&acme, u64::MAX), (&birch, 1)] {
+        assert_eq!(point(zone, position).await, None, "{zone} {position}");
+    }
+    let after = rest(points[3].clone()).await;
+    f.purge(&acme, 3).await;
+    for at in 1..=3 {
+        let found = point(&acme, at).await.expect("the session is still there");
+        assert_eq!(rest(found).await, after, "what was purged is passed over");
+    }
+}

@@ -48,6 +48,7 @@ pub(crate) enum Bug {
     TombstonesAreForgotten,
     HorizonIsIgnored,
     TagsAreNotCompared,
+    PointsLagBehind,
     /// A batch that is staged again is kept beside the first.
     LaterStagingWins,
     SkipsAreSilent,
@@ -342,6 +343,11 @@ impl SyncableDataSource for Broken {
 
     async fn changes(&self, request: &ChangesRequest) -> Result<Changes> {
         self.changes_with_bug(request.clone()).await
+    }
+
+    async fn point(&self, zone: &Zone, position: Position) -> Result<Option<Point>> {
+        let lag = u64::from(matches!(*self.bug, Bug::PointsLagBehind));
+        self.inner.point(&self.zone(zone), Position(position.0.saturating_sub(lag))).await
     }
 
     async fn pending(&self, after: u64, limit: usize) -> Result<Vec<Record>> {

@@ -104,6 +104,7 @@ mutants! {
         "durability::the_horizon_stays_after_a_restart",
     ];
     tags_are_not_compared: Bug::TagsAreNotCompared => ["reset::a_point_of_another_history_must_reset"];
+    points_lag_behind: Bug::PointsLagBehind => ["reset::a_point_is_found_by_its_position"];
     later_staging_wins: Bug::LaterStagingWins => ["staging::a_batch_staged_again_stays_the_first"];
     skips_are_silent: Bug::SkipsAreSilent => ["expectations::skipped_writes_are_left_out_and_named"];
     own_pushes_by_device_only: Bug::OwnPushesByDeviceOnly => [

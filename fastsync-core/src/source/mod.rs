@@ -95,6 +95,19 @@ pub trait SyncableDataSource: Debug + Send + Sync + 'static {
     /// - A zone that nothing was written to has head 0 and no records.
     async fn changes(&self, request: &ChangesRequest) -> Result<Changes>;
 
+    /// The point after the whole session at a position, for a reader that kept the position and not the tag.
+    ///
+    /// Provided, by a walk over the zone; a data source that can look a position up does that instead.
+    ///
+    /// # Behaviour
+    /// - Reading on from it gives what was committed after that position, and nothing else.
+    /// - It is of a reading that began at the very beginning: it may be before the horizon, and what was purged
+    ///   since is not told.
+    /// - The beginning is [`Point::START`]; a position that no session has, has no point.
+    async fn point(&self, zone: &Zone, position: Position) -> Result<Option<Point>> {
+        changes::walk_to(self, zone, position).await
+    }
+
     /// Records with local edits that wait to be pushed, by the number of the local commit that edited them last
     /// (then in a fixed order), after number `after`, at most `limit`.
     ///
@@ -195,6 +208,9 @@ impl<S: SyncableDataSource + ?Sized> SyncableDataSource for Arc<S> {
     }
     async fn changes(&self, request: &ChangesRequest) -> Result<Changes> {
         (**self).changes(request).await
+    }
+    async fn point(&self, zone: &Zone, position: Position) -> Result<Option<Point>> {
+        (**self).point(zone, position).await
     }
     async fn pending(&self, after: u64, limit: usize) -> Result<Vec<Record>> {
         (**self).pending(after, limit).await

@@ -146,7 +146,9 @@ impl Store {
         Arc::ptr_eq(&self.inner, &other.inner)
     }
 
-    pub(crate) fn now(&self) -> Timestamp {
+    /// The time by the store's clock.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
         self.inner.clock.now()
     }
 

@@ -130,6 +130,9 @@ impl SyncableDataSource for Observer {
         }
         Ok(answer)
     }
+    async fn point(&self, zone: &Zone, position: Position) -> Result<Option<Point>> {
+        self.inner.point(zone, position).await
+    }
     async fn pending(&self, after: u64, limit: usize) -> Result<Vec<Record>> {
         self.inner.pending(after, limit).await
     }

@@ -5,12 +5,14 @@ mod pull;
 mod push;
 mod receipt;
 mod settle;
+mod submit;
 
 use std::{collections::BTreeMap, fmt};
 
 use async_trait::async_trait;
 
 pub use builder::{ServerBuilder, ServerLimits};
+pub use submit::{Submission, SubmittedEdit};
 
 use super::SyncManager;
 use super::registry::Endpoint;

@@ -7,7 +7,9 @@ use super::receipt::{Answer, LastPush, Turn, digest};
 use super::settle::{Decision, expected};
 use crate::context::{SyncContext, ZoneAccess};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Author, DeviceId, Hlc, Record, RecordKey, Revision, SessionId, SessionKind, Timestamp};
+use crate::model::{
+    Author, DeviceId, Hlc, Record, RecordKey, Revision, SessionId, SessionKind, Tag, Timestamp,
+};
 use crate::protocol::{Outcome, PushMode, PushReply, PushRequest, SyncPayload};
 use crate::source::{
     Action, Commit, CommitOutcome, Conflict, ConflictReason, Expect, ExpectState, OnMismatch, StateWrite,
@@ -19,25 +21,25 @@ use crate::store::StateKey;
 const ATTEMPTS: usize = 16;
 
 /// How an attempt to store a session ended.
-enum Stored {
-    Now(LastPush),
-    /// Another push of the device was faster.
+pub(super) enum Stored {
+    Now(Plan),
+    /// A state entry is not as expected: another push of the device was faster.
     Moved,
-    /// A session of this id is there: this very push, which arrived twice, or another one's.
-    Before,
+    /// A session of this id is there: this very one, committed twice at once, or another one's.
+    Before(Plan),
 }
 
-/// A push that was checked: what remains is to store it.
-struct Session<'a> {
-    context: &'a SyncContext,
-    access: ZoneAccess,
-    id: SessionId,
-    device: DeviceId,
-    number: u64,
-    digest: [u8; 32],
-    state_key: String,
-    mode: PushMode,
-    records: Vec<Record>,
+/// A session that was checked: what remains is to store it.
+pub(super) struct Session<'a> {
+    pub(super) context: &'a SyncContext,
+    pub(super) access: ZoneAccess,
+    pub(super) id: SessionId,
+    pub(super) device: DeviceId,
+    pub(super) number: u64,
+    pub(super) mode: PushMode,
+    /// Whether a version of the server's that stays is stored again, for readers that learn of it in no other way.
+    pub(super) restamp: bool,
+    pub(super) records: Vec<Record>,
 }
 
 impl Server {
@@ -53,22 +55,23 @@ impl Server {
         let access = self.policy.zones(context).await?;
         self.check_size(&request.payload)?;
         let device = request.metadata.device;
+        let digest = digest(&request)?;
+        let state_key = StateKey::pushed_by(context.tenant.as_deref(), &context.user, device);
         let session = Session {
             context,
             access,
             id: request.session,
             device,
             number: request.number,
-            digest: digest(&request)?,
-            state_key: StateKey::pushed_by(context.tenant.as_deref(), &context.user, device),
             mode: request.mode,
+            restamp: false,
             records: self.read_payload(request)?,
         };
         let mut is_used = false;
         for _ in 0..ATTEMPTS {
-            let stored = self.store.source().state(&session.state_key).await?;
+            let stored = self.store.source().state(&state_key).await?;
             let last = LastPush::decode(stored.as_deref())?;
-            match LastPush::turn(last.as_ref(), session.number, session.digest) {
+            match LastPush::turn(last.as_ref(), session.number, digest) {
                 Turn::Refused(reply) => return Ok(reply),
                 Turn::Repeated(last) => return self.receipt(last, &session.access).await,
                 Turn::Next if is_used => {
@@ -79,10 +82,25 @@ impl Server {
             // The same push may arrive twice at once: one of them finds the state moved, or the session there, and
             // looks again.
             let before = last.and_then(|last| last.as_before());
-            match self.store_session(&session, stored, before).await? {
-                Stored::Now(last) => return self.receipt(last, &session.access).await,
+            let expect = stored.map_or(ExpectState::Absent, ExpectState::Value);
+            let receipt = |plan: &Plan| LastPush {
+                answer: Answer {
+                    number: session.number,
+                    digest,
+                    session: session.id,
+                    revision: plan.revision,
+                },
+                before,
+                exceptions: plan.exceptions(),
+            };
+            let state = |plan: &Plan| {
+                let value = Some(receipt(plan).encode()?);
+                Ok(vec![StateWrite { key: state_key.clone(), expect: expect.clone(), value }])
+            };
+            match self.store_session(&session, self.store.new_tag(), state).await? {
+                Stored::Now(plan) => return self.receipt(receipt(&plan), &session.access).await,
                 Stored::Moved => {}
-                Stored::Before => is_used = true,
+                Stored::Before(_) => is_used = true,
             }
         }
         Err(contention())
@@ -143,15 +161,13 @@ impl Server {
         Ok(records)
     }
 
-    /// Commits the session with its receipt.
-    async fn store_session(
+    /// Commits the session with what `state` keeps of it.
+    pub(super) async fn store_session(
         &self,
         session: &Session<'_>,
-        stored: Option<Vec<u8>>,
-        before: Option<Answer>,
+        (tag, revision): (Tag, Revision),
+        state: impl Fn(&Plan) -> Result<Vec<StateWrite>> + Send + Sync,
     ) -> Result<Stored> {
-        let (tag, revision) = self.store.new_tag();
-        let expect_state = stored.map_or(ExpectState::Absent, ExpectState::Value);
         let mut plan = Plan { revision, ..Plan::default() };
         for record in &session.records {
             if !session.access.can_write(&record.key.zone) {
@@ -166,21 +182,11 @@ impl Server {
             if session.mode == PushMode::Atomic && plan.outcomes.values().any(is_rejection) {
                 plan.abort(&session.records);
             }
-            let last = LastPush {
-                answer: Answer {
-                    number: session.number,
-                    digest: session.digest,
-                    session: session.id,
-                    revision,
-                },
-                before,
-                exceptions: plan
-                    .outcomes
-                    .iter()
-                    .map(|(key, outcome)| (key.clone(), outcome.clone()))
-                    .collect(),
-            };
             let writes = plan.writes(&session.records);
+            // A push keeps a receipt also where nothing is stored of it; a submission has nothing to keep then.
+            if writes.is_empty() && session.number == 0 {
+                return Ok(Stored::Now(plan));
+            }
             let keys = writes.iter().map(|write| write.action.key().clone()).collect();
             let commit = Commit {
                 session: session.id,
@@ -195,20 +201,16 @@ impl Server {
                 positioned: true,
                 clears: Vec::new(),
                 writes: Writes::Inline(writes),
-                state: vec![StateWrite {
-                    key: session.state_key.clone(),
-                    expect: expect_state.clone(),
-                    value: Some(last.encode()?),
-                }],
+                state: state(&plan)?,
             };
             match self.store.source().commit(commit).await? {
                 CommitOutcome::Applied(_) => {
                     let newest = session.records.iter().map(|record| record.metadata.modified_at).max();
                     self.store.hybrid().observe(newest.unwrap_or_default());
                     self.store.events().records(keys);
-                    return Ok(Stored::Now(last));
+                    return Ok(Stored::Now(plan));
                 }
-                CommitOutcome::Duplicate(_) => return Ok(Stored::Before),
+                CommitOutcome::Duplicate(_) => return Ok(Stored::Before(plan)),
                 CommitOutcome::Conflicts { state, .. } if !state.is_empty() => return Ok(Stored::Moved),
                 CommitOutcome::Conflicts { writes: conflicts, .. } => {
                     for conflict in conflicts {
@@ -235,13 +237,16 @@ impl Server {
             ));
         };
         match self.settle(conflict.current.as_ref(), pushed).await? {
+            Decision::Leave(Outcome::Superseded) if session.restamp => {
+                // Where nothing is left of the object, a tombstone tells it.
+                let gone = || Record { body: None, ..pushed.clone() };
+                let stays = conflict.current.clone().unwrap_or_else(gone);
+                let write = put(&stays, still(conflict.current.as_ref()), plan.revision);
+                plan.store(key, write, Some(Outcome::Superseded));
+            }
             Decision::Leave(outcome) => plan.leave(key, outcome),
             Decision::Store { record, outcome } => {
-                let expect = conflict
-                    .current
-                    .as_ref()
-                    .map_or(Expect::Absent, |current| Expect::Revision(current.metadata.revision));
-                plan.store(key, put(&record, expect, plan.revision), outcome);
+                plan.store(key, put(&record, still(conflict.current.as_ref()), plan.revision), outcome);
             }
         }
         Ok(())
@@ -262,14 +267,19 @@ fn put(record: &Record, expect: Expect, revision: Revision) -> Write {
     Write { action: Action::Put { record, pending: false }, expect, on_mismatch: OnMismatch::Abort }
 }
 
+/// That a record is as it was when its conflict was settled.
+fn still(current: Option<&Record>) -> Expect {
+    current.map_or(Expect::Absent, |current| Expect::Revision(current.metadata.revision))
+}
+
 fn is_rejection(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Rejected { .. })
 }
 
 /// What is stored of a session: each record as it was pushed, but for those that were settled otherwise.
 #[derive(Default)]
-struct Plan {
-    revision: Revision,
+pub(super) struct Plan {
+    pub(super) revision: Revision,
     /// What to write in place of a pushed record; `None`: nothing.
     settled: BTreeMap<RecordKey, Option<Write>>,
     /// What to tell of records that are not stored as pushed.
@@ -277,6 +287,14 @@ struct Plan {
 }
 
 impl Plan {
+    pub(super) fn is_rejected(&self, key: &RecordKey) -> bool {
+        self.outcomes.get(key).is_some_and(is_rejection)
+    }
+
+    pub(super) fn exceptions(&self) -> Vec<(RecordKey, Outcome)> {
+        self.outcomes.iter().map(|(key, outcome)| (key.clone(), outcome.clone())).collect()
+    }
+
     fn leave(&mut self, key: RecordKey, outcome: Outcome) {
         self.settled.insert(key.clone(), None);
         self.outcomes.insert(key, outcome);
@@ -293,7 +311,7 @@ impl Plan {
     /// In an atomic session that is refused nothing is stored, and every other object is named as aborted.
     fn abort(&mut self, records: &[Record]) {
         for record in records {
-            if !self.outcomes.get(&record.key).is_some_and(is_rejection) {
+            if !self.is_rejected(&record.key) {
                 let code = "aborted".to_owned();
                 let message = "another object of the session was refused".to_owned();
                 self.leave(record.key.clone(), Outcome::Rejected { code, message });

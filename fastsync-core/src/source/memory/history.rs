@@ -158,6 +158,15 @@ pub(super) fn changes(state: &State, request: &ChangesRequest) -> Result<Changes
     }))
 }
 
+pub(super) fn point(state: &State, zone: &Zone, position: Position) -> Option<Point> {
+    if position == Position::START {
+        return Some(Point::START);
+    }
+    let history = state.histories.get(zone)?;
+    let tag = history.sessions.get(&position)?.tag;
+    Some(Point { position, tag, within: None, horizon: history.horizon })
+}
+
 fn record_at(state: &State, zone: &Zone, order: TypeOrder, id: &ObjectId) -> Option<Record> {
     let registered = state.types.at(order)?;
     let stored = state.table(registered.schema.name(), zone)?.get(id)?;

@@ -14,7 +14,7 @@ use std::{
 use async_trait::async_trait;
 
 use self::state::State;
-use super::{Changes, ChangesRequest, Commit, CommitOutcome, SyncableDataSource, Write};
+use super::{Changes, ChangesRequest, Commit, CommitOutcome, Point, SyncableDataSource, Write};
 use crate::error::Result;
 use crate::model::{ObjectId, Position, Record, SessionId, SessionSummary, TypeName, Zone};
 use crate::query::Query;
@@ -89,6 +89,10 @@ impl SyncableDataSource for MemoryDataSource {
 
     async fn changes(&self, request: &ChangesRequest) -> Result<Changes> {
         self.with(|state| history::changes(state, request))
+    }
+
+    async fn point(&self, zone: &Zone, position: Position) -> Result<Option<Point>> {
+        self.with(|state| Ok(history::point(state, zone, position)))
     }
 
     async fn pending(&self, after: u64, limit: usize) -> Result<Vec<Record>> {

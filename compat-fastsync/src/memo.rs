@@ -1,0 +1,105 @@
+//! What the server remembers of the pushes of an object.
+//!
+//! An original client sends neither its name nor a number with a push. So that a push which arrives twice is noticed,
+//! and an edit that follows another without a pull between is not taken for a conflict, each object that a user pushed
+//! has an entry of some ten bytes in the store, written with the object.
+
+use fastsync_core::source::{ExpectState, StateWrite};
+use fastsync_core::{Error, ErrorKind, Record, RecordKey, Result, Revision, SyncContext, Value};
+use serde::{Deserialize, Serialize};
+
+use crate::convert::name_hash;
+use crate::version;
+
+/// The last pushes of an object by one user.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Memo {
+    /// What the newest of them was stored as.
+    revision: Revision,
+    /// Whether the first of them made the object.
+    made: bool,
+    /// Version and digest, the newest last.
+    pushes: Vec<(u64, u64)>,
+    /// The entry as it is stored.
+    #[serde(skip)]
+    stored: Option<Vec<u8>>,
+}
+
+/// How many pushes of an object are remembered: one for each device of the user that may still repeat it.
+const REMEMBERED: usize = 4;
+
+impl Memo {
+    pub(crate) fn read(stored: Option<Vec<u8>>) -> Result<Self> {
+        let Some(bytes) = stored else { return Ok(Self::default()) };
+        let memo: Self = postcard::from_bytes(&bytes).map_err(|error| {
+            Error::new(ErrorKind::Corrupt, "push", "a stored note of a push cannot be read")
+                .with_source(error)
+        })?;
+        Ok(Self { stored: Some(bytes), ..memo })
+    }
+
+    /// Whether this very edit was processed before.
+    pub(crate) fn knows(&self, version: u64, digest: u64) -> bool {
+        self.pushes.contains(&(version, digest))
+    }
+
+    /// Whether an edit with this version follows the user's own last one, and that is what is stored.
+    pub(crate) fn is_continued_by(&self, version: u64, current: &Record) -> Result<bool> {
+        let Some((last, pushed)) = self.pushes.last() else { return Ok(false) };
+        let counted_on = if self.made && version::is_clients_own(version) {
+            // Nobody but the device that made the object can have such a version of it.
+            version >= *last
+        } else {
+            // Two devices of the user may have counted up from the same version: then it is not known whose it is.
+            let contended = self.pushes.iter().filter(|(version, _)| version == last).count() > 1;
+            version == last.saturating_add(1) && !contended
+        };
+        // The session of the last one may have stored something else: what won a conflict with it.
+        Ok(counted_on
+            && current.metadata.revision == self.revision
+            && digest(current.body.as_deref())? == *pushed)
+    }
+
+    /// Notes an edit, if the entry is still as it was read.
+    pub(crate) fn noting(
+        mut self,
+        key: String,
+        (version, digest): (u64, u64),
+        revision: Revision,
+        makes_it: bool,
+    ) -> Result<StateWrite> {
+        let expect = self.stored.take().map_or(ExpectState::Absent, ExpectState::Value);
+        self.made |= makes_it;
+        self.pushes.push((version, digest));
+        let surplus = self.pushes.len().saturating_sub(REMEMBERED);
+        self.pushes.drain(..surplus);
+        self.revision = revision;
+        let value = postcard::to_stdvec(&self).map_err(|error| {
+            Error::new(ErrorKind::Backend, "push", "a note of a push cannot be written").with_source(error)
+        })?;
+        Ok(StateWrite { key, expect, value: Some(value) })
+    }
+}
+
+/// Where the entry of an object and a user is.
+pub(crate) fn key(context: &SyncContext, key: &RecordKey) -> String {
+    let tenant = context.tenant.as_deref();
+    let hash = name_hash(&[
+        if tenant.is_some() { "tenant" } else { "" },
+        tenant.unwrap_or_default(),
+        &context.user,
+        &key.zone.to_string(),
+        key.type_name.as_str(),
+        key.id.as_str(),
+    ]);
+    format!("fastsync-compat/pushed/{}", hash.to_hex())
+}
+
+/// What an edit says, in eight bytes.
+pub(crate) fn digest(body: Option<&[Value]>) -> Result<u64> {
+    let bytes = postcard::to_stdvec(&body).map_err(|error| {
+        Error::new(ErrorKind::InvalidInput, "push", "an object cannot be read").with_source(error)
+    })?;
+    let hash = blake3::hash(&bytes);
+    Ok(hash.as_bytes().iter().take(8).fold(0, |sum, byte| (sum << 8) | u64::from(*byte)))
+}

@@ -1,0 +1,220 @@
+//! Answering a pull.
+//!
+//! A client's cursor for a type is the number of the last session of the zone that it has read: our position.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fastsync_core::source::{Changes, ChangesRequest, PageLimits, Point};
+use fastsync_core::{Position, Record, Result, SyncContext, Tag, TypeName, TypeSchema, Zone};
+
+use crate::convert::{contention, overhead, to_object, zone_name};
+use crate::quiet::Stretch;
+use crate::timestamp::Unit;
+use crate::wire::{Number, SyncMetadata, SyncOperationMetadata, operation};
+use crate::{Inner, KnownType, PullReply, Refusal, is_meant, no_zone, version};
+
+/// How often a reading begins anew because the horizon moved.
+const ATTEMPTS: usize = 8;
+
+/// A type that a client asks for.
+struct Asked<'a> {
+    name: String,
+    schema: &'a TypeSchema,
+    unit: Unit,
+    /// There is nothing of the type from here to where its reading begins.
+    quiet_after: Position,
+}
+
+/// What was read of a zone.
+struct Reading {
+    records: Vec<Record>,
+    /// Everything at or before this position is among them.
+    through: Position,
+    /// The tag of the session there, if it is known.
+    tag: Option<Tag>,
+}
+
+impl Inner {
+    pub(crate) async fn process_pull(
+        &self,
+        context: &SyncContext,
+        request: SyncOperationMetadata,
+    ) -> Result<PullReply> {
+        let access = self.server.access(context).await?;
+        let mut reply = PullReply::default();
+        let mut asked: BTreeMap<TypeName, Asked<'_>> = BTreeMap::new();
+        let mut groups: BTreeMap<(Zone, Position), BTreeSet<TypeName>> = BTreeMap::new();
+        for (name, metadata) in request.metadata {
+            let KnownType { schema, zone } = match self.known_type(context, &name) {
+                Ok(known) if access.can_read(&known.zone) => known,
+                Ok(_) => {
+                    reply.refused.push(no_zone(&name));
+                    continue;
+                }
+                Err(refusal) => {
+                    reply.refused.push(refusal);
+                    continue;
+                }
+            };
+            let type_name = schema.name().clone();
+            if asked.contains_key(&type_name) {
+                let message = "the request asks for this type by another name as well";
+                reply.refused.push(Refusal::of_type(&name, "invalid", message));
+                continue;
+            }
+            // A cursor of another zone (the user of the device changed) says nothing about this one: from the start.
+            let same_zone = is_meant(&zone, metadata.sync_zone.as_deref());
+            let read = if same_zone { version::position(metadata.version.whole()) } else { Position::START };
+            let (quiet_after, begin) = self.pass_over(&zone, &type_name, read).await?;
+            let unit = Unit::of(metadata.timestamp).unwrap_or(Unit::Seconds);
+            groups.entry((zone, begin)).or_default().insert(type_name.clone());
+            asked.insert(type_name, Asked { name, schema, unit, quiet_after });
+        }
+        let mut found = Vec::new();
+        let (mut records, mut bytes) = (self.limits.reply_records, self.limits.reply_bytes);
+        for ((zone, after), types) in groups {
+            let is_little = |left: usize, of: usize| left == 0 || left < of / 8;
+            if is_little(records, self.limits.reply_records) || is_little(bytes, self.limits.reply_bytes) {
+                break; // The next pull gives the rest.
+            }
+            let overheads = types.iter().filter_map(|name| asked.get(name));
+            let overhead = overheads.map(|asked| overhead(asked.schema, &asked.name, &zone)).max();
+            let overhead = overhead.unwrap_or_default().max(1);
+            // Half of the room for what the objects say, half for the rest of their form.
+            let limits = PageLimits { records: records.min(bytes / 2 / overhead).max(1), bytes: bytes / 2 };
+            let reading = self.read(&zone, after, types.clone(), limits).await?;
+            let said: usize = reading.records.iter().map(Record::approximate_bytes).sum();
+            bytes = bytes.saturating_sub(said).saturating_sub(reading.records.len() * overhead);
+            records = records.saturating_sub(reading.records.len());
+            self.note_quiet(&zone, &reading, types, &asked);
+            found.push((zone, reading));
+        }
+        self.write(&mut reply, &asked, found);
+        Ok(reply)
+    }
+
+    /// Where the reading of a type may begin for a client that has read up to a position: what is between has nothing
+    /// of the type. Gives the first position of that stretch as well.
+    async fn pass_over(
+        &self,
+        zone: &Zone,
+        type_name: &TypeName,
+        read: Position,
+    ) -> Result<(Position, Position)> {
+        let Some(stretch) = self.quiet.around(zone, type_name, read) else { return Ok((read, read)) };
+        let point = self.server.store().source().point(zone, stretch.through).await?;
+        let is_of_this_history = point.is_some_and(|point| point.tag == stretch.tag);
+        Ok(if is_of_this_history { (stretch.after, stretch.through) } else { (read, read) })
+    }
+
+    /// Remembers of which types there was nothing.
+    fn note_quiet(
+        &self,
+        zone: &Zone,
+        reading: &Reading,
+        mut types: BTreeSet<TypeName>,
+        asked: &BTreeMap<TypeName, Asked<'_>>,
+    ) {
+        let Some(tag) = reading.tag else { return };
+        for record in &reading.records {
+            types.remove(&record.key.type_name);
+        }
+        for type_name in types {
+            let Some(Asked { quiet_after: after, .. }) = asked.get(&type_name) else { continue };
+            let stretch = Stretch { after: *after, through: reading.through, tag };
+            self.quiet.note(zone.clone(), type_name, stretch);
+        }
+    }
+
+    /// What is after a position: all of it, or as many whole sessions as there is room for, but at least one.
+    async fn read(
+        &self,
+        zone: &Zone,
+        after: Position,
+        types: BTreeSet<TypeName>,
+        limits: PageLimits,
+    ) -> Result<Reading> {
+        let source = self.server.store().source();
+        let mut types = Some(types.into_iter().collect());
+        for _ in 0..ATTEMPTS {
+            // A position that is not there is of another history (a backup was restored): from the start.
+            let after = source.point(zone, after).await?.unwrap_or(Point::START);
+            let mut request = ChangesRequest {
+                zone: zone.clone(),
+                after,
+                types,
+                skip_own: None,
+                limits,
+                count_remaining: false,
+            };
+            if let Some(reading) = self.walk(&mut request).await? {
+                return Ok(reading);
+            }
+            types = request.types;
+        }
+        Err(contention())
+    }
+
+    /// Reads to the end of a session; `None` if the reading must begin anew.
+    async fn walk(&self, request: &mut ChangesRequest) -> Result<Option<Reading>> {
+        let mut records: Vec<Record> = Vec::new();
+        loop {
+            let Changes::Page(page) = self.server.store().source().changes(request).await? else {
+                return Ok(None);
+            };
+            records.extend(page.records);
+            if page.caught_up {
+                let (through, tag) = (page.head.position, Some(page.head.tag));
+                return Ok(Some(Reading { records, through, tag }));
+            }
+            let through = page.next.position;
+            if page.next.within.is_none() {
+                return Ok(Some(Reading { records, through, tag: Some(page.next.tag) }));
+            }
+            // Cut inside a session, whose records all have its revision: it waits for the next pull, unless it is the
+            // only one.
+            let last = records.last().map(|record| record.metadata.revision);
+            let before = records.iter().rposition(|record| Some(record.metadata.revision) != last);
+            if let Some(at) = before {
+                records.truncate(at.saturating_add(1));
+                let through = Position(through.0.saturating_sub(1));
+                return Ok(Some(Reading { records, through, tag: None }));
+            }
+            request.after = page.next;
+        }
+    }
+
+    /// Parents come before children. A type without records is left out, as the clients want it.
+    fn write(
+        &self,
+        reply: &mut PullReply,
+        asked: &BTreeMap<TypeName, Asked<'_>>,
+        found: Vec<(Zone, Reading)>,
+    ) {
+        let now = self.server.store().now();
+        let mut by_type: BTreeMap<(i32, TypeName), (Zone, Position, Vec<Record>)> = BTreeMap::new();
+        for (zone, reading) in found {
+            for record in reading.records {
+                let type_name = record.key.type_name.clone();
+                let priority = asked.get(&type_name).map_or(0, |asked| asked.schema.priority());
+                let entry = by_type.entry((priority, type_name));
+                let (.., records) = entry.or_insert_with(|| (zone.clone(), reading.through, Vec::new()));
+                records.push(record);
+            }
+        }
+        for ((_, type_name), (zone, through, records)) in by_type {
+            let Some(Asked { name, schema, unit, .. }) = asked.get(&type_name) else { continue };
+            let metadata = SyncMetadata {
+                id: Some(name.clone()),
+                type_name: Some(name.clone()),
+                sync_zone: Some(zone_name(&zone).to_owned()),
+                version: version::cursor(through).into(),
+                timestamp: unit.write(now),
+                sync_operation: Some(Number::from(operation::NONE)),
+            };
+            let objects = records.into_iter().map(|record| to_object(schema, name, *unit, record)).collect();
+            reply.payload.operation_metadata.metadata.insert(name.clone(), metadata);
+            reply.payload.data.insert(name.clone(), objects);
+        }
+    }
+}

@@ -27,7 +27,8 @@ pub(crate) struct Server {
 const SETTINGS: &str = "SHOW VARIABLES WHERE Variable_name IN ('version', 'innodb_flush_log_at_trx_commit', \
      'sync_binlog', 'log_bin', 'binlog_format', 'sql_mode', 'transaction_isolation', 'tx_isolation', \
      'max_allowed_packet', 'character_set_client', 'character_set_connection', 'character_set_results', 'autocommit', \
-     'foreign_key_checks', 'unique_checks', 'lower_case_table_names', 'default_storage_engine', 'innodb_doublewrite')";
+     'foreign_key_checks', 'unique_checks', 'lower_case_table_names', 'default_storage_engine', 'innodb_doublewrite', \
+     'wsrep_on', 'wsrep_sync_wait')";
 
 pub(crate) async fn check(connection: &mut MySqlConnection, config: &MySqlConfig) -> Run<Server> {
     let mut settings = HashMap::new();
@@ -103,6 +104,15 @@ fn judge(
                 consequence: "after a power failure the binary log decides what was committed, and its end can be lost",
             });
         }
+    }
+    let waits_before_reads = get("wsrep_sync_wait").parse::<u32>().unwrap_or(0) & 1 == 1;
+    if get("wsrep_on").eq_ignore_ascii_case("on") && !waits_before_reads {
+        warnings.push(Warning {
+            setting: "wsrep_sync_wait",
+            value: get("wsrep_sync_wait").to_owned(),
+            consequence: "a client that comes from another node of the cluster may be ahead of this one, and is then \
+                          told to fetch everything anew; set 1",
+        });
     }
     let mode = get("sql_mode");
     if !mode.split(',').any(|mode| matches!(mode, "STRICT_TRANS_TABLES" | "STRICT_ALL_TABLES")) {
@@ -221,6 +231,11 @@ mod tests {
         let warnings = judge(&settings, true, true, &config).unwrap().warnings;
         let names: Vec<_> = warnings.iter().map(|warning| warning.setting).collect();
         assert_eq!(names, ["innodb_flush_log_at_trx_commit", "sync_binlog", "unique_checks"]);
+        settings.insert("wsrep_on".to_owned(), "ON".to_owned());
+        for (value, count) in [("0", 4), ("1", 3), ("2", 4), ("7", 3)] {
+            settings.insert("wsrep_sync_wait".to_owned(), value.to_owned());
+            assert_eq!(judge(&settings, true, true, &config).unwrap().warnings.len(), count, "{value}");
+        }
         settings.insert("binlog_format".to_owned(), "STATEMENT".to_owned());
         let error = judge(&settings, true, true, &config).unwrap_err();
         assert!(error.message().contains("binlog_format"));

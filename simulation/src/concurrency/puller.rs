@@ -80,13 +80,8 @@ impl Puller {
     async fn walk(&mut self) -> Result<()> {
         loop {
             let request = self.request()?;
-            let reply = loop {
-                match self.server.process_pull(&self.user, request.clone()).await {
-                    // A connection was cut; a client asks again with the same cursor.
-                    Err(error) if error.is_retryable() => tokio::task::yield_now().await,
-                    reply => break reply?,
-                }
-            };
+            // A client asks again with the same cursor.
+            let reply = again(|| self.server.process_pull(&self.user, request.clone())).await?;
             let PullReply::Page(page) = reply else {
                 self.seen.problems.push(format!("a puller that is up to date is answered {reply:?}"));
                 return Ok(());
@@ -152,7 +147,8 @@ impl Puller {
 
     /// The positions that are visible continue without a gap.
     async fn check_positions(&mut self) -> Result<()> {
-        let sessions = self.server.store().source().sessions(&Zone::Global, self.position, 10_000).await?;
+        let source = self.server.store().source();
+        let sessions = again(|| source.sessions(&Zone::Global, self.position, 10_000)).await?;
         for session in sessions {
             let at = session.positions.iter().find(|(zone, _)| *zone == Zone::Global).map(|(_, at)| *at);
             if at != Some(self.position.next()) {
@@ -165,13 +161,23 @@ impl Puller {
     }
 
     async fn compare(&mut self) -> Result<()> {
-        for record in live(self.server.store()).await? {
+        for record in again(|| live(self.server.store())).await? {
             let key = (record.key.type_name, record.key.id.to_string());
             if self.state.get(&key).map(|(revision, _)| *revision) != Some(record.metadata.revision) {
                 self.seen.missed += 1;
             }
         }
         Ok(())
+    }
+}
+
+/// Calls until it is not told to come again: a connection may be cut, and a database away for a while.
+async fn again<T, F: Future<Output = Result<T>>>(call: impl Fn() -> F) -> Result<T> {
+    loop {
+        match call().await {
+            Err(error) if error.is_retryable() => tokio::task::yield_now().await,
+            outcome => return outcome,
+        }
     }
 }
 

@@ -12,9 +12,21 @@ use super::text;
 
 pub(super) const URL: &str = "FASTSYNC_MYSQL_URL";
 
+/// The nodes of a cluster, with commas between their URLs, where the database is one: each process of a run takes one.
+const NODES: &str = "FASTSYNC_MYSQL_NODES";
+
 /// How to reach the server.
 pub(crate) fn options() -> Result<MySqlConnectOptions, String> {
     std::env::var(URL).map_err(|_| format!("{URL} is not set"))?.parse().map_err(text)
+}
+
+/// How this process reaches the database.
+fn own_options() -> Result<MySqlConnectOptions, String> {
+    let Ok(nodes) = std::env::var(NODES) else { return options() };
+    let nodes: Vec<&str> = nodes.split(',').collect();
+    // Processes that a run starts one after the other have different nodes.
+    let node = usize::try_from(std::process::id()).map_err(text)?.checked_rem(nodes.len()).unwrap_or(0);
+    nodes.get(node).copied().unwrap_or_default().parse().map_err(text)
 }
 
 /// Runs statements.
@@ -38,7 +50,7 @@ pub(super) async fn remove(database: &str) -> Result<(), String> {
 }
 
 pub(super) async fn open(database: &str) -> Result<Arc<dyn SyncableDataSource>, String> {
-    let options = options()?.database(database);
+    let options = own_options()?.database(database);
     let pool = MySqlPoolOptions::new().max_connections(16).acquire_timeout(Duration::from_secs(60));
     let source = MySqlDataSource::new(pool.connect_lazy_with(options)).await.map_err(text)?;
     Ok(Arc::new(source))

@@ -168,12 +168,11 @@ fn deny(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
 }
 
 fn tests(run: &mut Run<'_>, _: &mut Skips) -> Result<Outcome> {
-    if run.workspace.has_subcommand("nextest") {
-        return run.cargo(&["nextest", "run", "--workspace", "--all-features"]);
+    let command = run.workspace.test_command();
+    if !command.contains(&"nextest") {
+        println!("  cargo-nextest is not installed: cargo's own runner does it");
     }
-    println!("  cargo-nextest is not installed: cargo's own runner does it");
-    // Not `--all-targets`, which would run the benchmarks as well.
-    run.cargo(&["test", "--workspace", "--all-features", "--lib", "--bins", "--tests", "--examples"])
+    run.cargo(command)
 }
 
 fn examples(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {

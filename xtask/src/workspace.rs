@@ -39,25 +39,6 @@ pub(crate) enum Build {
     Release,
 }
 
-impl Build {
-    /// Always the same packages in one command, and those of the tests where programs are built like them: cargo chooses
-    /// the features of the dependencies for everything in a command together, and with another choice it would build
-    /// them once more.
-    const fn command(self) -> &'static [&'static str] {
-        match self {
-            Self::Checked => &["test", "--no-run", "-q", "--workspace", "--all-features"],
-            Self::Release => &["build", "--release", "-p", "quickstart", "-p", "benches", "--bins"],
-        }
-    }
-
-    const fn folder(self) -> &'static str {
-        match self {
-            Self::Checked => "debug",
-            Self::Release => "release",
-        }
-    }
-}
-
 impl Workspace {
     pub(crate) fn load() -> Result<Self> {
         let output = Command::new(cargo())
@@ -97,11 +78,34 @@ impl Workspace {
     }
 
     /// Builds the programs, if that is not done, and runs one; an exit code other than 0 is an error.
+    ///
+    /// What is built together is always the same, and for [`Build::Checked`] it is what the tests build: cargo chooses the
+    /// features of the dependencies for everything in a command together, and with another choice it would build them
+    /// once more.
     pub(crate) fn built(&self, build: Build, program: &str, args: &[&str]) -> Result<()> {
-        self.cargo(build.command())?;
-        let name = format!("{program}{}", std::env::consts::EXE_SUFFIX);
-        let path = self.target.join(build.folder()).join(name);
+        let folder = match build {
+            Build::Checked => {
+                let mut command = self.test_command().to_vec();
+                command.push("--no-run");
+                self.cargo(&command)?;
+                "debug"
+            }
+            Build::Release => {
+                self.cargo(&["build", "--release", "-p", "quickstart", "-p", "benches", "--bins"])?;
+                "release"
+            }
+        };
+        let path = self.target.join(folder).join(format!("{program}{}", std::env::consts::EXE_SUFFIX));
         self.run(&path.display().to_string(), program, args, &[])
+    }
+
+    /// Runs all tests.
+    pub(crate) fn test_command(&self) -> &'static [&'static str] {
+        if self.has_subcommand("nextest") {
+            return &["nextest", "run", "--workspace", "--all-features"];
+        }
+        // Not `--all-targets`, which would run the benchmarks as well.
+        &["test", "--workspace", "--all-features", "--lib", "--bins", "--tests", "--examples"]
     }
 
     /// Runs any program in the root; an exit code other than 0 is an error.

@@ -131,16 +131,25 @@ pub(crate) fn run(
     Ok(summary.finish())
 }
 
-/// Runs the short form of every entry as one step of the tests, up to the first that fails.
+/// Runs the short form of every entry as one step of the tests, up to the first that fails as often as it may be tried.
 pub(crate) fn run_all<'a>(
     workspace: &Workspace,
     entries: impl Iterator<Item = &'a Entry>,
+    tries: u32,
     skips: &mut Skips,
 ) -> Result<Outcome> {
     let mut outcome = Outcome::Skipped;
     for entry in entries {
         println!("  {}: {}", entry.name, entry.about);
-        if entry.run(workspace, false, None, skips)? == Outcome::Passed {
+        let mut tries = tries;
+        let result = loop {
+            tries = tries.saturating_sub(1);
+            match entry.run(workspace, false, None, skips) {
+                Err(error) if tries > 0 => println!("  {}: {error:#}; it is tried again", entry.name),
+                result => break result?,
+            }
+        };
+        if result == Outcome::Passed {
             outcome = Outcome::Passed;
         }
     }

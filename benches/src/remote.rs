@@ -129,6 +129,7 @@ pub async fn bare_pull(count: u64, fetch: impl Fn(String) -> Fetch + Send + Sync
     loop {
         let request =
             Request::get(format!("/?{after}")).header("host", "localhost").body(Full::<Bytes>::default())?;
+        sender.ready().await?;
         let body = sender.send_request(request).await?.into_body().collect().await?.to_bytes();
         let items: Vec<Item> = serde_json::from_slice(&body)?;
         let Some(last) = items.last() else { break };

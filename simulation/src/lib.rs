@@ -22,3 +22,8 @@ pub mod model;
 pub mod random;
 pub mod report;
 pub mod storage;
+
+/// What an error says.
+pub(crate) fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}

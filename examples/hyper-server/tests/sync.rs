@@ -1,12 +1,13 @@
 //! A client against the server, over real HTTP on a free port.
 
+#[path = "../../axum-server/tests/common/clients.rs"]
+mod clients;
+
 use std::net::SocketAddr;
 
-use fastsync_core::{
-    Client, ErrorKind, MemoryDataSource, Repository, Store, SyncManager, SyncableRepository,
-    TimestampOrdering,
-};
-use fastsync_transport_http::{HttpTransport, ServeConfig, serve};
+use clients::{client, share_a_list};
+use fastsync_core::{ErrorKind, SyncableRepository};
+use fastsync_transport_http::{ServeConfig, serve};
 use todo::Task;
 use tokio::net::TcpListener;
 
@@ -20,35 +21,11 @@ async fn start(folder: &tempfile::TempDir) -> SocketAddr {
     address
 }
 
-async fn client(server: SocketAddr, token: &str) -> (Repository<Task>, SyncManager<Client>) {
-    let store = Store::client(MemoryDataSource::new()).register::<Task>().open().await.unwrap();
-    let tasks = Repository::<Task>::new(&store);
-    let transport =
-        HttpTransport::builder(format!("http://{server}/sync")).bearer_token(token).build().unwrap();
-    let manager = SyncManager::client(&store)
-        .register(tasks.clone(), TimestampOrdering)
-        .transport(transport)
-        .build()
-        .unwrap();
-    (tasks, manager)
-}
-
 #[tokio::test]
 async fn two_users_share_a_list() {
     let folder = tempfile::tempdir().unwrap();
     let server = start(&folder).await;
-    let (adas, ada) = client(server, "secret-of-ada").await;
-    let (bobs, bob) = client(server, "secret-of-bob").await;
-    let task = Task::new("water the plants");
-    adas.add(&task).await.unwrap();
-    ada.sync().await.unwrap();
-    bob.sync().await.unwrap();
-    assert_eq!(bobs.get_all().await.unwrap(), std::slice::from_ref(&task));
-    let done = Task { done: true, ..task };
-    bobs.update(&done).await.unwrap();
-    bob.sync().await.unwrap();
-    ada.sync().await.unwrap();
-    assert_eq!(adas.get_all().await.unwrap(), [done]);
+    share_a_list(server, server).await;
 }
 
 #[tokio::test]

@@ -6,10 +6,7 @@ use fastsync_dao_mysql::sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 use fastsync_dao_mysql::sqlx::{ConnectOptions, query_scalar};
 
 use crate::storage::mysql::{options, run};
-
-fn text(error: impl std::fmt::Display) -> String {
-    error.to_string()
-}
+use crate::text;
 
 /// Pauses inside transactions, connections that are cut in the middle of them, and a stranger's idle transaction.
 pub(super) struct Disturbance {

@@ -33,7 +33,7 @@ pub(super) struct Done {
     pub(super) untold: u64,
 }
 
-/// Pushes so many sessions of 1 to 200 records.
+/// Pushes so many sessions of 1 to `most` records.
 pub(super) async fn push(
     name: &str,
     server: &SyncManager<Server>,

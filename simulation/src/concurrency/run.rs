@@ -13,6 +13,7 @@ use crate::counts::Counts;
 use crate::crash::process::{Process, say};
 use crate::random::Seeded;
 use crate::storage::{self, Storage, StorageKind};
+use crate::text;
 
 /// How often the broken data source may get away with it.
 const BROKEN_TRIES: u64 = 20;
@@ -57,10 +58,6 @@ pub fn minimum(kind: StorageKind, sessions: u64) -> Vec<(&'static str, u64)> {
         minimum.push(("connections cut", sessions / 100));
     }
     minimum
-}
-
-fn text(error: impl std::fmt::Display) -> String {
-    error.to_string()
 }
 
 /// One of the two processes.

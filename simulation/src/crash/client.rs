@@ -12,6 +12,7 @@ use super::workload::Writer;
 use crate::counts::Counts;
 use crate::random::Seeded;
 use crate::storage::OnDisk;
+use crate::text;
 
 /// The user and writer of the child, and those of the client in the parent.
 const VICTIM: &str = "victim";
@@ -117,10 +118,6 @@ pub async fn run(kind: OnDisk, seed: u64, kills: u64) -> Result<Counts, String> 
     }
     run.finish().await?;
     Ok(run.counts)
-}
-
-fn text(error: impl std::fmt::Display) -> String {
-    error.to_string()
 }
 
 impl Run {

@@ -15,6 +15,7 @@ use super::workload::Writer;
 use crate::counts::Counts;
 use crate::random::Seeded;
 use crate::storage::{self, DatabaseServer, Storage, StorageKind};
+use crate::text;
 
 /// How many clients push and pull.
 const CLIENTS: usize = 3;
@@ -50,10 +51,6 @@ const fn longest_life(kind: StorageKind) -> u64 {
         StorageKind::Mongo => 6_000_000,
         StorageKind::Disk(_) | StorageKind::MySql => 495_000,
     }
-}
-
-fn text(error: impl std::fmt::Display) -> String {
-    error.to_string()
 }
 
 /// What is killed.

@@ -12,6 +12,7 @@ use fastsync_core::{Error, MemoryDataSource, Position, Query, Record, SyncableDa
 
 use super::operation::{Operation, Outcome, schemas, types, zones};
 use crate::storage::{Storage, StorageKind};
+use crate::text;
 
 /// The numbers that a data source gave to the local commits of the run, in their order.
 #[derive(Debug, Clone, Default)]
@@ -58,10 +59,6 @@ impl std::fmt::Debug for Subject {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Subject").field("name", &self.name).finish_non_exhaustive()
     }
-}
-
-fn text(error: impl std::fmt::Display) -> String {
-    error.to_string()
 }
 
 impl Subject {

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
-use super::{Storage, StorageKind, text};
+use super::{Storage, StorageKind};
+use crate::text;
 
 /// How often it is looked whether a killed server can be used again, and how long it takes between two looks.
 const LOOKS: u32 = 1_200;

@@ -11,12 +11,10 @@ use std::sync::Arc;
 
 use fastsync_core::{MemoryDataSource, SyncableDataSource};
 
+use crate::text;
+
 pub(crate) use database::DatabaseServer;
 pub use disk::OnDisk;
-
-fn text(error: impl std::fmt::Display) -> String {
-    error.to_string()
-}
 
 /// Which data source a run is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use fastsync_dao_mongo::MongoDataSource;
 use fastsync_dao_mongo::mongodb::Client;
 use fastsync_dao_mongo::mongodb::bson::oid::ObjectId;
 
-use super::text;
+use crate::text;
 
 pub(super) const URL: &str = "FASTSYNC_MONGO_URL";
 

@@ -8,7 +8,7 @@ use fastsync_dao_mysql::MySqlDataSource;
 use fastsync_dao_mysql::sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlPoolOptions};
 use fastsync_dao_mysql::sqlx::{AssertSqlSafe, ConnectOptions, raw_sql};
 
-use super::text;
+use crate::text;
 
 pub(super) const URL: &str = "FASTSYNC_MYSQL_URL";
 

@@ -110,6 +110,8 @@ fn id(n: u64) -> ObjectId {
 const IDS: u64 = 40;
 
 const DEVICES: u64 = 3;
+/// A purge close behind the last page is made every so many operations, whatever chance brings.
+const PURGE_EVERY: u64 = 300;
 
 fn device(n: u64) -> DeviceId {
     DeviceId::from_uuid(Uuid::from_u128(u128::from(n % DEVICES) + 1))
@@ -169,9 +171,21 @@ impl Maker {
         }
     }
 
+    /// Rarely, and mostly some way behind what was last read: a purge makes the readers of before start over.
+    fn purge(&self, at_most_behind: u64) -> Operation {
+        let zone = self.zone();
+        let seen = self.points.iter().rev().find(|(of, _)| *of == zone);
+        let position = seen.map_or(0, |(_, point)| point.position.0);
+        Operation::Purge(zone, Position(position.saturating_sub(self.random.below(at_most_behind))))
+    }
+
     /// The next operation, for a state of which `source` tells.
     pub(super) async fn next(&mut self, source: &dyn SyncableDataSource, edits: &Edits) -> Operation {
         self.at += 1;
+        // By chance alone a short run may purge nothing that was there.
+        if self.at.is_multiple_of(PURGE_EVERY) {
+            return self.purge(10);
+        }
         match self.random.below(100) {
             0..38 => Operation::Commit(Box::new(self.commit(source, edits).await)),
             38..41 => match self.pick(&self.committed) {
@@ -205,13 +219,7 @@ impl Maker {
                 self.staged.clear();
                 Operation::Unstage(session)
             }
-            // Rarely, and some way behind: a purge makes most readers start over.
-            55 => {
-                let zone = self.zone();
-                let seen = self.points.iter().rev().find(|(of, _)| *of == zone);
-                let position = seen.map_or(0, |(_, point)| point.position.0);
-                Operation::Purge(zone, Position(position.saturating_sub(self.random.below(150))))
-            }
+            55 => self.purge(150),
             56..66 => {
                 let zone = self.zone();
                 let ids = (0..self.random.below(6)).map(|_| id(self.random.below(IDS)));

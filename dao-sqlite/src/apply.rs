@@ -7,6 +7,7 @@ use fastsync_core::source::Expect;
 use fastsync_core::{DeviceId, Incarnation, Record, RecordKey, Revision, Zone};
 use rusqlite::{CachedStatement, OptionalExtension};
 
+use crate::acknowledge::{Acknowledgement, acknowledge};
 use crate::codec::{Bind, Meta, signed, unsigned};
 use crate::connection::Store;
 use crate::error::{Fail, Run};
@@ -69,10 +70,11 @@ const UPSERT_CLEAN: &str = insert!(set!(), " WHERE r.change = 0");
 const INSERT: &str = insert!("NOTHING");
 const UPDATE_REVISION: &str = update!("revision = ?11 AND change = 0");
 const UPDATE_CHANGE: &str = update!("change = ?11");
-const ACKNOWLEDGE: &str = "UPDATE fastsync_records SET revision = CASE WHEN incarnation = ?6 THEN ?4 ELSE revision END, \
-     change = CASE WHEN change = ?5 THEN 0 ELSE change END WHERE zone = ?1 AND type = ?2 AND id = ?3";
 const LOOK_UP: &str =
     "SELECT revision, change FROM fastsync_records WHERE zone = ?1 AND type = ?2 AND id = ?3";
+
+/// How many acknowledgements are collected.
+const MAX_ACKNOWLEDGEMENTS: usize = 16_384;
 
 /// Writes the records of one commit.
 pub(crate) struct Writer<'a> {
@@ -87,7 +89,7 @@ pub(crate) struct Writer<'a> {
     insert: Lazy<'a>,
     update_revision: Lazy<'a>,
     update_change: Lazy<'a>,
-    acknowledge: Lazy<'a>,
+    acknowledgements: Vec<Acknowledgement>,
     look_up: Lazy<'a>,
     zone: Option<(Zone, i64)>,
     device: Option<(DeviceId, i64)>,
@@ -115,7 +117,7 @@ impl<'a> Writer<'a> {
             insert: Lazy::new(INSERT),
             update_revision: Lazy::new(UPDATE_REVISION),
             update_change: Lazy::new(UPDATE_CHANGE),
-            acknowledge: Lazy::new(ACKNOWLEDGE),
+            acknowledgements: Vec::new(),
             look_up: Lazy::new(LOOK_UP),
             zone: None,
             device: None,
@@ -214,6 +216,7 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
+    /// Takes an acknowledgement; it is stored by [`Self::flush`] at the latest.
     pub(crate) fn acknowledge(
         &mut self,
         kind: &Type,
@@ -223,11 +226,18 @@ impl<'a> Writer<'a> {
         incarnation: Incarnation,
     ) -> Run<()> {
         let Some(zone) = self.store.zone(&key.zone)? else { return Ok(()) };
-        let statement = self.acknowledge.get(self.store)?;
-        let id = Key::new(key.id.as_str());
-        let (revision, incarnation) = (signed(revision.to_bits()), signed(incarnation.to_bits()));
-        statement.execute((zone, kind.n, id, revision, signed(change), incarnation))?;
-        Ok(())
+        self.acknowledgements.push(Acknowledgement {
+            key: (zone, kind.n, Key::new(key.id.as_str()).into_owned()),
+            change: signed(change),
+            revision: signed(revision.to_bits()),
+            incarnation: signed(incarnation.to_bits()),
+        });
+        if self.acknowledgements.len() < MAX_ACKNOWLEDGEMENTS { Ok(()) } else { self.flush() }
+    }
+
+    /// Stores the acknowledgements that were taken.
+    pub(crate) fn flush(&mut self) -> Run<()> {
+        acknowledge(self.store, std::mem::take(&mut self.acknowledgements))
     }
 
     fn zone(&mut self, zone: &Zone) -> Run<i64> {

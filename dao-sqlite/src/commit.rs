@@ -146,6 +146,7 @@ impl<'a> Attempt<'a> {
         if !self.write_all(plan, &mut writer)? && self.is_open() {
             return Ok(Step::LookFirst);
         }
+        writer.flush()?;
         self.retry(&mut writer)?;
         if !self.refused.is_empty() {
             return Ok(Step::Refused(self.refused));

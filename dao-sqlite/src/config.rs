@@ -34,7 +34,7 @@ pub struct SqliteConfig {
     pub busy_timeout: Duration,
     /// How many connections read beside the writer, 1 to 64 (2 unless set).
     pub readers: usize,
-    /// The page cache of each connection in bytes (16 MiB unless set).
+    /// The page cache of the connection that writes, in bytes (32 MiB unless set); one that reads has half of it.
     pub page_cache_bytes: usize,
 }
 
@@ -46,7 +46,7 @@ impl SqliteConfig {
             synchronous: Synchronous::Full,
             busy_timeout: Duration::from_secs(5),
             readers: 2,
-            page_cache_bytes: 16 << 20,
+            page_cache_bytes: 32 << 20,
         }
     }
 
@@ -71,7 +71,7 @@ impl SqliteConfig {
         self
     }
 
-    /// Sets the page cache of each connection.
+    /// Sets the page cache of the connection that writes.
     #[must_use]
     pub fn page_cache_bytes(mut self, bytes: usize) -> Self {
         self.page_cache_bytes = bytes;

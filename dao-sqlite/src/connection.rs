@@ -22,8 +22,9 @@ pub(crate) const MIN_SQLITE: (i32, &str) = (3_051_003, "3.51.3");
 /// How many zones and devices one connection remembers.
 const MAX_NAMES: usize = 16_384;
 
-/// How many pages the log grows to before they are copied into the file (about 16 MiB).
-const CHECKPOINT_PAGES: u32 = 4_000;
+/// How many pages the log grows to before they are copied into the file (about 64 MiB): large commits
+/// dirty the same pages again and again, and each copy of the log writes a page once.
+const CHECKPOINT_PAGES: u32 = 16_000;
 
 /// One connection and what it remembers.
 #[derive(Debug)]
@@ -61,7 +62,11 @@ impl<T: Clone + Eq + Hash> Names<T> {
 }
 
 impl Store {
-    pub(crate) fn open(config: &SqliteConfig, registry: Arc<RwLock<Registry>>) -> Run<Self> {
+    pub(crate) fn open(
+        config: &SqliteConfig,
+        cache_bytes: usize,
+        registry: Arc<RwLock<Registry>>,
+    ) -> Run<Self> {
         // Each connection belongs to one thread at a time, so SQLite's own mutexes are not needed.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
@@ -69,14 +74,14 @@ impl Store {
         let connection = Connection::open_with_flags(&config.path, flags)?;
         connection.busy_timeout(config.busy_timeout)?;
         connection.set_prepared_statement_cache_capacity(256);
-        configure(&connection, config)?;
+        configure(&connection, config, cache_bytes)?;
         let flags = FunctionFlags::SQLITE_UTF8
             | FunctionFlags::SQLITE_DETERMINISTIC
             | FunctionFlags::SQLITE_INNOCUOUS;
         connection.create_scalar_function("fastsync_key", 1, flags, |context| {
             Ok(match context.get_raw(0).as_str() {
                 Ok(id) => match Key::new(id) {
-                    Key::Text(text) => rusqlite::types::Value::Text(text.to_owned()),
+                    Key::Text(text) => rusqlite::types::Value::Text(text.into_owned()),
                     Key::Uuid(bytes) => rusqlite::types::Value::Blob(bytes.to_vec()),
                     Key::Other(bytes) => rusqlite::types::Value::Blob(bytes),
                 },
@@ -233,13 +238,13 @@ impl Store {
     }
 }
 
-fn configure(connection: &Connection, config: &SqliteConfig) -> Run<()> {
+fn configure(connection: &Connection, config: &SqliteConfig, cache_bytes: usize) -> Run<()> {
     switch_to_wal(connection, config.busy_timeout)?;
     let synchronous = match config.synchronous {
         Synchronous::Full => 2,
         Synchronous::Normal => 1,
     };
-    let cache = config.page_cache_bytes.div_ceil(1024).clamp(64, 1 << 24);
+    let cache = cache_bytes.div_ceil(1024).clamp(64, 1 << 24);
     connection.execute_batch(&format!(
         "PRAGMA synchronous = {synchronous};
          PRAGMA fullfsync = ON;

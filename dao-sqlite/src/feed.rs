@@ -158,7 +158,7 @@ fn place(
 
 fn key_value(id: &ObjectId) -> SqlValue {
     match Key::new(id.as_str()) {
-        Key::Text(text) => SqlValue::Text(text.to_owned()),
+        Key::Text(text) => SqlValue::Text(text.into_owned()),
         Key::Uuid(bytes) => SqlValue::Blob(bytes.to_vec()),
         Key::Other(bytes) => SqlValue::Blob(bytes),
     }

@@ -4,6 +4,8 @@
 //! 16 bytes of the last UUID below it, followed by the text: it sorts after that UUID and before the next one.
 //! A text below the nil UUID stays text, which SQLite sorts before all blobs.
 
+use std::borrow::Cow;
+
 use fastsync_core::ObjectId;
 use rusqlite::ToSql;
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -12,21 +14,50 @@ use uuid::Uuid;
 use crate::error::{Fail, Run};
 
 /// An id as the index holds it.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Key<'a> {
-    Text(&'a str),
+    Text(Cow<'a, str>),
     Uuid([u8; 16]),
     Other(Vec<u8>),
 }
 
 impl<'a> Key<'a> {
     pub(crate) fn new(id: &'a str) -> Self {
+        if let Some(uuid) = canonical(id.as_bytes()) {
+            return Self::Uuid(uuid);
+        }
         match floor(id.as_bytes()) {
             (Some(uuid), true) => Self::Uuid(uuid),
             (Some(uuid), false) => Self::Other([&uuid[..], id.as_bytes()].concat()),
-            (None, _) => Self::Text(id),
+            (None, _) => Self::Text(Cow::Borrowed(id)),
         }
     }
+
+    /// As it stands in an index column.
+    pub(crate) fn stored(value: ValueRef<'a>) -> Run<Self> {
+        Ok(match value {
+            ValueRef::Text(text) => {
+                Self::Text(Cow::Borrowed(std::str::from_utf8(text).map_err(|_| broken())?))
+            }
+            ValueRef::Blob(bytes) => match bytes.try_into() {
+                Ok(uuid) => Self::Uuid(uuid),
+                Err(_) => Self::Other(bytes.to_vec()),
+            },
+            _ => return Err(broken()),
+        })
+    }
+
+    pub(crate) fn into_owned(self) -> Key<'static> {
+        match self {
+            Self::Text(text) => Key::Text(Cow::Owned(text.into_owned())),
+            Self::Uuid(uuid) => Key::Uuid(uuid),
+            Self::Other(bytes) => Key::Other(bytes),
+        }
+    }
+}
+
+fn broken() -> Fail {
+    Fail::corrupt("the index holds an id that is none")
 }
 
 impl ToSql for Key<'_> {
@@ -41,7 +72,6 @@ impl ToSql for Key<'_> {
 
 /// The id in an index column.
 pub(crate) fn read_id(value: ValueRef<'_>) -> Run<ObjectId> {
-    let broken = || Fail::corrupt("the index holds an id that is none");
     let text = match value {
         ValueRef::Text(text) => text,
         ValueRef::Blob(bytes) => match bytes.split_at_checked(16) {
@@ -52,6 +82,12 @@ pub(crate) fn read_id(value: ValueRef<'_>) -> Run<ObjectId> {
         _ => return Err(broken()),
     };
     ObjectId::new(std::str::from_utf8(text).map_err(|_| broken())?).map_err(|_| broken())
+}
+
+/// The usual id, read the fast way: a UUID as it is written, in lower case.
+fn canonical(text: &[u8]) -> Option<[u8; 16]> {
+    let is_lower = text.len() == 36 && !text.iter().any(u8::is_ascii_uppercase);
+    is_lower.then(|| Uuid::try_parse_ascii(text).ok()).flatten().map(Uuid::into_bytes)
 }
 
 const DIGITS: u32 = 32;

@@ -56,6 +56,7 @@
     )
 )]
 
+mod acknowledge;
 mod apply;
 mod codec;
 mod commit;

@@ -57,11 +57,12 @@ impl SqliteDataSource {
         let fail = |fail: Fail| fail.into_error("open").with_context("path", config.path.display());
         check(config).map_err(fail)?;
         let registry = Arc::new(RwLock::new(Registry::default()));
-        let connect = || Store::open(config, Arc::clone(&registry)).map_err(fail);
-        let writer = connect()?;
+        let connect = |cache_bytes| Store::open(config, cache_bytes, Arc::clone(&registry)).map_err(fail);
+        let writer = connect(config.page_cache_bytes)?;
         schema::set_up(&writer).map_err(fail)?;
         registry.write().unwrap_or_else(PoisonError::into_inner).load(&writer.connection).map_err(fail)?;
-        let readers = (0..config.readers).map(|_| connect()).collect::<Result<Vec<_>>>()?;
+        let readers =
+            (0..config.readers).map(|_| connect(config.page_cache_bytes / 2)).collect::<Result<Vec<_>>>()?;
         Ok(Self {
             inner: Arc::new(Inner {
                 path: config.path.clone(),

@@ -9,7 +9,7 @@ use fastsync_core::{
 use rusqlite::Connection;
 use uuid::Uuid;
 
-use crate::{SqliteConfig, SqliteDataSource, feed, read};
+use crate::{SqliteConfig, SqliteDataSource, acknowledge, feed, read};
 
 async fn open(path: &std::path::Path) -> SqliteDataSource {
     let source = SqliteDataSource::open_with(&SqliteConfig::new(path).readers(1)).unwrap();
@@ -65,6 +65,8 @@ async fn hot_statements_use_their_indexes_and_sort_nothing() {
         (feed::REMAINING, "COVERING INDEX fastsync_feed (zone=? AND (session,type,id)>(?,?,?))"),
         (feed::PURGE, "fastsync_tombstones (zone=? AND session"),
         (read::PENDING, "fastsync_pending (change>?)"),
+        (acknowledge::PENDING_OF, "fastsync_pending (change=?)"),
+        (acknowledge::CONFIRM, "INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
         (read::GET, "autoindex_fastsync_records"),
         ("SELECT name FROM items WHERE id = ?1", "autoindex"),
     ];

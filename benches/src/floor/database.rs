@@ -18,8 +18,8 @@ impl Database {
         connection.execute_batch(
             "PRAGMA journal_mode = WAL;
              PRAGMA synchronous = FULL;
-             PRAGMA cache_size = -16384;
-             PRAGMA wal_autocheckpoint = 4000;
+             PRAGMA cache_size = -32768;
+             PRAGMA wal_autocheckpoint = 16000;
              CREATE TABLE IF NOT EXISTS items (
                  id TEXT NOT NULL PRIMARY KEY,
                  name TEXT NOT NULL,

@@ -9,7 +9,7 @@ use crate::conflict::{ConflictsHandler, ObjectConflict, Resolution, Version};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Record, TypeName, Value, Zone};
 use crate::object::SyncableObject;
-use crate::repository::{Rejection, SyncableRepository, type_name};
+use crate::repository::{Rejection, SyncableRepository};
 use crate::schema::{TypeSchema, ZoneRestriction};
 use crate::store::Store;
 
@@ -128,7 +128,7 @@ impl Registry {
         R: SyncableRepository,
         H: ConflictsHandler<R::Object>,
     {
-        let name = type_name::<R>()?;
+        let name = self.store.name_of::<R::Object>()?;
         let schema = self.store.schema(&name)?.clone();
         if schema != R::Object::schema()? {
             return Err(Error::invalid("build", format!("the store knows type {name} with another schema")));

@@ -277,7 +277,7 @@ pub trait SyncableRepository: Send + Sync + 'static {
     /// # Errors
     /// `PendingEdits` if edits of this type wait to be pushed; `Unsupported` on a server.
     async fn hard_delete(&self) -> Result<()> {
-        drop_records(self.store(), type_name::<Self>()?, self.zone()).await
+        drop_records(self.store(), type_name(self)?, self.zone()).await
     }
 
     /// The changes of this repository's records from now on, by anyone in this process.
@@ -285,16 +285,16 @@ pub trait SyncableRepository: Send + Sync + 'static {
     /// # Errors
     /// `InvalidInput` if the type's schema is invalid.
     fn changes(&self) -> Result<ObjectChanges> {
-        Ok(self.store().events().subscribe(Some((type_name::<Self>()?, self.zone()))))
+        Ok(self.store().events().subscribe(Some((type_name(self)?, self.zone()))))
     }
 }
 
-pub(crate) fn type_name<R: SyncableRepository + ?Sized>() -> Result<TypeName> {
-    R::Object::schema().map(|schema| schema.name().clone())
+fn type_name<R: SyncableRepository + ?Sized>(repository: &R) -> Result<TypeName> {
+    repository.store().name_of::<R::Object>()
 }
 
 fn record_key<R: SyncableRepository + ?Sized>(repository: &R, id: ObjectId) -> Result<RecordKey> {
-    Ok(RecordKey { zone: repository.zone(), type_name: type_name::<R>()?, id })
+    Ok(RecordKey { zone: repository.zone(), type_name: type_name(repository)?, id })
 }
 
 fn admit<R: SyncableRepository + ?Sized>(repository: &R, object: &R::Object) -> Result<RecordKey> {
@@ -309,7 +309,7 @@ fn admit<R: SyncableRepository + ?Sized>(repository: &R, object: &R::Object) -> 
 
 fn to_query<R: SyncableRepository + ?Sized>(repository: &R, selection: Selection) -> Result<Query> {
     let Selection { filter, order, offset, limit } = selection;
-    Ok(Query { type_name: type_name::<R>()?, zone: repository.zone(), filter, order, offset, limit })
+    Ok(Query { type_name: type_name(repository)?, zone: repository.zone(), filter, order, offset, limit })
 }
 
 /// The object of a live record.

@@ -1,7 +1,8 @@
 //! Opening a store.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    any::TypeId,
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
     sync::{Arc, RwLock},
 };
@@ -9,7 +10,8 @@ use std::{
 use super::{Events, Inner, SessionLimits, StateKey, Store, StoreRole};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
-    Author, Clock, DeviceId, Hlc, HybridClock, Random, SessionId, SessionKind, SystemClock, SystemRandom, Tag,
+    Author, Clock, DeviceId, Hlc, HybridClock, Random, SessionId, SessionKind, SystemClock, SystemRandom,
+    Tag, TypeName,
 };
 use crate::object::SyncableObject;
 use crate::schema::TypeSchema;
@@ -21,6 +23,7 @@ pub struct StoreBuilder {
     source: Arc<dyn SyncableDataSource>,
     role: StoreRole,
     schemas: Vec<Result<TypeSchema>>,
+    names: HashMap<TypeId, TypeName>,
     limits: SessionLimits,
     tenant: Option<String>,
     clock: Arc<dyn Clock>,
@@ -45,6 +48,7 @@ impl StoreBuilder {
             source,
             role,
             schemas: Vec::new(),
+            names: HashMap::new(),
             limits: SessionLimits::default(),
             tenant: None,
             clock: Arc::new(SystemClock),
@@ -54,7 +58,11 @@ impl StoreBuilder {
 
     /// Adds a type.
     pub fn register<T: SyncableObject>(mut self) -> Self {
-        self.schemas.push(T::schema());
+        let schema = T::schema();
+        if let Ok(schema) = &schema {
+            self.names.insert(TypeId::of::<T>(), schema.name().clone());
+        }
+        self.schemas.push(schema);
         self
     }
 
@@ -106,6 +114,7 @@ impl StoreBuilder {
                 source: self.source,
                 role: self.role,
                 schemas,
+                names: self.names,
                 limits: self.limits,
                 clock: self.clock,
                 random: self.random,
@@ -116,7 +125,7 @@ impl StoreBuilder {
         })
     }
 
-    fn check(&self) -> Result<BTreeMap<crate::TypeName, TypeSchema>> {
+    fn check(&self) -> Result<BTreeMap<TypeName, TypeSchema>> {
         let mut problems = Vec::new();
         let mut schemas = BTreeMap::new();
         let mut folded = BTreeSet::new();

@@ -6,7 +6,10 @@ mod events;
 mod keys;
 mod pending;
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::any::TypeId;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::Arc;
 
 pub use builder::StoreBuilder;
 pub use edit::EditSession;
@@ -20,6 +23,7 @@ use crate::error::Result;
 use crate::model::{
     Clock, DeviceId, HybridClock, Random, Revision, SessionId, Tag, Timestamp, TypeName, Zone,
 };
+use crate::object::SyncableObject;
 use crate::protocol::unknown_type;
 use crate::schema::TypeSchema;
 use crate::source::SyncableDataSource;
@@ -52,9 +56,9 @@ pub struct SessionLimits {
 }
 
 impl Default for SessionLimits {
-    /// 1,000 records and 1 MiB.
+    /// 10,000 records and 2 MiB: a store writes fewer pages of its trees per record in large commits.
     fn default() -> Self {
-        Self { records: 1_000, bytes: 1 << 20 }
+        Self { records: 10_000, bytes: 2 << 20 }
     }
 }
 
@@ -70,6 +74,8 @@ struct Inner {
     source: Arc<dyn SyncableDataSource>,
     role: StoreRole,
     schemas: BTreeMap<TypeName, TypeSchema>,
+    /// The names of the registered Rust types: asked for every object, and a schema is dear to build.
+    names: HashMap<TypeId, TypeName>,
     limits: SessionLimits,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
@@ -123,6 +129,14 @@ impl Store {
     /// `UnknownType` if it was not registered.
     pub fn schema(&self, type_name: &TypeName) -> Result<&TypeSchema> {
         self.inner.schemas.get(type_name).ok_or_else(|| unknown_type(type_name))
+    }
+
+    /// The name of an object type.
+    pub(crate) fn name_of<T: SyncableObject>(&self) -> Result<TypeName> {
+        match self.inner.names.get(&TypeId::of::<T>()) {
+            Some(name) => Ok(name.clone()),
+            None => T::schema().map(|schema| schema.name().clone()),
+        }
     }
 
     /// The types of this store, by name.

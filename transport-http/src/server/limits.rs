@@ -14,7 +14,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            body_bytes: 4 << 20,
+            body_bytes: 8 << 20,
             body_timeout: Duration::from_secs(30),
             stall_timeout: Duration::from_secs(10),
             compress_over: Some(8 << 10),
@@ -23,7 +23,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The largest body, both as sent and decompressed. 4 MiB unless set.
+    /// The largest body, both as sent and decompressed. 8 MiB unless set.
     #[must_use]
     pub fn with_body_bytes(mut self, bytes: usize) -> Self {
         self.body_bytes = bytes;

@@ -57,9 +57,20 @@ impl PushQueue {
 
     /// Whether a session edits an object that a waiting one edits too: that needs the receipt first.
     pub(super) fn meets(&self, next: &InFlight) -> bool {
+        // Hardly any push meets another, and the ids alone tell.
+        let ids: HashSet<_> = self
+            .sessions
+            .iter()
+            .flat_map(|session| objects(&session.request.payload))
+            .map(|object| object.2)
+            .collect();
+        let mut common = objects(&next.request.payload).filter(|object| ids.contains(object.2)).peekable();
+        if common.peek().is_none() {
+            return false;
+        }
         let waiting: HashSet<_> =
             self.sessions.iter().flat_map(|session| objects(&session.request.payload)).collect();
-        objects(&next.request.payload).any(|object| waiting.contains(&object))
+        common.any(|object| waiting.contains(&object))
     }
 
     /// The entries that make the queue this: after push `acknowledged`, with these sessions. They fail if another

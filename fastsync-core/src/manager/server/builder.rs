@@ -29,7 +29,7 @@ pub struct ServerLimits {
 }
 
 impl Default for ServerLimits {
-    /// Sessions of 1,000 records and 1 MiB, pages of 10,000 records and 4 MiB, 100 zones, 5 minutes.
+    /// Sessions of 10,000 records and 2 MiB, pages of 10,000 records and 4 MiB, 100 zones, 5 minutes.
     fn default() -> Self {
         Self {
             session: SessionLimits::default(),

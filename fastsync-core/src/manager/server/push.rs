@@ -1,6 +1,6 @@
 //! Processing a push.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::Server;
 use super::receipt::{Answer, LastPush, Turn, digest};
@@ -17,7 +17,8 @@ use crate::source::{
 };
 use crate::store::StateKey;
 
-/// How often a session is committed anew because its records moved, before the device is asked to come again.
+/// How often a session is committed anew because records that were settled moved again, before the device is asked to
+/// come again.
 const ATTEMPTS: usize = 16;
 
 /// How an attempt to store a session ended.
@@ -178,7 +179,9 @@ impl Server {
                 plan.leave(record.key.clone(), refused);
             }
         }
-        for _ in 0..ATTEMPTS {
+        let mut pushed = HashMap::new();
+        let mut attempts = 0;
+        while attempts < ATTEMPTS {
             if session.mode == PushMode::Atomic && plan.outcomes.values().any(is_rejection) {
                 plan.abort(&session.records);
             }
@@ -213,8 +216,20 @@ impl Server {
                 CommitOutcome::Duplicate(_) => return Ok(Stored::Before(plan)),
                 CommitOutcome::Conflicts { state, .. } if !state.is_empty() => return Ok(Stored::Moved),
                 CommitOutcome::Conflicts { writes: conflicts, .. } => {
+                    attempts += 1;
+                    if pushed.is_empty() {
+                        pushed = session.records.iter().map(|record| (&record.key, record)).collect();
+                    }
                     for conflict in conflicts {
-                        self.settle_write(session, conflict, &mut plan).await?;
+                        let Some(record) = pushed.get(conflict.write.action.key()) else {
+                            let message = "a conflict names a record that was not written";
+                            return Err(Error::new(ErrorKind::Backend, "push", message));
+                        };
+                        // An outcome names some of the conflicts only: the next one may name others.
+                        if !plan.settled.contains_key(&record.key) {
+                            attempts = 0;
+                        }
+                        self.settle_write(session, record, conflict, &mut plan).await?;
                     }
                 }
             }
@@ -223,19 +238,18 @@ impl Server {
     }
 
     /// Settles one conflict and changes the plan accordingly.
-    async fn settle_write(&self, session: &Session<'_>, conflict: Conflict, plan: &mut Plan) -> Result<()> {
-        let key = conflict.write.action.key().clone();
+    async fn settle_write(
+        &self,
+        session: &Session<'_>,
+        pushed: &Record,
+        conflict: Conflict,
+        plan: &mut Plan,
+    ) -> Result<()> {
+        let key = pushed.key.clone();
         if let ConflictReason::Constraint(message) = conflict.reason {
             plan.leave(key, Outcome::Rejected { code: "constraint".to_owned(), message });
             return Ok(());
         }
-        let Some(pushed) = session.records.iter().find(|record| record.key == key) else {
-            return Err(Error::new(
-                ErrorKind::Backend,
-                "push",
-                "a conflict names a record that was not written",
-            ));
-        };
         match self.settle(conflict.current.as_ref(), pushed).await? {
             Decision::Leave(Outcome::Superseded) if session.restamp => {
                 // Where nothing is left of the object, a tombstone tells it.

@@ -4,36 +4,39 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 use fastsync_core::{
-    Client, Error, ErrorKind, LastWriterWins, LoopbackTransport, Repository, Server, Store, SyncContext,
-    SyncManager, SyncableRepository, Transport, Zone, ZoneAccess,
+    Client, Error, ErrorKind, LastWriterWins, LoopbackTransport, Repository, Server, SessionLimits, Store,
+    SyncContext, SyncManager, SyncableRepository, Transport, Zone, ZoneAccess,
 };
-use fastsync_dao_sqlite::SqliteDataSource;
 use fastsync_transport_http::{HttpTransport, ServeConfig, SyncService, bearer_token, serve};
 use tokio::net::TcpListener;
 
 use crate::records::{Made, make_many};
+use crate::stores::StoreKind;
 use crate::time::{now, since};
 
 const TOKEN: &str = "bench";
 const USER: &str = "bench";
 
-/// How many records a local commit has where a benchmark does not say: what one session may have at most.
+/// How many records a local commit has where a benchmark does not say.
 pub const PER_SESSION: u64 = 1_000;
+
+/// Pushes of at most [`PER_SESSION`] records, for comparisons by batches of as many.
+pub const SMALL_PUSHES: SessionLimits = SessionLimits { records: PER_SESSION as usize, bytes: 2 << 20 };
 
 /// A client's store.
 ///
 /// # Errors
 /// It cannot be opened.
-pub async fn client_store<T: Made>(database: &Path) -> Result<Store> {
-    Ok(Store::client(SqliteDataSource::open(database)?).register::<T>().open().await?)
+pub async fn client_store<T: Made>(kind: StoreKind, place: &Path) -> Result<Store> {
+    Ok(Store::client(kind.open(place).await?).register::<T>().open().await?)
 }
 
 /// A server's store.
 ///
 /// # Errors
 /// It cannot be opened.
-pub async fn server_store<T: Made>(database: &Path) -> Result<Store> {
-    Ok(Store::server(SqliteDataSource::open(database)?).register::<T>().open().await?)
+pub async fn server_store<T: Made>(kind: StoreKind, place: &Path) -> Result<Store> {
+    Ok(Store::server(kind.open(place).await?).register::<T>().open().await?)
 }
 
 /// Adds made records to a store, `per_session` at a time; gives the seconds that the adding took, without the making.

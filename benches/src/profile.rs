@@ -1,10 +1,10 @@
 //! Both ends in one process, again and again, for a profiler.
-#![allow(clippy::print_stdout)] // a program that prints its figures
+#![allow(clippy::print_stdout)] // it prints what it measures
 
 use std::path::PathBuf;
 
 use anyhow::Result;
-use clap::{Parser, ValueEnum};
+use clap::ValueEnum;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -12,9 +12,10 @@ use crate::http::runtime;
 use crate::ours::{self, PER_SESSION};
 use crate::process::run;
 use crate::records::{Item, Shape};
-use crate::role::{self, Records, Role, Side, Task, Took};
+use crate::role::{Records, Role, Side, Task, Took};
 use crate::scratch::{Scratch, copy_database};
 use crate::stats::rate;
+use crate::stores::StoreKind;
 
 /// How the ends are connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -26,8 +27,11 @@ pub enum Over {
 }
 
 /// What a profiling program takes.
-#[derive(Debug, Parser)]
+#[derive(Debug, clap::Args)]
 pub struct Args {
+    /// Which way the records go.
+    #[arg(value_enum)]
+    direction: Direction,
     /// How many records.
     #[arg(long, default_value_t = 100_000)]
     n: u64,
@@ -43,12 +47,10 @@ pub struct Args {
     /// Where the databases lie during the run (unless set: beside this program).
     #[arg(long)]
     dir: Option<PathBuf>,
-    #[arg(long, hide = true)]
-    role: Option<String>,
 }
 
 /// Which way the records go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Direction {
     /// From a filled client to an empty server.
     Push,
@@ -61,11 +63,8 @@ pub enum Direction {
 ///
 /// # Errors
 /// What goes wrong.
-pub fn main(direction: Direction) -> Result<()> {
-    let args = Args::parse();
-    if let Some(role) = &args.role {
-        return role::play(role);
-    }
+pub fn profile(args: &Args) -> Result<()> {
+    let direction = args.direction;
     let scratch = Scratch::new(args.dir.as_deref())?;
     let source = scratch.path("source.db");
     let records = Records { first: 0, count: args.n, per_session: PER_SESSION };
@@ -74,7 +73,14 @@ pub fn main(direction: Direction) -> Result<()> {
         Direction::Pull => Task::FillServer(records),
     };
     let (side, shape) = (Side::Ours, Shape::Items);
-    run::<Took>(&Role { task, side, shape, database: source.clone(), workers: args.workers })?;
+    run::<Took>(&Role {
+        task,
+        side,
+        store: StoreKind::Sqlite,
+        shape,
+        database: source.clone(),
+        workers: args.workers,
+    })?;
     let runtime = runtime(args.workers)?;
     for n in 0..args.rounds {
         let (from, to) = (scratch.path(&format!("from-{n}.db")), scratch.path(&format!("to-{n}.db")));
@@ -83,7 +89,7 @@ pub fn main(direction: Direction) -> Result<()> {
             Direction::Push => (from, to),
             Direction::Pull => (to, from),
         };
-        let seconds = runtime.block_on(round(direction, &args, client, server))?;
+        let seconds = runtime.block_on(round(direction, args, client, server))?;
         println!(
             "{direction:?} of {} records: {seconds:.3} s, {:.0} records/s",
             args.n,
@@ -94,8 +100,9 @@ pub fn main(direction: Direction) -> Result<()> {
 }
 
 async fn round(direction: Direction, args: &Args, client: PathBuf, server: PathBuf) -> Result<f64> {
-    let manager = ours::server::<Item>(&ours::server_store::<Item>(&server).await?).await?;
-    let store = ours::client_store::<Item>(&client).await?;
+    let manager =
+        ours::server::<Item>(&ours::server_store::<Item>(StoreKind::Sqlite, &server).await?).await?;
+    let store = ours::client_store::<Item>(StoreKind::Sqlite, &client).await?;
     let (stop, stopped) = oneshot::channel::<()>();
     let (client, serving) = match args.over {
         Over::Calls => (ours::client_of::<Item>(&store, &manager)?, None),

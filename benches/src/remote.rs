@@ -47,7 +47,8 @@ pub struct Round {
 }
 
 async fn memory_client() -> Result<Store> {
-    Ok(Store::client(MemoryDataSource::new()).register::<Item>().open().await?)
+    let store = Store::client(MemoryDataSource::new()).register::<Item>();
+    Ok(store.limits(ours::SMALL_PUSHES).open().await?)
 }
 
 /// A server on the data source; gives its port.

@@ -1,8 +1,11 @@
 //! What a benchmark prints: tables to read, one line of JSON, and whether every stated limit was kept.
 #![allow(clippy::print_stdout)] // printing is what this is for
 
+use std::fs;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
 /// A table with a heading, whose first column is text and whose others are figures.
@@ -97,12 +100,29 @@ impl Report {
     #[must_use]
     pub fn finish(self) -> ExitCode {
         let Self { name, settings, figures, limits, missed } = self;
-        println!(
-            "{}",
-            json!({ "bench": name, "settings": settings, "figures": figures, "limits": limits, "ok": missed.is_empty() })
-        );
+        let outcome = json!({ "bench": name, "settings": settings, "figures": figures, "limits": limits, "ok": missed.is_empty() });
+        println!("{outcome}");
+        if let Err(error) = keep(name, &outcome) {
+            println!("the figures were not kept in a file: {error:#}");
+        }
         if missed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
+}
+
+/// Where the figures of the last run of each benchmark are kept: `bench/` in the target folder.
+///
+/// # Errors
+/// This program does not lie in a target folder.
+pub fn kept_in() -> Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    let target = program.ancestors().nth(2).context("this program lies in no target folder")?;
+    Ok(target.join("bench"))
+}
+
+fn keep(name: &str, outcome: &Value) -> Result<()> {
+    let folder = kept_in()?;
+    fs::create_dir_all(&folder)?;
+    Ok(fs::write(folder.join(format!("{name}.json")), serde_json::to_string_pretty(outcome)?)?)
 }
 
 /// Thousands, as people read rates.

@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::http::{input_closed, listen, runtime};
 use crate::process::Usage;
 use crate::records::{City, Item, Made, Shape, table_of};
+use crate::stores::StoreKind;
+use crate::workload::Workload;
 use crate::{floor, ours};
 
 /// Whose client or server.
@@ -30,6 +32,8 @@ pub struct Role {
     pub task: Task,
     /// For whom.
     pub side: Side,
+    /// On what; the floor knows SQLite only.
+    pub store: StoreKind,
     /// Which records.
     pub shape: Shape,
     /// The database of this end.
@@ -61,6 +65,8 @@ pub enum Task {
         /// How many there are.
         count: u64,
     },
+    /// One of the workloads that only ours has.
+    Workload(Workload),
 }
 
 /// Which records to add.
@@ -109,34 +115,37 @@ async fn play_floor(role: &Role) -> Result<Option<f64>> {
         Task::Serve => floor::serve(&role.database).await.map(|()| None),
         Task::Push { port, count } => floor::push(port, count).await.map(Some),
         Task::Pull { port, count } => floor::pull(port, &role.database, count).await.map(Some),
-        Task::FillClient(_) | Task::FillServer(_) => anyhow::bail!("the floor has no store to fill"),
+        Task::FillClient(_) | Task::FillServer(_) | Task::Workload(_) => {
+            anyhow::bail!("the floor has no store, and no changes")
+        }
     }
 }
 
 async fn play_ours<T: Made>(role: &Role) -> Result<Option<f64>> {
     match role.task {
         Task::Serve => {
-            let store = ours::server_store::<T>(&role.database).await?;
+            let store = ours::server_store::<T>(role.store, &role.database).await?;
             let manager = ours::server::<T>(&store).await?;
             ours::serve_until(listen().await?, manager, input_closed()).await?;
             Ok(None)
         }
         Task::FillClient(Records { first, count, per_session }) => {
-            let store = ours::client_store::<T>(&role.database).await?;
+            let store = ours::client_store::<T>(role.store, &role.database).await?;
             ours::fill::<T>(&store, first, count, per_session).await.map(Some)
         }
         Task::FillServer(Records { first, count, per_session }) => {
-            let store = ours::server_store::<T>(&role.database).await?;
+            let store = ours::server_store::<T>(role.store, &role.database).await?;
             ours::fill::<T>(&store, first, count, per_session).await.map(Some)
         }
         Task::Push { port, count } => {
-            let store = ours::client_store::<T>(&role.database).await?;
+            let store = ours::client_store::<T>(role.store, &role.database).await?;
             ours::push(&ours::client::<T>(&store, port)?, count).await.map(Some)
         }
         Task::Pull { port, count } => {
-            let store = ours::client_store::<T>(&role.database).await?;
+            let store = ours::client_store::<T>(role.store, &role.database).await?;
             ours::pull(&ours::client::<T>(&store, port)?, count).await.map(Some)
         }
+        Task::Workload(workload) => workload.run(role.store, &role.database).await.map(Some),
     }
 }
 

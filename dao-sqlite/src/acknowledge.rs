@@ -54,34 +54,34 @@ pub(crate) fn acknowledge(store: &Store, acknowledgements: Vec<Acknowledgement>)
 
 /// Confirms the records that were not edited since; gives the acknowledgements of the others.
 fn confirm_pending(store: &Store, change: i64, all: Vec<Acknowledgement>) -> Run<Vec<Acknowledgement>> {
-    let mut rest: HashMap<IndexKey<'_>, Acknowledgement> = HashMap::with_capacity(all.len());
-    let mut twice = Vec::new();
-    for acknowledgement in all {
-        let key = (acknowledgement.key.0, acknowledgement.key.1, acknowledgement.key.2.clone());
-        twice.extend(rest.insert(key, acknowledgement));
+    let mut places: HashMap<IndexKey<'_>, usize> = HashMap::with_capacity(all.len());
+    for (place, acknowledgement) in all.iter().enumerate() {
+        let (zone, kind, id) = &acknowledgement.key;
+        places.insert((*zone, *kind, id.clone()), place);
     }
-    let mut confirmed = Vec::with_capacity(rest.len());
+    let mut confirmed = vec![false; all.len()];
+    let mut runs: Vec<(i64, i64)> = Vec::with_capacity(all.len());
     let mut statement = store.connection.prepare_cached(PENDING_OF)?;
     let mut rows = statement.query([change])?;
     while let Some(row) = rows.next()? {
-        let key = (row.get(1)?, row.get(2)?, Key::stored(row.get_ref(3)?)?);
-        let incarnation: i64 = row.get(4)?;
-        if rest.get(&key).is_some_and(|found| found.incarnation == incarnation)
-            && let Some(found) = rest.remove(&key)
-        {
-            confirmed.push((row.get(0)?, found.revision));
+        let key = (row.get(1)?, row.get(2)?, Key::stored(row.get_ref(3)?)?.into_owned());
+        let Some(&place) = places.get(&key) else { continue };
+        let found = all.get(place).filter(|found| Ok(found.incarnation) == row.get(4));
+        if let (Some(found), Some(mark)) = (found, confirmed.get_mut(place)) {
+            runs.push((row.get(0)?, found.revision));
+            *mark = true;
         }
     }
-    drop(rows);
-    confirmed.sort_unstable();
+    runs.sort_unstable();
     let mut statement = store.connection.prepare_cached(CONFIRM)?;
-    let is_run =
-        |(a, revision): &(i64, i64), (b, next): &(i64, i64)| a.checked_add(1) == Some(*b) && revision == next;
-    for run in confirmed.chunk_by(is_run) {
+    let goes_on = |(row, revision): &(i64, i64), (next, other): &(i64, i64)| {
+        row.checked_add(1) == Some(*next) && revision == other
+    };
+    for run in runs.chunk_by(goes_on) {
         if let (Some((first, revision)), Some((last, _))) = (run.first(), run.last()) {
             statement.execute((first, last, revision))?;
         }
     }
-    twice.extend(rest.into_values());
-    Ok(twice)
+    let rest = all.into_iter().zip(confirmed).filter(|(_, confirmed)| !confirmed);
+    Ok(rest.map(|(acknowledgement, _)| acknowledgement).collect())
 }

@@ -8,19 +8,21 @@ use crate::workspace::{Build, Workspace};
 /// The package that the figures live in.
 pub(crate) const PACKAGE: &str = "benches";
 
-/// A program of `benches`: it takes `--long`, prints a table and one JSON line, and fails by its exit code where a
-/// stated figure is missed.
-const fn figure(name: &'static str, about: &'static str) -> Entry {
-    Entry {
-        name,
-        about,
-        package: PACKAGE,
-        binary: name,
-        build: Build::Release,
-        short: &[],
-        long: &["--long"],
-        servers: &[],
-    }
+/// A figure of the program `benches`: it takes `--long`, prints a table and one JSON line, and fails by its exit code
+/// where a stated limit is missed.
+const fn figure(
+    name: &'static str,
+    about: &'static str,
+    [short, long]: [&'static [&'static str]; 2],
+) -> Entry {
+    Entry { name, about, package: PACKAGE, binary: PACKAGE, build: Build::Release, short, long, servers: &[] }
+}
+
+/// The arguments of the short and of the long form.
+macro_rules! forms {
+    ($name:literal) => {
+        [&[$name], &[$name, "--long"]]
+    };
 }
 
 /// The figures that the whole check insists on. `layout` has no bound to miss; those of MySQL (push 0.34, pull 0.22 of the
@@ -32,24 +34,29 @@ pub(crate) const FIGURES: &[Entry] = &[
     figure(
         "throughput",
         "push and pull of 100,000 records over HTTP, SQLite to SQLite: at least 1/3 of a hand-written loop's rate",
+        forms!("throughput"),
     ),
     figure(
         "noop",
         "a sync with nothing to do: at most 5 ms, whatever the number of records and of sessions ever made",
+        forms!("noop"),
     ),
     figure(
         "memory",
         "peak memory of the first pull: at most 150 MB at each end, and the same within 20 % for twice the data",
+        forms!("memory"),
     ),
     figure(
         "sled",
         "push and pull of 100,000 records, sled to sled: at least 40 % of raw batches of sled with the same flushes",
+        forms!("sled"),
     ),
     Entry {
         servers: &["mysql"],
         ..figure(
             "mysql",
             "a server on MariaDB over HTTP: push and pull at least 40 % of bare statements, 16 pushers no slower than one",
+            forms!("mysql"),
         )
     },
     Entry {
@@ -57,9 +64,24 @@ pub(crate) const FIGURES: &[Entry] = &[
         ..figure(
             "mongo",
             "a server on MongoDB over HTTP: push and pull at least 35 % of the driver alone, 16 pushers into one zone",
+            forms!("mongo"),
         )
     },
-    figure("layout", "SQLite: the index table beside the user's tables against sync columns in the row"),
+    figure(
+        "layout",
+        "SQLite: the index table beside the user's tables against sync columns in the row",
+        forms!("layout"),
+    ),
+    Entry {
+        servers: &["mysql", "mongo"],
+        ..figure(
+            "workloads",
+            "W1 to W5 on every pair of data sources, and the floor beside",
+            forms!("workloads"),
+        )
+    },
+    // Last, so that `all` makes it of what the others have just measured.
+    figure("page", "docs/performance.md, made of what the last runs have kept", [&["page"], &["page"]]),
 ];
 
 #[derive(clap::Args)]

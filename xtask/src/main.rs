@@ -4,6 +4,7 @@
 
 mod bench;
 mod gates;
+mod instructions;
 mod prove;
 mod registry;
 mod servers;
@@ -27,6 +28,8 @@ enum Cli {
     Prove(prove::Args),
     /// Run named figures: each prints a table and one JSON line and fails where a stated figure is missed.
     Bench(bench::Args),
+    /// Count the instructions of the hot paths.
+    Instructions(instructions::Args),
 }
 
 fn main() -> ExitCode {
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
         Cli::Test(args) => test::run(workspace, &args),
         Cli::Prove(args) => prove::run(workspace, &args),
         Cli::Bench(args) => bench::run(workspace, &args),
+        Cli::Instructions(args) => instructions::run(&workspace, &args),
     });
     match passed {
         Ok(true) => ExitCode::SUCCESS,

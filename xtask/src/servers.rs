@@ -51,6 +51,18 @@ const SERVERS: &[Server] = &[
         start: |_| Ok(Running::default()),
     },
     Server {
+        name: "valgrind",
+        about: "no server: it counts the instructions of the hot paths",
+        needed_by: &["benches"],
+        variable: None,
+        program: "valgrind",
+        install: &[
+            &["apt-get", "update", "-qq"],
+            &["apt-get", "install", "-y", "-qq", "--no-install-recommends", "valgrind"],
+        ],
+        start: |_| Ok(Running::default()),
+    },
+    Server {
         name: "mysql",
         about: "MariaDB; FASTSYNC_MYSQL_URL names another server, of a user who may make databases",
         needed_by: &["fastsync-dao-mysql"],

@@ -8,7 +8,7 @@ use clap::builder::PossibleValuesParser;
 use crate::servers::{Policy, Running};
 use crate::summary::{Outcome, Skips, Summary};
 use crate::workspace::{Build, Workspace};
-use crate::{bench, gates, prove, registry, servers};
+use crate::{bench, gates, instructions, prove, registry, servers};
 
 /// The version of cargo-deny that `deny.toml` is written for.
 const CARGO_DENY: &str = "cargo-deny@0.20.2";
@@ -45,6 +45,7 @@ const STEPS: &[Step] = &[
     step("examples", "the example programs, each in its self-test form", true, examples),
     step("prove", "the short form of every proof", true, proofs),
     step("bench-check", "the short form of every figure", true, figures),
+    step("instructions", "what the hot paths cost, counted", false, instructions),
 ];
 
 const fn step(
@@ -202,6 +203,16 @@ fn figures(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
     }
     let insisted = bench::FIGURES.iter().filter(|figure| bench::INSISTED.contains(&figure.name));
     registry::run_all(&run.workspace, insisted, FIGURE_TRIES, skips)
+}
+
+fn instructions(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
+    if !instructions::is_possible() {
+        return registry::skip(&run.workspace, skips, "instructions", "valgrind is not installed");
+    }
+    if !instructions::run(&run.workspace, &instructions::Args::default())? {
+        bail!("a hot path costs more than was accepted");
+    }
+    Ok(Outcome::Passed)
 }
 
 #[cfg(test)]

@@ -83,6 +83,12 @@ impl Workspace {
     /// features of the dependencies for everything in a command together, and with another choice it would build them
     /// once more.
     pub(crate) fn built(&self, build: Build, program: &str, args: &[&str]) -> Result<()> {
+        let path = self.build(build, program)?;
+        self.run(&path.display().to_string(), program, args, &[])
+    }
+
+    /// Builds the programs, as [`Self::built`] does, and gives the path of one.
+    pub(crate) fn build(&self, build: Build, program: &str) -> Result<PathBuf> {
         let folder = match build {
             Build::Checked => {
                 let mut command = self.test_command().to_vec();
@@ -95,8 +101,7 @@ impl Workspace {
                 "release"
             }
         };
-        let path = self.target.join(folder).join(format!("{program}{}", std::env::consts::EXE_SUFFIX));
-        self.run(&path.display().to_string(), program, args, &[])
+        Ok(self.target.join(folder).join(format!("{program}{}", std::env::consts::EXE_SUFFIX)))
     }
 
     /// Runs all tests.

@@ -8,6 +8,7 @@ use benches::process::{Server, Usage, run};
 use benches::records::{Item, Shape};
 use benches::role::{Contents, Records, Role, Side, Task, Took};
 use benches::scratch::Scratch;
+use benches::stores::StoreKind;
 use benches::wire::Counter;
 
 /// How a round is made.
@@ -136,7 +137,14 @@ impl Bench<'_> {
     }
 
     fn role(&self, side: Side, task: Task, database: &Path) -> Role {
-        Role { task, side, shape: Shape::Items, database: database.to_path_buf(), workers: self.workers }
+        Role {
+            task,
+            side,
+            store: StoreKind::Sqlite,
+            shape: Shape::Items,
+            database: database.to_path_buf(),
+            workers: self.workers,
+        }
     }
 
     /// Every row must have arrived, with every value.

@@ -1,5 +1,4 @@
 //! Push and pull of 100,000 records, sled to sled in one process, beside raw batches of sled with the same flushes.
-#![allow(clippy::print_stdout)] // a program that prints its figures
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -12,7 +11,6 @@ use benches::report::{Report, Table, thousands};
 use benches::scratch::Scratch;
 use benches::stats::{median, rate};
 use benches::time::{now, since};
-use clap::Parser;
 use fastsync_core::{Query, Store, SyncableObject, Zone};
 use fastsync_dao_sled::SledDataSource;
 use serde_json::json;
@@ -20,8 +18,8 @@ use serde_json::json;
 /// The least rate of ours, in parts of the raw one's.
 const REQUIRED: f64 = 0.4;
 
-#[derive(Debug, Parser)]
-struct Args {
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
     /// 5 rounds instead of 3.
     #[arg(long)]
     long: bool,
@@ -45,8 +43,7 @@ struct Round {
     pull: f64,
 }
 
-fn main() -> Result<ExitCode> {
-    let args = Args::parse();
+pub(crate) fn figure(args: &Args) -> Result<ExitCode> {
     let rounds = args.rounds.unwrap_or(if args.long { 5 } else { 3 }).max(1);
     let scratch = Scratch::new(args.dir.as_deref())?;
     let sync_millis = scratch.sync_millis()?;
@@ -90,7 +87,7 @@ async fn ours(folder: &Path, count: u64) -> Result<Round> {
     let open = |name: &str| SledDataSource::open(folder.join(name));
     let server = Store::server(open("server")?).register::<Item>().open().await?;
     let manager = ours::server::<Item>(&server).await?;
-    let pusher = Store::client(open("pusher")?).register::<Item>().open().await?;
+    let pusher = Store::client(open("pusher")?).register::<Item>().limits(ours::SMALL_PUSHES).open().await?;
     ours::fill::<Item>(&pusher, 0, count, PER_SESSION).await?;
     let push = ours::push(&ours::client_of::<Item>(&pusher, &manager)?, count).await?;
     let puller = Store::client(open("puller")?).register::<Item>().open().await?;

@@ -1,21 +1,20 @@
 //! A server on MariaDB: push and pull over HTTP beside bare statements, many pushers beside one.
-#![allow(clippy::print_stdout)] // a program that prints its figures
 
 use std::process::ExitCode;
 
 use anyhow::Result;
+use benches::http::runtime;
 use benches::records::{Item, make_many};
 use benches::remote::{self, BATCH, Required, Round, bare_pull, measure};
 use benches::time::{now, since};
-use clap::Parser;
 use fastsync_dao_mysql::MySqlDataSource;
 use fastsync_dao_mysql::sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions};
 use fastsync_dao_mysql::sqlx::{self, AssertSqlSafe, ConnectOptions, raw_sql};
 
 const REQUIRED: Required = Required { ratio: 0.4, many: 1.0 };
 
-#[derive(Debug, Parser)]
-struct Args {
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
     /// 3 rounds instead of 1.
     #[arg(long)]
     long: bool,
@@ -24,9 +23,11 @@ struct Args {
     n: u64,
 }
 
-#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
-async fn main() -> Result<ExitCode> {
-    let args = Args::parse();
+pub(crate) fn figure(args: &Args) -> Result<ExitCode> {
+    runtime(2)?.block_on(measured(args))
+}
+
+async fn measured(args: &Args) -> Result<ExitCode> {
     let Ok(url) = std::env::var("FASTSYNC_MYSQL_URL") else {
         println!("SKIPPED: FASTSYNC_MYSQL_URL is not set");
         return Ok(ExitCode::SUCCESS);

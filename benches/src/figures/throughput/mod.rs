@@ -1,5 +1,4 @@
 //! Push and pull of 100,000 records over HTTP, SQLite to SQLite, durable at both ends, beside a hand-written loop.
-#![allow(clippy::print_stdout)] // a program that prints its figures
 
 mod rounds;
 
@@ -8,10 +7,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use benches::report::{Report, Table, megabytes, or_na, thousands};
-use benches::role;
 use benches::scratch::Scratch;
 use benches::stats::{median, per, rate};
-use clap::Parser;
 use serde_json::json;
 
 use rounds::{Bench, Phase, Round};
@@ -22,8 +19,8 @@ const REQUIRED: f64 = 1.0 / 3.0;
 /// How many records the bytes on the wire are counted with.
 const COUNTED: u64 = 10_000;
 
-#[derive(Debug, Parser)]
-struct Args {
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
     /// 5 rounds instead of 3.
     #[arg(long)]
     long: bool,
@@ -39,15 +36,9 @@ struct Args {
     /// Where the databases lie during the run (unless set: beside this program).
     #[arg(long)]
     dir: Option<PathBuf>,
-    #[arg(long, hide = true)]
-    role: Option<String>,
 }
 
-fn main() -> Result<ExitCode> {
-    let args = Args::parse();
-    if let Some(role) = &args.role {
-        return role::play(role).map(|()| ExitCode::SUCCESS);
-    }
+pub(crate) fn figure(args: &Args) -> Result<ExitCode> {
     let rounds = args.rounds.unwrap_or(if args.long { 5 } else { 3 }).max(1);
     let scratch = Scratch::new(args.dir.as_deref())?;
     let sync_millis = scratch.sync_millis()?;

@@ -1,17 +1,16 @@
 //! A server on MongoDB: push and pull over HTTP beside the driver alone, many pushers into one zone beside as many zones.
-#![allow(clippy::print_stdout)] // a program that prints its figures
 
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Result, ensure};
+use benches::http::runtime;
 use benches::records::{Item, Made, make_many};
 use benches::remote::{self, BATCH, PUSHERS, Required, Round, bare_pull, measure};
 use benches::report::{Report, Table, thousands};
 use benches::stats::rate;
 use benches::time::{now, since};
-use clap::Parser;
 use fastsync_core::source::{Action, Commit, CommitOutcome, Expect, OnMismatch, StateWrite, Write, Writes};
 use fastsync_core::{
     Author, DeviceId, FieldKind, Hlc, Incarnation, ObjectId, Record, RecordKey, Revision, SessionId,
@@ -31,8 +30,8 @@ const SESSIONS: f64 = 250.0;
 const OF_MANY_ZONES: f64 = 0.8;
 const SMALL: u64 = 20;
 
-#[derive(Debug, Parser)]
-struct Args {
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
     /// 3 rounds instead of 1.
     #[arg(long)]
     long: bool,
@@ -44,9 +43,11 @@ struct Args {
     seconds: f64,
 }
 
-#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
-async fn main() -> Result<ExitCode> {
-    let args = Args::parse();
+pub(crate) fn figure(args: &Args) -> Result<ExitCode> {
+    runtime(2)?.block_on(measured(args))
+}
+
+async fn measured(args: &Args) -> Result<ExitCode> {
     let Ok(url) = std::env::var("FASTSYNC_MONGO_URL") else {
         println!("SKIPPED: FASTSYNC_MONGO_URL is not set");
         return Ok(ExitCode::SUCCESS);

@@ -1,6 +1,5 @@
 //! Peak memory of client and server in the first pull of as many records as the cities of the world, and of twice
 //! as many.
-#![allow(clippy::print_stdout)] // a program that prints its figures
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,10 +9,10 @@ use benches::ours::PER_SESSION;
 use benches::process::{Server, run};
 use benches::records::{City, Shape};
 use benches::report::{Report, Table, megabytes, thousands};
-use benches::role::{self, Contents, Records, Role, Side, Task, Took};
+use benches::role::{Contents, Records, Role, Side, Task, Took};
 use benches::scratch::Scratch;
 use benches::stats::rate;
-use clap::Parser;
+use benches::stores::StoreKind;
 use serde_json::json;
 
 /// The most megabytes of an end.
@@ -22,8 +21,8 @@ const LIMIT_MB: f64 = 150.0;
 /// The most that an end may need for twice the data, in parts of what it needs for the data.
 const LIMIT_GROWTH: f64 = 1.2;
 
-#[derive(Debug, Parser)]
-struct Args {
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
     /// 3 rounds instead of 1, of which the largest figures count.
     #[arg(long)]
     long: bool,
@@ -36,8 +35,6 @@ struct Args {
     /// Where the databases lie during the run (unless set: beside this program).
     #[arg(long)]
     dir: Option<PathBuf>,
-    #[arg(long, hide = true)]
-    role: Option<String>,
 }
 
 /// Peaks in bytes.
@@ -48,11 +45,7 @@ struct Peaks {
     seconds: f64,
 }
 
-fn main() -> Result<ExitCode> {
-    let args = Args::parse();
-    if let Some(role) = &args.role {
-        return role::play(role).map(|()| ExitCode::SUCCESS);
-    }
+pub(crate) fn figure(args: &Args) -> Result<ExitCode> {
     let scratch = Scratch::new(args.dir.as_deref())?;
     let rounds = if args.long { 3 } else { 1 };
     println!("first pull of {} and {} cities, each end in a process of its own\n", args.n, args.n * 2);
@@ -62,9 +55,9 @@ fn main() -> Result<ExitCode> {
     let mut peaks = Vec::new();
     for count in [args.n, args.n * 2] {
         let mut worst = Peaks::default();
-        let database = prepare(&args, &scratch, count)?;
+        let database = prepare(args, &scratch, count)?;
         for _ in 0..rounds {
-            let peak = pull(&args, &scratch, &database, count)?;
+            let peak = pull(args, &scratch, &database, count)?;
             worst = Peaks {
                 client: worst.client.max(peak.client),
                 server: worst.server.max(peak.server),
@@ -92,7 +85,14 @@ fn main() -> Result<ExitCode> {
 }
 
 fn role(args: &Args, task: Task, database: PathBuf) -> Role {
-    Role { task, side: Side::Ours, shape: Shape::Cities, database, workers: args.workers }
+    Role {
+        task,
+        side: Side::Ours,
+        store: StoreKind::Sqlite,
+        shape: Shape::Cities,
+        database,
+        workers: args.workers,
+    }
 }
 
 /// Fills a server's database, in a process that ends before anything is measured.

@@ -1,5 +1,4 @@
 //! A sync with nothing to do: whatever the number of records, and of sessions ever made.
-#![allow(clippy::print_stdout)] // a program that prints its figures
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,11 +9,11 @@ use benches::ours::{self, PER_SESSION};
 use benches::process::{Server, run};
 use benches::records::{Item, Shape};
 use benches::report::{Report, Table};
-use benches::role::{self, Records, Role, Side, Task, Took};
+use benches::role::{Records, Role, Side, Task, Took};
 use benches::scratch::{Scratch, copy_database};
 use benches::stats::{median, quantile};
+use benches::stores::StoreKind;
 use benches::time::{now, since};
-use clap::Parser;
 use fastsync_core::{Client, SyncManager};
 use serde_json::json;
 
@@ -31,8 +30,8 @@ const SESSIONS: u64 = 10_000;
 
 const WARM_UP: usize = 20;
 
-#[derive(Debug, Parser)]
-struct Args {
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
     /// 1,000 syncs instead of 200.
     #[arg(long)]
     long: bool,
@@ -45,8 +44,6 @@ struct Args {
     /// Where the databases lie during the run (unless set: beside this program).
     #[arg(long)]
     dir: Option<PathBuf>,
-    #[arg(long, hide = true)]
-    role: Option<String>,
 }
 
 /// A server and a client in step.
@@ -59,21 +56,17 @@ struct World {
     millis: Vec<f64>,
 }
 
-fn main() -> Result<ExitCode> {
-    let args = Args::parse();
-    if let Some(role) = &args.role {
-        return role::play(role).map(|()| ExitCode::SUCCESS);
-    }
+pub(crate) fn figure(args: &Args) -> Result<ExitCode> {
     let runs = if args.long { 1_000 } else { 200 };
     let scratch = Scratch::new(args.dir.as_deref())?;
     for (name, count) in [("few", FEW), ("many", args.n)] {
-        fill(&args, &scratch, name, count)?;
+        fill(args, &scratch, name, count)?;
     }
     for end in ["server", "client"] {
         copy_database(&scratch.path(&format!("many-{end}.db")), &scratch.path(&format!("long-{end}.db")))?;
     }
     let tiny = Records { first: args.n, count: SESSIONS, per_session: 1 };
-    run::<Took>(&role(&args, Task::FillServer(tiny), scratch.path("long-server.db")))?;
+    run::<Took>(&role(args, Task::FillServer(tiny), scratch.path("long-server.db")))?;
 
     let runtime = runtime(args.workers)?;
     let mut worlds = Vec::new();
@@ -88,14 +81,14 @@ fn main() -> Result<ExitCode> {
             args.n.div_ceil(PER_SESSION) + SESSIONS,
         ),
     ] {
-        let server = Server::start(&role(&args, Task::Serve, scratch.path(&format!("{name}-server.db"))))?;
+        let server = Server::start(&role(args, Task::Serve, scratch.path(&format!("{name}-server.db"))))?;
         let client =
             runtime.block_on(connect(&scratch.path(&format!("{name}-client.db")), server.port(), new))?;
         worlds.push(World { what, records, sessions, server, client, millis: Vec::new() });
     }
     runtime.block_on(measure(&mut worlds, runs))?;
 
-    let report = print(&args, runs, &worlds);
+    let report = print(args, runs, &worlds);
     for world in worlds {
         drop(world.client);
         world.server.stop()?;
@@ -104,7 +97,14 @@ fn main() -> Result<ExitCode> {
 }
 
 fn role(args: &Args, task: Task, database: PathBuf) -> Role {
-    Role { task, side: Side::Ours, shape: Shape::Items, database, workers: args.workers }
+    Role {
+        task,
+        side: Side::Ours,
+        store: StoreKind::Sqlite,
+        shape: Shape::Items,
+        database,
+        workers: args.workers,
+    }
 }
 
 /// Makes a server and a client in step by a push, and closes both.
@@ -119,7 +119,7 @@ fn fill(args: &Args, scratch: &Scratch, name: &str, count: u64) -> Result<()> {
 
 /// Opens a client and brings it in step; it must receive exactly `new` records.
 async fn connect(database: &Path, port: u16, new: u64) -> Result<SyncManager<Client>> {
-    let store = ours::client_store::<Item>(database).await?;
+    let store = ours::client_store::<Item>(StoreKind::Sqlite, database).await?;
     let client = ours::client::<Item>(&store, port)?;
     ours::pull(&client, new).await?;
     Ok(client)

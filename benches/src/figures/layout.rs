@@ -1,7 +1,6 @@
 //! SQLite: the index table beside the user's table (two forms of it) against sync columns in the user's row.
 //!
 //! Plain SQL on one connection, durable; no limit is stated.
-#![allow(clippy::print_stdout)] // a program that prints its figures
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,14 +10,13 @@ use benches::layout::{Figures, LAYOUTS, measure};
 use benches::report::{Report, Table, megabytes, or_na, thousands};
 use benches::scratch::Scratch;
 use benches::stats::{median, rate};
-use clap::Parser;
 use serde_json::json;
 
 /// Rows in all, and rows in a session.
 const SIZES: [(u64, usize); 3] = [(100_000, 1_000), (20_000, 10), (2_000, 1)];
 
-#[derive(Debug, Parser)]
-struct Args {
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
     /// 3 rounds instead of 1.
     #[arg(long)]
     long: bool,
@@ -27,8 +25,7 @@ struct Args {
     dir: Option<PathBuf>,
 }
 
-fn main() -> Result<ExitCode> {
-    let args = Args::parse();
+pub(crate) fn figure(args: &Args) -> Result<ExitCode> {
     let rounds = if args.long { 3 } else { 1 };
     let scratch = Scratch::new(args.dir.as_deref())?;
     let sync_millis = scratch.sync_millis()?;

@@ -1,0 +1,13 @@
+//! The figures: each measures, prints a table and one line of JSON, and states the limits that it has to keep.
+#![allow(clippy::print_stdout)] // they print what they measure
+
+pub(crate) mod hot;
+pub(crate) mod layout;
+pub(crate) mod memory;
+pub(crate) mod mongo;
+pub(crate) mod mysql;
+pub(crate) mod noop;
+pub(crate) mod page;
+pub(crate) mod sled;
+pub(crate) mod throughput;
+pub(crate) mod workloads;

@@ -1,0 +1,238 @@
+//! The workloads W1 to W5 on each pair of data sources, over HTTP, durable at both ends, and the floor beside.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, ensure};
+use benches::http::runtime;
+use benches::ours::PER_SESSION;
+use benches::process::{Server, run};
+use benches::records::{Item, Shape};
+use benches::report::{Report, Table, megabytes, thousands};
+use benches::role::{Contents, Records, Role, Side, Task, Took};
+use benches::scratch::Scratch;
+use benches::stats::{median, rate};
+use benches::stores::StoreKind;
+use benches::workload::{Workload, nth};
+use serde_json::{Value, json};
+
+/// Records that are changed where two clients are in step.
+const CHANGED: u64 = 100;
+
+/// Clients that push and pull at once, and the records of each.
+const CROWD: u64 = 16;
+const EACH: u64 = 1_000;
+
+/// Client and server.
+const PAIRS: [(StoreKind, StoreKind); 4] = [
+    (StoreKind::Sqlite, StoreKind::Sqlite),
+    (StoreKind::Sled, StoreKind::Sled),
+    (StoreKind::Sqlite, StoreKind::Mysql),
+    (StoreKind::Sqlite, StoreKind::Mongo),
+];
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// 5 rounds and up to 100,000 records instead of 1 and 10,000.
+    #[arg(long)]
+    long: bool,
+    /// Threads of our runtimes; 0 for the current thread only.
+    #[arg(long, default_value_t = 2)]
+    workers: usize,
+    /// Where the stores lie during the run (unless set: beside this program).
+    #[arg(long)]
+    dir: Option<PathBuf>,
+}
+
+/// One line of the results.
+struct Line {
+    pair: String,
+    workload: &'static str,
+    n: u64,
+    seconds: Vec<f64>,
+    /// Peaks of client and server in bytes.
+    peaks: (u64, u64),
+}
+
+impl Line {
+    /// Records per second for the bulk workloads, milliseconds for the others.
+    fn figure(&self) -> (f64, &'static str) {
+        let seconds = median(&self.seconds);
+        match self.workload {
+            "W1" | "W2" => (rate(self.n, seconds), "records/s"),
+            "W5 push" => (rate(CROWD * EACH, seconds), "records/s"),
+            "W5 pull" => (rate(CROWD * (CROWD - 1) * EACH, seconds), "records/s"),
+            _ => (seconds * 1e3, "ms"),
+        }
+    }
+
+    fn json(&self) -> Value {
+        let (value, unit) = self.figure();
+        json!({
+            "pair": self.pair, "workload": self.workload, "n": self.n, "value": value, "unit": unit,
+            "seconds": self.seconds, "client_rss_mb": megabytes(self.peaks.0), "server_rss_mb": megabytes(self.peaks.1),
+        })
+    }
+}
+
+pub(crate) fn figure(args: &Args) -> Result<ExitCode> {
+    let scratch = Scratch::new(args.dir.as_deref())?;
+    let (rounds, sizes): (usize, &[u64]) =
+        if args.long { (5, &[1_000, 10_000, 100_000]) } else { (1, &[1_000, 10_000]) };
+    let sync_millis = scratch.sync_millis()?;
+    println!("{rounds} rounds, pairs in turn; 4 KiB reach this disk in {sync_millis:.2} ms\n");
+    let mut bench = Bench { scratch: &scratch, workers: args.workers, runs: 0, lines: Vec::new() };
+    for _ in 0..rounds {
+        for &n in sizes {
+            bench.floor(n)?;
+        }
+        for (client, server) in PAIRS {
+            match server.server().filter(|variable| std::env::var_os(variable).is_none()) {
+                Some(variable) => println!("SKIPPED: a server on {}: {variable} is not set", server.name()),
+                None => bench.pair(client, server, sizes)?,
+            }
+        }
+    }
+    let mut report = Report::new(
+        "workloads",
+        json!({ "rounds": rounds, "synchronous": "full", "workers": args.workers, "fdatasync_ms": sync_millis }),
+    );
+    let mut table =
+        Table::new(&["client - server, workload", "n", "median", "unit", "client MB", "server MB"]);
+    for line in &bench.lines {
+        let (value, unit) = line.figure();
+        let value = if unit == "ms" { format!("{value:.2}") } else { thousands(value) };
+        let [client, server] = [line.peaks.0, line.peaks.1].map(|peak| format!("{:.0}", megabytes(peak)));
+        let what = format!("{}, {}", line.pair, line.workload);
+        table.row([what, line.n.to_string(), value, unit.to_owned(), client, server]);
+    }
+    table.print();
+    report.figure("lines", bench.lines.iter().map(Line::json).collect::<Vec<_>>());
+    Ok(report.finish())
+}
+
+struct Bench<'a> {
+    scratch: &'a Scratch,
+    workers: usize,
+    /// So that no two runs share a store.
+    runs: usize,
+    lines: Vec<Line>,
+}
+
+/// One end of a run.
+#[derive(Debug, Clone)]
+struct End {
+    side: Side,
+    store: StoreKind,
+    place: PathBuf,
+}
+
+impl Bench<'_> {
+    fn end(&mut self, side: Side, store: StoreKind, name: &str) -> End {
+        self.runs += 1;
+        End { side, store, place: self.scratch.path(&format!("{name}-{}", self.runs)) }
+    }
+
+    fn role(&self, end: &End, task: Task) -> Role {
+        let End { side, store, place } = end.clone();
+        Role { task, side, store, shape: Shape::Items, database: place, workers: self.workers }
+    }
+
+    /// Runs a client against a server, and notes what it took.
+    fn measure(
+        &mut self,
+        line: (&str, &'static str, u64),
+        client: &End,
+        task: Task,
+        server: &Server,
+    ) -> Result<()> {
+        let took: Took = run(&self.role(client, task))?;
+        let (pair, workload, n) = line;
+        let peaks = (took.peak_rss.unwrap_or_default(), server.usage().peak_rss.unwrap_or_default());
+        let found =
+            self.lines.iter_mut().find(|line| (&*line.pair, line.workload, line.n) == (pair, workload, n));
+        match found {
+            Some(line) => {
+                line.seconds.push(took.seconds);
+                line.peaks = (line.peaks.0.max(peaks.0), line.peaks.1.max(peaks.1));
+            }
+            None => self.lines.push(Line {
+                pair: pair.to_owned(),
+                workload,
+                n,
+                seconds: vec![took.seconds],
+                peaks,
+            }),
+        }
+        Ok(())
+    }
+
+    /// The hand-written loop.
+    fn floor(&mut self, n: u64) -> Result<()> {
+        let end = |bench: &mut Self, name| bench.end(Side::Floor, StoreKind::Sqlite, name);
+        let (a, b, s) = (end(self, "a"), end(self, "b"), end(self, "s"));
+        let server = Server::start(&self.role(&s, Task::Serve))?;
+        let port = server.port();
+        self.measure(("floor", "W1", n), &a, Task::Push { port, count: n }, &server)?;
+        self.measure(("floor", "W2", n), &b, Task::Pull { port, count: n }, &server)?;
+        server.stop()?;
+        ensure!(Contents::of::<Item>(&b.place)? == Contents::of::<Item>(&s.place)?, "the floor lost rows");
+        self.remove(&[b, s])
+    }
+
+    fn pair(&mut self, client: StoreKind, server: StoreKind, sizes: &[u64]) -> Result<()> {
+        let name = format!("{} - {}", client.name(), server.name());
+        let largest = sizes.iter().copied().max().unwrap_or_default();
+        for &n in sizes {
+            let (a, b) = (self.end(Side::Ours, client, "a"), self.end(Side::Ours, client, "b"));
+            let s = self.end(Side::Ours, server, "s");
+            let records = Records { first: 0, count: n, per_session: PER_SESSION };
+            run::<Took>(&self.role(&a, Task::FillClient(records)))?;
+            let server = Server::start(&self.role(&s, Task::Serve))?;
+            let port = server.port();
+            self.measure((&name, "W1", n), &a, Task::Push { port, count: n }, &server)?;
+            self.measure((&name, "W2", n), &b, Task::Pull { port, count: n }, &server)?;
+            if n == largest {
+                // A has pushed and not pulled yet: what comes after is about clients in step.
+                run::<Took>(&self.role(&a, Task::Workload(Workload::Sync { port, count: 0 })))?;
+                let change = Workload::Change { port, count: CHANGED };
+                self.measure((&name, "W3 A", n), &a, Task::Workload(change), &server)?;
+                let receive = Workload::Sync { port, count: CHANGED };
+                self.measure((&name, "W3 B", n), &b, Task::Workload(receive), &server)?;
+            }
+            if n == largest || n == 1_000 {
+                run::<Took>(&self.role(&a, Task::Workload(Workload::Sync { port, count: 0 })))?;
+                self.measure((&name, "W4", n), &a, Task::Workload(Workload::Noop { port }), &server)?;
+            }
+            server.stop()?;
+            if client == StoreKind::Sqlite {
+                let (pushed, pulled) = (Contents::of::<Item>(&a.place)?, Contents::of::<Item>(&b.place)?);
+                ensure!(pushed.rows == n && pushed == pulled, "{name}: the clients differ");
+            }
+            self.remove(&[a, b, s])?;
+        }
+        self.crowd(&name, client, server)
+    }
+
+    fn crowd(&mut self, name: &str, client: StoreKind, server: StoreKind) -> Result<()> {
+        let (c, s) = (self.end(Side::Ours, client, "c"), self.end(Side::Ours, server, "s"));
+        let server = Server::start(&self.role(&s, Task::Serve))?;
+        let port = server.port();
+        let push = Workload::CrowdPush { port, clients: CROWD, each: EACH };
+        self.measure((name, "W5 push", CROWD * EACH), &c, Task::Workload(push), &server)?;
+        let pull = Workload::CrowdPull { port, clients: CROWD, each: EACH };
+        self.measure((name, "W5 pull", CROWD * EACH), &c, Task::Workload(pull), &server)?;
+        server.stop()?;
+        let crowd = (0..CROWD).map(|n| End { place: nth(&c.place, n), ..c.clone() });
+        self.remove(&crowd.chain([s]).collect::<Vec<_>>())
+    }
+
+    fn remove(&self, ends: &[End]) -> Result<()> {
+        runtime(0)?.block_on(async {
+            for end in ends {
+                end.store.remove(&end.place).await?;
+            }
+            Ok(())
+        })
+    }
+}

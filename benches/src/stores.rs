@@ -1,0 +1,115 @@
+//! The data sources that an end of ours can be on.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use fastsync_core::SyncableDataSource;
+use fastsync_dao_mongo::MongoDataSource;
+use fastsync_dao_mongo::mongodb::Client;
+use fastsync_dao_mysql::MySqlDataSource;
+use fastsync_dao_mysql::sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
+use fastsync_dao_mysql::sqlx::{AssertSqlSafe, ConnectOptions, raw_sql};
+use fastsync_dao_sled::SledDataSource;
+use fastsync_dao_sqlite::SqliteDataSource;
+use serde::{Deserialize, Serialize};
+
+/// A data source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StoreKind {
+    /// A file.
+    Sqlite,
+    /// A folder.
+    Sled,
+    /// A database of the server that `FASTSYNC_MYSQL_URL` names.
+    Mysql,
+    /// A database of the server that `FASTSYNC_MONGO_URL` names.
+    Mongo,
+}
+
+impl StoreKind {
+    /// As people call it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "SQLite",
+            Self::Sled => "sled",
+            Self::Mysql => "MariaDB",
+            Self::Mongo => "MongoDB",
+        }
+    }
+
+    /// The variable that names the server, where one is needed.
+    #[must_use]
+    pub fn server(self) -> Option<&'static str> {
+        match self {
+            Self::Sqlite | Self::Sled => None,
+            Self::Mysql => Some("FASTSYNC_MYSQL_URL"),
+            Self::Mongo => Some("FASTSYNC_MONGO_URL"),
+        }
+    }
+
+    /// Opens the store at a path; on a server, in the database that is called as the path ends.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub async fn open(self, place: &Path) -> Result<Arc<dyn SyncableDataSource>> {
+        Ok(match self {
+            Self::Sqlite => Arc::new(SqliteDataSource::open(place)?),
+            Self::Sled => Arc::new(SledDataSource::open(place)?),
+            Self::Mysql => {
+                let (options, name) = (mysql()?, database(place)?);
+                let create = format!("CREATE DATABASE IF NOT EXISTS {name}");
+                raw_sql(AssertSqlSafe(create)).execute(&mut options.connect().await?).await?;
+                let pool =
+                    MySqlPoolOptions::new().max_connections(20).connect_lazy_with(options.database(&name));
+                Arc::new(MySqlDataSource::new(pool).await?)
+            }
+            Self::Mongo => {
+                Arc::new(MongoDataSource::open(&mongo().await?.database(&database(place)?)).await?)
+            }
+        })
+    }
+
+    /// Removes what a closed store has left.
+    ///
+    /// # Errors
+    /// The server cannot be reached.
+    pub async fn remove(self, place: &Path) -> Result<()> {
+        match self {
+            Self::Sqlite => {
+                for suffix in ["", "-wal", "-shm"] {
+                    // A closed database has no log.
+                    let _ = std::fs::remove_file(format!("{}{suffix}", place.display()));
+                }
+            }
+            Self::Sled => std::fs::remove_dir_all(place)?,
+            Self::Mysql => {
+                let drop = format!("DROP DATABASE IF EXISTS {}", database(place)?);
+                raw_sql(AssertSqlSafe(drop)).execute(&mut mysql()?.connect().await?).await?;
+            }
+            Self::Mongo => mongo().await?.database(&database(place)?).drop().await?,
+        }
+        Ok(())
+    }
+}
+
+fn mysql() -> Result<MySqlConnectOptions> {
+    Ok(std::env::var("FASTSYNC_MYSQL_URL").context("FASTSYNC_MYSQL_URL")?.parse()?)
+}
+
+async fn mongo() -> Result<Client> {
+    Ok(Client::with_uri_str(std::env::var("FASTSYNC_MONGO_URL").context("FASTSYNC_MONGO_URL")?).await?)
+}
+
+/// The name of a database: the folder of a run is unique, so its stores are.
+fn database(place: &Path) -> Result<String> {
+    let part = |path: Option<&Path>| path?.file_name()?.to_str().map(str::to_owned);
+    let (run, name) = (part(place.parent()), part(Some(place)));
+    let (run, name) = (run.context("no folder")?, name.context("no name")?);
+    let name = format!("fastsync_{run}_{name}");
+    Ok(name
+        .chars()
+        .map(|char| if char.is_ascii_alphanumeric() { char.to_ascii_lowercase() } else { '_' })
+        .collect())
+}

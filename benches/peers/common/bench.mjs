@@ -23,9 +23,14 @@ export function pinned(folder, name) {
 }
 
 /**
- * Measures a peer: `{ name, version, folder, durable, synced, rowWise, server, client }`. `durable` says of client and server
- * whether their data outlives the process, `synced` whether it was forced to the disk before a sync is done, `rowWise`
- * whether records and not pages go over the wire, and the last two are the commands that start such a process.
+ * Measures a peer:
+ * - `name`, `version`, `folder`, where its sources are;
+ * - `durable: { client, server }`: whether the data outlives the process;
+ * - `synced: { client, server }`: whether it was forced to the disk before a sync is done;
+ * - `rowWise`: whether records and not pages go over the wire;
+ * - `opaque`: whether nobody can look at what the server keeps, so that a fresh client has to;
+ * - `countedBy`: whether the `server`, as usual, or the `clients` count the bytes on the wire;
+ * - `server`, `client`: the commands that start such a process.
  */
 export async function main(peer) {
   const { values } = parseArgs({
@@ -160,7 +165,10 @@ class Run {
     mkdirSync(folder, { recursive: true });
     this.#actors.set(actor, { name, command });
     const opened = await actor.ask('open', { folder, port: this.#port ?? 0 });
-    if (name === 'server') this.#port = opened.port;
+    if (name === 'server') {
+      this.#port = opened.port;
+      actor.pid = opened.pid ?? actor.pid;
+    }
     return actor;
   }
 
@@ -168,9 +176,9 @@ class Run {
   async measure(workload, { n, records, server, clients }, play) {
     const actors = [server, ...clients];
     const before = actors.map((actor) => actor.usage());
-    const wire = await server.ask('wire');
+    const wire = await this.#wire(server, clients);
     const seconds = await play();
-    const bytes = (await server.ask('wire')) - wire;
+    const bytes = (await this.#wire(server, clients)) - wire;
     const after = actors.map((actor) => actor.usage());
     const cpu = (from, to) => {
       const used = after.slice(from, to).reduce((sum, usage, at) => sum + usage.cpu - before[from + at].cpu, 0);
@@ -194,6 +202,12 @@ class Run {
       row_wise: this.#peer.rowWise,
       load: rounded(loadavg()[0], 2),
     });
+  }
+
+  async #wire(server, clients) {
+    const counters = this.#peer.countedBy === 'clients' ? clients : [server];
+    const counts = await Promise.all(counters.map((actor) => actor.ask('wire')));
+    return counts.reduce((sum, count) => sum + count, 0);
   }
 
   /** Fails unless exactly these records are there, in all their fields. */

@@ -11,12 +11,15 @@ export class Actor {
   #waiting = [];
   #ended;
   name;
+  /** The process whose usage counts; another one if what answers here only starts it. */
+  pid;
 
   constructor(name, [command, ...args]) {
     this.name = name;
     // As in production: some libraries check more, and are slower, otherwise.
     const env = { ...process.env, NODE_ENV: 'production' };
     this.#child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'], env });
+    this.pid = this.#child.pid;
     this.#ended = new Promise((resolve) => {
       const end = (why) => {
         for (const { reject } of this.#waiting.splice(0)) reject(new Error(`${name} ended: ${why}`));
@@ -57,8 +60,8 @@ export class Actor {
   /** The most memory it ever had, in MB, and its seconds of processor time so far; nulls where there is no /proc. */
   usage() {
     try {
-      const status = readFileSync(`/proc/${this.#child.pid}/status`, 'utf8');
-      const stat = readFileSync(`/proc/${this.#child.pid}/stat`, 'utf8');
+      const status = readFileSync(`/proc/${this.pid}/status`, 'utf8');
+      const stat = readFileSync(`/proc/${this.pid}/stat`, 'utf8');
       // The name of the program may hold anything, but it ends at the last parenthesis.
       const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
       return {

@@ -5,7 +5,7 @@ const LETTERS = 'eeeaaaiiooutnnsrrlldhhmcgpbfwyvk';
 
 /** SplitMix64, as in the Rust benchmarks. */
 class Random {
-  // One number of 64 bits and, in the same memory, its 8 bytes with the lowest first (on every machine that Node.js runs on).
+  // One number of 64 bits and, in the same memory, its 8 bytes, the lowest first.
   #word = new BigUint64Array(1);
   #bytes = new Uint8Array(this.#word.buffer);
   #state;

@@ -1,5 +1,5 @@
-// An RxDB collection in memory that replicates over HTTP. Each sync is one run of a replication that is not live: it takes
-// up where the last one stopped, and ends when both sides are in step.
+// An RxDB collection in memory that replicates over HTTP. Each sync is one run of a replication that is not live: it
+// takes up where the last one stopped, and ends when both sides are in step.
 
 import { replicateRxCollection } from 'rxdb/plugins/replication';
 

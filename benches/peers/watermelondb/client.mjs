@@ -1,5 +1,5 @@
-// A WatermelonDB database in a SQLite file, with its own `synchronize`. SQLite is left as the adapter for Node.js opens it:
-// a rollback journal with synchronous=FULL.
+// A WatermelonDB database in a SQLite file, with its own `synchronize`. SQLite is left as the adapter for Node.js opens
+// it: a rollback journal with synchronous=FULL.
 
 import { createRequire } from 'node:module';
 import { join } from 'node:path';

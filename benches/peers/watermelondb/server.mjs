@@ -1,7 +1,7 @@
-// A backend as WatermelonDB's sync documentation asks for: a pull gives everything after the client's last one, as of one
-// moment; a push is one transaction, and refused as a whole if a record of it was changed since the client's last pull.
-// The timestamp is a counter of the server, which no clock can turn back. New records are sent as updated ones, which the
-// documentation allows: a client gets back what it pushed, and would complain of each if it were called new.
+// A backend as WatermelonDB's sync documentation asks for: a pull gives everything after the client's last one, as of
+// one moment; a push is one transaction, refused as a whole if a record of it was changed since the client's last pull.
+// The timestamp is a counter of the server, which no clock can turn back. New records are sent as updated ones, which
+// the documentation allows: a client gets back what it pushed, and would complain of each if it were called new.
 
 import { join } from 'node:path';
 
@@ -20,8 +20,8 @@ function open(file) {
   db.pragma('synchronous = FULL');
   db.exec(`
     CREATE TABLE IF NOT EXISTS items (
-      id TEXT PRIMARY KEY, name TEXT NOT NULL, description TEXT NOT NULL, quantity INTEGER NOT NULL, updated_at INTEGER NOT NULL,
-      version INTEGER NOT NULL, deleted INTEGER NOT NULL DEFAULT 0
+      id TEXT PRIMARY KEY, name TEXT NOT NULL, description TEXT NOT NULL, quantity INTEGER NOT NULL,
+      updated_at INTEGER NOT NULL, version INTEGER NOT NULL, deleted INTEGER NOT NULL DEFAULT 0
     ) WITHOUT ROWID;
     CREATE INDEX IF NOT EXISTS items_version ON items (version);
   `);
@@ -38,8 +38,8 @@ function handler() {
   const put = db.prepare(`
     INSERT INTO items (id, name, description, quantity, updated_at, version)
     VALUES (@id, @name, @description, @quantity, @updated_at, @version)
-    ON CONFLICT (id) DO UPDATE SET name = excluded.name, description = excluded.description, quantity = excluded.quantity,
-      updated_at = excluded.updated_at, version = excluded.version, deleted = 0
+    ON CONFLICT (id) DO UPDATE SET name = excluded.name, description = excluded.description,
+      quantity = excluded.quantity, updated_at = excluded.updated_at, version = excluded.version, deleted = 0
   `);
   const bury = db.prepare('UPDATE items SET deleted = 1, version = @version WHERE id = @id');
 

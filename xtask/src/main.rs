@@ -1,9 +1,10 @@
-//! The commands of this workspace: `cargo xtask test`, `cargo xtask prove`, `cargo xtask bench`.
+//! The commands of this workspace: `cargo xtask test`, `cargo xtask prove`, `cargo xtask bench`, `cargo xtask peers`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program talks by printing")]
 #![allow(clippy::disallowed_methods, reason = "it measures how long real programs take")]
 
 mod bench;
 mod gates;
+mod peers;
 mod prove;
 mod registry;
 mod servers;
@@ -27,6 +28,8 @@ enum Cli {
     Prove(prove::Args),
     /// Run named figures: each prints a table and one JSON line and fails where a stated figure is missed.
     Bench(bench::Args),
+    /// Measure other libraries with the workloads of the figures; they are fetched for it.
+    Peers(peers::Args),
 }
 
 fn main() -> ExitCode {
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
         Cli::Test(args) => test::run(workspace, &args),
         Cli::Prove(args) => prove::run(workspace, &args),
         Cli::Bench(args) => bench::run(workspace, &args),
+        Cli::Peers(args) => peers::run(&workspace, &args),
     });
     match passed {
         Ok(true) => ExitCode::SUCCESS,

@@ -293,7 +293,7 @@ fn write(workspace: &Workspace, lines: &[Value]) -> Result<()> {
 
 /// One row for each peer and number of records; the workload with many clients is in the row of the largest.
 fn table(lines: &[Value]) -> String {
-    const HEAD: [&str; 12] = [
+    const HEAD: [&str; 13] = [
         "peer",
         "records",
         "W1 push/s",
@@ -305,6 +305,7 @@ fn table(lines: &[Value]) -> String {
         "MB server",
         "MB client",
         "wire W1/W2",
+        "CPU s W1/W2",
         "load",
     ];
     let mut rows = vec![HEAD.map(str::to_owned).to_vec()];
@@ -319,6 +320,11 @@ fn table(lines: &[Value]) -> String {
         let most =
             |key: &str| whole(WITH_TWO.iter().filter_map(|workload| cell(workload, key)).reduce(f64::max));
         let wire = |workload| whole(cell(workload, "wire_bytes_per_record"));
+        // Of both ends: what remains comparable on a machine that is busy with something else.
+        let cpu = |workload| match (cell(workload, "server_cpu_s"), cell(workload, "client_cpu_s")) {
+            (Some(server), Some(client)) => format!("{:.1}", server + client),
+            _ => "-".to_owned(),
+        };
         rows.push(vec![
             first["peer"].as_str().unwrap_or("?").to_owned(),
             whole(first["n"].as_f64()),
@@ -331,6 +337,7 @@ fn table(lines: &[Value]) -> String {
             most("server_rss_mb"),
             most("client_rss_mb"),
             format!("{} / {}", wire("w1"), wire("w2")),
+            format!("{} / {}", cpu("w1"), cpu("w2")),
             first["load"].as_f64().map_or("-".to_owned(), |load| format!("{load:.1}")),
         ]);
     }

@@ -1,10 +1,11 @@
-//! The commands of this workspace: `cargo xtask test`, `cargo xtask prove`, `cargo xtask bench`.
+//! The commands of this workspace: `cargo xtask test`, `cargo xtask prove`, `cargo xtask bench`, `cargo xtask peers`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program talks by printing")]
 #![allow(clippy::disallowed_methods, reason = "it measures how long real programs take")]
 
 mod bench;
 mod gates;
 mod instructions;
+mod peers;
 mod prove;
 mod registry;
 mod servers;
@@ -30,6 +31,8 @@ enum Cli {
     Bench(bench::Args),
     /// Count the instructions of the hot paths.
     Instructions(instructions::Args),
+    /// Measure other libraries with the workloads of the figures; they are fetched for it.
+    Peers(peers::Args),
 }
 
 fn main() -> ExitCode {
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         Cli::Prove(args) => prove::run(workspace, &args),
         Cli::Bench(args) => bench::run(workspace, &args),
         Cli::Instructions(args) => instructions::run(&workspace, &args),
+        Cli::Peers(args) => peers::run(&workspace, &args),
     });
     match passed {
         Ok(true) => ExitCode::SUCCESS,

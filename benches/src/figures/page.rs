@@ -41,6 +41,7 @@ pub(crate) fn figure(args: &Args) -> Result<ExitCode> {
     for (workload, about, more_is_better) in WORKLOADS {
         let mut of: Vec<&Line> = lines.iter().filter(|line| line.workload == workload).collect();
         let Some(largest) = of.iter().map(|line| line.n).max() else { continue };
+        // Peers that are too slow for the largest number are shown in the table alone.
         of.sort_by(|a, b| (b.n, a.is_peer, &a.who).cmp(&(a.n, b.is_peer, &b.who)));
         writeln!(page, "\n## {workload}: {about}\n")?;
         let file = format!("{}.svg", workload.to_lowercase().replace(' ', "-"));
@@ -122,18 +123,42 @@ fn lines(kept: &[(String, Value)]) -> Vec<Line> {
         server_mb: number(line, "server_rss_mb"),
         is_peer: false,
     });
-    let peers = find("peers").and_then(|run| run.pointer("/figures/lines")?.as_array());
-    let peers = peers.into_iter().flatten().map(|line| Line {
-        who: format!("{} {}", text(line, "peer"), text(line, "version")),
-        workload: text(line, "workload"),
-        n: line.get("n").and_then(Value::as_u64).unwrap_or_default(),
-        value: number(line, "value"),
-        unit: text(line, "unit"),
-        client_mb: number(line, "client_rss_mb"),
-        server_mb: number(line, "server_rss_mb"),
-        is_peer: true,
+    let peers = find("peers").and_then(|run| run.get("figures")?.as_array());
+    let peers = peers.into_iter().flatten().filter_map(|line| {
+        Some(Line {
+            who: format!("{} {}", text(line, "peer"), text(line, "version")),
+            workload: of_peers(&text(line, "workload"))?.to_owned(),
+            n: line.get("n").and_then(Value::as_u64).unwrap_or_default(),
+            value: match line.get("records_per_second").and_then(Value::as_f64) {
+                Some(rate) => rate,
+                None => number(line, "seconds") * 1e3,
+            },
+            unit: if line.get("records_per_second").is_some_and(Value::is_number) {
+                "records/s"
+            } else {
+                "ms"
+            }
+            .to_owned(),
+            client_mb: number(line, "client_rss_mb"),
+            server_mb: number(line, "server_rss_mb"),
+            is_peer: true,
+        })
     });
     ours.chain(peers).collect()
+}
+
+/// What the peers' programs call a workload.
+fn of_peers(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "w1" => "W1",
+        "w2" => "W2",
+        "w3a" => "W3 A",
+        "w3b" => "W3 B",
+        "w4a" => "W4",
+        "w5_push" => "W5 push",
+        "w5_pull" => "W5 pull",
+        _ => return None,
+    })
 }
 
 fn head(kept: &[(String, Value)]) -> Result<String> {
@@ -157,7 +182,8 @@ fn head(kept: &[(String, Value)]) -> Result<String> {
          Make them anew: `cargo xtask bench all --long`, `cargo xtask peers --long`, `cargo xtask bench page`.\n\n\
          The record: id (UUID), name (20 characters), description (120), quantity, updated_at. Client and server are\n\
          processes of their own on this one machine and talk HTTP over its loopback interface. Everything is durable at\n\
-         both ends (SQLite with `synchronous = FULL`). *floor* is a hand-written loop of parse, post and upsert in\n\
+         both ends (SQLite with `synchronous = FULL`) unless a peer is not; [what is unfair about each\n\
+         peer](../benches/peers/README.md), both ways, is told with it. *floor* is a hand-written loop of parse, post and upsert in\n\
          1,000s on SQLite, without ids of its own, conflicts, sessions, or a local store to push from: what remains when\n\
          nothing is synchronised. The machine is shared: compare the rows of one run, not runs.\n",
         names.join(", "),

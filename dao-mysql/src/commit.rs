@@ -4,8 +4,8 @@
 //! and last, under the lock of the zone's row, the session takes its position and the index rows are written with
 //! it. So sessions become visible in the order of their positions, and long ones meet only at their end.
 //!
-//! Records that are expected to be new mostly are, and their index rows are inserted anyway, which fails if they are not.
-//! So the first attempt does not look them up, and only if it fails does another.
+//! Records that are expected to be new mostly are, and their index rows are inserted anyway, which fails if they are
+//! not. So the first attempt does not look them up, and only if it fails does another.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -91,8 +91,8 @@ pub(crate) async fn commit(store: &Store, commit: &Commit) -> Run<CommitOutcome>
     }
 }
 
-/// Most records that are expected to be new are new. A large commit is not begun in a hope, though, and a clear can take
-/// away what is there.
+/// Most records that are expected to be new are new. A large commit is not begun in a hope, though, and a clear can
+/// take away what is there.
 fn may_trust(commit: &Commit) -> bool {
     let Writes::Inline(writes) = &commit.writes else { return false };
     commit.clears.is_empty() && writes.iter().any(|write| write.expect == Expect::Absent)

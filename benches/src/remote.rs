@@ -5,9 +5,12 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use bytes::Bytes;
-use fastsync_core::{MemoryDataSource, Store, SyncableDataSource};
+use fastsync_core::source::{Changes, ChangesRequest, PageLimits, Point};
+use fastsync_core::{
+    MemoryDataSource, Position, Repository, Store, SyncableDataSource, SyncableRepository, Zone,
+};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -18,7 +21,7 @@ use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::ours;
-use crate::records::Item;
+use crate::records::{Item, make_many};
 use crate::report::{Report, Table, thousands};
 use crate::stats::{median, rate};
 use crate::time::{now, since};
@@ -149,6 +152,110 @@ pub struct Required {
     pub ratio: f64,
     /// Of many pushers against one.
     pub many: f64,
+}
+
+/// How many sessions a short history has.
+const FEW: u64 = 1_000;
+
+/// The most that a read may cost after a long history, in parts of what it costs after [`FEW`] sessions.
+const HISTORY: f64 = 1.2;
+
+/// What an empty pull and a page of [`BATCH`] records cost where as many records came in few sessions, and where each
+/// came in one of its own, in two empty databases. The two take turns, so that what else the machine does meets both.
+///
+/// # Errors
+/// What goes wrong.
+pub async fn history<S: SyncableDataSource + Clone>(
+    report: &mut Report,
+    few: S,
+    many: S,
+    sessions: u64,
+) -> Result<()> {
+    let ends = [fill_sessions(&few, FEW, sessions / FEW).await?, fill_sessions(&many, sessions, 1).await?];
+    let sources = [few, many];
+    let mut costs = [[0.0; 2]; 2];
+    let mut ratios = [f64::INFINITY; 2];
+    for _ in 0..3 {
+        // By kind of read, then by source.
+        let mut seconds: [[Vec<f64>; 2]; 2] = Default::default();
+        for turn in 0..200 {
+            for (kind, seconds) in seconds.iter_mut().enumerate() {
+                for side in [turn % 2, 1 - turn % 2] {
+                    let begin = if kind == 0 { ends[side].1.clone() } else { ends[side].0.clone() };
+                    let expected = if kind == 0 { 0 } else { BATCH };
+                    // A page takes far longer than an empty read.
+                    if kind == 0 || turn < 40 {
+                        seconds[side].push(read(&sources[side], begin, expected).await?);
+                    }
+                }
+            }
+        }
+        for (kind, seconds) in seconds.iter().enumerate() {
+            let [few, many] = [median(&seconds[0]), median(&seconds[1])];
+            if many / few < ratios[kind] {
+                (costs[kind], ratios[kind]) = ([few, many], many / few);
+            }
+        }
+        if ratios.iter().all(|ratio| *ratio <= HISTORY) {
+            break;
+        }
+    }
+    let head = format!("after {sessions} sessions");
+    let mut table = Table::new(&["ms (median)", "after 1000 sessions", &head, "ratio", "allowed"]);
+    for (kind, what) in ["empty pull", "page of 1000"].into_iter().enumerate() {
+        let [few, many] = costs[kind].map(|seconds| format!("{:.3}", seconds * 1e3));
+        let (ratio, allowed) = (format!("{:.3}", ratios[kind]), format!("{HISTORY:.3}"));
+        table.row([what.to_owned(), few, many, ratio, allowed]);
+        report.figure(format!("{what}, history_ratio"), ratios[kind]);
+        report.at_most(&format!("{what} after {sessions} sessions"), ratios[kind], HISTORY);
+    }
+    table.print();
+    Ok(())
+}
+
+/// So many sessions of `size` records each; gives the points a page before the last of them, and after it.
+async fn fill_sessions<S: SyncableDataSource + Clone>(
+    source: &S,
+    sessions: u64,
+    size: u64,
+) -> Result<(Point, Point)> {
+    let store = Store::server(source.clone()).register::<Item>().open().await?;
+    let writers = (0..PUSHERS).map(|first| {
+        let repository = Repository::<Item>::new(&store);
+        tokio::spawn(async move {
+            for n in (first..sessions).step_by(usize::try_from(PUSHERS)?) {
+                repository.add_many(&make_many(n * size, size)).await?;
+            }
+            anyhow::Ok(())
+        })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await??;
+    }
+    let at = async |position| source.point(&Zone::Global, Position(position)).await;
+    let page = BATCH as u64 / size;
+    let (Some(begin), Some(end)) = (at(sessions - page).await?, at(sessions).await?) else {
+        bail!("{sessions} sessions do not have as many positions");
+    };
+    Ok((begin, end))
+}
+
+/// The seconds of one read of at most [`BATCH`] records.
+async fn read(source: &impl SyncableDataSource, after: Point, expected: usize) -> Result<f64> {
+    let request = ChangesRequest {
+        zone: Zone::Global,
+        after,
+        types: None,
+        skip_own: None,
+        limits: PageLimits { records: BATCH, bytes: 8 << 20 },
+        count_remaining: false,
+    };
+    let start = now();
+    let changes = source.changes(&request).await?;
+    let seconds = since(start);
+    let Changes::Page(page) = changes else { bail!("a reader is told to start over") };
+    ensure!(page.records.len() == expected, "{} of {expected} records were read", page.records.len());
+    Ok(seconds)
 }
 
 /// Prints the rounds as a table, and notes their figures.

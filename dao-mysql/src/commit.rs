@@ -3,13 +3,16 @@
 //! One transaction: the records that it is about are looked up and locked, the rows of the users' tables are written,
 //! and last, under the lock of the zone's row, the session takes its position and the index rows are written with
 //! it. So sessions become visible in the order of their positions, and long ones meet only at their end.
+//!
+//! Records that are expected to be new mostly are, and their index rows are inserted anyway, which fails if they are
+//! not. So the first attempt does not look them up, and only if it fails does another.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use fastsync_core::source::{
-    Action, Commit, CommitOutcome, Conflict, ConflictReason, ExpectState, OnMismatch, Receipt, StateConflict,
-    Write,
+    Action, Commit, CommitOutcome, Conflict, ConflictReason, Expect, ExpectState, OnMismatch, Receipt,
+    StateConflict, Write, Writes,
 };
 use fastsync_core::{ObjectId, Record, RecordKey};
 use sqlx::{Connection as _, MySqlConnection};
@@ -44,6 +47,7 @@ pub(crate) async fn commit(store: &Store, commit: &Commit) -> Run<CommitOutcome>
     let connection = &mut *connection;
     let mut attempts = Attempts::new(store.config.attempts);
     let mut plan = None;
+    let mut trusts = may_trust(commit);
     loop {
         // Whatever it brings, a session that is there is there.
         if let Some(receipt) = receipt(store, connection, commit.session).await? {
@@ -54,7 +58,12 @@ pub(crate) async fn commit(store: &Store, commit: &Commit) -> Run<CommitOutcome>
             None => Plan::new(store, connection, commit).await?,
         };
         let known = plan.insert(known);
-        let step = match attempt(store, connection, commit, known).await {
+        let step = match attempt(store, connection, commit, known, trusts).await {
+            // What was not looked up may be behind whatever stopped this, so all is looked up before it is told.
+            Ok(Step::Conflicts { .. } | Step::Refused(_)) | Err(Fail::Moved) if trusts => {
+                trusts = false;
+                continue;
+            }
             Ok(step) => step,
             Err(fail) => {
                 attempts.after(fail).await?;
@@ -82,12 +91,20 @@ pub(crate) async fn commit(store: &Store, commit: &Commit) -> Run<CommitOutcome>
     }
 }
 
+/// Most records that are expected to be new are new. A large commit is not begun in a hope, though, and a clear can
+/// take away what is there.
+fn may_trust(commit: &Commit) -> bool {
+    let Writes::Inline(writes) = &commit.writes else { return false };
+    commit.clears.is_empty() && writes.iter().any(|write| write.expect == Expect::Absent)
+}
+
 /// One transaction; dropped before its end, it is rolled back.
 async fn attempt(
     store: &Store,
     connection: &mut MySqlConnection,
     commit: &Commit,
     plan: &mut Plan,
+    trusts: bool,
 ) -> Run<Step> {
     let mut transaction = connection.begin_with(crate::store::WRITE).await?;
     let connection = &mut *transaction;
@@ -97,6 +114,7 @@ async fn attempt(
     let mut attempt = Attempt {
         store,
         commit,
+        trusts,
         keeps: plan.writes() <= MAX_KEPT_ENTRIES,
         entries: HashMap::new(),
         left_out: HashSet::new(),
@@ -135,6 +153,8 @@ const MAX_KEPT_ENTRIES: usize = 65_536;
 struct Attempt<'a> {
     store: &'a Store,
     commit: &'a Commit,
+    /// Whether records that are expected to be new are taken for new until their index row is inserted.
+    trusts: bool,
     keeps: bool,
     /// What the index had for the items of each batch.
     entries: HashMap<usize, Vec<Option<Entry>>>,
@@ -183,7 +203,7 @@ impl Attempt<'_> {
         let mut skipped = Vec::new();
         'batches: for number in 0..plan.len() {
             let items = plan.batch(self.store, connection, number).await?;
-            let entries = look_up(connection, &items).await?;
+            let entries = look_up(connection, &items, self.trusts).await?;
             for (item, entry) in items.iter().zip(&entries) {
                 if item.write.expect.holds(entry.as_ref().map(Entry::current)) {
                     continue;
@@ -267,6 +287,9 @@ impl Attempt<'_> {
             }
         }
         self.retry(connection, &mut refused).await?;
+        if self.trusts && !refused.is_empty() {
+            return Err(Fail::Moved);
+        }
         let (skipped, aborting): (Vec<_>, Vec<_>) =
             refused.into_iter().partition(|refused| refused.item.write.on_mismatch == OnMismatch::Skip);
         if aborting.is_empty() {
@@ -306,7 +329,7 @@ impl Attempt<'_> {
             let items = plan.batch(self.store, connection, number).await?;
             let entries = match self.entries.remove(&number) {
                 Some(entries) => entries,
-                None => look_up(connection, &items).await?,
+                None => look_up(connection, &items, self.trusts).await?,
             };
             let items: Vec<_> =
                 items.iter().zip(entries).filter(|(item, _)| !self.left_out.contains(&item.at)).collect();

@@ -1,6 +1,6 @@
 //! The index rows of a commit: looked up under their locks, and written at its end.
 
-use fastsync_core::source::Action;
+use fastsync_core::source::{Action, Expect};
 use fastsync_core::{Record, RecordKey};
 use sqlx::MySqlConnection;
 
@@ -13,21 +13,28 @@ use crate::sql::{MAX_ROWS, Sql, rows_at_once, rows_of_marks};
 
 /// What the index has for each item, in their order. The rows that are there are locked until the commit ends.
 ///
-/// A row that is not there is not locked: who inserts it finds out whether somebody else did.
-pub(crate) async fn look_up(connection: &mut MySqlConnection, items: &[Item]) -> Run<Vec<Option<Entry>>> {
+/// A row that is not there is not locked: who inserts it finds out whether somebody else did. That goes for rows of
+/// which nothing is expected, too, so with `trusts` these are taken for what they are expected to be.
+pub(crate) async fn look_up(
+    connection: &mut MySqlConnection,
+    items: &[Item],
+    trusts: bool,
+) -> Run<Vec<Option<Entry>>> {
     let mut entries = Vec::with_capacity(items.len());
     for group in items.chunk_by(|a, b| (a.zone, a.kind.n) == (b.zone, b.kind.n)) {
-        for items in group.chunks(MAX_ROWS) {
+        let asked = group.iter().filter(|item| !trusts || item.write.expect != Expect::Absent);
+        let asked: Vec<_> = asked.collect();
+        let mut found = HashMap::with_capacity(asked.len());
+        for items in asked.chunks(MAX_ROWS) {
             let Some(first) = items.first() else { continue };
             let mut sql = Sql::new(look_up_statement());
             sql.add(first.zone).add(first.kind.n);
             sql.push_list(items.iter().map(|item| item.key().id.as_str())).push(" FOR UPDATE");
-            let mut found = HashMap::with_capacity(items.len());
             for row in sql.all(connection).await? {
                 found.insert(read_id(&row, ENTRY_COLUMNS)?, Entry::read(&row, 0)?);
             }
-            entries.extend(items.iter().map(|item| found.get(&item.key().id).copied()));
         }
+        entries.extend(group.iter().map(|item| found.get(&item.key().id).copied()));
     }
     Ok(entries)
 }

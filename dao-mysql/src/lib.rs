@@ -102,6 +102,7 @@ mod staging;
 mod store;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 pub use config::{Durability, MySqlConfig, Warning};
 pub use source::MySqlDataSource;

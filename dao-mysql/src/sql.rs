@@ -11,8 +11,12 @@ use uuid::Uuid;
 
 use crate::error::{Fail, Run};
 
-/// The most rows that one statement writes or asks for.
+/// The most rows that one statement asks for by their keys, and the most keys that one removes.
 pub(crate) const MAX_ROWS: usize = 512;
+
+/// The most rows that one statement writes: an eighth of a full session. Every connection prepares its statements for
+/// itself and is told of every placeholder then, so a statement of thousands of them costs as much as what it writes.
+const MAX_WRITTEN: usize = 125;
 
 /// The most placeholders that one statement has.
 pub(crate) const MAX_PLACEHOLDERS: usize = 65_535;
@@ -124,11 +128,11 @@ pub(crate) fn rows_of_marks(rows: usize, columns: usize) -> String {
     text
 }
 
-/// How many of `left` rows the next statement takes: a power of two, so that few statements are prepared, within
-/// the limits of rows and placeholders.
+/// How many of `left` rows the next statement takes: as many as it may, or a power of two, so that few statements are
+/// prepared; within the limits of rows and placeholders.
 pub(crate) fn rows_at_once(left: usize, columns: usize) -> usize {
-    let most = MAX_ROWS.min(MAX_PLACEHOLDERS / columns.max(1)).min(left).max(1);
-    1 << most.ilog2()
+    let limit = MAX_WRITTEN.min(MAX_PLACEHOLDERS / columns.max(1)).max(1);
+    if left >= limit { limit } else { 1 << left.max(1).ilog2() }
 }
 
 /// A column of a row as a whole number.
@@ -163,9 +167,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_are_cut_into_powers_of_two_within_the_limits() {
-        assert_eq!([1, 3, 511, 512, 1000].map(|left| rows_at_once(left, 10)), [1, 2, 256, 512, 512]);
-        assert_eq!(rows_at_once(1_000, 514), 64);
+    fn rows_are_cut_into_few_sizes_within_the_limits() {
+        assert_eq!([1, 3, 124, 125, 1_000].map(|left| rows_at_once(left, 10)), [1, 2, 64, 125, 125]);
+        assert_eq!([50, 1_000].map(|left| rows_at_once(left, 1_000)), [32, 65]);
         assert_eq!(rows_at_once(0, 0), 1);
     }
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::columns::columns;
 use crate::registry::Type;
-use crate::{MySqlDataSource, feed, index, read, rows};
+use crate::{MySqlDataSource, feed, index, read, rows, walk};
 
 #[allow(dead_code, unreachable_pub, clippy::print_stderr)]
 #[path = "../tests/common/server.rs"]
@@ -101,8 +101,8 @@ async fn hot_statements_use_their_indexes_and_sort_nothing() {
 
     let feed = |place: &str| {
         format!(
-            "SELECT r.revision FROM fastsync_records AS r FORCE INDEX (fastsync_feed) WHERE r.zone = 1 AND {place} \
-             ORDER BY r.position, r.type, r.id LIMIT 1001"
+            "{}r.zone = 1 AND {place} AND r.type = 1 ORDER BY r.position, r.type, r.id LIMIT 1001",
+            walk::select(&kind)
         )
     };
     let cases = [
@@ -115,7 +115,7 @@ async fn hot_statements_use_their_indexes_and_sort_nothing() {
             "fastsync_feed",
         ),
         (feed("r.position > 100 AND r.position NOT IN (120, 130)"), "fastsync_feed"),
-        (filled(feed::OWN, &[]), "fastsync_own"),
+        (filled(walk::OWN, &[]), "fastsync_own"),
         (filled(read::PENDING, &[]), "PRIMARY"),
         (filled(feed::PURGE, &[]), "PRIMARY"),
         (read::get_statement(&kind).replace('?', "1") + "('a', 'b')", "PRIMARY"),

@@ -1,4 +1,5 @@
-//! A server on MariaDB: push and pull over HTTP beside bare statements, many pushers beside one.
+//! A server on MariaDB: push and pull over HTTP beside bare statements, many pushers beside one, and reads after a short
+//! and after a long history.
 
 use std::process::ExitCode;
 
@@ -6,10 +7,11 @@ use anyhow::Result;
 use benches::http::runtime;
 use benches::records::{Item, make_many};
 use benches::remote::{self, BATCH, Required, Round, bare_pull, measure};
+use benches::report::Report;
 use benches::time::{now, since};
 use fastsync_dao_mysql::MySqlDataSource;
 use fastsync_dao_mysql::sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions};
-use fastsync_dao_mysql::sqlx::{self, AssertSqlSafe, ConnectOptions, raw_sql};
+use fastsync_dao_mysql::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection, raw_sql};
 
 const REQUIRED: Required = Required { ratio: 0.4, many: 1.0 };
 
@@ -39,21 +41,24 @@ async fn measured(args: &Args) -> Result<ExitCode> {
     }
     let mut report = remote::new_report("mysql", args.n, rounds.len());
     remote::report(&mut report, &rounds, args.n, REQUIRED);
+    history(&options, if args.long { 200_000 } else { 20_000 }, &mut report).await?;
     Ok(report.finish())
+}
+
+/// A short and a long history, in two databases.
+async fn history(options: &MySqlConnectOptions, sessions: u64, report: &mut Report) -> Result<()> {
+    let [few, many] = [database(options, "few").await?, database(options, "many").await?];
+    let sources = (MySqlDataSource::new(few.clone()).await?, MySqlDataSource::new(many.clone()).await?);
+    remote::history(report, sources.0, sources.1, sessions).await?;
+    drop_database(few).await?;
+    drop_database(many).await
 }
 
 async fn round(options: &MySqlConnectOptions, count: u64, n: u64) -> Result<Round> {
     let mut round = Round::default();
     // Neither side always goes first.
     for side in [n % 2, 1 - n % 2] {
-        let database = format!("fastsync_bench_{}_{n}_{side}", std::process::id());
-        let mut admin = options.connect().await?;
-        raw_sql(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {database}; CREATE DATABASE {database}")))
-            .execute(&mut admin)
-            .await?;
-        let pool = MySqlPoolOptions::new()
-            .max_connections(20)
-            .connect_lazy_with(options.clone().database(&database));
+        let pool = database(options, &format!("{n}_{side}")).await?;
         if side == 0 {
             measure(MySqlDataSource::new(pool.clone()).await?, count, &mut round).await?;
         } else {
@@ -61,10 +66,30 @@ async fn round(options: &MySqlConnectOptions, count: u64, n: u64) -> Result<Roun
             let pool = pool.clone();
             round.bare_pull = bare_pull(count, move |after| Box::pin(page(pool.clone(), after))).await?;
         }
-        pool.close().await;
-        raw_sql(AssertSqlSafe(format!("DROP DATABASE {database}"))).execute(&mut admin).await?;
+        drop_database(pool).await?;
     }
     Ok(round)
+}
+
+/// A pool on a new database.
+async fn database(options: &MySqlConnectOptions, name: &str) -> Result<MySqlPool> {
+    let database = format!("fastsync_bench_{}_{name}", std::process::id());
+    let mut admin = options.connect().await?;
+    raw_sql(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {database}; CREATE DATABASE {database}")))
+        .execute(&mut admin)
+        .await?;
+    admin.close().await?;
+    Ok(MySqlPoolOptions::new().max_connections(20).connect_lazy_with(options.clone().database(&database)))
+}
+
+/// Drops the database of a pool.
+async fn drop_database(pool: MySqlPool) -> Result<()> {
+    let options = pool.connect_options();
+    pool.close().await;
+    let mut admin = options.connect().await?;
+    let database = options.get_database().unwrap_or_default();
+    raw_sql(AssertSqlSafe(format!("DROP DATABASE {database}"))).execute(&mut admin).await?;
+    Ok(admin.close().await?)
 }
 
 /// Upserts in one statement per thousand, each committed by itself.

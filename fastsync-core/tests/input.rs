@@ -69,7 +69,7 @@ async fn a_bad_push_is_refused_by_kind_and_changes_nothing() {
             ErrorKind::TooLarge,
             refused(&|r| {
                 let row = rows(r)[0].clone();
-                *rows(r) = vec![row; 1_001]
+                *rows(r) = vec![row; 10_001]
             }),
         ),
         ("a record too large", ErrorKind::TooLarge, refused(&|r| rows(r)[0].5 = Some(huge.clone()))),

@@ -2,15 +2,18 @@
 
 use std::path::Path;
 
-use fastsync_core::SettledConflict;
+use fastsync_core::{SessionLimits, SettledConflict};
 
 use crate::edits;
 use crate::events::{Event, Told, peak_memory};
 use crate::replica::{Remote, Replica};
 
+/// A client on the move pushes little at once: when it is cut off, little is sent again.
+const SMALL_PUSHES: SessionLimits = SessionLimits { records: 1_000, bytes: 256 << 10 };
+
 /// Edits the local store. There is no server in sight.
 pub(crate) async fn edit(db: &Path) -> anyhow::Result<()> {
-    let replica = Replica::open(db).await?;
+    let replica = Replica::with_limits(db, SMALL_PUSHES).await?;
     let edited = edits::by_client_b(&replica).await?;
     Event::Edited(edited).send()?;
     finish()
@@ -18,7 +21,7 @@ pub(crate) async fn edit(db: &Path) -> anyhow::Result<()> {
 
 /// Synchronises: `manager.sync()`, in its two halves so that the first can be told of before the second begins.
 pub(crate) async fn sync(db: &Path, remote: &Remote) -> anyhow::Result<()> {
-    let replica = Replica::open(db).await?;
+    let replica = Replica::with_limits(db, SMALL_PUSHES).await?;
     let manager = replica.manager(remote, |progress| {
         // Nobody listens any more if this fails, and then nobody waits for the end of this either.
         let _ = Event::from(progress).send();

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use fastsync_core::{
-    Client, Repository, Result, Store, SyncManager, SyncProgress, SyncableRepository, TimestampOrdering,
+    Client, Repository, Result, SessionLimits, Store, SyncManager, SyncProgress, SyncableRepository,
+    TimestampOrdering,
 };
 use fastsync_transport_http::HttpTransport;
 
@@ -29,7 +30,13 @@ pub(crate) struct Remote {
 impl Replica {
     /// Opens the store of a client, or makes it.
     pub(crate) async fn open(db: &Path) -> Result<Self> {
+        Self::with_limits(db, SessionLimits::default()).await
+    }
+
+    /// The same, with another size of what is pushed at once.
+    pub(crate) async fn with_limits(db: &Path, limits: SessionLimits) -> Result<Self> {
         let store = Store::client(storage::open(db)?)
+            .limits(limits)
             .register::<Country>()
             .register::<Region>()
             .register::<City>()

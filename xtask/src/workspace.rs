@@ -121,7 +121,7 @@ impl Workspace {
     fn run(&self, program: &str, shown: &str, args: &[&str], env: &[(&str, &str)]) -> Result<()> {
         let line = command_line(shown, args, env);
         println!("  $ {line}");
-        let status = Command::new(program)
+        let status = clean(program)
             .args(args)
             .envs(self.env.iter().map(|(key, value)| (key, value)))
             .envs(env.iter().copied())
@@ -137,7 +137,7 @@ impl Workspace {
     /// Runs cargo in the root and returns what it printed.
     pub(crate) fn cargo_output(&self, args: &[&str]) -> Result<String> {
         println!("  $ {}", command_line("cargo", args, &[]));
-        let output = Command::new(cargo())
+        let output = clean(&cargo())
             .args(args)
             .current_dir(&self.root)
             .stderr(Stdio::inherit())
@@ -169,6 +169,21 @@ pub(crate) fn succeeds(command: &mut Command) -> bool {
         .stderr(Stdio::null())
         .status()
         .is_ok_and(|status| status.success())
+}
+
+/// A command without what `cargo run` tells this program of its own package. Build scripts look at such variables: with
+/// them, what is built here is built anew when cargo is called by hand, and the other way round.
+fn clean(program: &str) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        let is_ours = name
+            .to_str()
+            .is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"));
+        if is_ours {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 fn cargo() -> String {

@@ -49,7 +49,8 @@ pub(crate) const FIGURES: &[Entry] = &[
     ),
     figure(
         "sled",
-        "push and pull of 100,000 records, sled to sled: at least 40 % of raw batches of sled with the same flushes",
+        "push and pull of 100,000 records, sled to sled: at least 40 % of raw batches of sled with the same flushes (30 % \
+         in the short form)",
         forms!("sled"),
     ),
     Entry {

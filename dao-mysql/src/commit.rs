@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use fastsync_core::source::{
-    Action, Commit, CommitOutcome, Conflict, ConflictReason, Expect, ExpectState, OnMismatch, Receipt,
-    StateConflict, Write, Writes,
+    Action, Commit, CommitOutcome, Conflict, ConflictReason, ExpectState, OnMismatch, Receipt, StateConflict,
+    Write, Writes,
 };
 use fastsync_core::{ObjectId, Record, RecordKey};
 use sqlx::{Connection as _, MySqlConnection};
@@ -21,7 +21,7 @@ use crate::audit::receipt;
 use crate::codec::Entry;
 use crate::error::{Fail, Run};
 use crate::finish::{Written, finish};
-use crate::index::{Given, look_up};
+use crate::index::{Given, inserts, look_up};
 use crate::plan::{At, Item, Plan};
 use crate::read::records;
 use crate::registry::Type;
@@ -95,7 +95,7 @@ pub(crate) async fn commit(store: &Store, commit: &Commit) -> Run<CommitOutcome>
 /// take away what is there.
 fn may_trust(commit: &Commit) -> bool {
     let Writes::Inline(writes) = &commit.writes else { return false };
-    commit.clears.is_empty() && writes.iter().any(|write| write.expect == Expect::Absent)
+    commit.clears.is_empty() && writes.iter().any(inserts)
 }
 
 /// One transaction; dropped before its end, it is rolled back.

@@ -1,6 +1,6 @@
 //! The index rows of a commit: looked up under their locks, and written at its end.
 
-use fastsync_core::source::{Action, Expect};
+use fastsync_core::source::{Action, Expect, Write};
 use fastsync_core::{Record, RecordKey};
 use sqlx::MySqlConnection;
 
@@ -13,8 +13,8 @@ use crate::sql::{MAX_ROWS, Sql, rows_at_once, rows_of_marks};
 
 /// What the index has for each item, in their order. The rows that are there are locked until the commit ends.
 ///
-/// A row that is not there is not locked: who inserts it finds out whether somebody else did. That goes for rows of
-/// which nothing is expected, too, so with `trusts` these are taken for what they are expected to be.
+/// A row that is not there is not locked: who inserts it finds out whether somebody else did. That goes for every row that
+/// is to be inserted, so with `trusts` these are taken for what they are expected to be.
 pub(crate) async fn look_up(
     connection: &mut MySqlConnection,
     items: &[Item],
@@ -22,7 +22,7 @@ pub(crate) async fn look_up(
 ) -> Run<Vec<Option<Entry>>> {
     let mut entries = Vec::with_capacity(items.len());
     for group in items.chunk_by(|a, b| (a.zone, a.kind.n) == (b.zone, b.kind.n)) {
-        let asked = group.iter().filter(|item| !trusts || item.write.expect != Expect::Absent);
+        let asked = group.iter().filter(|item| !trusts || !inserts(&item.write));
         let asked: Vec<_> = asked.collect();
         let mut found = HashMap::with_capacity(asked.len());
         for items in asked.chunks(MAX_ROWS) {
@@ -37,6 +37,11 @@ pub(crate) async fn look_up(
         entries.extend(group.iter().map(|item| found.get(&item.key().id).copied()));
     }
     Ok(entries)
+}
+
+/// Whether a write inserts an index row or fails. (An acknowledgement of what is not there writes nothing.)
+pub(crate) fn inserts(write: &Write) -> bool {
+    write.expect == Expect::Absent && matches!(write.action, Action::Put { .. })
 }
 
 /// Parameters: zone, type, ids.

@@ -44,6 +44,9 @@ pub async fn each_expectation_holds_where_it_says(f: Fixture) {
             if !holds {
                 let skipped = f.apply(alone).await.skipped;
                 assert_eq!(skipped.len(), 1, "{expect:?} fails for {record:?}");
+                let acknowledgement = acknowledge(record, change, f.revision()).expecting(expect);
+                let skipped = f.apply(f.local(vec![acknowledgement.or_skip()])).await.skipped;
+                assert_eq!(skipped.len(), 1, "{expect:?} fails for an acknowledgement of {record:?}");
             }
         }
     }

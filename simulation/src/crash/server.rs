@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fastsync_core::protocol::PushReply;
-use fastsync_core::{MemoryDataSource, Result, Store, StoreRole, Transport as _};
+use fastsync_core::{ErrorKind, MemoryDataSource, Result, Store, StoreRole, Transport as _};
 use tokio::sync::watch;
 
 use super::client::is_absence;
@@ -237,7 +237,8 @@ async fn work(mut peer: Peer, stopped: watch::Receiver<()>) -> Result<(Peer, Cou
                     return Ok((peer, counts));
                 }
             }
-            Err(error) if is_absence(error.kind()) => {
+            // A database that comes back late may leave a zone to whoever had it before: come again, the answer says.
+            Err(error) if is_absence(error.kind()) || error.kind() == ErrorKind::Contention => {
                 counts.note("calls that the kill cut off");
                 // What was pushed before the pull failed is acknowledged too.
                 if peer.writer.manager.status().await.map_err(text)?.pending == 0 {

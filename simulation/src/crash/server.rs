@@ -126,8 +126,9 @@ impl Run {
     async fn cycle(&mut self, process: Process) -> Result<Process, String> {
         self.ask_again().await?;
         let (stop, stopped) = watch::channel(());
+        let outlives = self.database.is_some();
         let works: Vec<_> =
-            self.peers.drain(..).map(|peer| tokio::spawn(work(peer, stopped.clone()))).collect();
+            self.peers.drain(..).map(|peer| tokio::spawn(work(peer, outlives, stopped.clone()))).collect();
         drop(stopped);
         let life = 5_000 + self.random.below(longest_life(self.storage.kind()));
         tokio::time::sleep(Duration::from_micros(life)).await;
@@ -219,8 +220,12 @@ async fn open_store(storage: &Storage) -> Result<Store, String> {
     Ok(store)
 }
 
-/// Edits and synchronises until the server is gone.
-async fn work(mut peer: Peer, stopped: watch::Receiver<()>) -> Result<(Peer, Counts), String> {
+/// Edits and synchronises until the server is gone, or the database that it outlives.
+async fn work(
+    mut peer: Peer,
+    outlives: bool,
+    stopped: watch::Receiver<()>,
+) -> Result<(Peer, Counts), String> {
     let mut counts = Counts::default();
     let mut cut_off = peer.writer.manager.status().await.map_err(text)?.push_in_flight;
     loop {
@@ -237,17 +242,23 @@ async fn work(mut peer: Peer, stopped: watch::Receiver<()>) -> Result<(Peer, Cou
                     return Ok((peer, counts));
                 }
             }
-            // A database that comes back late may leave a zone to whoever had it before: come again, the answer says.
-            Err(error) if is_absence(error.kind()) || error.kind() == ErrorKind::Contention => {
+            Err(error) if is_absence(error.kind()) => {
                 counts.note("calls that the kill cut off");
+                let status = peer.writer.manager.status().await.map_err(text)?;
                 // What was pushed before the pull failed is acknowledged too.
-                if peer.writer.manager.status().await.map_err(text)?.pending == 0 {
+                if status.pending == 0 {
                     peer.acknowledged = peer.done;
                 }
+                cut_off |= status.push_in_flight;
                 if stopped.has_changed().is_err() {
                     return Ok((peer, counts));
                 }
                 tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            // A database that comes back may leave a zone to whoever had it before for a while: come again, says the
+            // server that outlived it. One that starts anew has no such answer.
+            Err(error) if outlives && error.kind() == ErrorKind::Contention => {
+                counts.note("calls told to come again");
             }
             Err(error) => return Err(format!("{}: {error}", peer.writer.name)),
         }

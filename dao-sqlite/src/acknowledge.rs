@@ -54,19 +54,17 @@ pub(crate) fn acknowledge(store: &Store, acknowledgements: Vec<Acknowledgement>)
 
 /// Confirms the records that were not edited since; gives the acknowledgements of the others.
 fn confirm_pending(store: &Store, change: i64, all: Vec<Acknowledgement>) -> Run<Vec<Acknowledgement>> {
-    let mut places: HashMap<IndexKey<'_>, usize> = HashMap::with_capacity(all.len());
-    for (place, acknowledgement) in all.iter().enumerate() {
-        let (zone, kind, id) = &acknowledgement.key;
-        places.insert((*zone, *kind, id.clone()), place);
-    }
+    let places: HashMap<&IndexKey<'_>, usize> =
+        all.iter().enumerate().map(|(place, acknowledgement)| (&acknowledgement.key, place)).collect();
     let mut confirmed = vec![false; all.len()];
     let mut runs: Vec<(i64, i64)> = Vec::with_capacity(all.len());
     let mut statement = store.connection.prepare_cached(PENDING_OF)?;
     let mut rows = statement.query([change])?;
     while let Some(row) = rows.next()? {
-        let key = (row.get(1)?, row.get(2)?, Key::stored(row.get_ref(3)?)?.into_owned());
+        let key = (row.get(1)?, row.get(2)?, Key::stored(row.get_ref(3)?)?);
         let Some(&place) = places.get(&key) else { continue };
-        let found = all.get(place).filter(|found| Ok(found.incarnation) == row.get(4));
+        let incarnation: i64 = row.get(4)?;
+        let found = all.get(place).filter(|found| found.incarnation == incarnation);
         if let (Some(found), Some(mark)) = (found, confirmed.get_mut(place)) {
             runs.push((row.get(0)?, found.revision));
             *mark = true;

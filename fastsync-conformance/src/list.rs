@@ -133,6 +133,7 @@ macro_rules! __for_each_case {
                 an_acknowledged_edit_is_done,
                 an_edit_since_stays_pending_on_the_new_base,
                 another_life_keeps_its_own_base,
+                many_are_acknowledged_as_exactly_as_one,
                 acknowledging_what_is_not_there_does_nothing,
                 a_plain_write_ends_an_edit,
                 an_expected_change_notices_a_newer_edit,

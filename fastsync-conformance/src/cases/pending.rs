@@ -138,6 +138,34 @@ pub async fn another_life_keeps_its_own_base(f: Fixture) {
     assert_eq!(f.pending().await, [changed(&anew, change)]);
 }
 
+/// The same of many at once, as a client commits them: of a local commit some were edited since, some made anew, some are
+/// not named, and each of the others stops being pending.
+pub async fn many_are_acknowledged_as_exactly_as_one(f: Fixture) {
+    let pushed: Vec<_> = (0..40).map(|n| f.customer(&format!("c-{n:02}"), "Anna Berg")).collect();
+    let change = f.edit(&pushed).await;
+    let (mut edited, mut anew) = (f.customer("c-07", "Anna Lind"), f.customer("c-19", "Anna Holm"));
+    edited.metadata.incarnation = pushed[7].metadata.incarnation;
+    anew.metadata.incarnation = Incarnation::from_bits(pushed[19].metadata.incarnation.to_bits() ^ 1);
+    let since = f.edit(&[edited.clone(), anew.clone()]).await;
+    let revision = f.revision();
+    let named = pushed.iter().enumerate().filter(|(at, _)| at % 13 != 5);
+    let writes = named.map(|(_, record)| acknowledge(record, change, revision)).collect();
+    f.apply(f.local(writes)).await;
+    for (at, record) in pushed.iter().enumerate() {
+        let mut expected = match at {
+            7 => changed(&edited, since),
+            19 => changed(&anew, since),
+            _ if at % 13 == 5 => changed(record, change),
+            _ => record.clone(),
+        };
+        if at % 13 != 5 && at != 19 {
+            expected.metadata.revision = revision;
+        }
+        assert_eq!(f.get(&record.key).await, Some(expected), "record {at}");
+    }
+    assert_eq!(f.source().count_pending().await.expect("count succeeds"), 5);
+}
+
 /// "A record that is not there stays so."
 pub async fn acknowledging_what_is_not_there_does_nothing(f: Fixture) {
     let absent = f.customer("c-1", "Anna Berg");

@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
+use crate::registry;
 use crate::summary::{Outcome, Summary};
 use crate::workspace::Workspace;
 
@@ -88,13 +89,10 @@ pub(crate) struct Args {
 
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
     if args.list {
-        let width = PEERS.iter().map(|peer| peer.name.len()).max().unwrap_or(0);
-        for peer in PEERS {
-            println!("{:<width$}  {}", peer.name, peer.about);
-        }
+        registry::list(PEERS.iter().map(|peer| (peer.name, peer.about)));
         return Ok(true);
     }
-    let selected = select(&args.names)?;
+    let selected = registry::select(PEERS, |peer| peer.name, &args.names)?;
     let mut lines = Vec::new();
     let mut summary = Summary::default();
     for peer in selected {
@@ -115,20 +113,6 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
         println!("\n{}", table(&lines));
     }
     Ok(summary.finish())
-}
-
-fn select(names: &[String]) -> Result<Vec<&'static Peer>> {
-    if names.iter().any(|name| name == "all") {
-        return Ok(PEERS.iter().collect());
-    }
-    let find = |name: &String| match PEERS.iter().find(|peer| peer.name == name) {
-        Some(peer) => Ok(peer),
-        None => {
-            let known = PEERS.iter().map(|peer| peer.name).collect::<Vec<_>>().join(", ");
-            bail!("there is no `{name}`; there are {known} and all")
-        }
-    };
-    names.iter().map(find).collect()
 }
 
 /// One call of a peer's program.
@@ -366,13 +350,6 @@ mod tests {
         assert_eq!(runs(pouchdb), [(3, false), (3, false), (1, true)]);
         let rxdb = PEERS.iter().find(|peer| peer.name == "rxdb").unwrap();
         assert_eq!(runs(rxdb), [(3, false), (3, false), (3, true)]);
-    }
-
-    #[test]
-    fn names_select_and_all_selects_all() {
-        assert_eq!(select(&["rxdb".to_owned()]).unwrap()[0].name, "rxdb");
-        assert_eq!(select(&["all".to_owned()]).unwrap().len(), PEERS.len());
-        assert!(select(&["none".to_owned()]).unwrap_err().to_string().contains("rxdb"));
     }
 
     #[test]

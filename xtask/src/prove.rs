@@ -152,7 +152,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(workspace: Workspace, args: &Args) -> Result<bool> {
     if args.list {
-        registry::list(PROOFS);
+        registry::list(PROOFS.iter().map(|entry| (entry.name, entry.about)));
         return Ok(true);
     }
     let names = match &args.store {

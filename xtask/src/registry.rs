@@ -66,22 +66,22 @@ pub(crate) fn skip(workspace: &Workspace, skips: &mut Skips, name: &str, reason:
 }
 
 /// Prints names and descriptions.
-pub(crate) fn list(entries: &[Entry]) {
-    let width = entries.iter().map(|entry| entry.name.len()).max().unwrap_or(0);
-    for entry in entries {
-        println!("{:<width$}  {}", entry.name, entry.about);
+pub(crate) fn list<'a>(entries: impl Iterator<Item = (&'a str, &'a str)> + Clone) {
+    let width = entries.clone().map(|(name, _)| name.len()).max().unwrap_or(0);
+    for (name, about) in entries {
+        println!("{name:<width$}  {about}");
     }
 }
 
-/// The entries that the names mean; `all` means every one.
-fn select<'a>(entries: &'a [Entry], names: &[String]) -> Result<Vec<&'a Entry>> {
+/// Those of `all` that the names mean; the name `all` means every one.
+pub(crate) fn select<'a, T>(all: &'a [T], name_of: fn(&T) -> &str, names: &[String]) -> Result<Vec<&'a T>> {
     if names.iter().any(|name| name == "all") {
-        return Ok(entries.iter().collect());
+        return Ok(all.iter().collect());
     }
-    let find = |name: &String| match entries.iter().find(|entry| entry.name == name) {
-        Some(entry) => Ok(entry),
+    let find = |name: &String| match all.iter().find(|one| name_of(one) == name) {
+        Some(one) => Ok(one),
         None => {
-            let known = entries.iter().map(|entry| entry.name).collect::<Vec<_>>().join(", ");
+            let known = all.iter().map(name_of).collect::<Vec<_>>().join(", ");
             bail!("there is no `{name}`; there are {known} and all")
         }
     };
@@ -108,7 +108,7 @@ pub(crate) fn run(
     seed: Option<u64>,
 ) -> Result<bool> {
     let mut summary = Summary::default();
-    let selected = select(entries, names)?;
+    let selected = select(entries, |entry| entry.name, names)?;
     let servers: Vec<&str> = selected.iter().flat_map(|entry| entry.servers).copied().collect();
     // Kept until the last one is over.
     let mut running = Vec::new();
@@ -205,9 +205,14 @@ mod tests {
     #[test]
     fn names_select_and_all_selects_all() {
         let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
-        assert_eq!(select(ENTRIES, &names(&["two"])).unwrap()[0].name, "two");
-        assert_eq!(select(ENTRIES, &names(&["all"])).unwrap().len(), 2);
-        assert!(select(ENTRIES, &names(&["three"])).unwrap_err().to_string().contains("one, two and all"));
+        assert_eq!(select(ENTRIES, |entry| entry.name, &names(&["two"])).unwrap()[0].name, "two");
+        assert_eq!(select(ENTRIES, |entry| entry.name, &names(&["all"])).unwrap().len(), 2);
+        assert!(
+            select(ENTRIES, |entry| entry.name, &names(&["three"]))
+                .unwrap_err()
+                .to_string()
+                .contains("one, two and all")
+        );
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod remote;
 pub mod report;
 pub mod role;
 pub mod scratch;
+pub mod settings;
 pub mod stats;
 pub mod stores;
 pub mod time;

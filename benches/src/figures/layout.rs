@@ -2,32 +2,28 @@
 //!
 //! Plain SQL on one connection, durable; no limit is stated.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use benches::layout::{Figures, LAYOUTS, measure};
 use benches::report::{Report, Table, megabytes, or_na, thousands};
 use benches::scratch::Scratch;
+use benches::settings::Settings;
 use benches::stats::{median, rate};
 use serde_json::json;
 
 /// Rows in all, and rows in a session.
-const SIZES: [(u64, usize); 3] = [(100_000, 1_000), (20_000, 10), (2_000, 1)];
+const SIZES: [(u64, usize); 4] = [(100_000, 7_500), (100_000, 1_000), (20_000, 10), (2_000, 1)];
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// 3 rounds instead of 1.
-    #[arg(long)]
-    long: bool,
-    /// Where the databases lie during the run (unless set: beside this program).
-    #[arg(long)]
-    dir: Option<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
 }
 
 pub(crate) fn figure(args: &Args) -> Result<ExitCode> {
-    let rounds = if args.long { 3 } else { 1 };
-    let scratch = Scratch::new(args.dir.as_deref())?;
+    let rounds = args.settings.of(1, 3);
+    let scratch = Scratch::new(args.settings.dir.as_deref())?;
     let sync_millis = scratch.sync_millis()?;
     println!("{rounds} rounds, layouts in turn; 4 KiB reach this disk in {sync_millis:.2} ms\n");
     let mut report = Report::new(

@@ -11,6 +11,7 @@ use benches::records::{City, Shape};
 use benches::report::{Report, Table, megabytes, thousands};
 use benches::role::{Contents, Records, Role, Side, Task, Took};
 use benches::scratch::Scratch;
+use benches::settings::Settings;
 use benches::stats::rate;
 use benches::stores::StoreKind;
 use serde_json::json;
@@ -23,18 +24,11 @@ const LIMIT_GROWTH: f64 = 1.2;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// 3 rounds instead of 1, of which the largest figures count.
-    #[arg(long)]
-    long: bool,
+    #[command(flatten)]
+    settings: Settings,
     /// How many records.
     #[arg(long, default_value_t = 171_075)]
     n: u64,
-    /// Threads of the runtimes; 0 for the current thread only.
-    #[arg(long, default_value_t = 2)]
-    workers: usize,
-    /// Where the databases lie during the run (unless set: beside this program).
-    #[arg(long)]
-    dir: Option<PathBuf>,
 }
 
 /// Peaks in bytes.
@@ -46,12 +40,14 @@ struct Peaks {
 }
 
 pub(crate) fn figure(args: &Args) -> Result<ExitCode> {
-    let scratch = Scratch::new(args.dir.as_deref())?;
-    let rounds = if args.long { 3 } else { 1 };
+    let scratch = Scratch::new(args.settings.dir.as_deref())?;
+    let rounds = args.settings.of(1, 3);
     println!("first pull of {} and {} cities, each end in a process of its own\n", args.n, args.n * 2);
     let mut table = Table::new(&["records", "client MB", "server MB", "records/s"]);
-    let mut report =
-        Report::new("memory", json!({ "records": args.n, "rounds": rounds, "workers": args.workers }));
+    let mut report = Report::new(
+        "memory",
+        json!({ "records": args.n, "rounds": rounds, "workers": args.settings.workers }),
+    );
     let mut peaks = Vec::new();
     for count in [args.n, args.n * 2] {
         let mut worst = Peaks::default();
@@ -91,7 +87,7 @@ fn role(args: &Args, task: Task, database: PathBuf) -> Role {
         store: StoreKind::Sqlite,
         shape: Shape::Cities,
         database,
-        workers: args.workers,
+        workers: args.settings.workers,
     }
 }
 

@@ -11,6 +11,7 @@ use benches::records::{Item, Shape};
 use benches::report::{Report, Table};
 use benches::role::{Records, Role, Side, Task, Took};
 use benches::scratch::{Scratch, copy_database};
+use benches::settings::Settings;
 use benches::stats::{median, quantile};
 use benches::stores::StoreKind;
 use benches::time::{now, since};
@@ -32,18 +33,11 @@ const WARM_UP: usize = 20;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// 1,000 syncs instead of 200.
-    #[arg(long)]
-    long: bool,
+    #[command(flatten)]
+    settings: Settings,
     /// How many records.
     #[arg(long, default_value_t = 100_000)]
     n: u64,
-    /// Threads of the runtimes; 0 for the current thread only.
-    #[arg(long, default_value_t = 2)]
-    workers: usize,
-    /// Where the databases lie during the run (unless set: beside this program).
-    #[arg(long)]
-    dir: Option<PathBuf>,
 }
 
 /// A server and a client in step.
@@ -57,8 +51,8 @@ struct World {
 }
 
 pub(crate) fn figure(args: &Args) -> Result<ExitCode> {
-    let runs = if args.long { 1_000 } else { 200 };
-    let scratch = Scratch::new(args.dir.as_deref())?;
+    let runs = args.settings.of(200, 1_000);
+    let scratch = Scratch::new(args.settings.dir.as_deref())?;
     for (name, count) in [("few", FEW), ("many", args.n)] {
         fill(args, &scratch, name, count)?;
     }
@@ -68,7 +62,7 @@ pub(crate) fn figure(args: &Args) -> Result<ExitCode> {
     let tiny = Records { first: args.n, count: SESSIONS, per_session: 1 };
     run::<Took>(&role(args, Task::FillServer(tiny), scratch.path("long-server.db")))?;
 
-    let runtime = runtime(args.workers)?;
+    let runtime = runtime(args.settings.workers)?;
     let mut worlds = Vec::new();
     for (name, what, records, new, sessions) in [
         ("few", "few records", FEW, 0, FEW.div_ceil(PER_SESSION)),
@@ -103,7 +97,7 @@ fn role(args: &Args, task: Task, database: PathBuf) -> Role {
         store: StoreKind::Sqlite,
         shape: Shape::Items,
         database,
-        workers: args.workers,
+        workers: args.settings.workers,
     }
 }
 
@@ -145,7 +139,7 @@ fn print(args: &Args, runs: usize, worlds: &[World]) -> Report {
     println!("{runs} syncs with nothing to do in each world, in turn, over HTTP\n");
     let mut report = Report::new(
         "noop",
-        json!({ "records": args.n, "runs": runs, "workers": args.workers, "noise_ms": NOISE_MS }),
+        json!({ "records": args.n, "runs": runs, "workers": args.settings.workers, "noise_ms": NOISE_MS }),
     );
     let mut table = Table::new(&["world", "records", "sessions", "median ms", "p95 ms", "least ms"]);
     for World { what, records, sessions, millis, .. } in worlds {

@@ -1,6 +1,6 @@
 //! Push and pull of 100,000 records, sled to sled in one process, beside raw batches of sled with the same flushes.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
@@ -9,35 +9,26 @@ use benches::ours::{self, PER_SESSION};
 use benches::records::{Item, make_many};
 use benches::report::{Report, Table, thousands};
 use benches::scratch::Scratch;
+use benches::settings::Settings;
 use benches::stats::{median, rate};
 use benches::time::{now, since};
-use fastsync_core::{Query, Store, SyncableObject, Zone};
+use fastsync_core::{PullLimits, Query, Store, SyncableObject, Zone};
 use fastsync_dao_sled::SledDataSource;
 use serde_json::json;
 
 /// The least rate of ours, in parts of the raw one's.
 const REQUIRED: f64 = 0.4;
 
-/// The same for the short form, which runs where other programs do: enough to see that something broke.
-const GUARDED: f64 = 0.3;
-
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// 5 rounds instead of 3.
-    #[arg(long)]
-    long: bool,
+    #[command(flatten)]
+    settings: Settings,
     /// How many records.
     #[arg(long, default_value_t = 100_000)]
     n: u64,
     /// How many rounds.
     #[arg(long)]
     rounds: Option<usize>,
-    /// Threads of the runtime; 0 for the current thread only.
-    #[arg(long, default_value_t = 2)]
-    workers: usize,
-    /// Where the stores lie during the run (unless set: beside this program).
-    #[arg(long)]
-    dir: Option<PathBuf>,
 }
 
 /// Seconds of a push and a pull.
@@ -47,12 +38,11 @@ struct Round {
 }
 
 pub(crate) fn figure(args: &Args) -> Result<ExitCode> {
-    let rounds = args.rounds.unwrap_or(if args.long { 5 } else { 3 }).max(1);
-    let required = if args.long { REQUIRED } else { GUARDED };
-    let scratch = Scratch::new(args.dir.as_deref())?;
+    let rounds = args.rounds.unwrap_or(args.settings.of(3, 5)).max(1);
+    let scratch = Scratch::new(args.settings.dir.as_deref())?;
     let sync_millis = scratch.sync_millis()?;
     println!("{} items, {rounds} rounds; 4 KiB reach this disk in {sync_millis:.2} ms\n", args.n);
-    let runtime = runtime(args.workers)?;
+    let runtime = runtime(args.settings.workers)?;
     let (mut mine, mut raw) = (Vec::new(), Vec::new());
     for round in 0..rounds {
         let folder = |what: &str| scratch.path(&format!("{what}-{round}"));
@@ -75,11 +65,11 @@ pub(crate) fn figure(args: &Args) -> Result<ExitCode> {
             thousands(mine),
             thousands(raw),
             format!("{ratio:.3}"),
-            format!("{required:.2}"),
+            format!("{REQUIRED:.2}"),
         ]);
         report.figure(format!("{what}_per_s"), mine.round());
         report.figure(format!("raw_{what}_per_s"), raw.round());
-        report.at_least(&format!("{what}, ours / raw"), ratio, required);
+        report.at_least(&format!("{what}, ours / raw"), ratio, REQUIRED);
     }
     table.print();
     println!(
@@ -117,17 +107,18 @@ fn batches(folder: &Path, count: u64) -> Result<Round> {
             Ok((item.id, value))
         })
         .collect::<Result<_>>()?;
-    let per_session = usize::try_from(PER_SESSION)?;
+    let per_push = usize::try_from(PER_SESSION)?;
+    let per_page = usize::try_from(PullLimits::default().records)?;
     let [server, pusher, puller] = ["server", "pusher", "puller"].map(|name| Raw::open(&folder.join(name)));
     let (server, pusher, puller) = (server?, pusher?, puller?);
     let start = now();
-    for rows in rows.chunks(per_session) {
+    for rows in rows.chunks(per_push) {
         server.write(rows, b"")?;
         pusher.write(rows, b"")?;
     }
     let push = since(start);
     let start = now();
-    for rows in rows.chunks(per_session) {
+    for rows in rows.chunks(per_page) {
         puller.write(rows, b"staged")?;
     }
     puller.write(&rows, b"")?;

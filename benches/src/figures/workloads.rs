@@ -11,6 +11,7 @@ use benches::records::{Item, Shape};
 use benches::report::{Report, Table, megabytes, thousands};
 use benches::role::{Contents, Records, Role, Side, Task, Took};
 use benches::scratch::Scratch;
+use benches::settings::Settings;
 use benches::stats::{median, rate};
 use benches::stores::StoreKind;
 use benches::workload::{Workload, nth};
@@ -33,15 +34,8 @@ const PAIRS: [(StoreKind, StoreKind); 4] = [
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// 5 rounds and up to 100,000 records instead of 1 and 10,000.
-    #[arg(long)]
-    long: bool,
-    /// Threads of our runtimes; 0 for the current thread only.
-    #[arg(long, default_value_t = 2)]
-    workers: usize,
-    /// Where the stores lie during the run (unless set: beside this program).
-    #[arg(long)]
-    dir: Option<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
 }
 
 /// One line of the results.
@@ -76,12 +70,12 @@ impl Line {
 }
 
 pub(crate) fn figure(args: &Args) -> Result<ExitCode> {
-    let scratch = Scratch::new(args.dir.as_deref())?;
+    let scratch = Scratch::new(args.settings.dir.as_deref())?;
     let (rounds, sizes): (usize, &[u64]) =
-        if args.long { (5, &[1_000, 10_000, 100_000]) } else { (1, &[1_000, 10_000]) };
+        args.settings.of((1, &[1_000, 10_000]), (5, &[1_000, 10_000, 100_000]));
     let sync_millis = scratch.sync_millis()?;
     println!("{rounds} rounds, pairs in turn; 4 KiB reach this disk in {sync_millis:.2} ms\n");
-    let mut bench = Bench { scratch: &scratch, workers: args.workers, runs: 0, lines: Vec::new() };
+    let mut bench = Bench { scratch: &scratch, workers: args.settings.workers, runs: 0, lines: Vec::new() };
     for _ in 0..rounds {
         for &n in sizes {
             bench.floor(n)?;
@@ -95,7 +89,7 @@ pub(crate) fn figure(args: &Args) -> Result<ExitCode> {
     }
     let mut report = Report::new(
         "workloads",
-        json!({ "rounds": rounds, "synchronous": "full", "workers": args.workers, "fdatasync_ms": sync_millis }),
+        json!({ "rounds": rounds, "synchronous": "full", "workers": args.settings.workers, "fdatasync_ms": sync_millis }),
     );
     let mut table =
         Table::new(&["client - server, workload", "n", "median", "unit", "client MB", "server MB"]);
@@ -192,18 +186,15 @@ impl Bench<'_> {
             let port = server.port();
             self.measure((&name, "W1", n), &a, Task::Push { port, count: n }, &server)?;
             self.measure((&name, "W2", n), &b, Task::Pull { port, count: n }, &server)?;
+            // A has pushed and not pulled yet: what comes after is about clients in step.
+            run::<Took>(&self.role(&a, Task::Workload(Workload::Sync { port, count: 0 })))?;
             if n == largest {
-                // A has pushed and not pulled yet: what comes after is about clients in step.
-                run::<Took>(&self.role(&a, Task::Workload(Workload::Sync { port, count: 0 })))?;
                 let change = Workload::Change { port, count: CHANGED };
                 self.measure((&name, "W3 A", n), &a, Task::Workload(change), &server)?;
                 let receive = Workload::Sync { port, count: CHANGED };
                 self.measure((&name, "W3 B", n), &b, Task::Workload(receive), &server)?;
             }
-            if n == largest || n == 1_000 {
-                run::<Took>(&self.role(&a, Task::Workload(Workload::Sync { port, count: 0 })))?;
-                self.measure((&name, "W4", n), &a, Task::Workload(Workload::Noop { port }), &server)?;
-            }
+            self.measure((&name, "W4", n), &a, Task::Workload(Workload::Noop { port }), &server)?;
             server.stop()?;
             if client == StoreKind::Sqlite {
                 let (pushed, pulled) = (Contents::of::<Item>(&a.place)?, Contents::of::<Item>(&b.place)?);

@@ -82,8 +82,8 @@ fn row(n: u64) -> Result<Row> {
 fn open(layout: &Layout, path: &Path) -> Result<Connection> {
     let database = Connection::open(path)?;
     database.execute_batch(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -16384; \
-         PRAGMA wal_autocheckpoint = 4000;",
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -32768; \
+         PRAGMA wal_autocheckpoint = 16000;",
     )?;
     database.execute_batch(layout.create)?;
     Ok(database)

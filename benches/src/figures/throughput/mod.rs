@@ -2,12 +2,12 @@
 
 mod rounds;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use benches::report::{Report, Table, megabytes, or_na, thousands};
 use benches::scratch::Scratch;
+use benches::settings::Settings;
 use benches::stats::{median, per, rate};
 use serde_json::json;
 
@@ -21,28 +21,21 @@ const COUNTED: u64 = 10_000;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// 5 rounds instead of 3.
-    #[arg(long)]
-    long: bool,
+    #[command(flatten)]
+    settings: Settings,
     /// How many records.
     #[arg(long, default_value_t = 100_000)]
     n: u64,
     /// How many rounds.
     #[arg(long)]
     rounds: Option<usize>,
-    /// Threads of our runtimes; 0 for the current thread only.
-    #[arg(long, default_value_t = 2)]
-    workers: usize,
-    /// Where the databases lie during the run (unless set: beside this program).
-    #[arg(long)]
-    dir: Option<PathBuf>,
 }
 
 pub(crate) fn figure(args: &Args) -> Result<ExitCode> {
-    let rounds = args.rounds.unwrap_or(if args.long { 5 } else { 3 }).max(1);
-    let scratch = Scratch::new(args.dir.as_deref())?;
+    let rounds = args.rounds.unwrap_or(args.settings.of(3, 5)).max(1);
+    let scratch = Scratch::new(args.settings.dir.as_deref())?;
     let sync_millis = scratch.sync_millis()?;
-    let bench = Bench { scratch: &scratch, count: args.n.max(1), workers: args.workers };
+    let bench = Bench { scratch: &scratch, count: args.n.max(1), workers: args.settings.workers };
     println!(
         "{} items, {rounds} rounds, ours and the floor in turn; 4 KiB reach this disk in {sync_millis:.2} ms\n",
         bench.count

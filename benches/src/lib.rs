@@ -4,6 +4,8 @@
 //! A program starts itself again for each end ([`role::Role`]): memory and processor time of an end are those of its
 //! process, and nothing that one run leaves behind (a warm allocator, a page cache of SQLite) helps the next.
 
+pub mod contents;
+pub mod encoding;
 pub mod floor;
 pub mod http;
 pub mod layout;
@@ -11,6 +13,7 @@ pub mod ours;
 pub mod plot;
 pub mod process;
 pub mod profile;
+pub mod raw;
 pub mod records;
 pub mod remote;
 pub mod report;

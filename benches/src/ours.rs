@@ -5,17 +5,19 @@ use std::path::Path;
 use anyhow::{Result, ensure};
 use fastsync_core::{
     Client, Error, ErrorKind, LastWriterWins, LoopbackTransport, Repository, Server, SessionLimits, Store,
-    SyncContext, SyncManager, SyncableRepository, Transport, Zone, ZoneAccess,
+    SyncContext, SyncHandler, SyncManager, SyncableRepository, Transport, Zone, ZoneAccess,
 };
 use fastsync_transport_http::{HttpTransport, ServeConfig, SyncService, bearer_token, serve};
 use tokio::net::TcpListener;
 
+use crate::encoding::Encoding;
 use crate::records::{Made, make_many};
 use crate::stores::StoreKind;
 use crate::time::{now, since};
 
 const TOKEN: &str = "bench";
-const USER: &str = "bench";
+/// Who every request comes from.
+pub const USER: &str = "bench";
 
 /// How many records a local commit has where a benchmark does not say.
 pub const PER_SESSION: u64 = 1_000;
@@ -63,16 +65,32 @@ pub async fn fill<T: Made>(store: &Store, first: u64, count: u64, per_session: u
 /// # Errors
 /// Its settings are wrong.
 pub fn client<T: Made>(store: &Store, port: u16) -> Result<SyncManager<Client>> {
-    let transport = HttpTransport::builder(format!("http://127.0.0.1:{port}")).bearer_token(TOKEN).build()?;
-    client_over::<T>(store, transport)
+    client_with::<T>(store, port, None)
+}
+
+/// The same, which writes bodies in an encoding; unless set, as the library does by itself.
+///
+/// # Errors
+/// Its settings are wrong.
+pub fn client_with<T: Made>(
+    store: &Store,
+    port: u16,
+    encoding: Option<Encoding>,
+) -> Result<SyncManager<Client>> {
+    let transport = HttpTransport::builder(format!("http://127.0.0.1:{port}")).bearer_token(TOKEN);
+    let transport = match encoding {
+        Some(encoding) => encoding.set(transport),
+        None => transport,
+    };
+    client_over::<T>(store, transport.build()?)
 }
 
 /// A client's manager, which hands its requests to a server in this process.
 ///
 /// # Errors
 /// Its settings are wrong.
-pub fn client_of<T: Made>(store: &Store, server: &SyncManager<Server>) -> Result<SyncManager<Client>> {
-    client_over::<T>(store, LoopbackTransport::new(server.clone(), SyncContext::new(USER)))
+pub fn client_of<T: Made>(store: &Store, server: impl SyncHandler) -> Result<SyncManager<Client>> {
+    client_over::<T>(store, LoopbackTransport::new(server, SyncContext::new(USER)))
 }
 
 fn client_over<T: Made>(store: &Store, transport: impl Transport) -> Result<SyncManager<Client>> {

@@ -80,6 +80,7 @@ pub fn profile(args: &Args) -> Result<()> {
         shape,
         database: source.clone(),
         workers: args.workers,
+        encoding: None,
     })?;
     let runtime = runtime(args.workers)?;
     for n in 0..args.rounds {
@@ -105,7 +106,7 @@ async fn round(direction: Direction, args: &Args, client: PathBuf, server: PathB
     let store = ours::client_store::<Item>(StoreKind::Sqlite, &client).await?;
     let (stop, stopped) = oneshot::channel::<()>();
     let (client, serving) = match args.over {
-        Over::Calls => (ours::client_of::<Item>(&store, &manager)?, None),
+        Over::Calls => (ours::client_of::<Item>(&store, manager)?, None),
         Over::Http => {
             let listener = TcpListener::bind("127.0.0.1:0").await?;
             let port = listener.local_addr()?.port();

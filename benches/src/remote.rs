@@ -21,13 +21,11 @@ use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::ours;
+use crate::raw::BATCH;
 use crate::records::{Item, make_many};
 use crate::report::{Report, Table, thousands};
 use crate::stats::{median, rate};
 use crate::time::{now, since};
-
-/// How many records a request of the bare program carries.
-pub const BATCH: usize = 1_000;
 
 /// How many push at once where many do.
 pub const PUSHERS: u64 = 16;

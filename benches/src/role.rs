@@ -1,17 +1,15 @@
 //! What this program does when it starts itself again.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result};
-use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OpenFlags};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
+use crate::encoding::Encoding;
 use crate::http::{input_closed, listen, runtime};
 use crate::process::Usage;
-use crate::records::{City, Item, Made, Shape, table_of};
+use crate::records::{City, Item, Made, Shape};
 use crate::stores::StoreKind;
 use crate::workload::Workload;
 use crate::{floor, ours};
@@ -32,7 +30,7 @@ pub struct Role {
     pub task: Task,
     /// For whom.
     pub side: Side,
-    /// On what; the floor knows SQLite only.
+    /// On what.
     pub store: StoreKind,
     /// Which records.
     pub shape: Shape,
@@ -40,6 +38,8 @@ pub struct Role {
     pub database: PathBuf,
     /// Threads of the runtime, as in [`runtime`]; the floor always has one.
     pub workers: usize,
+    /// How a client of ours writes bodies; what the library does by itself unless set.
+    pub encoding: Option<Encoding>,
 }
 
 /// What to do.
@@ -112,9 +112,9 @@ pub fn play(role: &str) -> Result<()> {
 
 async fn play_floor(role: &Role) -> Result<Option<f64>> {
     match role.task {
-        Task::Serve => floor::serve(&role.database).await.map(|()| None),
+        Task::Serve => floor::serve(role.store, &role.database).await.map(|()| None),
         Task::Push { port, count } => floor::push(port, count).await.map(Some),
-        Task::Pull { port, count } => floor::pull(port, &role.database, count).await.map(Some),
+        Task::Pull { port, count } => floor::pull(port, role.store, &role.database, count).await.map(Some),
         Task::FillClient(_) | Task::FillServer(_) | Task::Workload(_) => {
             anyhow::bail!("the floor has no store, and no changes")
         }
@@ -139,48 +139,12 @@ async fn play_ours<T: Made>(role: &Role) -> Result<Option<f64>> {
         }
         Task::Push { port, count } => {
             let store = ours::client_store::<T>(role.store, &role.database).await?;
-            ours::push(&ours::client::<T>(&store, port)?, count).await.map(Some)
+            ours::push(&ours::client_with::<T>(&store, port, role.encoding)?, count).await.map(Some)
         }
         Task::Pull { port, count } => {
             let store = ours::client_store::<T>(role.store, &role.database).await?;
-            ours::pull(&ours::client::<T>(&store, port)?, count).await.map(Some)
+            ours::pull(&ours::client_with::<T>(&store, port, role.encoding)?, count).await.map(Some)
         }
         Task::Workload(workload) => workload.run(role.store, &role.database).await.map(Some),
-    }
-}
-
-/// What a table holds: two tables with the same rows and columns have the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Contents {
-    /// How many rows there are.
-    pub rows: u64,
-    digest: u64,
-}
-
-impl Contents {
-    /// Of the table of a type's records in a database of either side.
-    ///
-    /// # Errors
-    /// It cannot be read.
-    pub fn of<T: Made>(database: &Path) -> Result<Self> {
-        let connection = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY)
-            .with_context(|| format!("opening {}", database.display()))?;
-        let mut statement = connection.prepare(&format!("SELECT * FROM {} ORDER BY id", table_of::<T>()?))?;
-        let columns = statement.column_count();
-        let mut rows = statement.query([])?;
-        let mut digest = DefaultHasher::new();
-        let mut count = 0;
-        while let Some(row) = rows.next()? {
-            for column in 0..columns {
-                match row.get_ref(column)? {
-                    ValueRef::Null => 0_u8.hash(&mut digest),
-                    ValueRef::Integer(value) => value.hash(&mut digest),
-                    ValueRef::Real(value) => value.to_bits().hash(&mut digest),
-                    ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes.hash(&mut digest),
-                }
-            }
-            count += 1;
-        }
-        Ok(Self { rows: count, digest: digest.finish() })
     }
 }

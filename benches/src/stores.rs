@@ -1,15 +1,17 @@
 //! The data sources that an end of ours can be on.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use fastsync_core::SyncableDataSource;
 use fastsync_dao_mongo::MongoDataSource;
-use fastsync_dao_mongo::mongodb::Client;
+use fastsync_dao_mongo::mongodb::bson::doc;
+use fastsync_dao_mongo::mongodb::{Client, Database};
 use fastsync_dao_mysql::MySqlDataSource;
 use fastsync_dao_mysql::sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
-use fastsync_dao_mysql::sqlx::{AssertSqlSafe, ConnectOptions, raw_sql};
+use fastsync_dao_mysql::sqlx::{AssertSqlSafe, ConnectOptions, query_scalar, raw_sql};
 use fastsync_dao_sled::SledDataSource;
 use fastsync_dao_sqlite::SqliteDataSource;
 use serde::{Deserialize, Serialize};
@@ -40,13 +42,19 @@ impl StoreKind {
     }
 
     /// The variable that names the server, where one is needed.
-    #[must_use]
-    pub fn server(self) -> Option<&'static str> {
+    fn server(self) -> Option<&'static str> {
         match self {
             Self::Sqlite | Self::Sled => None,
             Self::Mysql => Some("FASTSYNC_MYSQL_URL"),
             Self::Mongo => Some("FASTSYNC_MONGO_URL"),
         }
+    }
+
+    /// Why it cannot be had, if it cannot.
+    #[must_use]
+    pub fn missing(self) -> Option<String> {
+        let variable = self.server().filter(|variable| std::env::var_os(variable).is_none())?;
+        Some(format!("{variable} is not set"))
     }
 
     /// Opens the store at a path; on a server, in the database that is called as the path ends.
@@ -58,16 +66,11 @@ impl StoreKind {
             Self::Sqlite => Arc::new(SqliteDataSource::open(place)?),
             Self::Sled => Arc::new(SledDataSource::open(place)?),
             Self::Mysql => {
-                let (options, name) = (mysql()?, database(place)?);
-                let create = format!("CREATE DATABASE IF NOT EXISTS {name}");
-                raw_sql(AssertSqlSafe(create)).execute(&mut options.connect().await?).await?;
-                let pool =
-                    MySqlPoolOptions::new().max_connections(20).connect_lazy_with(options.database(&name));
+                let options = mysql_database(place).await?;
+                let pool = MySqlPoolOptions::new().max_connections(20).connect_lazy_with(options);
                 Arc::new(MySqlDataSource::new(pool).await?)
             }
-            Self::Mongo => {
-                Arc::new(MongoDataSource::open(&mongo().await?.database(&database(place)?)).await?)
-            }
+            Self::Mongo => Arc::new(MongoDataSource::open(&mongo_database(place).await?).await?),
         })
     }
 
@@ -88,14 +91,44 @@ impl StoreKind {
                 let drop = format!("DROP DATABASE IF EXISTS {}", database(place)?);
                 raw_sql(AssertSqlSafe(drop)).execute(&mut mysql()?.connect().await?).await?;
             }
-            Self::Mongo => mongo().await?.database(&database(place)?).drop().await?,
+            Self::Mongo => mongo_database(place).await?.drop().await?,
         }
         Ok(())
     }
 }
 
+/// The versions of the servers that can be had, as they say it.
+///
+/// # Errors
+/// One that is named cannot be reached.
+pub async fn server_versions() -> Result<BTreeMap<&'static str, String>> {
+    let mut versions = BTreeMap::new();
+    if StoreKind::Mysql.missing().is_none() {
+        let select = query_scalar("SELECT VERSION()");
+        versions.insert(StoreKind::Mysql.name(), select.fetch_one(&mut mysql()?.connect().await?).await?);
+    }
+    if StoreKind::Mongo.missing().is_none() {
+        let info = mongo().await?.database("admin").run_command(doc! { "buildInfo": 1 }).await?;
+        versions.insert(StoreKind::Mongo.name(), info.get_str("version")?.to_owned());
+    }
+    Ok(versions)
+}
+
 fn mysql() -> Result<MySqlConnectOptions> {
     Ok(std::env::var("FASTSYNC_MYSQL_URL").context("FASTSYNC_MYSQL_URL")?.parse()?)
+}
+
+/// The database that is called as the path ends; it is made if it is not there.
+pub(crate) async fn mysql_database(place: &Path) -> Result<MySqlConnectOptions> {
+    let (options, name) = (mysql()?, database(place)?);
+    let create = format!("CREATE DATABASE IF NOT EXISTS {name}");
+    raw_sql(AssertSqlSafe(create)).execute(&mut options.connect().await?).await?;
+    Ok(options.database(&name))
+}
+
+/// The database that is called as the path ends.
+pub(crate) async fn mongo_database(place: &Path) -> Result<Database> {
+    Ok(mongo().await?.database(&database(place)?))
 }
 
 async fn mongo() -> Result<Client> {

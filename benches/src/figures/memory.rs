@@ -1,20 +1,17 @@
 //! Peak memory of client and server in the first pull of as many records as the cities of the world, and of twice
 //! as many.
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, ensure};
-use benches::ours::PER_SESSION;
-use benches::process::{Server, run};
+use anyhow::Result;
 use benches::records::{City, Shape};
 use benches::report::{Report, Table, megabytes, thousands};
-use benches::role::{Contents, Records, Role, Side, Task, Took};
 use benches::scratch::Scratch;
 use benches::settings::Settings;
 use benches::stats::rate;
-use benches::stores::StoreKind;
 use serde_json::json;
+
+use super::first_pull::{FirstPull, Peaks};
 
 /// The most megabytes of an end.
 const LIMIT_MB: f64 = 150.0;
@@ -31,14 +28,6 @@ pub(crate) struct Args {
     n: u64,
 }
 
-/// Peaks in bytes.
-#[derive(Debug, Clone, Copy, Default)]
-struct Peaks {
-    client: u64,
-    server: u64,
-    seconds: f64,
-}
-
 pub(crate) fn figure(args: &Args) -> Result<ExitCode> {
     let scratch = Scratch::new(args.settings.dir.as_deref())?;
     let rounds = args.settings.of(1, 3);
@@ -48,12 +37,13 @@ pub(crate) fn figure(args: &Args) -> Result<ExitCode> {
         "memory",
         json!({ "records": args.n, "rounds": rounds, "workers": args.settings.workers }),
     );
+    let pulls = FirstPull { scratch: &scratch, shape: Shape::Cities, workers: args.settings.workers };
     let mut peaks = Vec::new();
     for count in [args.n, args.n * 2] {
         let mut worst = Peaks::default();
-        let database = prepare(args, &scratch, count)?;
+        let server = pulls.prepare(count)?;
         for _ in 0..rounds {
-            let peak = pull(args, &scratch, &database, count)?;
+            let peak = pulls.pull::<City>(&server, count)?;
             worst = Peaks {
                 client: worst.client.max(peak.client),
                 server: worst.server.max(peak.server),
@@ -78,40 +68,4 @@ pub(crate) fn figure(args: &Args) -> Result<ExitCode> {
         }
     }
     Ok(report.finish())
-}
-
-fn role(args: &Args, task: Task, database: PathBuf) -> Role {
-    Role {
-        task,
-        side: Side::Ours,
-        store: StoreKind::Sqlite,
-        shape: Shape::Cities,
-        database,
-        workers: args.settings.workers,
-    }
-}
-
-/// Fills a server's database, in a process that ends before anything is measured.
-fn prepare(args: &Args, scratch: &Scratch, count: u64) -> Result<PathBuf> {
-    let database = scratch.path(&format!("server-{count}.db"));
-    let records = Records { first: 0, count, per_session: PER_SESSION };
-    run::<Took>(&role(args, Task::FillServer(records), database.clone()))?;
-    Ok(database)
-}
-
-fn pull(args: &Args, scratch: &Scratch, database: &Path, count: u64) -> Result<Peaks> {
-    let client = scratch.path("client.db");
-    let server = Server::start(&role(args, Task::Serve, database.to_path_buf()))?;
-    let took: Took = run(&role(args, Task::Pull { port: server.port(), count }, client.clone()))?;
-    let served = server.usage();
-    server.stop()?;
-    let (pulled, stored) = (Contents::of::<City>(&client)?, Contents::of::<City>(database)?);
-    ensure!(pulled.rows == count && pulled == stored, "the client has other rows than the server");
-    std::fs::remove_file(client)?;
-    let unknown = "this system does not tell the peak memory of a process";
-    Ok(Peaks {
-        client: took.peak_rss.context(unknown)?,
-        server: served.peak_rss.context(unknown)?,
-        seconds: took.seconds,
-    })
 }

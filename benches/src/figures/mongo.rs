@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Result, ensure};
 use benches::http::runtime;
+use benches::raw::BATCH;
+use benches::raw::mongo::Items;
 use benches::records::{Item, Made, make_many};
-use benches::remote::{self, BATCH, PUSHERS, Required, Round, bare_pull, measure};
+use benches::remote::{self, Fetch, PUSHERS, Required, Round, bare_pull, measure};
 use benches::report::{Report, Table, thousands};
 use benches::stats::rate;
 use benches::time::{now, since};
@@ -17,9 +19,8 @@ use fastsync_core::{
     SessionKind, SyncMetadata, SyncableDataSource, Tag, Timestamp, TypeName, TypeSchema, Zone,
 };
 use fastsync_dao_mongo::MongoDataSource;
-use fastsync_dao_mongo::mongodb::bson::{self, RawDocumentBuf, doc, oid::ObjectId as Unique};
-use fastsync_dao_mongo::mongodb::options::{Acknowledgment, CollectionOptions, WriteConcern};
-use fastsync_dao_mongo::mongodb::{Client, Collection};
+use fastsync_dao_mongo::mongodb::Client;
+use fastsync_dao_mongo::mongodb::bson::oid::ObjectId as Unique;
 use uuid::Uuid;
 
 const REQUIRED: Required = Required { ratio: 0.35, many: 0.0 };
@@ -71,63 +72,27 @@ async fn round(client: &Client, count: u64, n: u64) -> Result<Round> {
         if side == 0 {
             measure(MongoDataSource::open(&database).await?, count, &mut round).await?;
         } else {
-            let majority = WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build();
-            let options = CollectionOptions::builder().write_concern(majority).build();
-            let items = database.collection_with_options("items", options);
+            let items = Items::of(&database);
             round.bare_push = bare_push(&items, count).await?;
-            round.bare_pull = bare_pull(count, move |after| Box::pin(page(items.clone(), after))).await?;
+            let page = move |after: String| -> Fetch {
+                let items = items.clone();
+                Box::pin(async move { items.page(&after).await })
+            };
+            round.bare_pull = bare_pull(count, page).await?;
         }
         database.drop().await?;
     }
     Ok(round)
 }
 
-/// Upserts a thousand per `update` command, each acknowledged by a majority that has it in its journal.
-async fn bare_push(items: &Collection<RawDocumentBuf>, count: u64) -> Result<f64> {
+/// The seconds of all upserts.
+async fn bare_push(items: &Items, count: u64) -> Result<f64> {
     let all = make_many::<Item>(0, count);
-    let database = items.client().database(&items.namespace().db);
     let start = now();
     for batch in all.chunks(BATCH) {
-        let updates: Vec<_> = batch
-            .iter()
-            .map(|item| {
-                doc! {
-                    "q": { "_id": &item.id },
-                    "u": {
-                        "_id": &item.id, "name": &item.name, "description": &item.description,
-                        "quantity": item.quantity, "updated_at": item.updated_at,
-                    },
-                    "upsert": true,
-                }
-            })
-            .collect();
-        let concern = doc! { "w": "majority", "j": true };
-        let command =
-            doc! { "update": items.name(), "updates": updates, "ordered": false, "writeConcern": concern };
-        let reply = database.run_command(command).await?;
-        ensure!(reply.get_i32("n") == Ok(i32::try_from(batch.len())?), "{reply}");
+        items.upsert(batch).await?;
     }
     Ok(since(start))
-}
-
-async fn page(items: Collection<RawDocumentBuf>, after: String) -> Result<Vec<Item>> {
-    #[derive(serde::Deserialize)]
-    struct Row {
-        _id: String,
-        name: String,
-        description: String,
-        quantity: i64,
-        updated_at: i64,
-    }
-    let size = i64::try_from(BATCH)?;
-    let mut cursor = items.find(doc! { "_id": { "$gt": after } }).sort(doc! { "_id": 1 }).limit(size).await?;
-    let mut page = Vec::new();
-    while cursor.advance().await? {
-        let Row { _id: id, name, description, quantity, updated_at } =
-            bson::from_slice(cursor.current().as_bytes())?;
-        page.push(Item { id, name, description, quantity, updated_at });
-    }
-    Ok(page)
 }
 
 /// Many pushers into one zone, beside as many zones.

@@ -2,16 +2,20 @@
 //! and after a long history.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Result;
 use benches::http::runtime;
+use benches::raw::BATCH;
+use benches::raw::mysql::Items;
 use benches::records::{Item, make_many};
-use benches::remote::{self, BATCH, Required, Round, bare_pull, measure};
+use benches::remote::{self, Fetch, Required, Round, bare_pull, measure};
 use benches::report::Report;
 use benches::time::{now, since};
 use fastsync_dao_mysql::MySqlDataSource;
 use fastsync_dao_mysql::sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions};
-use fastsync_dao_mysql::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection, raw_sql};
+use fastsync_dao_mysql::sqlx::{AssertSqlSafe, ConnectOptions, Connection, raw_sql};
+use tokio::sync::Mutex;
 
 const REQUIRED: Required = Required { ratio: 0.4, many: 1.0 };
 
@@ -62,9 +66,14 @@ async fn round(options: &MySqlConnectOptions, count: u64, n: u64) -> Result<Roun
         if side == 0 {
             measure(MySqlDataSource::new(pool.clone()).await?, count, &mut round).await?;
         } else {
-            round.bare_push = floor_push(&pool, count).await?;
-            let pool = pool.clone();
-            round.bare_pull = bare_pull(count, move |after| Box::pin(page(pool.clone(), after))).await?;
+            let mut table = Items::open(&pool.connect_options()).await?;
+            round.bare_push = bare_push(&mut table, count).await?;
+            let table = Arc::new(Mutex::new(table));
+            let page = move |after: String| -> Fetch {
+                let table = Arc::clone(&table);
+                Box::pin(async move { table.lock().await.page(&after).await })
+            };
+            round.bare_pull = bare_pull(count, page).await?;
         }
         drop_database(pool).await?;
     }
@@ -92,40 +101,12 @@ async fn drop_database(pool: MySqlPool) -> Result<()> {
     Ok(admin.close().await?)
 }
 
-/// Upserts in one statement per thousand, each committed by itself.
-async fn floor_push(pool: &MySqlPool, count: u64) -> Result<f64> {
-    sqlx::query(
-        "CREATE TABLE items (id VARCHAR(36) CHARACTER SET ascii COLLATE ascii_bin PRIMARY KEY, name LONGTEXT NOT NULL, \
-         description LONGTEXT NOT NULL, quantity BIGINT NOT NULL, updated_at BIGINT NOT NULL) \
-         CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
-    )
-    .execute(pool)
-    .await?;
+/// The seconds of all upserts.
+async fn bare_push(table: &mut Items, count: u64) -> Result<f64> {
     let items = make_many::<Item>(0, count);
-    let mut connection = pool.acquire().await?;
     let start = now();
     for batch in items.chunks(BATCH) {
-        let marks = vec!["(?, ?, ?, ?, ?)"; batch.len()].join(", ");
-        let sql = format!(
-            "INSERT INTO items VALUES {marks} ON DUPLICATE KEY UPDATE name = VALUES(name), \
-             description = VALUES(description), quantity = VALUES(quantity), updated_at = VALUES(updated_at)"
-        );
-        let mut query = sqlx::query(AssertSqlSafe(sql));
-        for item in batch {
-            query = query.bind(&item.id).bind(&item.name).bind(&item.description);
-            query = query.bind(item.quantity).bind(item.updated_at);
-        }
-        query.execute(&mut *connection).await?;
+        table.upsert(batch).await?;
     }
     Ok(since(start))
-}
-
-async fn page(pool: MySqlPool, after: String) -> Result<Vec<Item>> {
-    let select =
-        "SELECT id, name, description, quantity, updated_at FROM items WHERE id > ? ORDER BY id LIMIT 1000";
-    let rows: Vec<(String, String, String, i64, i64)> =
-        sqlx::query_as(select).bind(after).fetch_all(&pool).await?;
-    let item =
-        |(id, name, description, quantity, updated_at)| Item { id, name, description, quantity, updated_at };
-    Ok(rows.into_iter().map(item).collect())
 }

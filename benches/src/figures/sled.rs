@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Result, ensure};
 use benches::http::runtime;
 use benches::ours::{self, PER_SESSION};
+use benches::raw::sled::{Items, row};
 use benches::records::{Item, make_many};
 use benches::report::{Report, Table, thousands};
 use benches::scratch::Scratch;
@@ -88,9 +89,9 @@ async fn ours(folder: &Path, count: u64) -> Result<Round> {
     let manager = ours::server::<Item>(&server).await?;
     let pusher = Store::client(open("pusher")?).register::<Item>().limits(ours::SMALL_PUSHES).open().await?;
     ours::fill::<Item>(&pusher, 0, count, PER_SESSION).await?;
-    let push = ours::push(&ours::client_of::<Item>(&pusher, &manager)?, count).await?;
+    let push = ours::push(&ours::client_of::<Item>(&pusher, manager.clone())?, count).await?;
     let puller = Store::client(open("puller")?).register::<Item>().open().await?;
-    let pull = ours::pull(&ours::client_of::<Item>(&puller, &manager)?, count).await?;
+    let pull = ours::pull(&ours::client_of::<Item>(&puller, manager)?, count).await?;
     let all = Query::all(Item::schema()?.name().clone(), Zone::Global);
     let there = puller.source().count(&all).await?;
     ensure!(there == count, "{there} of {count} records arrived");
@@ -99,17 +100,10 @@ async fn ours(folder: &Path, count: u64) -> Result<Round> {
 
 /// sled with the same bytes in as many flushed batches.
 fn batches(folder: &Path, count: u64) -> Result<Round> {
-    let items = make_many::<Item>(0, count);
-    let rows: Vec<(String, Vec<u8>)> = items
-        .into_iter()
-        .map(|item| {
-            let value = serde_json::to_vec(&(&item.name, &item.description, item.quantity, item.updated_at))?;
-            Ok((item.id, value))
-        })
-        .collect::<Result<_>>()?;
+    let rows = make_many::<Item>(0, count).iter().map(row).collect::<Result<Vec<_>>>()?;
     let per_push = usize::try_from(PER_SESSION)?;
     let per_page = usize::try_from(PullLimits::default().records)?;
-    let [server, pusher, puller] = ["server", "pusher", "puller"].map(|name| Raw::open(&folder.join(name)));
+    let [server, pusher, puller] = ["server", "pusher", "puller"].map(|name| Items::open(&folder.join(name)));
     let (server, pusher, puller) = (server?, pusher?, puller?);
     let start = now();
     for rows in rows.chunks(per_push) {
@@ -123,32 +117,4 @@ fn batches(folder: &Path, count: u64) -> Result<Round> {
     }
     puller.write(&rows, b"")?;
     Ok(Round { push, pull: since(start) })
-}
-
-struct Raw {
-    db: sled::Db,
-    file: std::fs::File,
-}
-
-impl Raw {
-    fn open(folder: &Path) -> Result<Self> {
-        let mode = sled::Mode::HighThroughput;
-        let db = sled::Config::new()
-            .path(folder)
-            .mode(mode)
-            .cache_capacity(64 << 20)
-            .flush_every_ms(None)
-            .open()?;
-        Ok(Self { db, file: std::fs::File::options().write(true).open(folder.join("db"))? })
-    }
-
-    fn write(&self, rows: &[(String, Vec<u8>)], prefix: &[u8]) -> Result<()> {
-        let mut batch = sled::Batch::default();
-        for (key, value) in rows {
-            batch.insert([prefix, key.as_bytes()].concat(), value.as_slice());
-        }
-        self.db.apply_batch(batch)?;
-        self.db.flush()?;
-        Ok(self.file.sync_data()?)
-    }
 }

@@ -4,18 +4,21 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
+use benches::contents::Contents;
 use benches::http::runtime;
 use benches::ours::PER_SESSION;
 use benches::process::{Server, run};
-use benches::records::{Item, Shape};
-use benches::report::{Report, Table, megabytes, thousands};
-use benches::role::{Contents, Records, Role, Side, Task, Took};
+use benches::records::Shape;
+use benches::report::{Report, Table, megabytes, or_na, thousands};
+use benches::role::{Records, Role, Side, Task, Took};
 use benches::scratch::Scratch;
 use benches::settings::Settings;
 use benches::stats::{median, rate};
-use benches::stores::StoreKind;
+use benches::stores::{StoreKind, server_versions};
 use benches::workload::{Workload, nth};
 use serde_json::{Value, json};
+
+use super::rounds::Bench as OnWire;
 
 /// Records that are changed where two clients are in step.
 const CHANGED: u64 = 100;
@@ -23,6 +26,9 @@ const CHANGED: u64 = 100;
 /// Clients that push and pull at once, and the records of each.
 const CROWD: u64 = 16;
 const EACH: u64 = 1_000;
+
+/// The records that the bytes on the wire are counted with, which are the same whatever the stores are.
+const COUNTED: u64 = 10_000;
 
 /// Client and server.
 const PAIRS: [(StoreKind, StoreKind); 4] = [
@@ -46,6 +52,10 @@ struct Line {
     seconds: Vec<f64>,
     /// Peaks of client and server in bytes.
     peaks: (u64, u64),
+    /// Seconds of processor time of client and server; that of a database's own process is in neither.
+    cpu: Vec<(f64, f64)>,
+    /// Bytes per record, both ways.
+    wire: Option<f64>,
 }
 
 impl Line {
@@ -60,11 +70,21 @@ impl Line {
         }
     }
 
+    /// Of client and server; none where the system does not tell.
+    fn cpu(&self) -> (Option<f64>, Option<f64>) {
+        let middle = |of: fn(&(f64, f64)) -> f64| {
+            (!self.cpu.is_empty()).then(|| median(&self.cpu.iter().map(of).collect::<Vec<_>>()))
+        };
+        (middle(|cpu| cpu.0), middle(|cpu| cpu.1))
+    }
+
     fn json(&self) -> Value {
         let (value, unit) = self.figure();
+        let (client_cpu, server_cpu) = self.cpu();
         json!({
             "pair": self.pair, "workload": self.workload, "n": self.n, "value": value, "unit": unit,
             "seconds": self.seconds, "client_rss_mb": megabytes(self.peaks.0), "server_rss_mb": megabytes(self.peaks.1),
+            "client_cpu_s": client_cpu, "server_cpu_s": server_cpu, "wire_bytes_per_record": self.wire,
         })
     }
 }
@@ -77,28 +97,46 @@ pub(crate) fn figure(args: &Args) -> Result<ExitCode> {
     println!("{rounds} rounds, pairs in turn; 4 KiB reach this disk in {sync_millis:.2} ms\n");
     let mut bench = Bench { scratch: &scratch, workers: args.settings.workers, runs: 0, lines: Vec::new() };
     for _ in 0..rounds {
-        for &n in sizes {
-            bench.floor(n)?;
-        }
         for (client, server) in PAIRS {
-            match server.server().filter(|variable| std::env::var_os(variable).is_none()) {
-                Some(variable) => println!("SKIPPED: a server on {}: {variable} is not set", server.name()),
-                None => bench.pair(client, server, sizes)?,
+            match server.missing() {
+                Some(why) => println!("SKIPPED: a server on {}: {why}", server.name()),
+                None => {
+                    for &n in sizes {
+                        bench.floor(client, server, n)?;
+                    }
+                    bench.pair(client, server, sizes)?;
+                }
             }
         }
     }
+    bench.wire()?;
     let mut report = Report::new(
         "workloads",
-        json!({ "rounds": rounds, "synchronous": "full", "workers": args.settings.workers, "fdatasync_ms": sync_millis }),
+        json!({ "rounds": rounds, "synchronous": "full", "workers": args.settings.workers, "fdatasync_ms": sync_millis,
+            "servers": runtime(0)?.block_on(server_versions())? }),
     );
-    let mut table =
-        Table::new(&["client - server, workload", "n", "median", "unit", "client MB", "server MB"]);
+    let mut table = Table::new(&[
+        "client - server, workload",
+        "n",
+        "median",
+        "unit",
+        "client MB",
+        "server MB",
+        "client CPU s",
+        "server CPU s",
+        "bytes/record",
+    ]);
     for line in &bench.lines {
         let (value, unit) = line.figure();
         let value = if unit == "ms" { format!("{value:.2}") } else { thousands(value) };
         let [client, server] = [line.peaks.0, line.peaks.1].map(|peak| format!("{:.0}", megabytes(peak)));
+        let (client_cpu, server_cpu) = line.cpu();
+        let [client_cpu, server_cpu] =
+            [client_cpu, server_cpu].map(|seconds| or_na(seconds.map(|seconds| format!("{seconds:.2}"))));
+        let wire = line.wire.map(|bytes| format!("{bytes:.0}")).unwrap_or_default();
         let what = format!("{}, {}", line.pair, line.workload);
-        table.row([what, line.n.to_string(), value, unit.to_owned(), client, server]);
+        let unit = unit.to_owned();
+        table.row([what, line.n.to_string(), value, unit, client, server, client_cpu, server_cpu, wire]);
     }
     table.print();
     report.figure("lines", bench.lines.iter().map(Line::json).collect::<Vec<_>>());
@@ -129,7 +167,15 @@ impl Bench<'_> {
 
     fn role(&self, end: &End, task: Task) -> Role {
         let End { side, store, place } = end.clone();
-        Role { task, side, store, shape: Shape::Items, database: place, workers: self.workers }
+        Role {
+            task,
+            side,
+            store,
+            shape: Shape::Items,
+            database: place,
+            workers: self.workers,
+            encoding: None,
+        }
     }
 
     /// Runs a client against a server, and notes what it took.
@@ -140,15 +186,20 @@ impl Bench<'_> {
         task: Task,
         server: &Server,
     ) -> Result<()> {
+        let before = server.usage();
         let took: Took = run(&self.role(client, task))?;
+        let after = server.usage();
         let (pair, workload, n) = line;
-        let peaks = (took.peak_rss.unwrap_or_default(), server.usage().peak_rss.unwrap_or_default());
+        let peaks = (took.peak_rss.unwrap_or_default(), after.peak_rss.unwrap_or_default());
+        let served = after.cpu_seconds.zip(before.cpu_seconds).map(|(after, before)| after - before);
+        let cpu = took.cpu_seconds.zip(served);
         let found =
             self.lines.iter_mut().find(|line| (&*line.pair, line.workload, line.n) == (pair, workload, n));
         match found {
             Some(line) => {
                 line.seconds.push(took.seconds);
                 line.peaks = (line.peaks.0.max(peaks.0), line.peaks.1.max(peaks.1));
+                line.cpu.extend(cpu);
             }
             None => self.lines.push(Line {
                 pair: pair.to_owned(),
@@ -156,22 +207,47 @@ impl Bench<'_> {
                 n,
                 seconds: vec![took.seconds],
                 peaks,
+                cpu: cpu.into_iter().collect(),
+                wire: None,
             }),
         }
         Ok(())
     }
 
-    /// The hand-written loop.
-    fn floor(&mut self, n: u64) -> Result<()> {
-        let end = |bench: &mut Self, name| bench.end(Side::Floor, StoreKind::Sqlite, name);
-        let (a, b, s) = (end(self, "a"), end(self, "b"), end(self, "s"));
+    /// The bytes on the wire of a push and a pull, noted with the lines of both sides.
+    fn wire(&mut self) -> Result<()> {
+        let stores = (StoreKind::Sqlite, StoreKind::Sqlite);
+        let (scratch, workers) = (self.scratch, self.workers);
+        let bench = OnWire { scratch, stores, count: COUNTED, workers, encoding: None };
+        for side in [Side::Ours, Side::Floor] {
+            let bytes = bench.on_wire(side)?;
+            for line in
+                self.lines.iter_mut().filter(|line| line.pair.starts_with(FLOOR) == (side == Side::Floor))
+            {
+                line.wire = match line.workload {
+                    "W1" => Some(bytes.push.0 + bytes.push.1),
+                    "W2" => Some(bytes.pull.0 + bytes.pull.1),
+                    _ => None,
+                };
+            }
+        }
+        Ok(())
+    }
+
+    /// The hand-written loop, on the same stores.
+    fn floor(&mut self, client: StoreKind, server: StoreKind, n: u64) -> Result<()> {
+        let name = floor_of(server);
+        let a = self.end(Side::Floor, client, "a");
+        let b = self.end(Side::Floor, client, "b");
+        let s = self.end(Side::Floor, server, "s");
         let server = Server::start(&self.role(&s, Task::Serve))?;
         let port = server.port();
-        self.measure(("floor", "W1", n), &a, Task::Push { port, count: n }, &server)?;
-        self.measure(("floor", "W2", n), &b, Task::Pull { port, count: n }, &server)?;
+        self.measure((&name, "W1", n), &a, Task::Push { port, count: n }, &server)?;
+        self.measure((&name, "W2", n), &b, Task::Pull { port, count: n }, &server)?;
         server.stop()?;
-        ensure!(Contents::of::<Item>(&b.place)? == Contents::of::<Item>(&s.place)?, "the floor lost rows");
-        self.remove(&[b, s])
+        let ends = [b, s];
+        ensure!(contents(&ends)?.iter().all(|end| *end == Contents::expected(n)), "{name} lost rows");
+        self.remove(&ends)
     }
 
     fn pair(&mut self, client: StoreKind, server: StoreKind, sizes: &[u64]) -> Result<()> {
@@ -196,11 +272,11 @@ impl Bench<'_> {
             }
             self.measure((&name, "W4", n), &a, Task::Workload(Workload::Noop { port }), &server)?;
             server.stop()?;
-            if client == StoreKind::Sqlite {
-                let (pushed, pulled) = (Contents::of::<Item>(&a.place)?, Contents::of::<Item>(&b.place)?);
-                ensure!(pushed.rows == n && pushed == pulled, "{name}: the clients differ");
-            }
-            self.remove(&[a, b, s])?;
+            let ends = [a, b, s];
+            let found = contents(&ends)?;
+            let same = found.iter().all(|end| end.rows == n && found.first() == Some(end));
+            ensure!(same, "{name}: the ends differ");
+            self.remove(&ends)?;
         }
         self.crowd(&name, client, server)
     }
@@ -226,4 +302,25 @@ impl Bench<'_> {
             Ok(())
         })
     }
+}
+
+const FLOOR: &str = "floor";
+
+/// What the floor on a server is called; without a name it is the one on SQLite.
+fn floor_of(server: StoreKind) -> String {
+    match server {
+        StoreKind::Sqlite => FLOOR.to_owned(),
+        other => format!("{FLOOR} {}", other.name()),
+    }
+}
+
+/// What the ends of a run hold, once all are closed.
+fn contents(ends: &[End]) -> Result<Vec<Contents>> {
+    runtime(0)?.block_on(async {
+        let mut found = Vec::new();
+        for End { side, store, place } in ends {
+            found.push(Contents::of_items(*side, *store, place).await?);
+        }
+        Ok(found)
+    })
 }

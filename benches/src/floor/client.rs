@@ -11,9 +11,9 @@ use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::BATCH;
-use super::database::Database;
+use crate::raw::{BATCH, Table};
 use crate::records::{Item, make_many};
+use crate::stores::StoreKind;
 use crate::time::{now, since};
 
 /// Sends `count` items from memory; gives the seconds.
@@ -31,12 +31,12 @@ pub async fn push(port: u16, count: u64) -> Result<f64> {
     Ok(since(start))
 }
 
-/// Fetches all items into a database, page by page; gives the seconds.
+/// Fetches all items into a table, page by page; gives the seconds.
 ///
 /// # Errors
 /// The server cannot be reached or refuses; it has another number of items than `count`.
-pub async fn pull(port: u16, database: &Path, count: u64) -> Result<f64> {
-    let mut database = Database::open(database)?;
+pub async fn pull(port: u16, kind: StoreKind, place: &Path, count: u64) -> Result<f64> {
+    let mut table = Table::open(kind, place).await?;
     let start = now();
     let mut connection = connect(port).await?;
     let mut after = String::new();
@@ -48,7 +48,7 @@ pub async fn pull(port: u16, database: &Path, count: u64) -> Result<f64> {
         let Some(last) = items.last() else { break };
         after.clone_from(&last.id);
         received += items.len() as u64;
-        database.upsert(&items)?;
+        table.upsert(&items).await?;
     }
     let seconds = since(start);
     ensure!(received == count, "{received} of {count} items were pulled");

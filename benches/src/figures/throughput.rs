@@ -1,17 +1,17 @@
 //! Push and pull of 100,000 records over HTTP, SQLite to SQLite, durable at both ends, beside a hand-written loop.
 
-mod rounds;
-
 use std::process::ExitCode;
 
 use anyhow::Result;
 use benches::report::{Report, Table, megabytes, or_na, thousands};
+use benches::role::Side;
 use benches::scratch::Scratch;
 use benches::settings::Settings;
-use benches::stats::{median, per, rate};
+use benches::stats::{median, rate};
+use benches::stores::StoreKind;
 use serde_json::json;
 
-use rounds::{Bench, Phase, Round};
+use super::rounds::{Bench, Pick, Round, Rounds, seconds};
 
 /// The least rate of ours, in parts of the floor's.
 const REQUIRED: f64 = 1.0 / 3.0;
@@ -35,21 +35,20 @@ pub(crate) fn figure(args: &Args) -> Result<ExitCode> {
     let rounds = args.rounds.unwrap_or(args.settings.of(3, 5)).max(1);
     let scratch = Scratch::new(args.settings.dir.as_deref())?;
     let sync_millis = scratch.sync_millis()?;
-    let bench = Bench { scratch: &scratch, count: args.n.max(1), workers: args.settings.workers };
+    let bench = Bench {
+        scratch: &scratch,
+        stores: (StoreKind::Sqlite, StoreKind::Sqlite),
+        count: args.n.max(1),
+        workers: args.settings.workers,
+        encoding: None,
+    };
     println!(
         "{} items, {rounds} rounds, ours and the floor in turn; 4 KiB reach this disk in {sync_millis:.2} ms\n",
         bench.count
     );
-    let (mut ours, mut floor) = (Vec::new(), Vec::new());
-    for n in 0..rounds {
-        // Whatever the machine does meanwhile meets both, and neither always goes first.
-        if n % 2 == 0 {
-            ours.push(bench.ours()?);
-            floor.push(bench.floor()?);
-        } else {
-            floor.push(bench.floor()?);
-            ours.push(bench.ours()?);
-        }
+    let mut measured = Rounds::default();
+    for _ in 0..rounds {
+        measured.add(&bench)?;
     }
     let mut report = Report::new(
         "throughput",
@@ -58,45 +57,32 @@ pub(crate) fn figure(args: &Args) -> Result<ExitCode> {
             "workers": bench.workers, "fdatasync_ms": sync_millis,
         }),
     );
-    compare(&mut report, bench.count, &ours, &floor);
-    ends(&mut report, &ours, &floor);
+    compare(&mut report, bench.count, &measured);
+    ends(&mut report, &measured);
     wire(&mut report, &Bench { count: bench.count.min(COUNTED), ..bench })?;
     println!(
         "The floor pushes rows from memory, has no index of its own, checks no conflict, and applies a pull page by\n\
          page. Ours reads from its local store what it pushes, notes there what the server confirmed, keeps sessions\n\
          and receipts, and makes a pull visible in one commit at its end.\n"
     );
-    for (what, pick) in [("push", (|round| &round.push) as Pick), ("pull", |round| &round.pull)] {
-        report.at_least(&format!("{what}, ours / floor"), ratio(&ours, &floor, pick), REQUIRED);
+    for (what, pick) in PHASES {
+        report.at_least(&format!("{what}, ours / floor"), measured.ratio(pick), REQUIRED);
     }
     Ok(report.finish())
 }
 
-type Pick = fn(&Round) -> &Phase;
+const PHASES: [(&str, Pick); 2] = [("push", |round| &round.push), ("pull", |round| &round.pull)];
 
-fn seconds(rounds: &[Round], pick: Pick) -> f64 {
-    median(&rounds.iter().map(|round| pick(round).client.seconds).collect::<Vec<_>>())
-}
-
-/// The middle one of the rounds' ratios: both sides of a ratio were measured one after the other.
-fn ratio(ours: &[Round], floor: &[Round], pick: Pick) -> f64 {
-    let ratios = ours.iter().zip(floor);
-    median(
-        &ratios
-            .map(|(ours, floor)| pick(floor).client.seconds / pick(ours).client.seconds)
-            .collect::<Vec<_>>(),
-    )
-}
-
-fn compare(report: &mut Report, count: u64, ours: &[Round], floor: &[Round]) {
+fn compare(report: &mut Report, count: u64, measured: &Rounds) {
     let mut table = Table::new(&["records/s (median)", "ours", "floor", "ratio", "required"]);
+    let Rounds { ours, floor } = measured;
     let add: Vec<f64> = ours.iter().filter_map(|round| round.add_seconds).collect();
     let add = rate(count, median(&add));
     table.row(["add locally, 1,000 at a time", &thousands(add), "", "", ""].map(str::to_owned));
     report.figure("add_per_s", add.round());
-    for (what, pick) in [("push", (|round| &round.push) as Pick), ("pull", |round| &round.pull)] {
+    for (what, pick) in PHASES {
         let (mine, theirs) = (rate(count, seconds(ours, pick)), rate(count, seconds(floor, pick)));
-        let ratio = ratio(ours, floor, pick);
+        let ratio = measured.ratio(pick);
         table.row([
             what.to_owned(),
             thousands(mine),
@@ -112,10 +98,10 @@ fn compare(report: &mut Report, count: u64, ours: &[Round], floor: &[Round]) {
 }
 
 /// What each process took: the middle round for time, the largest for memory.
-fn ends(report: &mut Report, ours: &[Round], floor: &[Round]) {
+fn ends(report: &mut Report, Rounds { ours, floor }: &Rounds) {
     let mut table = Table::new(&["process", "CPU s", "peak RSS MB"]);
-    for (side, rounds) in [("ours", ours), ("floor", floor)] {
-        for (phase, pick) in [("push", (|round| &round.push) as Pick), ("pull", |round| &round.pull)] {
+    for (side, rounds) in [("ours", ours as &[Round]), ("floor", floor)] {
+        for (phase, pick) in PHASES {
             for end in ["client", "server"] {
                 let phases = rounds.iter().map(pick);
                 let usages = phases.map(|phase| match end {
@@ -140,7 +126,7 @@ fn ends(report: &mut Report, ours: &[Round], floor: &[Round]) {
 
 /// The bytes on the wire, in runs of their own that are not timed.
 fn wire(report: &mut Report, bench: &Bench<'_>) -> Result<()> {
-    let (ours, floor) = (bench.ours_on_wire()?, bench.floor_on_wire()?);
+    let (ours, floor) = (bench.on_wire(Side::Ours)?, bench.on_wire(Side::Floor)?);
     let mut table = Table::new(&["bytes per record, uncompressed", "ours", "floor"]);
     for (what, mine, theirs) in [
         ("push, sent", ours.push.0, floor.push.0),
@@ -148,7 +134,6 @@ fn wire(report: &mut Report, bench: &Bench<'_>) -> Result<()> {
         ("pull, sent", ours.pull.0, floor.pull.0),
         ("pull, received", ours.pull.1, floor.pull.1),
     ] {
-        let (mine, theirs) = (per(mine, bench.count), per(theirs, bench.count));
         table.row([what.to_owned(), format!("{mine:.1}"), format!("{theirs:.1}")]);
         let name = what.replace(", ", "_");
         report.figure(format!("{name}_bytes_per_record"), json!({ "ours": mine, "floor": theirs }));

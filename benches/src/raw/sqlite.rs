@@ -1,18 +1,23 @@
-//! The table of the floor.
+//! SQLite.
 
 use std::path::Path;
 
 use anyhow::Result;
 use rusqlite::Connection;
 
+use super::BATCH;
 use crate::records::Item;
 
-/// A database with the items, as durable as ours.
+/// A table of items in a file.
 #[derive(Debug)]
-pub(super) struct Database(Connection);
+pub struct Items(Connection);
 
-impl Database {
-    pub(super) fn open(path: &Path) -> Result<Self> {
+impl Items {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub fn open(path: &Path) -> Result<Self> {
         let connection = Connection::open(path)?;
         // The settings of fastsync-dao-sqlite: journal, durability, cache and when the log is copied into the file.
         connection.execute_batch(
@@ -31,8 +36,11 @@ impl Database {
         Ok(Self(connection))
     }
 
-    /// Stores the items in one transaction.
-    pub(super) fn upsert(&mut self, items: &[Item]) -> Result<()> {
+    /// Stores the items by a prepared statement, in one transaction.
+    ///
+    /// # Errors
+    /// Those of SQLite.
+    pub fn upsert(&mut self, items: &[Item]) -> Result<()> {
         let transaction = self.0.transaction()?;
         let mut statement = transaction.prepare_cached(
             "INSERT INTO items (id, name, description, quantity, updated_at) VALUES (?1, ?2, ?3, ?4, ?5)
@@ -46,12 +54,15 @@ impl Database {
         Ok(transaction.commit()?)
     }
 
-    /// The next items by id.
-    pub(super) fn page(&self, after: &str, limit: u32) -> Result<Vec<Item>> {
+    /// The next [`BATCH`] items by id.
+    ///
+    /// # Errors
+    /// Those of SQLite.
+    pub fn page(&mut self, after: &str) -> Result<Vec<Item>> {
         let mut statement = self.0.prepare_cached(
             "SELECT id, name, description, quantity, updated_at FROM items WHERE id > ?1 ORDER BY id LIMIT ?2",
         )?;
-        let rows = statement.query_map((after, limit), |row| {
+        let rows = statement.query_map((after, i64::try_from(BATCH)?), |row| {
             Ok(Item {
                 id: row.get(0)?,
                 name: row.get(1)?,

@@ -8,7 +8,7 @@ use anyhow::Result;
 use benches::{profile, role};
 use clap::{Parser, Subcommand};
 
-use figures::{hot, layout, memory, mongo, mysql, noop, page, sled, throughput, workloads};
+use figures::{growth, hot, layout, memory, mongo, mysql, noop, page, sled, throughput, workloads};
 
 #[derive(Debug, Parser)]
 #[command(about = "Measures FastSync", subcommand_required = false)]
@@ -38,6 +38,8 @@ enum Figure {
     Layout(layout::Args),
     /// W1 to W5 on every pair of data sources.
     Workloads(workloads::Args),
+    /// What a page, an empty pull and a commit cost as sessions and devices grow.
+    Growth(growth::Args),
     /// A hot path, for a program that counts instructions.
     Hot(hot::Args),
     /// The results page of what the last runs have kept.
@@ -60,6 +62,7 @@ fn main() -> Result<ExitCode> {
         Some(Figure::Mongo(args)) => mongo::figure(&args),
         Some(Figure::Layout(args)) => layout::figure(&args),
         Some(Figure::Workloads(args)) => workloads::figure(&args),
+        Some(Figure::Growth(args)) => growth::figure(&args),
         Some(Figure::Hot(args)) => hot::figure(&args),
         Some(Figure::Page(args)) => page::figure(&args),
         Some(Figure::Profile(args)) => profile::profile(&args).map(|()| ExitCode::SUCCESS),

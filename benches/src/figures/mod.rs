@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout)] // they print what they measure
 
 mod first_pull;
+pub(crate) mod growth;
 pub(crate) mod hot;
 pub(crate) mod layout;
 pub(crate) mod memory;

@@ -4,6 +4,7 @@
 mod first_pull;
 pub(crate) mod growth;
 pub(crate) mod hot;
+mod kept;
 pub(crate) mod layout;
 pub(crate) mod memory;
 pub(crate) mod mongo;

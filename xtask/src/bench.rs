@@ -25,9 +25,13 @@ macro_rules! forms {
     };
 }
 
-/// The figures that the whole check insists on. `layout` and `workloads` have no bound to miss. Those of MySQL and MongoDB
-/// run on demand: MySQL misses push and pull, and MongoDB's pull has no margin.
+/// The figures that the whole check insists on. `layout`, `workloads` and `growth` have no bound to miss. Those of MySQL
+/// and MongoDB run on demand: MySQL misses push and pull, and MongoDB's pull has no margin; so does `ratios`, which takes
+/// long and has bounds that are still missed.
 pub(crate) const INSISTED: &[&str] = &["throughput", "noop", "memory", "sled"];
+
+/// The figure that `--check` means.
+const RATIOS: &str = "ratios";
 
 /// Every figure. A new one is a program of `benches` and a line here.
 pub(crate) const FIGURES: &[Entry] = &[
@@ -81,6 +85,20 @@ pub(crate) const FIGURES: &[Entry] = &[
             forms!("workloads"),
         )
     },
+    figure(
+        "growth",
+        "what a page, an empty pull and a commit cost a server on SQLite as its sessions and devices grow",
+        forms!("growth"),
+    ),
+    // After `workloads`, whose figures it compares with those of the peers.
+    Entry {
+        servers: &["mysql", "mongo"],
+        ..figure(
+            RATIOS,
+            "every required ratio: push and pull against the floor on each database, no-op syncs, bytes and memory",
+            forms!("ratios"),
+        )
+    },
     // Last, so that `all` makes it of what the others have just measured.
     figure("page", "docs/performance.md, made of what the last runs have kept", [&["page"], &["page"]]),
 ];
@@ -90,10 +108,13 @@ pub(crate) struct Args {
     /// Say what there is and run nothing.
     #[arg(long)]
     list: bool,
+    /// Measure every required ratio, and fail where one is missed: the figure `ratios`.
+    #[arg(long)]
+    check: bool,
     #[command(flatten)]
     form: Form,
     /// Names of figures, or `all`.
-    #[arg(value_name = "NAME", required_unless_present = "list")]
+    #[arg(value_name = "NAME", required_unless_present_any = ["list", "check"])]
     names: Vec<String>,
 }
 
@@ -102,5 +123,9 @@ pub(crate) fn run(workspace: Workspace, args: &Args) -> Result<bool> {
         registry::list(FIGURES.iter().map(|entry| (entry.name, entry.about)));
         return Ok(true);
     }
-    registry::run(workspace, FIGURES, &args.names, args.form, None)
+    let mut names = args.names.clone();
+    if args.check && !names.iter().any(|name| name == RATIOS) {
+        names.push(RATIOS.to_owned());
+    }
+    registry::run(workspace, FIGURES, &names, args.form, None)
 }

@@ -1,4 +1,4 @@
-//! Writing single records: the index row with its expectation, and the row in the user's table.
+//! Writing records: the index rows with their expectation, and the rows in the user's table.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use crate::codec::{Bind, Meta, signed, unsigned};
 use crate::connection::Store;
 use crate::error::{Fail, Run};
 use crate::key::Key;
+use crate::put::{self, Put, UPDATE_CHANGE, UPDATE_REVISION, rows_at_once};
 use crate::read::{Bodies, GET};
 use crate::registry::Type;
 
@@ -34,42 +35,6 @@ impl<'a> Lazy<'a> {
     }
 }
 
-macro_rules! insert {
-    ($($on_conflict:expr),+) => {
-        concat!(
-            "INSERT INTO fastsync_records AS r (zone, type, id, session, revision, incarnation, deleted, ",
-            "modified_at, modified_by, change) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ",
-            "ON CONFLICT (zone, type, id) DO ",
-            $($on_conflict),+
-        )
-    };
-}
-
-macro_rules! set {
-    () => {
-        "UPDATE SET session = max(session, excluded.session), revision = excluded.revision, \
-         incarnation = excluded.incarnation, deleted = excluded.deleted, modified_at = excluded.modified_at, \
-         modified_by = excluded.modified_by, change = excluded.change"
-    };
-}
-
-macro_rules! update {
-    ($where:literal) => {
-        concat!(
-            "UPDATE fastsync_records SET session = max(session, ?4), revision = ?5, incarnation = ?6, ",
-            "deleted = ?7, modified_at = ?8, modified_by = ?9, change = ?10 ",
-            "WHERE zone = ?1 AND type = ?2 AND id = ?3 AND ",
-            $where
-        )
-    };
-}
-
-// One statement per expectation: what is expected is checked by the write itself.
-const UPSERT: &str = insert!(set!());
-const UPSERT_CLEAN: &str = insert!(set!(), " WHERE r.change = 0");
-const INSERT: &str = insert!("NOTHING");
-const UPDATE_REVISION: &str = update!("revision = ?11 AND change = 0");
-const UPDATE_CHANGE: &str = update!("change = ?11");
 const LOOK_UP: &str =
     "SELECT revision, change FROM fastsync_records WHERE zone = ?1 AND type = ?2 AND id = ?3";
 
@@ -84,9 +49,7 @@ pub(crate) struct Writer<'a> {
     /// The change of pending records.
     change: i64,
     tables: Vec<Table<'a>>,
-    upsert: Lazy<'a>,
-    upsert_clean: Lazy<'a>,
-    insert: Lazy<'a>,
+    puts: Vec<(Put, usize, CachedStatement<'a>)>,
     update_revision: Lazy<'a>,
     update_change: Lazy<'a>,
     acknowledgements: Vec<Acknowledgement>,
@@ -100,7 +63,7 @@ pub(crate) struct Writer<'a> {
 
 struct Table<'a> {
     kind: Arc<Type>,
-    upsert: Option<CachedStatement<'a>>,
+    upserts: Vec<(usize, CachedStatement<'a>)>,
     delete: Option<CachedStatement<'a>>,
     count: i64,
 }
@@ -112,9 +75,7 @@ impl<'a> Writer<'a> {
             feed: if positioned { session } else { 0 },
             change: session,
             tables: Vec::new(),
-            upsert: Lazy::new(UPSERT),
-            upsert_clean: Lazy::new(UPSERT_CLEAN),
-            insert: Lazy::new(INSERT),
+            puts: Vec::new(),
             update_revision: Lazy::new(UPDATE_REVISION),
             update_change: Lazy::new(UPDATE_CHANGE),
             acknowledgements: Vec::new(),
@@ -144,73 +105,130 @@ impl<'a> Writer<'a> {
         Ok(row.map(|(revision, change)| (Revision::from_bits(unsigned(revision)), unsigned(change))))
     }
 
-    /// Writes the index row if `expect` holds; answers whether it did.
-    pub(crate) fn put_index(
+    /// Puts the index rows of these records of one type; answers whether what is expected held for each of them.
+    pub(crate) fn put_index(&mut self, kind: &Arc<Type>, put: Put, records: &[(&Record, bool)]) -> Run<bool> {
+        let mut rows = Vec::with_capacity(records.len());
+        for (record, pending) in records {
+            rows.push(self.index_row(kind, record, *pending)?);
+        }
+        let store = self.store;
+        let mut left = rows.as_slice();
+        while let Some((now, later)) = left.split_at_checked(rows_at_once(left.len(), put::COLUMNS)) {
+            if now.is_empty() {
+                break;
+            }
+            let statement = lazily(
+                &mut self.puts,
+                |(of, n, _)| (*of, *n) == (put, now.len()),
+                || Ok((put, now.len(), store.connection.prepare_cached(&put.sql(now.len()))?)),
+            )?;
+            for (at, row) in now.iter().enumerate() {
+                row.bind(&mut statement.2, at * put::COLUMNS)?;
+            }
+            if statement.2.raw_execute()? < now.len() {
+                return Ok(false);
+            }
+            left = later;
+        }
+        self.note(kind, &rows);
+        Ok(true)
+    }
+
+    /// Updates the index row of a record if what is expected of it holds; answers whether it did.
+    pub(crate) fn update_index(
         &mut self,
         kind: &Arc<Type>,
         record: &Record,
         pending: bool,
         expect: Expect,
     ) -> Run<bool> {
-        let zone = self.zone(&record.key.zone)?;
-        let device = self.device(record.metadata.modified_by)?;
-        let store = self.store;
+        let row = self.index_row(kind, record, pending)?;
+        let (statement, expected) = match expect {
+            Expect::Revision(revision) => (&mut self.update_revision, signed(revision.to_bits())),
+            Expect::Change(change) => (&mut self.update_change, signed(change)),
+            Expect::Anything | Expect::Absent => return Err(Fail::invalid("commit", "not an update")),
+        };
+        let statement = statement.get(self.store)?;
+        row.bind(statement, 0)?;
+        statement.raw_bind_parameter(put::COLUMNS + 1, expected)?;
+        if statement.raw_execute()? == 0 {
+            return Ok(false);
+        }
+        self.note(kind, &[row]);
+        Ok(true)
+    }
+
+    fn index_row<'r>(&mut self, kind: &Type, record: &'r Record, pending: bool) -> Run<IndexRow<'r>> {
         let change = match record.metadata.change {
             _ if !pending => 0,
             0 => self.change,
             kept => signed(kept),
         };
-        let (statement, expected) = match expect {
-            Expect::Anything => (self.upsert.get(store)?, None),
-            Expect::Absent => (self.insert.get(store)?, None),
-            Expect::Revision(revision) => (self.update_revision.get(store)?, Some(revision.to_bits())),
-            Expect::Change(0) => (self.upsert_clean.get(store)?, None),
-            Expect::Change(change) => (self.update_change.get(store)?, Some(change)),
-        };
-        let metadata = &record.metadata;
-        statement.raw_bind_parameter(1, zone)?;
-        statement.raw_bind_parameter(2, kind.n)?;
-        statement.raw_bind_parameter(3, Key::new(record.key.id.as_str()))?;
-        statement.raw_bind_parameter(4, self.feed)?;
-        statement.raw_bind_parameter(5, signed(metadata.revision.to_bits()))?;
-        statement.raw_bind_parameter(6, signed(metadata.incarnation.to_bits()))?;
-        statement.raw_bind_parameter(7, i64::from(record.is_deleted()))?;
-        statement.raw_bind_parameter(8, signed(metadata.modified_at.to_bits()))?;
-        statement.raw_bind_parameter(9, device)?;
-        statement.raw_bind_parameter(10, change)?;
-        if let Some(expected) = expected {
-            statement.raw_bind_parameter(11, signed(expected))?;
-        }
-        if statement.raw_execute()? == 0 {
-            return Ok(false);
-        }
-        self.zones.insert(zone);
-        self.put_pending |= pending;
-        self.table(kind).count += 1;
-        Ok(true)
+        Ok(IndexRow {
+            zone: self.zone(&record.key.zone)?,
+            kind: kind.n,
+            device: self.device(record.metadata.modified_by)?,
+            feed: self.feed,
+            change,
+            record,
+        })
     }
 
-    /// Writes or removes the row in the user's table.
-    pub(crate) fn put_row(&mut self, kind: &Arc<Type>, record: &Record) -> Run<()> {
+    fn note(&mut self, kind: &Arc<Type>, rows: &[IndexRow<'_>]) {
+        for row in rows {
+            self.zones.insert(row.zone);
+            self.put_pending |= row.change != 0;
+        }
+        self.table(kind).count += i64::try_from(rows.len()).unwrap_or(i64::MAX);
+    }
+
+    /// Writes live records of one type into the user's table.
+    pub(crate) fn put_rows<'r>(
+        &mut self,
+        kind: &Arc<Type>,
+        records: impl ExactSizeIterator<Item = &'r Record>,
+    ) -> Run<()> {
         let store = self.store;
-        let table = self.table(kind);
-        let (slot, sql) = match record.body {
-            Some(_) => (&mut table.upsert, &kind.upsert),
-            None => (&mut table.delete, &kind.delete),
-        };
-        let statement = match slot {
+        let upserts = &mut self.table(kind).upserts;
+        let mut records = records;
+        while records.len() > 0 {
+            let rows = rows_at_once(records.len(), kind.columns());
+            let (_, statement) = lazily(
+                upserts,
+                |(n, _)| *n == rows,
+                || Ok((rows, store.connection.prepare_cached(&kind.upsert(rows))?)),
+            )?;
+            let mut next = 1;
+            for record in records.by_ref().take(rows) {
+                statement.raw_bind_parameter(next, record.key.id.as_str())?;
+                next += 1;
+                if let Some(key) = record.key.zone.key() {
+                    statement.raw_bind_parameter(next, key)?;
+                    next += 1;
+                }
+                for value in record.body.iter().flatten() {
+                    statement.raw_bind_parameter(next, Bind(value))?;
+                    next += 1;
+                }
+            }
+            statement.raw_execute()?;
+        }
+        Ok(())
+    }
+
+    /// Writes or removes the row of a record in the user's table.
+    pub(crate) fn put_row(&mut self, kind: &Arc<Type>, record: &Record) -> Run<()> {
+        if !record.is_deleted() {
+            return self.put_rows(kind, std::iter::once(record));
+        }
+        let store = self.store;
+        let statement = match &mut self.table(kind).delete {
             Some(statement) => statement,
-            none => none.insert(store.connection.prepare_cached(sql)?),
+            none => none.insert(store.connection.prepare_cached(&kind.delete)?),
         };
         statement.raw_bind_parameter(1, record.key.id.as_str())?;
-        let mut next = 2;
         if let Some(key) = record.key.zone.key() {
-            statement.raw_bind_parameter(next, key)?;
-            next += 1;
-        }
-        for value in record.body.iter().flatten() {
-            statement.raw_bind_parameter(next, Bind(value))?;
-            next += 1;
+            statement.raw_bind_parameter(2, key)?;
         }
         statement.raw_execute()?;
         Ok(())
@@ -265,12 +283,51 @@ impl<'a> Writer<'a> {
     fn table(&mut self, kind: &Arc<Type>) -> &mut Table<'a> {
         let at = self.tables.iter().position(|table| table.kind.n == kind.n).unwrap_or(self.tables.len());
         if at == self.tables.len() {
-            self.tables.push(Table { kind: Arc::clone(kind), upsert: None, delete: None, count: 0 });
+            self.tables.push(Table { kind: Arc::clone(kind), upserts: Vec::new(), delete: None, count: 0 });
         }
         // The row at `at` is there by the lines above.
         #[allow(clippy::indexing_slicing)]
         &mut self.tables[at]
     }
+}
+
+/// A row of the index as it is to be.
+struct IndexRow<'r> {
+    zone: i64,
+    kind: i64,
+    device: i64,
+    feed: i64,
+    change: i64,
+    record: &'r Record,
+}
+
+impl IndexRow<'_> {
+    /// Binds the row to the parameters after so many.
+    fn bind(&self, statement: &mut CachedStatement<'_>, after: usize) -> rusqlite::Result<()> {
+        let Record { key, metadata, .. } = self.record;
+        statement.raw_bind_parameter(after + 1, self.zone)?;
+        statement.raw_bind_parameter(after + 2, self.kind)?;
+        statement.raw_bind_parameter(after + 3, Key::new(key.id.as_str()))?;
+        statement.raw_bind_parameter(after + 4, self.feed)?;
+        statement.raw_bind_parameter(after + 5, signed(metadata.revision.to_bits()))?;
+        statement.raw_bind_parameter(after + 6, signed(metadata.incarnation.to_bits()))?;
+        statement.raw_bind_parameter(after + 7, i64::from(self.record.is_deleted()))?;
+        statement.raw_bind_parameter(after + 8, signed(metadata.modified_at.to_bits()))?;
+        statement.raw_bind_parameter(after + 9, self.device)?;
+        statement.raw_bind_parameter(after + 10, self.change)
+    }
+}
+
+/// The one of these that fits, made if it is not there.
+fn lazily<T>(all: &mut Vec<T>, fits: impl Fn(&T) -> bool, make: impl FnOnce() -> Run<T>) -> Run<&mut T> {
+    let at = match all.iter().position(fits) {
+        Some(at) => at,
+        None => {
+            all.push(make()?);
+            all.len() - 1
+        }
+    };
+    all.get_mut(at).ok_or_else(|| Fail::corrupt("no statement"))
 }
 
 /// The record of a key as it is now.

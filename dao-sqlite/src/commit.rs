@@ -1,19 +1,18 @@
 //! Committing a session.
 //!
 //! An attempt is one pass in which each write checks its own expectation. What that pass cannot decide (clears,
-//! keys staged twice, the full list of conflicts) is decided by a second attempt that looks first and writes then.
+//! keys staged twice, the full list of conflicts) is decided by a second attempt that looks first and writes then;
+//! which of many rows a constraint refuses, by one that writes them one by one.
 
 use std::collections::hash_map::RandomState;
 use std::collections::{BTreeMap, HashSet};
-use std::hash::BuildHasher;
-use std::sync::Arc;
 
 use fastsync_core::source::{
-    Action, Commit, CommitOutcome, Conflict, ConflictReason, Expect, ExpectState, OnMismatch, Receipt,
-    StateConflict, Write,
+    Commit, CommitOutcome, Conflict, ConflictReason, Expect, ExpectState, OnMismatch, Receipt, StateConflict,
+    Write,
 };
 
-use crate::apply::{Writer, record_now, refusal};
+use crate::apply::{Writer, record_now};
 use crate::codec::{capped, unsigned};
 use crate::connection::Store;
 use crate::error::Run;
@@ -31,6 +30,8 @@ enum Step {
     Done(CommitOutcome),
     /// An expectation failed: look at all of them.
     LookFirst,
+    /// Some of many rows that were written at once cannot be: write them one by one to see which.
+    OneByOne,
     Refused(Vec<Refused>),
 }
 
@@ -42,11 +43,13 @@ pub(crate) fn commit(store: &Store, mut commit: Commit) -> Run<CommitOutcome> {
     };
     let mut left_out = BTreeMap::new();
     let mut look_first = !commit.clears.is_empty();
+    let mut one_by_one = false;
     loop {
         store.begin("BEGIN IMMEDIATE")?;
         // For this transaction only. SQLite sets it while it compiles, so it cannot be prepared once.
         store.connection.execute_batch("PRAGMA defer_foreign_keys = ON")?;
-        let step = Attempt::new(store, &commit, &left_out, look_first).run(&mut plan);
+        let attempt = Attempt::new(store, &commit, &left_out, look_first, one_by_one);
+        let step = attempt.run(&mut plan);
         if let Ok(Step::Done(outcome @ CommitOutcome::Applied(_))) = step {
             return Ok(outcome);
         }
@@ -54,6 +57,7 @@ pub(crate) fn commit(store: &Store, mut commit: Commit) -> Run<CommitOutcome> {
         match step? {
             Step::Done(outcome) => return Ok(outcome),
             Step::LookFirst => look_first = true,
+            Step::OneByOne => one_by_one = true,
             Step::Refused(refused) => {
                 if refused.iter().any(|(_, write, _)| write.on_mismatch == OnMismatch::Abort) {
                     return refuse(store, refused);
@@ -90,18 +94,21 @@ fn receipt_of(store: &Store, commit: &Commit) -> Run<Option<Receipt>> {
 }
 
 /// One transaction.
-struct Attempt<'a> {
-    store: &'a Store,
+pub(crate) struct Attempt<'a> {
+    pub(crate) store: &'a Store,
     commit: &'a Commit,
-    left_out: &'a BTreeMap<At, String>,
-    look_first: bool,
-    skipped: Vec<Conflict>,
+    pub(crate) left_out: &'a BTreeMap<At, String>,
+    pub(crate) look_first: bool,
+    pub(crate) one_by_one: bool,
+    /// Whether this attempt ends because `one_by_one` is needed.
+    pub(crate) is_unclear: bool,
+    pub(crate) skipped: Vec<Conflict>,
     /// Writes whose expectation failed when looked at first.
-    failed: HashSet<At>,
+    pub(crate) failed: HashSet<At>,
     /// The keys written so far of a staged commit, by their hash, until it is known that none is staged twice.
-    seen: HashSet<u64>,
-    hasher: RandomState,
-    refused: Vec<Refused>,
+    pub(crate) seen: HashSet<u64>,
+    pub(crate) hasher: RandomState,
+    pub(crate) refused: Vec<Refused>,
 }
 
 impl<'a> Attempt<'a> {
@@ -110,12 +117,15 @@ impl<'a> Attempt<'a> {
         commit: &'a Commit,
         left_out: &'a BTreeMap<At, String>,
         look_first: bool,
+        one_by_one: bool,
     ) -> Self {
         Self {
             store,
             commit,
             left_out,
             look_first,
+            one_by_one,
+            is_unclear: false,
             skipped: Vec::new(),
             failed: HashSet::new(),
             seen: HashSet::new(),
@@ -143,8 +153,13 @@ impl<'a> Attempt<'a> {
             }
         }
         self.clear()?;
-        if !self.write_all(plan, &mut writer)? && self.is_open() {
-            return Ok(Step::LookFirst);
+        if !self.write_all(plan, &mut writer)? {
+            if self.is_unclear {
+                return Ok(Step::OneByOne);
+            }
+            if self.is_open() {
+                return Ok(Step::LookFirst);
+            }
         }
         writer.flush()?;
         self.retry(&mut writer)?;
@@ -186,21 +201,25 @@ impl<'a> Attempt<'a> {
         let store = self.store;
         plan.find_last_writes(store)?;
         let mut conflicts = Vec::new();
-        plan.each(store, None, &mut |at, kind, write| {
-            let key = write.action.key();
-            let unconditional = write.expect == Expect::Anything || self.left_out.contains_key(&at);
-            if unconditional || write.expect.holds(writer.current(kind, key)?) {
-                return Ok(true);
-            }
-            let conflict = conflict(store, kind, write, ConflictReason::Mismatch)?;
-            match write.on_mismatch {
-                OnMismatch::Abort => conflicts.push(conflict),
-                OnMismatch::Skip => {
-                    self.failed.insert(at);
-                    self.skipped.push(conflict);
+        plan.each(store, None, &mut |kind, placed| {
+            for &(at, write) in placed {
+                let unconditional = write.expect == Expect::Anything || self.left_out.contains_key(&at);
+                if unconditional || write.expect.holds(writer.current(kind, write.action.key())?) {
+                    continue;
+                }
+                let conflict = conflict(store, kind, write, ConflictReason::Mismatch)?;
+                match write.on_mismatch {
+                    OnMismatch::Abort => conflicts.push(conflict),
+                    OnMismatch::Skip => {
+                        self.failed.insert(at);
+                        self.skipped.push(conflict);
+                    }
+                }
+                if conflicts.len() >= Conflict::MAX_PER_OUTCOME {
+                    return Ok(false);
                 }
             }
-            Ok(conflicts.len() < Conflict::MAX_PER_OUTCOME)
+            Ok(true)
         })?;
         Ok(conflicts)
     }
@@ -225,112 +244,9 @@ impl<'a> Attempt<'a> {
         }
         Ok(())
     }
-
-    /// Applies every write; `false` if one stops the commit.
-    fn write_all(&mut self, plan: &mut Plan, writer: &mut Writer<'_>) -> Run<bool> {
-        let store = self.store;
-        let watch_keys = plan.is_staged && !self.look_first;
-        let mut goes_on = true;
-        for phase in plan.phases(store)? {
-            plan.each(store, Some(phase), &mut |at, kind, write| {
-                goes_on = self.write(at, kind, write, watch_keys, writer)?;
-                Ok(goes_on)
-            })?;
-            if !goes_on {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    fn write(
-        &mut self,
-        at: At,
-        kind: &Arc<Type>,
-        write: &Write,
-        watch_keys: bool,
-        writer: &mut Writer<'_>,
-    ) -> Run<bool> {
-        if self.failed.contains(&at) {
-            return Ok(true);
-        }
-        if let Some(text) = self.left_out.get(&at) {
-            let reason = ConflictReason::Constraint(text.clone());
-            self.skipped.push(conflict(self.store, kind, write, reason)?);
-            return Ok(true);
-        }
-        if watch_keys && !self.seen.insert(self.hasher.hash_one(write.action.key())) {
-            return Ok(false);
-        }
-        let expect = if self.look_first { Expect::Anything } else { write.expect };
-        let record = match &write.action {
-            Action::Put { record, pending } => {
-                if writer.put_index(kind, record, *pending, expect)? {
-                    record
-                } else {
-                    return self.mismatch(kind, write);
-                }
-            }
-            Action::Acknowledge { key, change, revision, incarnation } => {
-                if expect != Expect::Anything && !expect.holds(writer.current(kind, key)?) {
-                    return self.mismatch(kind, write);
-                }
-                writer.acknowledge(kind, key, *change, *revision, *incarnation)?;
-                return Ok(true);
-            }
-        };
-        match refusal(writer.put_row(kind, record))? {
-            Some(text) => Ok(self.refuse(at, write, text)),
-            None => Ok(true),
-        }
-    }
-
-    /// Notes a write that is left out; `false` if it stops the commit.
-    fn mismatch(&mut self, kind: &Type, write: &Write) -> Run<bool> {
-        if write.on_mismatch == OnMismatch::Abort {
-            return Ok(false);
-        }
-        self.skipped.push(conflict(self.store, kind, write, ConflictReason::Mismatch)?);
-        Ok(true)
-    }
-
-    /// Notes a write that a constraint refuses; `false` if the transaction is gone with it.
-    fn refuse(&mut self, at: At, write: &Write, text: String) -> bool {
-        if !self.is_open() {
-            // A trigger of the user's rolled everything back. What came before is undone, so only this can be named.
-            self.refused.clear();
-        }
-        self.refused.push((at, write.clone(), text));
-        self.is_open()
-    }
-
-    /// Whether the transaction is; nothing may be written without it.
-    fn is_open(&self) -> bool {
-        !self.store.connection.is_autocommit()
-    }
-
-    /// A unique value may have been in the way that a later write gave free.
-    fn retry(&mut self, writer: &mut Writer<'_>) -> Run<()> {
-        loop {
-            let before = self.refused.len();
-            if before == 0 || !self.is_open() {
-                return Ok(());
-            }
-            for (at, write, text) in std::mem::take(&mut self.refused) {
-                let kind = self.store.kind(&write.action.key().type_name)?;
-                let Action::Put { record, .. } = &write.action else { continue };
-                if refusal(writer.put_row(&kind, record))?.is_some() && !self.refuse(at, &write, text) {
-                    return Ok(());
-                }
-            }
-            if self.refused.len() == before {
-                return Ok(());
-            }
-        }
-    }
 }
 
-fn conflict(store: &Store, kind: &Type, write: &Write, reason: ConflictReason) -> Run<Conflict> {
+pub(crate) fn conflict(store: &Store, kind: &Type, write: &Write, reason: ConflictReason) -> Run<Conflict> {
     let current = record_now(store, kind, write.action.key())?;
     Ok(Conflict { write: write.clone(), current, reason })
 }

@@ -36,18 +36,18 @@ pub(crate) fn violators(
     drop(rows);
     let mut children = Vec::new();
     let mut deletions = Vec::new();
-    plan.each(store, None, &mut |at, kind, write| {
-        let key = write.action.key();
+    plan.each(store, None, &mut |kind, placed| {
         let table = kind.schema.name().as_str();
-        if left_out.contains_key(&at) {
-            return Ok(true);
-        }
-        if write.is_deletion() {
-            if parents.contains(&table.to_ascii_lowercase()) && deletions.len() < Conflict::MAX_PER_OUTCOME {
-                deletions.push((at, write.clone(), text.to_owned()));
+        for &(at, write) in placed.iter().filter(|(at, _)| !left_out.contains_key(at)) {
+            if write.is_deletion() {
+                if parents.contains(&table.to_ascii_lowercase())
+                    && deletions.len() < Conflict::MAX_PER_OUTCOME
+                {
+                    deletions.push((at, write.clone(), text.to_owned()));
+                }
+            } else if orphans.contains(&(table.to_owned(), write.action.key().id.as_str().to_owned())) {
+                children.push((at, write.clone(), text.to_owned()));
             }
-        } else if orphans.contains(&(table.to_owned(), key.id.as_str().to_owned())) {
-            children.push((at, write.clone(), text.to_owned()));
         }
         Ok(children.len() < Conflict::MAX_PER_OUTCOME)
     })?;

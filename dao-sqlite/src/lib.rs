@@ -67,8 +67,10 @@ mod feed;
 mod finish;
 mod foreign;
 mod key;
+mod merge;
 mod plan;
 mod prepare;
+mod put;
 mod query;
 mod read;
 mod registry;
@@ -78,6 +80,7 @@ mod staging;
 #[cfg(test)]
 mod tests;
 mod workers;
+mod write;
 
 pub use config::{SqliteConfig, Synchronous};
 pub use rusqlite;

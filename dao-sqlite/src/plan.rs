@@ -10,17 +10,24 @@ use fastsync_core::{Error, ErrorKind, RecordKey, SessionId, TypeName};
 
 use crate::connection::Store;
 use crate::error::{BACKEND, Fail, Run};
+use crate::merge::{self, Merge, Staged};
 use crate::registry::Type;
-use crate::staging::{Batch, admit, batches, load};
+use crate::staging::{Batch, admit, batches};
 
 /// A write's place: its batch, counted from 0 (the writes given with the commit come after all batches), and its
 /// place in the batch. Later writes of a key have greater places.
 pub(crate) type At = (u32, u32);
 
-/// What is done with each write; it answers whether to go on.
-pub(crate) type Visit<'a> = dyn FnMut(At, &Arc<Type>, &Write) -> Run<bool> + 'a;
+/// A write and its place.
+pub(crate) type Placed<'a> = (At, &'a Write);
+
+/// What is done with some writes of one type; it answers whether to go on.
+pub(crate) type Visit<'a> = dyn FnMut(&Arc<Type>, &[Placed<'_>]) -> Run<bool> + 'a;
 
 const GIVEN: u32 = u32::MAX;
+
+/// How many staged writes are given at once.
+const GROUP: usize = 256;
 
 /// One round over the writes: puts go by rising priority, then deletions by falling priority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,7 +44,6 @@ pub(crate) struct Plan {
     pub(crate) is_staged: bool,
     overridden: HashSet<RecordKey>,
     batches: Vec<Batch>,
-    loaded: Option<(u32, Vec<Write>)>,
     /// Once looked for: the place of the last staged write of each key, by two hashes of the key.
     last: Option<HashMap<(u64, u64), At>>,
     hashers: [RandomState; 2],
@@ -57,7 +63,6 @@ impl Plan {
             is_staged,
             overridden: HashSet::new(),
             batches: Vec::new(),
-            loaded: None,
             last: None,
             hashers: [RandomState::new(), RandomState::new()],
             kinds: Vec::new(),
@@ -88,7 +93,6 @@ impl Plan {
 
     /// Reads which batches are staged; inside the transaction, since others may stage meanwhile.
     pub(crate) fn read_batches(&mut self, store: &Store) -> Run<()> {
-        self.loaded = None;
         self.last = None;
         if self.is_staged {
             self.batches = batches(store, self.session)?;
@@ -104,8 +108,8 @@ impl Plan {
         }
         let hashers = self.hashers.clone();
         let mut last = HashMap::new();
-        self.each(store, None, &mut |at, _, write| {
-            last.insert(key_hash(&hashers, write.action.key()), at);
+        self.each(store, None, &mut |_, placed| {
+            last.extend(placed.iter().map(|(at, write)| (key_hash(&hashers, write.action.key()), *at)));
             Ok(true)
         })?;
         self.last = Some(last);
@@ -136,72 +140,107 @@ impl Plan {
         Ok(phases)
     }
 
-    /// Gives every write of a round, or every write. One batch is in memory at a time.
+    /// Gives every write of a round, or every write: what was staged in the order of keys, then what was given.
     pub(crate) fn each(&mut self, store: &Store, only: Option<Phase>, work: &mut Visit<'_>) -> Run<()> {
-        for number in 0..u32::try_from(self.batches.len()).unwrap_or(GIVEN) {
-            if !self.has(store, number, only)? {
-                continue;
-            }
-            let writes = self.take(store, number)?;
-            let go_on = self.pass(store, number, &writes, only, work)?;
-            self.loaded = Some((number, writes));
-            if !go_on {
-                return Ok(());
-            }
+        let batches = std::mem::take(&mut self.batches);
+        let result = self.each_staged(store, &batches, only, work);
+        self.batches = batches;
+        if result? {
+            let given = std::mem::take(&mut self.given);
+            let result = self.each_given(store, &given, only, work);
+            self.given = given;
+            result?;
         }
-        let given = std::mem::take(&mut self.given);
-        let result = self.pass(store, GIVEN, &given, only, work);
-        self.given = given;
-        result.map(|_| ())
+        Ok(())
     }
 
-    fn pass(
+    fn each_staged(
         &mut self,
         store: &Store,
-        batch: u32,
-        writes: &[Write],
+        batches: &[Batch],
         only: Option<Phase>,
         work: &mut Visit<'_>,
     ) -> Run<bool> {
-        for (place, write) in writes.iter().enumerate() {
-            let key = write.action.key();
-            if batch != GIVEN && self.overridden.contains(key) {
-                continue;
+        let mut of_round = Vec::with_capacity(batches.len());
+        for (number, batch) in (0..GIVEN).zip(batches) {
+            if self.has(store, batch, only)? {
+                of_round.push((number, batch));
             }
-            let kind = self.kind(store, &key.type_name)?;
-            if only.is_some_and(|only| only != phase(&kind, write.is_deletion())) {
-                continue;
+        }
+        let mut group: Vec<Staged> = Vec::with_capacity(if of_round.is_empty() { 0 } else { GROUP });
+        for some in of_round.chunks(merge::WIDTH) {
+            let mut merged = Merge::open(&store.connection, some)?;
+            loop {
+                let next = merged.read()?;
+                let is_over = next.is_none();
+                if is_over || group.len() == GROUP {
+                    let placed: Vec<_> =
+                        group.iter().map(|staged| ((staged.batch, staged.place), &staged.write)).collect();
+                    if !self.hand_over(store, &placed, work)? {
+                        return Ok(false);
+                    }
+                    group.clear();
+                }
+                let Some(mut staged) = next else { break };
+                let key = staged.write.action.key();
+                if self.overridden.contains(key) {
+                    continue;
+                }
+                let kind = self.kind(store, &key.type_name)?;
+                if self.is_wanted(&kind, (staged.batch, staged.place), &staged.write, only) {
+                    // A type may have been prepared anew since it was staged.
+                    admit(&kind, &mut staged.write)?;
+                    group.push(staged);
+                }
             }
-            let place = u32::try_from(place).map_err(|_| Fail::Core(invalid("a batch is too long")))?;
-            if self.is_superseded((batch, place), key) {
-                continue;
+        }
+        Ok(true)
+    }
+
+    fn each_given(
+        &mut self,
+        store: &Store,
+        given: &[Write],
+        only: Option<Phase>,
+        work: &mut Visit<'_>,
+    ) -> Run<()> {
+        let mut placed = Vec::with_capacity(given.len());
+        for (place, write) in given.iter().enumerate() {
+            let at = (GIVEN, u32::try_from(place).map_err(|_| Fail::Core(invalid("a commit is too long")))?);
+            let kind = self.kind(store, &write.action.key().type_name)?;
+            if self.is_wanted(&kind, at, write, only) {
+                placed.push((at, write));
             }
-            if !work((batch, place), &kind, write)? {
+        }
+        self.hand_over(store, &placed, work)?;
+        Ok(())
+    }
+
+    fn hand_over(&mut self, store: &Store, placed: &[Placed<'_>], work: &mut Visit<'_>) -> Run<bool> {
+        for of_type in placed.chunk_by(|(_, a), (_, b)| a.action.key().type_name == b.action.key().type_name)
+        {
+            let Some((_, first)) = of_type.first() else { continue };
+            let kind = self.kind(store, &first.action.key().type_name)?;
+            if !work(&kind, of_type)? {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    fn has(&mut self, store: &Store, number: u32, only: Option<Phase>) -> Run<bool> {
+    fn is_wanted(&self, kind: &Type, at: At, write: &Write, only: Option<Phase>) -> bool {
+        only.is_none_or(|only| only == phase(kind, write.is_deletion()))
+            && !self.is_superseded(at, write.action.key())
+    }
+
+    fn has(&mut self, store: &Store, batch: &Batch, only: Option<Phase>) -> Run<bool> {
         let Some(only) = only else { return Ok(true) };
-        let Some(batch) = self.batches.get(number as usize) else { return Ok(false) };
-        for (name, is_deletion) in batch.types.clone() {
-            if phase(&*self.kind(store, &name)?, is_deletion) == only {
+        for (name, is_deletion) in &batch.types {
+            if phase(&*self.kind(store, name)?, *is_deletion) == only {
                 return Ok(true);
             }
         }
         Ok(false)
-    }
-
-    fn take(&mut self, store: &Store, number: u32) -> Run<Vec<Write>> {
-        if let Some((_, writes)) = self.loaded.take().filter(|(loaded, _)| *loaded == number) {
-            return Ok(writes);
-        }
-        match self.batches.get(number as usize) {
-            Some(batch) => load(store, self.session, batch.sequence),
-            None => Ok(Vec::new()),
-        }
     }
 
     /// A type by name: a commit has few, so a list is the fastest map.

@@ -9,6 +9,7 @@ use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Fail, Run};
+use crate::put::values;
 
 /// A type as `fastsync_types` has it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,8 +24,9 @@ pub(crate) struct StoredType {
 pub(crate) struct Type {
     pub(crate) n: i64,
     pub(crate) schema: TypeSchema,
-    /// Parameters: id, then the zone key if the type is restricted, then the fields.
-    pub(crate) upsert: String,
+    /// The upsert before and after the values of its rows: id, then the zone key if the type is restricted, then the
+    /// fields.
+    upsert: (String, String),
     /// Parameters: id, then the zone key if the type is restricted. So has `body`.
     pub(crate) delete: String,
     pub(crate) body: String,
@@ -43,7 +45,6 @@ impl Type {
         let fields: Vec<_> = schema.fields().iter().map(|field| quoted(&field.name)).collect();
         let keys: Vec<_> = if restricted { vec![&*id, "zone"] } else { vec![&*id] };
         let columns: Vec<_> = keys.iter().copied().chain(fields.iter().map(String::as_str)).collect();
-        let marks: Vec<_> = (1..=columns.len()).map(|at| format!("?{at}")).collect();
         let updates: Vec<_> = fields.iter().map(|field| format!("{field} = excluded.{field}")).collect();
         let action = if updates.is_empty() {
             "NOTHING".to_owned()
@@ -51,17 +52,26 @@ impl Type {
             format!("UPDATE SET {}", updates.join(", "))
         };
         // `OR ABORT` stands above any `ON CONFLICT REPLACE` in the user's table: no other row is overwritten.
-        let upsert = format!(
-            "INSERT OR ABORT INTO {table} ({}) VALUES ({}) ON CONFLICT ({}) DO {action}",
-            columns.join(", "),
-            marks.join(", "),
-            keys.join(", "),
+        let upsert = (
+            format!("INSERT OR ABORT INTO {table} ({}) VALUES ", columns.join(", ")),
+            format!(" ON CONFLICT ({}) DO {action}", keys.join(", ")),
         );
         let zone = if restricted { " AND zone = ?2" } else { "" };
         let delete = format!("DELETE FROM {table} WHERE {id} = ?1{zone}");
         let selected = if fields.is_empty() { "1".to_owned() } else { fields.join(", ") };
         let body = format!("SELECT {selected} FROM {table} WHERE {id} = ?1{zone}");
         Self { n, schema, upsert, delete, body }
+    }
+
+    /// How many columns a row has here.
+    pub(crate) fn columns(&self) -> usize {
+        1 + usize::from(self.is_restricted()) + self.schema.fields().len()
+    }
+
+    /// Writes so many rows.
+    pub(crate) fn upsert(&self, rows: usize) -> String {
+        let (before, after) = &self.upsert;
+        format!("{before}{}{after}", values(rows, self.columns()))
     }
 
     pub(crate) fn is_restricted(&self) -> bool {

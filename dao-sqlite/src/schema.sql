@@ -72,7 +72,7 @@ CREATE INDEX fastsync_pending ON fastsync_records (change, type, zone, id) WHERE
 CREATE INDEX fastsync_tombstones ON fastsync_records (zone, session) WHERE deleted = 1;
 
 -- Batches of large sessions before their commit. types: JSON [[type, holds deletions], ...], so that a pass over
--- one kind of write reads only the batches that have it. writes: postcard.
+-- one kind of write reads only the batches that have it. writes: in the order of keys, as `merge.rs` has them.
 CREATE TABLE fastsync_staged (
     session BLOB NOT NULL,
     sequence INTEGER NOT NULL,

@@ -1,4 +1,4 @@
-//! Batches of large sessions: each is one row, so a commit reads them one at a time.
+//! Batches of large sessions before their commit.
 
 use std::collections::BTreeSet;
 
@@ -8,12 +8,14 @@ use fastsync_core::{SessionId, TypeName};
 use crate::codec::{signed, unsigned};
 use crate::connection::Store;
 use crate::error::{Fail, Run};
+use crate::merge;
 use crate::registry::Type;
 
-/// A batch of a session: which types it has, with and without deletions.
+/// A batch of a session: where it is, and which types it has, with and without deletions.
 #[derive(Debug)]
 pub(crate) struct Batch {
-    pub(crate) sequence: u64,
+    pub(crate) row: i64,
+    sequence: u64,
     pub(crate) types: BTreeSet<(TypeName, bool)>,
 }
 
@@ -36,7 +38,7 @@ pub(crate) fn stage(store: &Store, session: SessionId, sequence: u64, mut writes
         types.insert((name, write.is_deletion()));
     }
     let types = serde_json::to_string(&types).map_err(|_| unreadable())?;
-    let blob = postcard::to_stdvec(&writes).map_err(|_| unreadable())?;
+    let blob = merge::encode(&mut writes)?;
     let sql = "INSERT INTO fastsync_staged (session, sequence, types, writes) VALUES (?1, ?2, ?3, ?4) \
                ON CONFLICT (session, sequence) DO NOTHING";
     store.connection.prepare_cached(sql)?.execute((
@@ -61,34 +63,20 @@ pub(crate) fn unstage(store: &Store, session: Option<SessionId>) -> Run<()> {
 
 /// The batches of a session by sequence, without their writes.
 pub(crate) fn batches(store: &Store, session: SessionId) -> Run<Vec<Batch>> {
-    let sql = "SELECT sequence, types FROM fastsync_staged WHERE session = ?1";
+    let sql = "SELECT sequence, types, rowid FROM fastsync_staged WHERE session = ?1";
     let mut statement = store.connection.prepare_cached(sql)?;
     let mut rows = statement.query([session.as_uuid().as_bytes()])?;
     let mut batches = Vec::new();
     while let Some(row) = rows.next()? {
         let types = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
         let types = serde_json::from_str(types).map_err(|_| unreadable())?;
-        batches.push(Batch { sequence: unsigned(row.get(0)?), types });
+        batches.push(Batch { row: row.get(2)?, sequence: unsigned(row.get(0)?), types });
     }
     // Signed integers order otherwise.
     batches.sort_by_key(|batch| batch.sequence);
     Ok(batches)
 }
 
-pub(crate) fn load(store: &Store, session: SessionId, sequence: u64) -> Run<Vec<Write>> {
-    let sql = "SELECT writes FROM fastsync_staged WHERE session = ?1 AND sequence = ?2";
-    let mut statement = store.connection.prepare_cached(sql)?;
-    let mut rows = statement.query((session.as_uuid().as_bytes(), signed(sequence)))?;
-    let row = rows.next()?.ok_or_else(unreadable)?;
-    let blob = row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?;
-    let mut writes: Vec<Write> = postcard::from_bytes(blob).map_err(|_| unreadable())?;
-    for write in &mut writes {
-        // A type may have been prepared anew since.
-        admit(&*store.kind(&write.action.key().type_name)?, write)?;
-    }
-    Ok(writes)
-}
-
-fn unreadable() -> Fail {
+pub(crate) fn unreadable() -> Fail {
     Fail::corrupt("a staged batch cannot be read")
 }

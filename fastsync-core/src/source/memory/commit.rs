@@ -22,7 +22,10 @@ pub(super) fn stage(
     Ok(())
 }
 
-pub(super) fn commit(state: &mut State, commit: Commit) -> Result<CommitOutcome> {
+/// The staged batches of a session, by sequence.
+type Batches = BTreeMap<u64, Vec<Write>>;
+
+pub(super) fn commit(state: &mut State, mut commit: Commit) -> Result<CommitOutcome> {
     if let Some(session) = state.sessions.get(&commit.session) {
         return Ok(CommitOutcome::Duplicate(Receipt {
             positions: session.summary.positions.clone(),
@@ -30,34 +33,60 @@ pub(super) fn commit(state: &mut State, commit: Commit) -> Result<CommitOutcome>
             skipped: Vec::new(),
         }));
     }
-    let is_staged = matches!(commit.writes, Writes::Staged { .. });
-    let writes = collect_writes(state, commit.session, &commit.writes)?;
+    let (given, is_staged) = match std::mem::replace(&mut commit.writes, Writes::Inline(Vec::new())) {
+        Writes::Inline(given) => (given, false),
+        Writes::Staged { overrides } => (overrides, true),
+    };
+    let mut staged = if is_staged { state.staged.remove(&commit.session) } else { None }.unwrap_or_default();
+    let session = commit.session;
+    let outcome = commit_writes(state, commit, &mut staged, given);
+    // They are used up by a commit that applied, and by no other.
+    if !staged.is_empty() {
+        state.staged.insert(session, staged);
+    }
+    outcome
+}
+
+fn commit_writes(
+    state: &mut State,
+    commit: Commit,
+    staged: &mut Batches,
+    mut given: Vec<Write>,
+) -> Result<CommitOutcome> {
+    check_keys(&given)?;
+    for write in staged.values_mut().flatten().chain(&mut given) {
+        admit(state, write)?;
+    }
     for clear in &commit.clears {
         state.types.get(&clear.type_name)?;
     }
     StateWrite::check_keys(&commit.state)?;
 
-    let checked = check_expectations(state, writes);
+    let checked = check_expectations(state, staged, &given);
     let state_conflicts = check_state(state, &commit.state);
     if !checked.conflicts.is_empty() || !state_conflicts.is_empty() {
         return Ok(CommitOutcome::Conflicts { writes: checked.conflicts, state: state_conflicts });
     }
 
     // From here on nothing fails.
+    let mut plan: BTreeMap<RecordKey, Action> = BTreeMap::new();
+    for write in std::mem::take(staged).into_values().flatten().chain(given) {
+        // The last one of a key is the one that counts.
+        plan.insert(write.action.key().clone(), write.action);
+    }
+    for conflict in &checked.skipped {
+        plan.remove(conflict.write.action.key());
+    }
     for clear in &commit.clears {
         apply_clear(state, clear);
     }
-    let positions =
-        if commit.positioned { assign_positions(state, &commit, &checked.plan) } else { Vec::new() };
-    let (change, counts) = apply_writes(state, checked.plan, &positions);
+    let positions = if commit.positioned { assign_positions(state, &commit, &plan) } else { Vec::new() };
+    let (change, counts) = apply_writes(state, plan, &positions);
     for write in commit.state {
         match write.value {
             Some(value) => drop(state.entries.insert(write.key, value)),
             None => drop(state.entries.remove(&write.key)),
         }
-    }
-    if is_staged {
-        state.staged.remove(&commit.session);
     }
     let summary = SessionSummary {
         id: commit.session,
@@ -75,51 +104,42 @@ fn admit(state: &State, write: &mut Write) -> Result<()> {
     write.admit(&state.types.get(&write.action.key().type_name)?.schema)
 }
 
-/// The last write of each key, brought into its stored form.
-fn collect_writes(state: &State, session: SessionId, writes: &Writes) -> Result<Vec<Write>> {
-    let (staged, given) = match writes {
-        Writes::Inline(given) => (None, given),
-        Writes::Staged { overrides } => (state.staged.get(&session), overrides),
-    };
+fn check_keys(given: &[Write]) -> Result<()> {
     let mut keys = HashSet::with_capacity(given.len());
     for write in given {
         if !keys.insert(write.action.key()) {
             return Err(Error::invalid("commit", "a key is written twice").with_record(write.action.key()));
         }
     }
-    let batches = staged.into_iter().flat_map(BTreeMap::values).flatten();
-    let kept = batches.filter(|write| !keys.contains(write.action.key()));
-    let last: BTreeMap<_, _> = kept.chain(given).map(|write| (write.action.key(), write)).collect();
-    let mut collected: Vec<_> = last.into_values().cloned().collect();
-    collected.iter_mut().try_for_each(|write| admit(state, write))?;
-    Ok(collected)
+    Ok(())
 }
 
 #[derive(Default)]
 struct Checked {
-    /// What to do per key.
-    plan: BTreeMap<RecordKey, Action>,
     conflicts: Vec<Conflict>,
     skipped: Vec<Conflict>,
 }
 
-fn check_expectations(state: &State, writes: Vec<Write>) -> Checked {
+/// Looks at the last write of each key.
+fn check_expectations(state: &State, staged: &Batches, given: &[Write]) -> Checked {
+    let all = staged.values().flatten().chain(given);
+    let last: BTreeMap<&RecordKey, &Write> = all.map(|write| (write.action.key(), write)).collect();
     let mut checked = Checked::default();
-    for write in writes {
-        let key = write.action.key();
+    for (key, write) in last {
         if write.expect.holds(state.current(key)) {
-            checked.plan.insert(key.clone(), write.action);
             continue;
         }
-        let current = state.record(key);
-        let on_mismatch = write.on_mismatch;
-        let conflict = Conflict { write, current, reason: ConflictReason::Mismatch };
-        match on_mismatch {
+        let conflict = || Conflict {
+            write: write.clone(),
+            current: state.record(key),
+            reason: ConflictReason::Mismatch,
+        };
+        match write.on_mismatch {
             OnMismatch::Abort if checked.conflicts.len() < Conflict::MAX_PER_OUTCOME => {
-                checked.conflicts.push(conflict);
+                checked.conflicts.push(conflict());
             }
             OnMismatch::Abort => {}
-            OnMismatch::Skip => checked.skipped.push(conflict),
+            OnMismatch::Skip => checked.skipped.push(conflict()),
         }
     }
     checked

@@ -56,6 +56,10 @@ fn is_cleared(local: &Record, clears: &[Clear]) -> bool {
     })
 }
 
+fn is_acknowledgement(write: &Write) -> bool {
+    matches!(write.action, Action::Acknowledge { .. })
+}
+
 fn sent_by_server(conflict: &Conflict) -> Result<Record> {
     match &conflict.write.action {
         Action::Put { record, .. } => Ok(record.clone()),
@@ -69,12 +73,16 @@ impl Client {
     /// Commits, settling each conflict with a local edit. Gives the conflicts, or `None` if another process moved
     /// the state meanwhile and nothing was stored.
     pub(super) async fn apply(&self, application: Application) -> Result<Option<Vec<SettledConflict>>> {
-        let Application { session, clears, writes, state, gone } = application;
+        let Application { session, clears, mut writes, state, gone } = application;
         let mut settled: BTreeMap<RecordKey, SettledKey> = BTreeMap::new();
         let mut refusals = if gone.is_empty() { None } else { Some(self.load_refusals().await?) };
         let mut attempts = 0;
         while attempts < ATTEMPTS {
-            let writes = match &writes {
+            let writes = match &mut writes {
+                // An acknowledgement cannot conflict, so they are not needed a second time.
+                Incoming::Inline(writes) if writes.iter().all(is_acknowledgement) => {
+                    Writes::Inline(std::mem::take(writes))
+                }
                 Incoming::Staged => Writes::Staged {
                     overrides: settled.values().map(|settled| settled.result.write.clone()).collect(),
                 },

@@ -27,24 +27,42 @@ impl Withheld {
     }
 }
 
+/// How many records are read at once at the least.
+const MIN_READ: usize = 256;
+
+/// Whether seven eighths of a limit are used up.
+const fn is_nearly(used: usize, limit: usize) -> bool {
+    used >= limit - limit / 8
+}
+
 impl Client {
-    /// The next session to push: whole local commits after number `after`, as many as the limits allow.
+    /// The next session to push: whole local commits after number `after`, about as many as the limits allow. `like`:
+    /// how many records it may turn out to have.
     pub(super) async fn collect(
         &self,
         number: u64,
         after: u64,
+        like: usize,
         withheld: &Withheld,
     ) -> Result<Option<InFlight>> {
         let limits = self.store.limits();
-        let mut reader = PendingReader::after(&self.store, after, limits.records);
+        // Sessions of a run are about equally long; what is read and does not fit is read again.
+        let mut reader = PendingReader::after(&self.store, after, like.max(MIN_READ).min(limits.records));
         let mut chosen: Vec<Record> = Vec::new();
         let mut bytes = 0;
         while let Some(page) = reader.next().await? {
             let earlier: HashSet<RecordKey> = chosen.iter().map(|record| record.key.clone()).collect();
-            for group in page.chunk_by(|a, b| a.metadata.change == b.metadata.change) {
-                let sent: Vec<&Record> = group.iter().filter(|record| !withheld.holds(record)).collect();
-                let group_bytes: usize = sent.iter().map(|record| record.approximate_bytes()).sum();
-                let fits = chosen.len() + sent.len() <= limits.records && bytes + group_bytes <= limits.bytes;
+            let mut page = page.into_iter().peekable();
+            while let Some(change) = page.peek().map(|record| record.metadata.change) {
+                let mut group = Vec::new();
+                while let Some(record) = page.next_if(|record| record.metadata.change == change) {
+                    if !withheld.holds(&record) {
+                        group.push(record);
+                    }
+                }
+                let group_bytes: usize = group.iter().map(Record::approximate_bytes).sum();
+                let fits =
+                    chosen.len() + group.len() <= limits.records && bytes + group_bytes <= limits.bytes;
                 if !fits && chosen.is_empty() {
                     return Err(Error::new(
                         ErrorKind::TooLarge,
@@ -52,7 +70,7 @@ impl Client {
                         format!(
                             "a local commit of {} records and {group_bytes} bytes exceeds the limit of {} records \
                              and {} bytes per session",
-                            sent.len(),
+                            group.len(),
                             limits.records,
                             limits.bytes
                         ),
@@ -60,14 +78,15 @@ impl Client {
                 }
                 // An object that was edited since the last page was read turns up again: its newer edit goes with
                 // the next session.
-                if !fits || sent.iter().any(|record| earlier.contains(&record.key)) {
+                if !fits || group.iter().any(|record| earlier.contains(&record.key)) {
                     return Ok(Some(self.make_push(number, chosen)));
                 }
                 bytes += group_bytes;
-                chosen.extend(sent.into_iter().cloned());
+                chosen.append(&mut group);
             }
-            if chosen.len() >= limits.records {
-                break; // nothing more can fit: do not read on to find that out
+            // Hardly anything more can fit: do not read on to find that out.
+            if is_nearly(chosen.len(), limits.records) || is_nearly(bytes, limits.bytes) {
+                break;
             }
         }
         Ok((!chosen.is_empty()).then(|| self.make_push(number, chosen)))

@@ -121,7 +121,9 @@ impl Client {
     /// Makes the first session of an empty queue; `false` if there is nothing to push.
     async fn begin(&self, pushing: &mut Pushing) -> Result<bool> {
         let number = pushing.queue.next_number();
-        let Some(first) = self.collect(number, 0, &pushing.withheld).await? else { return Ok(false) };
+        let Some(first) = self.collect(number, 0, usize::MAX, &pushing.withheld).await? else {
+            return Ok(false);
+        };
         let outdated = std::mem::take(&mut pushing.withheld.outdated);
         let entries = outdated.iter().map(|key| StateWrite::set(StateKey::rejected(key), None)).collect();
         let acknowledged = pushing.queue.acknowledged;
@@ -155,7 +157,8 @@ impl Client {
         if queue.sessions.len() > usize::from(pushing.answered.is_some()) + 1 {
             return Ok(None);
         }
-        let next = self.collect(queue.next_number(), queue.last_change(), &pushing.withheld).await?;
+        let like = queue.sessions.back().map_or(usize::MAX, |session| session.changes.len());
+        let next = self.collect(queue.next_number(), queue.last_change(), like, &pushing.withheld).await?;
         Ok(next.filter(|next| !queue.meets(next)))
     }
 

@@ -58,18 +58,14 @@ impl PushQueue {
     /// Whether a session edits an object that a waiting one edits too: that needs the receipt first.
     pub(super) fn meets(&self, next: &InFlight) -> bool {
         // Hardly any push meets another, and the ids alone tell.
-        let ids: HashSet<_> = self
-            .sessions
-            .iter()
-            .flat_map(|session| objects(&session.request.payload))
-            .map(|object| object.2)
-            .collect();
+        let waiting = || self.sessions.iter().flat_map(|session| objects(&session.request.payload));
+        let mut ids = HashSet::with_capacity(self.sessions.iter().map(|session| session.changes.len()).sum());
+        ids.extend(waiting().map(|object| object.2));
         let mut common = objects(&next.request.payload).filter(|object| ids.contains(object.2)).peekable();
         if common.peek().is_none() {
             return false;
         }
-        let waiting: HashSet<_> =
-            self.sessions.iter().flat_map(|session| objects(&session.request.payload)).collect();
+        let waiting: HashSet<_> = waiting().collect();
         common.any(|object| waiting.contains(&object))
     }
 

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use uuid::Uuid;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -12,8 +12,7 @@ use crate::model::{Random, Timestamp};
 ///
 /// 1 to 255 bytes of UTF-8 without control characters, compared byte by byte on every backend: `abc`, `ABC`,
 /// `abc ` and both Unicode forms of `é` are different ids.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectId(Arc<str>);
 
 impl ObjectId {
@@ -47,6 +46,33 @@ impl From<Uuid> for ObjectId {
 impl From<i64> for ObjectId {
     fn from(id: i64) -> Self {
         Self(id.to_string().into())
+    }
+}
+
+// By hand, since every record has one: without a `String` in between.
+impl Serialize for ObjectId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for ObjectId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(IdVisitor)
+    }
+}
+
+struct IdVisitor;
+
+impl de::Visitor<'_> for IdVisitor {
+    type Value = ObjectId;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the text of an object's id")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<ObjectId, E> {
+        ObjectId::new(text).map_err(E::custom)
     }
 }
 

@@ -10,7 +10,7 @@ mod push;
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 pub use cursor::Cursor;
 pub(crate) use cursor::{CursorSeal, Holder, Standing};
@@ -83,4 +83,9 @@ impl SyncOperationMetadata {
             ),
         ))
     }
+}
+
+/// Reads a member that is there: null is a value like any other, not an absent one.
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }

@@ -1,8 +1,8 @@
 //! Pulling what changed.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::{Cursor, SyncOperationMetadata, SyncPayload};
+use super::{Cursor, SyncOperationMetadata, SyncPayload, present};
 use crate::model::{Timestamp, TypeName, Zone};
 use crate::source::ResetReason;
 
@@ -28,8 +28,8 @@ pub struct PullRequest {
 }
 
 /// The answer to a pull.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "result", deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "result")]
 pub enum PullReply {
     /// Records.
     Page(PullPage),
@@ -56,4 +56,74 @@ pub struct PullPage {
     pub unknown_types: Vec<TypeName>,
     /// The server's clock.
     pub server_time: Timestamp,
+}
+
+impl<'de> Deserialize<'de> for PullReply {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        PullReplyForm::<SyncPayload>::deserialize(deserializer)?.into_reply()
+    }
+}
+
+/// The members of every reply together, with the payload in the form `P`: serde's own way to read a tagged enum keeps
+/// the whole content aside until it has seen the tag.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, bound(deserialize = "P: Deserialize<'de>"))]
+pub(super) struct PullReplyForm<P> {
+    result: PullResult,
+    #[serde(default, deserialize_with = "present")]
+    payload: Option<P>,
+    #[serde(default, deserialize_with = "present")]
+    cursor: Option<Cursor>,
+    #[serde(default, deserialize_with = "present")]
+    caught_up: Option<bool>,
+    #[serde(default, deserialize_with = "present")]
+    remaining: Option<Option<u64>>,
+    #[serde(default, deserialize_with = "present")]
+    unknown_types: Option<Vec<TypeName>>,
+    #[serde(default, deserialize_with = "present")]
+    server_time: Option<Timestamp>,
+    #[serde(default, deserialize_with = "present")]
+    reason: Option<ResetReason>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum PullResult {
+    Page,
+    ResetRequired,
+}
+
+impl<P: Into<SyncPayload>> PullReplyForm<P> {
+    pub(super) fn into_reply<E: de::Error>(self) -> Result<PullReply, E> {
+        match self {
+            Self {
+                result: PullResult::Page,
+                payload: Some(payload),
+                cursor: Some(cursor),
+                caught_up: Some(caught_up),
+                remaining,
+                unknown_types: Some(unknown_types),
+                server_time: Some(server_time),
+                reason: None,
+            } => Ok(PullReply::Page(PullPage {
+                payload: payload.into(),
+                cursor,
+                caught_up,
+                remaining: remaining.flatten(),
+                unknown_types,
+                server_time,
+            })),
+            Self {
+                result: PullResult::ResetRequired,
+                payload: None,
+                cursor: None,
+                caught_up: None,
+                remaining: None,
+                unknown_types: None,
+                server_time: None,
+                reason: Some(reason),
+            } => Ok(PullReply::ResetRequired { reason }),
+            _ => Err(E::custom("a reply has other members than its result says")),
+        }
+    }
 }

@@ -1,8 +1,8 @@
 //! Pushing a session.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::{SyncOperationMetadata, SyncPayload};
+use super::{SyncOperationMetadata, SyncPayload, present};
 use crate::model::{ObjectId, Revision, SessionId, TypeName, Zone};
 
 /// A device sends a session: local edits with the revisions they started from.
@@ -33,8 +33,8 @@ pub enum PushMode {
 }
 
 /// The answer to a push.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "result", deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "result")]
 pub enum PushReply {
     /// The push was processed, now or at an earlier try.
     Processed(PushReceipt),
@@ -95,4 +95,50 @@ pub enum Outcome {
         /// Why, for people.
         message: String,
     },
+}
+
+impl<'de> Deserialize<'de> for PushReply {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        PushReplyForm::<SyncPayload>::deserialize(deserializer)?.into_reply()
+    }
+}
+
+/// The members of every reply together, with the payload in the form `P`; as in [`PullReplyForm`](super::pull).
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, bound(deserialize = "P: Deserialize<'de>"))]
+pub(super) struct PushReplyForm<P> {
+    result: PushResult,
+    #[serde(default, deserialize_with = "present")]
+    session: Option<SessionId>,
+    #[serde(default, deserialize_with = "present")]
+    revision: Option<Revision>,
+    #[serde(default, deserialize_with = "present")]
+    exceptions: Option<Vec<ObjectOutcome>>,
+    #[serde(default, deserialize_with = "present")]
+    current: Option<P>,
+    #[serde(default, deserialize_with = "present")]
+    last: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum PushResult {
+    Processed,
+    ClientForked,
+    Gap,
+}
+
+impl<P: Into<SyncPayload>> PushReplyForm<P> {
+    pub(super) fn into_reply<E: de::Error>(self) -> Result<PushReply, E> {
+        let Self { result, session, revision, exceptions, current, last } = self;
+        match (result, session, revision, exceptions, current, last) {
+            (PushResult::Processed, Some(session), Some(revision), Some(exceptions), Some(current), None) => {
+                let current = current.into();
+                Ok(PushReply::Processed(PushReceipt { session, revision, exceptions, current }))
+            }
+            (PushResult::ClientForked, None, None, None, None, None) => Ok(PushReply::ClientForked),
+            (PushResult::Gap, None, None, None, None, Some(last)) => Ok(PushReply::Gap { last }),
+            _ => Err(E::custom("a reply has other members than its result says")),
+        }
+    }
 }

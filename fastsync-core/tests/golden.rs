@@ -9,15 +9,48 @@ use fastsync_core::source::ResetReason;
 use fastsync_core::*;
 use serde::{Serialize, de::DeserializeOwned};
 
-fn check<T: Serialize + DeserializeOwned + PartialEq + Debug>(name: &str, value: &T) {
-    let path = format!("{}/tests/golden/{name}.json", env!("CARGO_MANIFEST_DIR"));
-    let written = serde_json::to_string_pretty(value).unwrap() + "\n";
+/// Both forms of `value` are as in the files, and give `value` again.
+fn check<T>(name: &str, value: &T)
+where
+    T: Serialize + DeserializeOwned + PartialEq + Debug,
+    for<'a> Compact<&'a T>: Serialize,
+    Compact<T>: DeserializeOwned,
+{
+    check_read(name, value, value);
+}
+
+/// Likewise, for what is read back otherwise than it was written.
+fn check_read<T>(name: &str, value: &T, read: &T)
+where
+    T: Serialize + DeserializeOwned + PartialEq + Debug,
+    for<'a> Compact<&'a T>: Serialize,
+    Compact<T>: DeserializeOwned,
+{
+    let golden = check_file(&format!("{name}.json"), &(serde_json::to_string_pretty(value).unwrap() + "\n"));
+    assert_eq!(&serde_json::from_str::<T>(&golden).unwrap(), read, "{name}: what was written is read back");
+
+    let mut bytes = Vec::new();
+    let mut writer = rmp_serde::Serializer::new(&mut bytes).with_struct_map();
+    Compact(value).serialize(&mut writer).unwrap();
+    check_file(&format!("{name}.msgpack.hex"), &hex(&bytes));
+    let Compact(again) = rmp_serde::from_slice::<Compact<T>>(&bytes).unwrap();
+    assert_eq!(&again, read, "{name}: what was written as MessagePack is read back");
+}
+
+fn check_file(name: &str, written: &str) -> String {
+    let path = format!("{}/tests/golden/{name}", env!("CARGO_MANIFEST_DIR"));
     if std::env::var_os("FASTSYNC_ACCEPT_GOLDEN").is_some() {
-        std::fs::write(&path, &written).unwrap();
+        std::fs::write(&path, written).unwrap();
     }
     let golden = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     assert_eq!(written, golden, "{name}: the wire form has changed");
-    assert_eq!(&serde_json::from_str::<T>(&golden).unwrap(), value, "{name}: what was written is read back");
+    golden
+}
+
+/// 32 bytes a line; `xxd -r -p` makes the bytes of it again.
+fn hex(bytes: &[u8]) -> String {
+    let line = |line: &[u8]| line.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + "\n";
+    bytes.chunks(32).map(line).collect()
 }
 
 fn uuid(n: u128) -> uuid::Uuid {
@@ -84,6 +117,27 @@ fn push_request() {
             mode: PushMode::Atomic,
             payload: payload(),
         },
+    );
+}
+
+#[test]
+fn uuids_and_bytes() {
+    let request = |body| {
+        let mut payload = payload();
+        payload.groups.truncate(1);
+        payload.groups[0].rows.truncate(1);
+        payload.groups[0].rows[0].0 = ObjectId::from(uuid(0x67e5_5044_10b1_426f_9247_bb68_0e5f_e0c8));
+        payload.groups[0].rows[0].5 = Some(body);
+        let session = SessionId::from_uuid(uuid(0x0195_0000));
+        PushRequest { metadata: metadata(), session, number: 1, mode: PushMode::PerObject, payload }
+    };
+    let edges = [Value::Integer(i64::MIN), Value::Integer(i64::MAX)];
+    let body = |bytes| [Value::Text("a".into()), bytes].into_iter().chain(edges.clone()).collect();
+    // On either way bytes arrive as JSON has them; the type's schema turns them back.
+    check_read(
+        "push_request_bytes",
+        &request(body(Value::Bytes(vec![0, 0xff, 0x80]))),
+        &request(body(Value::Text("AP+A".into()))),
     );
 }
 

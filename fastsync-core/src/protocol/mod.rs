@@ -1,8 +1,10 @@
 //! What client and server say to each other: plain serde types, independent of any transport.
 //!
-//! The wire form is JSON with names in snake case; `docs/protocol.md` describes it and golden files pin it.
+//! The wire form is JSON with names in snake case, or the same in a binary format ([`Compact`]); `docs/protocol.md`
+//! describes it and golden files pin it.
 //! Records travel as rows (arrays) grouped by zone and type, so that names are sent once per group.
 
+mod compact;
 mod cursor;
 mod payload;
 mod pull;
@@ -12,6 +14,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+pub use compact::Compact;
 pub use cursor::Cursor;
 pub(crate) use cursor::{CursorSeal, Holder, Standing};
 pub(crate) use payload::unknown_type;

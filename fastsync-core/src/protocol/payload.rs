@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
@@ -51,39 +52,50 @@ pub struct Row(
     /// Who modified it: an index into the payload's devices.
     pub u32,
     /// Its values in the order of the sender's fields; null if it is deleted.
-    #[serde(deserialize_with = "bounded_body")]
+    #[serde(deserialize_with = "bounded_body::<Value, _>")]
     pub Option<Vec<Value>>,
 );
 
-/// Reads a body without letting its length grow past what any type can have.
-fn bounded_body<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Value>>, D::Error> {
-    struct Body;
-    impl<'de> de::Visitor<'de> for Body {
-        type Value = Option<Vec<Value>>;
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an array of field values or null")
-        }
-        fn visit_unit<E>(self) -> Result<Self::Value, E> {
-            Ok(None)
-        }
-        fn visit_none<E>(self) -> Result<Self::Value, E> {
-            Ok(None)
-        }
-        fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-            deserializer.deserialize_seq(self)
-        }
-        fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-            let mut body = Vec::with_capacity(seq.size_hint().unwrap_or(8).min(MAX_FIELDS));
-            while let Some(value) = seq.next_element()? {
-                if body.len() == MAX_FIELDS {
-                    return Err(de::Error::custom("a row has more values than a type can have fields"));
-                }
-                body.push(value);
-            }
-            Ok(Some(body))
-        }
+/// Reads a body, of values in the form `V`, without letting its length grow past what any type can have.
+pub(super) fn bounded_body<'de, V, D>(deserializer: D) -> Result<Option<Vec<Value>>, D::Error>
+where
+    V: Deserialize<'de> + Into<Value>,
+    D: Deserializer<'de>,
+{
+    deserializer.deserialize_option(BodyVisitor(PhantomData::<V>))
+}
+
+struct BodyVisitor<V>(PhantomData<V>);
+
+impl<'de, V: Deserialize<'de> + Into<Value>> de::Visitor<'de> for BodyVisitor<V> {
+    type Value = Option<Vec<Value>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of field values or null")
     }
-    deserializer.deserialize_option(Body)
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_none<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut body = Vec::with_capacity(seq.size_hint().unwrap_or(8).min(MAX_FIELDS));
+        while let Some(value) = seq.next_element::<V>()? {
+            if body.len() == MAX_FIELDS {
+                return Err(de::Error::custom("a row has more values than a type can have fields"));
+            }
+            body.push(value.into());
+        }
+        Ok(Some(body))
+    }
 }
 
 impl SyncPayload {

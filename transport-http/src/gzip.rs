@@ -4,27 +4,20 @@ use std::io::{Read, Write};
 
 use bytes::Bytes;
 
-/// Why a body cannot be decompressed.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum GzipError {
-    /// It is not one whole gzip member with a right checksum.
-    Malformed,
-    /// It is larger than the limit once decompressed.
-    TooLarge,
-}
+use crate::coding::UnpackError;
 
 /// Decompresses, and stops at `limit` bytes of output.
-pub(crate) fn decompress(input: &[u8], limit: usize) -> Result<Bytes, GzipError> {
+pub(crate) fn decompress(input: &[u8], limit: usize) -> Result<Bytes, UnpackError> {
     let mut decoder = flate2::bufread::GzDecoder::new(input);
-    // JSON shrinks to about a fifth; what the trailer claims is not believed.
+    // JSON shrinks to about a fifth, MessagePack less; what the trailer claims is not believed.
     let mut output = Vec::with_capacity(input.len().saturating_mul(6).min(limit));
     let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    decoder.by_ref().take(bound).read_to_end(&mut output).map_err(|_| GzipError::Malformed)?;
+    decoder.by_ref().take(bound).read_to_end(&mut output).map_err(|_| UnpackError::Malformed)?;
     if output.len() > limit {
-        return Err(GzipError::TooLarge);
+        return Err(UnpackError::TooLarge);
     }
     if !decoder.into_inner().is_empty() {
-        return Err(GzipError::Malformed);
+        return Err(UnpackError::Malformed);
     }
     Ok(output.into())
 }
@@ -53,7 +46,7 @@ mod tests {
         let input = b"abcdefgh".repeat(100);
         let packed = compress(&input).unwrap();
         assert_eq!(decompress(&packed, input.len()).unwrap(), input);
-        assert_eq!(decompress(&packed, input.len() - 1), Err(GzipError::TooLarge));
+        assert_eq!(decompress(&packed, input.len() - 1), Err(UnpackError::TooLarge));
         assert_eq!(compress(b"x"), None);
     }
 
@@ -74,7 +67,7 @@ mod tests {
             bad_checksum,
         ];
         for case in cases {
-            assert_eq!(decompress(&case, 1 << 20), Err(GzipError::Malformed), "{} bytes", case.len());
+            assert_eq!(decompress(&case, 1 << 20), Err(UnpackError::Malformed), "{} bytes", case.len());
         }
     }
 }

@@ -11,9 +11,13 @@
 )]
 
 mod body;
+mod coding;
+mod format;
 mod gzip;
 pub mod status;
 mod wire;
+#[cfg(feature = "zstd")]
+mod zstd;
 
 #[cfg(feature = "client")]
 pub mod client;
@@ -22,6 +26,7 @@ pub mod server;
 
 #[cfg(feature = "client")]
 pub use client::{HttpTransport, HttpTransportBuilder};
+pub use format::Format;
 #[cfg(feature = "server")]
 pub use server::{Authenticate, Limits, ServeConfig, SyncService, bearer_token, serve};
 

@@ -295,19 +295,19 @@ async fn requests_look_as_documented() {
     });
     let client = HttpTransport::builder(format!("http://{address}/a/b/"))
         .bearer_token(TOKEN)
-        .accept_gzip(true)
+        .accept_compressed(true)
         .user_agent("todo/1")
         .build()
         .unwrap();
     assert!(!format!("{client:?}").contains(TOKEN));
     client.push(&push_request(2)).await.unwrap();
     let (head, body) = seen.await.unwrap();
-    assert_eq!(body, json(&push_request(2)));
+    assert_eq!(body, message_pack(&push_request(2)));
     for line in [
         "post /a/b/push http/1.1",
-        "content-type: application/json",
-        "accept: application/json",
-        "accept-encoding: gzip",
+        "content-type: application/msgpack",
+        "accept: application/msgpack",
+        if cfg!(feature = "zstd") { "accept-encoding: zstd, gzip" } else { "accept-encoding: gzip" },
         "user-agent: todo/1",
         &format!("host: {address}"),
         &bearer().to_lowercase(),

@@ -146,7 +146,7 @@ async fn both_directions_are_compressed_on_request() {
     let server = Server::plain().await;
     let client = HttpTransport::builder(server.base())
         .bearer_token(TOKEN)
-        .accept_gzip(true)
+        .accept_compressed(true)
         .compress_requests_over(1000)
         .build()
         .unwrap();

@@ -15,7 +15,9 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use super::connector::Connector;
+use super::dialect::Dialect;
 use super::{HttpTransport, Inner};
+use crate::format::Format;
 
 pub(crate) type Headers = dyn Fn() -> HeaderMap + Send + Sync;
 
@@ -29,7 +31,8 @@ pub struct HttpTransportBuilder {
     request_timeout: Duration,
     response_bytes: usize,
     user_agent: String,
-    accept_gzip: Option<bool>,
+    format: Format,
+    accept_compressed: Option<bool>,
     compress_over: Option<usize>,
     roots: Vec<Vec<u8>>,
     public_roots: bool,
@@ -57,7 +60,8 @@ impl HttpTransportBuilder {
             request_timeout: Duration::from_secs(60),
             response_bytes: 64 << 20,
             user_agent: concat!("fastsync-transport-http/", env!("CARGO_PKG_VERSION")).to_owned(),
-            accept_gzip: None,
+            format: Format::MessagePack,
+            accept_compressed: None,
             compress_over: None,
             roots: Vec::new(),
             public_roots: true,
@@ -102,14 +106,21 @@ impl HttpTransportBuilder {
         self
     }
 
-    /// Whether answers may be compressed. Unless set: yes, but not from this machine itself (a loopback host),
-    /// where it costs more than it saves.
-    pub fn accept_gzip(mut self, accept: bool) -> Self {
-        self.accept_gzip = Some(accept);
+    /// How messages are written. MessagePack unless set, and JSON with a server that does not know it.
+    pub fn format(mut self, format: Format) -> Self {
+        self.format = format;
         self
     }
 
-    /// Compresses requests larger than `bytes`. Off unless set.
+    /// Whether answers may be compressed: with gzip, or zstd where the feature `zstd` is on at both ends. Unless set:
+    /// yes, but not from this machine itself (a loopback host), where it costs more than it saves.
+    pub fn accept_compressed(mut self, accept: bool) -> Self {
+        self.accept_compressed = Some(accept);
+        self
+    }
+
+    /// Compresses requests larger than `bytes`: with zstd if that feature is on and the server knows it, else with
+    /// gzip. Off unless set.
     pub fn compress_requests_over(mut self, bytes: usize) -> Self {
         self.compress_over = Some(bytes);
         self
@@ -159,7 +170,8 @@ impl HttpTransportBuilder {
                 provider: self.headers,
                 request_timeout: self.request_timeout,
                 response_bytes: self.response_bytes,
-                accept_gzip: self.accept_gzip.unwrap_or(!loopback),
+                dialect: Dialect::new(self.format),
+                accept_compressed: self.accept_compressed.unwrap_or(!loopback),
                 compress_over: self.compress_over,
             }),
         })

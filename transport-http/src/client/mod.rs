@@ -2,6 +2,7 @@
 
 mod config;
 mod connector;
+mod dialect;
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,19 +13,20 @@ use bytes::Bytes;
 use fastsync_core::protocol::{PullReply, PullRequest, PushReply, PushRequest};
 use fastsync_core::{Error, ErrorKind, Result, Transport};
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
-use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode, Uri};
+use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::{self, Client};
-use serde::{Serialize, de::DeserializeOwned};
 
 pub use config::HttpTransportBuilder;
 
 use crate::body::{ReadError, collect};
-use crate::gzip::{GzipError, compress, decompress};
+use crate::coding::{self, Coding, UnpackError};
+use crate::format::{Format, Message};
 use crate::status::kind_of;
-use crate::wire::{self, Encoding, ErrorBody, capacity_for};
+use crate::wire::ErrorBody;
 use connector::{Connector, Used};
+use dialect::Dialect;
 
 /// Sends requests to a [`SyncService`](crate::SyncService). A cheap handle: clones share the connections.
 ///
@@ -37,7 +39,9 @@ use connector::{Connector, Used};
 /// - Where the server says after how long to come back, the error's context has it as `retry_after`, in seconds
 ///   from 1 to 900.
 /// - A request that fails on a connection from the pool before any of its answer arrived is sent once more: the
-///   server may just have closed it. Nothing else is repeated.
+///   server may just have closed it. A request that is answered with 415 (unsupported media type) is sent again in
+///   a form that every server knows: with gzip instead of zstd, then as JSON instead of MessagePack; the transport
+///   remembers that. Nothing else is repeated.
 /// - It needs a tokio runtime with time and I/O enabled. Bodies of a few megabytes are encoded and decoded on the
 ///   thread that polls.
 #[derive(Clone)]
@@ -53,8 +57,17 @@ struct Inner {
     provider: Option<Arc<config::Headers>>,
     request_timeout: Duration,
     response_bytes: usize,
-    accept_gzip: bool,
+    dialect: Dialect,
+    accept_compressed: bool,
     compress_over: Option<usize>,
+}
+
+/// What came back.
+enum Answer {
+    /// A 200 with a message in this format.
+    Message(Format, Bytes),
+    /// The server does not know the format or the coding, and has read nothing.
+    UnknownForm(Error),
 }
 
 /// Shows where requests go and no header.
@@ -71,7 +84,7 @@ impl HttpTransport {
         HttpTransportBuilder::new(base.into())
     }
 
-    async fn call<Q: Serialize + Sync, R: DeserializeOwned>(
+    async fn call<Q: Message, R: Message>(
         &self,
         operation: &'static str,
         uri: &Uri,
@@ -79,26 +92,56 @@ impl HttpTransport {
         rows: usize,
     ) -> Result<R> {
         let fail = Fail(operation);
-        let body = wire::encode(request, capacity_for(rows)).map_err(|error| {
-            fail.kind(ErrorKind::InvalidInput, "the request cannot be encoded").with_source(error)
-        })?;
-        let exchange = self.exchange(fail, uri, body);
-        let reply = tokio::time::timeout(self.inner.request_timeout, exchange).await.map_err(|_| {
-            let limit = self.inner.request_timeout.as_millis();
-            fail.kind(ErrorKind::Timeout, "the answer was not there in time").with_context("limit_ms", limit)
-        })??;
-        wire::decode(&reply).map_err(|error| fail.protocol(error.to_string()))
+        let exchange = self.negotiate(fail, uri, request, rows);
+        let (format, reply) =
+            tokio::time::timeout(self.inner.request_timeout, exchange).await.map_err(|_| {
+                let limit = self.inner.request_timeout.as_millis();
+                fail.kind(ErrorKind::Timeout, "the answer was not there in time")
+                    .with_context("limit_ms", limit)
+            })??;
+        format.decode(&reply).map_err(|error| fail.protocol(error.to_string()))
     }
 
-    /// Sends one request and gives the body of its answer if that is a 200 with JSON.
-    async fn exchange(&self, fail: Fail, uri: &Uri, body: Vec<u8>) -> Result<Bytes> {
+    /// Sends a request in a form that the server knows.
+    async fn negotiate<Q: Message>(
+        &self,
+        fail: Fail,
+        uri: &Uri,
+        request: &Q,
+        rows: usize,
+    ) -> Result<(Format, Bytes)> {
         let inner = &*self.inner;
-        let packed = inner.compress_over.filter(|limit| body.len() > *limit).and_then(|_| compress(&body));
-        let compressed = packed.is_some();
-        let body = packed.unwrap_or_else(|| body.into());
-        let response = match inner.client.request(self.request(uri, body.clone(), compressed)).await {
+        loop {
+            let writing = inner.dialect.writing();
+            let plain = writing.format.encode(request, rows).map_err(|error| {
+                fail.kind(ErrorKind::InvalidInput, "the request cannot be encoded").with_source(error)
+            })?;
+            let packed = inner.compress_over.filter(|limit| plain.len() > *limit);
+            let packed = packed.and_then(|_| writing.coding.pack(&plain));
+            let coding = packed.is_some().then_some(writing.coding);
+            let body = packed.unwrap_or_else(|| plain.into());
+            match self.exchange(fail, uri, body, writing.format, coding).await? {
+                Answer::Message(format, bytes) => return Ok((format, bytes)),
+                Answer::UnknownForm(error) if !inner.dialect.refused(writing.format, coding) => {
+                    return Err(error);
+                }
+                Answer::UnknownForm(_) => {}
+            }
+        }
+    }
+
+    async fn exchange(
+        &self,
+        fail: Fail,
+        uri: &Uri,
+        body: Bytes,
+        format: Format,
+        coding: Option<Coding>,
+    ) -> Result<Answer> {
+        let client = &self.inner.client;
+        let response = match client.request(self.request(uri, body.clone(), format, coding)).await {
             Err(error) if failed_on_used_connection(&error) => {
-                inner.client.request(self.request(uri, body, compressed)).await
+                client.request(self.request(uri, body, format, coding)).await
             }
             other => other,
         };
@@ -109,7 +152,13 @@ impl HttpTransport {
         self.read(fail, response).await
     }
 
-    fn request(&self, uri: &Uri, body: Bytes, compressed: bool) -> Request<Full<Bytes>> {
+    fn request(
+        &self,
+        uri: &Uri,
+        body: Bytes,
+        format: Format,
+        coding: Option<Coding>,
+    ) -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = uri.clone();
@@ -118,40 +167,47 @@ impl HttpTransport {
         if let Some(provider) = &self.inner.provider {
             headers.extend(provider());
         }
-        headers.insert(CONTENT_TYPE, wire::JSON);
-        headers.insert(ACCEPT, wire::JSON);
-        if self.inner.accept_gzip {
-            headers.insert(ACCEPT_ENCODING, wire::GZIP);
+        headers.insert(CONTENT_TYPE, format.header());
+        headers.insert(ACCEPT, format.header());
+        if self.inner.accept_compressed {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(coding::ACCEPTED));
         }
-        if compressed {
-            headers.insert(CONTENT_ENCODING, wire::GZIP);
+        if let Some(coding) = coding {
+            headers.insert(CONTENT_ENCODING, coding.header());
         }
         request
     }
 
-    async fn read(&self, fail: Fail, response: Response<Incoming>) -> Result<Bytes> {
+    async fn read(&self, fail: Fail, response: Response<Incoming>) -> Result<Answer> {
         let (parts, body) = response.into_parts();
-        let json = wire::is_json(&parts.headers);
+        let format = Format::of_content(&parts.headers);
         if parts.status == StatusCode::OK {
-            return if json {
-                self.content(fail, &parts.headers, body, self.inner.response_bytes).await
-            } else {
-                Err(fail.protocol("the answer is not JSON: is there another service at this address?"))
+            let Some(format) = format else {
+                let message = "the answer is no FastSync message: is there another service at this address?";
+                return Err(fail.protocol(message));
             };
+            let bytes = self.content(fail, &parts.headers, body, self.inner.response_bytes).await?;
+            return Ok(Answer::Message(format, bytes));
         }
         // A refusal is short. If it is not, or breaks off, its status still says enough.
         const LONGEST_REFUSAL: usize = 64 << 10;
-        let content = match json {
-            true => self.content(fail, &parts.headers, body, LONGEST_REFUSAL).await.unwrap_or_default(),
-            false => Bytes::new(),
+        let content = match format {
+            Some(Format::Json) => {
+                self.content(fail, &parts.headers, body, LONGEST_REFUSAL).await.unwrap_or_default()
+            }
+            Some(Format::MessagePack) | None => Bytes::new(),
         };
-        Err(fail.refused(parts.status, &parts.headers, &content))
+        let error = fail.refused(parts.status, &parts.headers, &content);
+        match parts.status {
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => Ok(Answer::UnknownForm(error)),
+            _ => Err(error),
+        }
     }
 
     async fn content(&self, fail: Fail, headers: &HeaderMap, body: Incoming, limit: usize) -> Result<Bytes> {
         let too_large = || fail.protocol("the answer is too large").with_context("limit_bytes", limit);
-        let encoding = wire::encoding(headers)
-            .ok_or_else(|| fail.protocol("the answer has an encoding that was not asked for"))?;
+        let coding = coding::of_content(headers)
+            .map_err(|()| fail.protocol("the answer has an encoding that was not asked for"))?;
         let bytes = collect(body, headers, limit, None).await.map_err(|error| match error {
             ReadError::TooLarge => too_large(),
             ReadError::Broken(source) => fail
@@ -159,13 +215,11 @@ impl HttpTransport {
                 .with_source(source),
             ReadError::Stalled => fail.kind(ErrorKind::Timeout, "the answer stopped arriving"),
         })?;
-        match encoding {
-            Encoding::Identity => Ok(bytes),
-            Encoding::Gzip => decompress(&bytes, limit).map_err(|error| match error {
-                GzipError::TooLarge => too_large(),
-                GzipError::Malformed => fail.protocol("the answer is not what gzip makes"),
-            }),
-        }
+        let Some(coding) = coding else { return Ok(bytes) };
+        coding.unpack(&bytes, limit).map_err(|error| match error {
+            UnpackError::TooLarge => too_large(),
+            UnpackError::Malformed => fail.protocol("the answer is not what its encoding says"),
+        })
     }
 }
 

@@ -44,8 +44,8 @@ impl Limits {
         self
     }
 
-    /// Compresses replies larger than `bytes` for clients that accept gzip; `None` compresses nothing. 8 KiB
-    /// unless set.
+    /// Compresses replies larger than `bytes` for clients that accept gzip, or zstd with the feature `zstd`; `None`
+    /// compresses nothing. 8 KiB unless set.
     #[must_use]
     pub fn with_compression_over(mut self, bytes: Option<usize>) -> Self {
         self.compress_over = bytes;

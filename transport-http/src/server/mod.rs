@@ -18,7 +18,7 @@ use fastsync_core::protocol::{MIN_PROTOCOL_VERSION, PROTOCOL_VERSION, PullReply,
 use fastsync_core::{Error, ErrorKind, SyncContext, SyncHandler};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::Deserialize;
 
 pub use auth::{Authenticate, bearer_token};
 pub use limits::Limits;
@@ -27,8 +27,8 @@ pub use serve::{ServeConfig, serve};
 
 use crate::BoxError;
 use crate::body::{ReadError, collect};
-use crate::gzip::{GzipError, decompress};
-use crate::wire::{Encoding, capacity_for, decode, encode, encoding, is_json};
+use crate::coding::{self, UnpackError};
+use crate::format::{Format, Message};
 use reply::Refusal;
 
 /// Answers the requests of [`HttpTransport`](crate::HttpTransport)s. A cheap handle: clones share everything.
@@ -161,11 +161,11 @@ impl SyncService {
     {
         let route = self.route(parts)?;
         let context = self.authenticate(parts).await?;
-        let bytes = self.read(parts, body).await?;
+        let (format, bytes) = self.read(parts, body).await?;
         let handler = &self.inner.handler;
         match route {
             Route::Push => {
-                let request = request(&bytes)?;
+                let request = request(format, &bytes)?;
                 drop(bytes);
                 let reply =
                     handler.process_push(&context, request).await.map_err(|error| self.refuse(&error))?;
@@ -176,7 +176,7 @@ impl SyncService {
                 self.reply(parts, &reply, rows)
             }
             Route::Pull => {
-                let request = request(&bytes)?;
+                let request = request(format, &bytes)?;
                 drop(bytes);
                 let reply =
                     handler.process_pull(&context, request).await.map_err(|error| self.refuse(&error))?;
@@ -231,7 +231,7 @@ impl SyncService {
         })
     }
 
-    async fn read<B>(&self, parts: &Parts, body: B) -> Result<Bytes, Refusal>
+    async fn read<B>(&self, parts: &Parts, body: B) -> Result<(Format, Bytes), Refusal>
     where
         B: http_body::Body + Send,
         B::Data: Send,
@@ -244,11 +244,9 @@ impl SyncService {
         };
         let unsupported =
             |message| Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorKind::Unsupported, message);
-        if !is_json(&parts.headers) {
-            return Err(unsupported("the content type must be application/json"));
-        }
-        let encoding = encoding(&parts.headers)
-            .ok_or_else(|| unsupported("the content encoding must be identity or gzip"))?;
+        let format = Format::of_content(&parts.headers)
+            .ok_or_else(|| unsupported("the content type must be application/json or application/msgpack"))?;
+        let coding = coding::of_content(&parts.headers).map_err(|()| unsupported(UNKNOWN_CODING))?;
         let reading = collect(body, &parts.headers, limits.body_bytes, Some(limits.stall_timeout));
         let read =
             tokio::time::timeout(limits.body_timeout, reading).await.unwrap_or(Err(ReadError::Stalled));
@@ -262,13 +260,12 @@ impl SyncService {
                 Refusal::new(StatusCode::BAD_REQUEST, ErrorKind::InvalidInput, "the body broke off").closing()
             }
         })?;
-        match encoding {
-            Encoding::Identity => Ok(bytes),
-            Encoding::Gzip => decompress(&bytes, limits.body_bytes).map_err(|error| match error {
-                GzipError::TooLarge => too_large(),
-                GzipError::Malformed => invalid("the body is not one whole gzip member"),
-            }),
-        }
+        let Some(coding) = coding else { return Ok((format, bytes)) };
+        let unpacked = coding.unpack(&bytes, limits.body_bytes).map_err(|error| match error {
+            UnpackError::TooLarge => too_large(),
+            UnpackError::Malformed => invalid("the body is not one whole member or frame of its encoding"),
+        })?;
+        Ok((format, unpacked))
     }
 
     fn refuse(&self, error: &Error) -> Refusal {
@@ -278,13 +275,14 @@ impl SyncService {
         Refusal::of(error)
     }
 
-    fn reply<T: Serialize>(&self, parts: &Parts, reply: &T, rows: usize) -> Result<Response<Body>, Refusal> {
-        let body = encode(reply, capacity_for(rows)).map_err(|error| {
+    fn reply<T: Message>(&self, parts: &Parts, reply: &T, rows: usize) -> Result<Response<Body>, Refusal> {
+        let format = Format::accepted(&parts.headers);
+        let body = format.encode(reply, rows).map_err(|error| {
             self.refuse(
                 &Error::new(ErrorKind::Backend, "reply", "a reply cannot be encoded").with_source(error),
             )
         })?;
-        Ok(reply::json(StatusCode::OK, body, &parts.headers, self.inner.limits.compress_over))
+        Ok(reply::message(format, body, &parts.headers, self.inner.limits.compress_over))
     }
 }
 
@@ -308,12 +306,18 @@ where
     }
 }
 
+const UNKNOWN_CODING: &str = if cfg!(feature = "zstd") {
+    "the content encoding must be identity, gzip or zstd"
+} else {
+    "the content encoding must be identity or gzip"
+};
+
 fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, ErrorKind::InvalidInput, message)
 }
 
 /// Decodes a request. One of a later protocol may have another form: then the version is what is wrong with it.
-fn request<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
+fn request<T: Message>(format: Format, bytes: &[u8]) -> Result<T, Refusal> {
     #[derive(Deserialize)]
     struct Probe {
         metadata: Version,
@@ -322,9 +326,9 @@ fn request<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
     struct Version {
         protocol: u16,
     }
-    decode(bytes).map_err(|error| {
+    format.decode(bytes).map_err(|error| {
         let other_protocol = error.well_formed
-            && decode::<Probe>(bytes).is_ok_and(|probe| {
+            && format.decode_plain::<Probe>(bytes).is_ok_and(|probe| {
                 !(MIN_PROTOCOL_VERSION..=PROTOCOL_VERSION).contains(&probe.metadata.protocol)
             });
         if other_protocol {

@@ -8,16 +8,17 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use fastsync_core::{Error, ErrorKind};
 use http::header::{
-    ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, VARY,
-    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Version};
 use http_body::{Frame, SizeHint};
 use http_body_util::Full;
 
-use crate::gzip;
+use crate::coding::Coding;
+use crate::format::Format;
 use crate::status::{fixed_message, status_of};
-use crate::wire::{self, ErrorBody, ErrorDetail};
+use crate::wire::{ErrorBody, ErrorDetail};
 
 /// The body of an answer: bytes that are there already.
 #[derive(Debug, Clone, Default)]
@@ -55,45 +56,28 @@ impl http_body::Body for Body {
     }
 }
 
-/// An answer with a body of JSON, compressed if that pays and the client takes it.
-pub(crate) fn json(
-    status: StatusCode,
+/// An answer with a body, compressed if that pays and the client takes it.
+pub(crate) fn message(
+    format: Format,
     body: Vec<u8>,
     request: &HeaderMap,
     compress_over: Option<usize>,
 ) -> Response<Body> {
-    let packed = compress_over
-        .filter(|threshold| body.len() > *threshold && accepts_gzip(request))
-        .and_then(|_| gzip::compress(&body));
-    let compressed = packed.is_some();
-    let mut response = Response::new(Body::new(packed.unwrap_or_else(|| body.into())));
-    *response.status_mut() = status;
+    let packed = compress_over.filter(|threshold| body.len() > *threshold).and_then(|_| {
+        let coding = Coding::accepted(request)?;
+        Some((coding, coding.pack(&body)?))
+    });
+    let coding = packed.as_ref().map(|(coding, _)| *coding);
+    let mut response = Response::new(Body::new(packed.map_or_else(|| body.into(), |(_, packed)| packed)));
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, wire::JSON);
+    headers.insert(CONTENT_TYPE, format.header());
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if compress_over.is_some() {
-        headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
-    }
-    if compressed {
-        headers.insert(CONTENT_ENCODING, wire::GZIP);
+    headers.insert(VARY, HeaderValue::from_static("accept, accept-encoding"));
+    if let Some(coding) = coding {
+        headers.insert(CONTENT_ENCODING, coding.header());
     }
     response
-}
-
-fn accepts_gzip(request: &HeaderMap) -> bool {
-    request.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).any(|value| {
-        value.split(',').any(|coding| {
-            let mut parts = coding.split(';').map(str::trim);
-            parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip"))
-                && parts.all(|weight| {
-                    weight
-                        .split_once('=')
-                        .and_then(|(_, weight)| weight.trim().parse::<f32>().ok())
-                        .is_some_and(|weight| weight > 0.0)
-                })
-        })
-    })
 }
 
 /// A request that is not answered with a reply of the protocol.
@@ -135,9 +119,11 @@ impl Refusal {
         let retryable =
             matches!(self.kind, ErrorKind::Contention | ErrorKind::Unavailable | ErrorKind::Timeout);
         let detail = ErrorDetail { code: self.kind.code().into(), message: self.message, retryable };
-        let body = wire::encode(&ErrorBody { error: detail }, 256).unwrap_or_default();
-        let mut response = json(self.status, body, &HeaderMap::new(), None);
+        let body = serde_json::to_vec(&ErrorBody { error: detail }).unwrap_or_default();
+        let mut response = message(Format::Json, body, &HeaderMap::new(), None);
+        *response.status_mut() = self.status;
         let headers = response.headers_mut();
+        headers.remove(VARY);
         if matches!(self.kind, ErrorKind::Contention | ErrorKind::Unavailable) {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
@@ -157,19 +143,6 @@ impl Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn gzip_is_used_only_where_it_is_accepted() {
-        let accepted = |value: &'static str| {
-            accepts_gzip(&HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(value))]))
-        };
-        for yes in ["gzip", "br, GZIP", "gzip;q=0.5", "deflate;q=0, gzip; q=1"] {
-            assert!(accepted(yes), "{yes}");
-        }
-        for no in ["", "br", "gzip;q=0", "gzip; q=0.000", "gzip;q=x", "xgzip", "identity"] {
-            assert!(!accepted(no), "{no}");
-        }
-    }
 
     #[test]
     fn an_internal_error_is_told_without_its_message() {

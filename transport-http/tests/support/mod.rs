@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fastsync_core::protocol::{
-    Cursor, PROTOCOL_VERSION, PullPage, PullReply, PullRequest, PushMode, PushReceipt, PushReply,
+    Compact, Cursor, PROTOCOL_VERSION, PullPage, PullReply, PullRequest, PushMode, PushReceipt, PushReply,
     PushRequest, RecordGroup, Row, SyncOperationMetadata, SyncPayload, TypeVersion,
 };
 use fastsync_core::{
@@ -259,6 +259,33 @@ pub fn post_with(path: &str, more: &[&str], body: &[u8]) -> Vec<u8> {
     let (bearer, length) = (bearer(), format!("content-length: {}", body.len()));
     let headers: Vec<&str> = [&*bearer, JSON, &*length].into_iter().chain(more.iter().copied()).collect();
     raw(&format!("POST {path}"), &headers, body)
+}
+
+pub const MESSAGE_PACK: &str = "content-type: application/msgpack";
+
+/// A message in MessagePack.
+pub fn message_pack<T>(message: &T) -> Vec<u8>
+where
+    for<'a> Compact<&'a T>: serde::Serialize,
+{
+    let mut bytes = Vec::new();
+    let mut writer = rmp_serde::Serializer::new(&mut bytes).with_struct_map();
+    serde::Serialize::serialize(&Compact(message), &mut writer).unwrap();
+    bytes
+}
+
+/// An honest request with this body, which is MessagePack.
+pub fn post_binary(path: &str, more: &[&str], body: &[u8]) -> Vec<u8> {
+    let (bearer, length) = (bearer(), format!("content-length: {}", body.len()));
+    let headers: Vec<&str> =
+        [&*bearer, MESSAGE_PACK, &*length].into_iter().chain(more.iter().copied()).collect();
+    raw(&format!("POST {path}"), &headers, body)
+}
+
+/// The bytes with the first `from` replaced, which must be there.
+pub fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    let at = bytes.windows(from.len()).position(|window| window == from).expect("it is there");
+    [&bytes[..at], to, &bytes[at + from.len()..]].concat()
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -40,6 +40,7 @@ impl Random {
     }
 
     /// Words of a small vocabulary, as the texts of one application have.
+    #[cfg(feature = "zstd")]
     fn words(&mut self, length: usize) -> String {
         const WORDS: [&str; 48] = [
             "the", "a", "of", "and", "with", "for", "new", "old", "small", "large", "red", "green", "blue",

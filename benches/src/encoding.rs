@@ -1,6 +1,6 @@
 //! How bodies are written on the wire.
 
-use fastsync_transport_http::HttpTransportBuilder;
+use fastsync_transport_http::{Format, HttpTransportBuilder};
 use serde::{Deserialize, Serialize};
 
 /// A way to write bodies. A new one is a value here, with the settings that make a client ask for it.
@@ -10,6 +10,10 @@ pub enum Encoding {
     Json,
     /// JSON with gzip, both ways.
     JsonGzip,
+    /// MessagePack as it is.
+    MessagePack,
+    /// MessagePack with zstd, both ways.
+    MessagePackZstd,
 }
 
 /// Bodies larger than this are compressed: what the server does by itself, too.
@@ -17,7 +21,7 @@ const COMPRESS_OVER: usize = 8 << 10;
 
 impl Encoding {
     /// Every one.
-    pub const ALL: [Self; 2] = [Self::Json, Self::JsonGzip];
+    pub const ALL: [Self; 4] = [Self::Json, Self::JsonGzip, Self::MessagePack, Self::MessagePackZstd];
 
     /// As people call it.
     #[must_use]
@@ -25,6 +29,8 @@ impl Encoding {
         match self {
             Self::Json => "JSON",
             Self::JsonGzip => "JSON, gzip",
+            Self::MessagePack => "MessagePack",
+            Self::MessagePackZstd => "MessagePack, zstd",
         }
     }
 
@@ -32,16 +38,18 @@ impl Encoding {
     #[must_use]
     pub fn is_compressed(self) -> bool {
         match self {
-            Self::Json => false,
-            Self::JsonGzip => true,
+            Self::Json | Self::MessagePack => false,
+            Self::JsonGzip | Self::MessagePackZstd => true,
         }
     }
 
     /// Makes a client use it.
     pub fn set(self, transport: HttpTransportBuilder) -> HttpTransportBuilder {
-        match self {
-            Self::Json => transport.accept_gzip(false),
-            Self::JsonGzip => transport.accept_gzip(true).compress_requests_over(COMPRESS_OVER),
-        }
+        let format = match self {
+            Self::Json | Self::JsonGzip => Format::Json,
+            Self::MessagePack | Self::MessagePackZstd => Format::MessagePack,
+        };
+        let transport = transport.format(format).accept_compressed(self.is_compressed());
+        if self.is_compressed() { transport.compress_requests_over(COMPRESS_OVER) } else { transport }
     }
 }

@@ -7,6 +7,7 @@
 use std::collections::hash_map::RandomState;
 use std::collections::{BTreeMap, HashSet};
 
+use fastsync_core::RecordKey;
 use fastsync_core::source::{
     Commit, CommitOutcome, Conflict, ConflictReason, Expect, ExpectState, OnMismatch, Receipt, StateConflict,
     Write,
@@ -105,7 +106,9 @@ pub(crate) struct Attempt<'a> {
     pub(crate) skipped: Vec<Conflict>,
     /// Writes whose expectation failed when looked at first.
     pub(crate) failed: HashSet<At>,
-    /// The keys written so far of a staged commit, by their hash, until it is known that none is staged twice.
+    /// The last key written of a staged commit, or all of them by their hash, until it is known that none is staged
+    /// twice.
+    pub(crate) last_key: Option<RecordKey>,
     pub(crate) seen: HashSet<u64>,
     pub(crate) hasher: RandomState,
     pub(crate) refused: Vec<Refused>,
@@ -128,6 +131,7 @@ impl<'a> Attempt<'a> {
             is_unclear: false,
             skipped: Vec::new(),
             failed: HashSet::new(),
+            last_key: None,
             seen: HashSet::new(),
             hasher: RandomState::new(),
             refused: Vec::new(),

@@ -15,10 +15,10 @@ use crate::error::{Fail, Run};
 use crate::staging::{Batch, unreadable};
 
 /// How many batches are merged at once: each has one part in memory.
-pub(crate) const WIDTH: usize = 32;
+pub(crate) const WIDTH: usize = 256;
 
-/// The writes of a part. Small, since many are in memory at once.
-const PART: usize = 256;
+/// The writes of a part. Few, since many parts are in memory at once.
+const PART: usize = 64;
 
 /// Writes as they are stored: parts in postcard, each after its length.
 pub(crate) fn encode(writes: &mut [Write]) -> Run<Vec<u8>> {

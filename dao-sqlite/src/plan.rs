@@ -21,6 +21,17 @@ pub(crate) type At = (u32, u32);
 /// A write and its place.
 pub(crate) type Placed<'a> = (At, &'a Write);
 
+/// How a commit notices that a key is staged twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Watch {
+    /// It does not: no key is, or only the last write of each is given.
+    Nothing,
+    /// The writes of a key are given one after the other.
+    Neighbours,
+    /// By remembering every key.
+    All,
+}
+
 /// What is done with some writes of one type; it answers whether to go on.
 pub(crate) type Visit<'a> = dyn FnMut(&Arc<Type>, &[Placed<'_>]) -> Run<bool> + 'a;
 
@@ -138,6 +149,17 @@ impl Plan {
         }
         self.given = given;
         Ok(phases)
+    }
+
+    /// How to notice in these rounds that a key is staged twice.
+    pub(crate) fn watch(&self, phases: &BTreeSet<Phase>) -> Watch {
+        if !self.is_staged || self.last.is_some() {
+            return Watch::Nothing;
+        }
+        // A round of puts and one of deletions may both have a key, and so may two merges.
+        let deletions = phases.iter().filter(|phase| phase.is_deletion).count();
+        let is_one_kind = deletions == 0 || deletions == phases.len();
+        if is_one_kind && self.batches.len() <= merge::WIDTH { Watch::Neighbours } else { Watch::All }
     }
 
     /// Gives every write of a round, or every write: what was staged in the order of keys, then what was given.

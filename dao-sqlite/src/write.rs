@@ -9,7 +9,7 @@ use fastsync_core::source::{Action, ConflictReason, Expect, OnMismatch, Write};
 use crate::apply::{Writer, refusal};
 use crate::commit::{Attempt, conflict};
 use crate::error::Run;
-use crate::plan::{At, Placed, Plan};
+use crate::plan::{At, Placed, Plan, Watch};
 use crate::put::Put;
 use crate::registry::Type;
 
@@ -17,11 +17,12 @@ impl Attempt<'_> {
     /// Applies every write; `false` if one stops the commit.
     pub(crate) fn write_all(&mut self, plan: &mut Plan, writer: &mut Writer<'_>) -> Run<bool> {
         let store = self.store;
-        let watch_keys = plan.is_staged && !self.look_first;
+        let phases = plan.phases(store)?;
+        let watch = plan.watch(&phases);
         let mut goes_on = true;
-        for phase in plan.phases(store)? {
+        for phase in phases {
             plan.each(store, Some(phase), &mut |kind, placed| {
-                goes_on = self.write_some(kind, placed, watch_keys, writer)?;
+                goes_on = !self.is_twice(placed, watch) && self.write_some(kind, placed, writer)?;
                 Ok(goes_on)
             })?;
             if !goes_on {
@@ -31,18 +32,25 @@ impl Attempt<'_> {
         Ok(true)
     }
 
-    fn write_some(
-        &mut self,
-        kind: &Arc<Type>,
-        placed: &[Placed<'_>],
-        watch_keys: bool,
-        writer: &mut Writer<'_>,
-    ) -> Run<bool> {
-        for (_, write) in placed.iter().filter(|_| watch_keys) {
-            if !self.seen.insert(self.hasher.hash_one(write.action.key())) {
-                return Ok(false);
+    /// Whether one of these keys was written before, as far as it is watched.
+    fn is_twice(&mut self, placed: &[Placed<'_>], watch: Watch) -> bool {
+        let mut keys = placed.iter().map(|(_, write)| write.action.key());
+        match watch {
+            Watch::Nothing => false,
+            Watch::Neighbours => {
+                let meets_last = keys.next() == self.last_key.as_ref();
+                self.last_key = placed.last().map(|(_, write)| write.action.key().clone());
+                meets_last
+                    || placed.windows(2).any(|pair| match pair {
+                        [(_, a), (_, b)] => a.action.key() == b.action.key(),
+                        _ => false,
+                    })
             }
+            Watch::All => keys.any(|key| !self.seen.insert(self.hasher.hash_one(key))),
         }
+    }
+
+    fn write_some(&mut self, kind: &Arc<Type>, placed: &[Placed<'_>], writer: &mut Writer<'_>) -> Run<bool> {
         let one_by_one = self.one_by_one || !self.failed.is_empty() || !self.left_out.is_empty();
         let look_first = self.look_first;
         let put = |(_, write): &Placed<'_>| if one_by_one { None } else { put_of(write, look_first) };

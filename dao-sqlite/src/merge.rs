@@ -20,11 +20,14 @@ pub(crate) const WIDTH: usize = 256;
 /// The writes of a part. Few, since many parts are in memory at once.
 const PART: usize = 64;
 
+/// The first byte of a batch in parts. Before there were parts a batch was a list of its writes, which begins with
+/// their number.
+const IN_PARTS: u8 = 0;
+
 /// Writes as they are stored: parts in postcard, each after its length.
 pub(crate) fn encode(writes: &mut [Write]) -> Run<Vec<u8>> {
-    // Of writes of the same key the last one counts, so they keep their order.
-    writes.sort_by(|a, b| a.action.key().cmp(b.action.key()));
-    let mut blob = Vec::new();
+    sort(writes);
+    let mut blob = vec![IN_PARTS];
     for part in writes.chunks(PART) {
         let at = blob.len();
         blob.extend([0; LENGTH]);
@@ -38,6 +41,11 @@ pub(crate) fn encode(writes: &mut [Write]) -> Run<Vec<u8>> {
 }
 
 const LENGTH: usize = size_of::<u32>();
+
+/// Of writes of the same key the last one counts, so they keep their order.
+fn sort(writes: &mut [Write]) {
+    writes.sort_by(|a, b| a.action.key().cmp(b.action.key()));
+}
 
 /// A write with its batch and its place in it.
 #[derive(Debug)]
@@ -126,8 +134,17 @@ impl std::fmt::Debug for Reader<'_> {
 
 impl<'a> Reader<'a> {
     fn open(connection: &'a Connection, number: u32, batch: &Batch) -> Run<Self> {
-        let blob = connection.blob_open(MAIN_DB, "fastsync_staged", "writes", batch.row, true)?;
-        Ok(Self { blob, batch: number, place: 0, part: Vec::new().into_iter(), bytes: Vec::new() })
+        let mut blob = connection.blob_open(MAIN_DB, "fastsync_staged", "writes", batch.row, true)?;
+        let mut first = Vec::new();
+        (&mut blob).take(1).read_to_end(&mut first).map_err(|_| unreadable())?;
+        let mut part: Vec<Write> = Vec::new();
+        if first != [IN_PARTS] {
+            let mut whole = first;
+            blob.read_to_end(&mut whole).map_err(|_| unreadable())?;
+            part = postcard::from_bytes(&whole).map_err(|_| unreadable())?;
+            sort(&mut part);
+        }
+        Ok(Self { blob, batch: number, place: 0, part: part.into_iter(), bytes: Vec::new() })
     }
 
     fn read(&mut self) -> Run<Option<Staged>> {

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::rounds::{Bench, Pick, Round, Rounds, seconds};
 
 /// The least rate of ours, in parts of the floor's.
-const REQUIRED: f64 = 1.0 / 3.0;
+const REQUIRED: f64 = 0.45;
 
 /// How many records the bytes on the wire are counted with.
 const COUNTED: u64 = 10_000;

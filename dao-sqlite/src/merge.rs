@@ -18,7 +18,7 @@ use crate::staging::{Batch, unreadable};
 pub(crate) const WIDTH: usize = 256;
 
 /// The writes of a part. Few, since many parts are in memory at once.
-const PART: usize = 64;
+const PART: usize = 32;
 
 /// The first byte of a batch in parts. Before there were parts a batch was a list of its writes, which begins with
 /// their number.
@@ -123,7 +123,6 @@ struct Reader<'a> {
     batch: u32,
     place: u32,
     part: std::vec::IntoIter<Write>,
-    bytes: Vec<u8>,
 }
 
 impl std::fmt::Debug for Reader<'_> {
@@ -144,7 +143,7 @@ impl<'a> Reader<'a> {
             part = postcard::from_bytes(&whole).map_err(|_| unreadable())?;
             sort(&mut part);
         }
-        Ok(Self { blob, batch: number, place: 0, part: part.into_iter(), bytes: Vec::new() })
+        Ok(Self { blob, batch: number, place: 0, part: part.into_iter() })
     }
 
     fn read(&mut self) -> Run<Option<Staged>> {
@@ -163,10 +162,10 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         let length = u64::from(u32::from_le_bytes(length));
-        self.bytes.clear();
+        let mut bytes = Vec::new();
         // What is not there is not waited for: a length that is too large ends at the blob's end.
-        (&mut self.blob).take(length).read_to_end(&mut self.bytes).map_err(|_| unreadable())?;
-        let part: Vec<Write> = postcard::from_bytes(&self.bytes).map_err(|_| unreadable())?;
+        (&mut self.blob).take(length).read_to_end(&mut bytes).map_err(|_| unreadable())?;
+        let part: Vec<Write> = postcard::from_bytes(&bytes).map_err(|_| unreadable())?;
         self.part = part.into_iter();
         Ok(())
     }

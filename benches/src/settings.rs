@@ -23,3 +23,25 @@ impl Settings {
         if self.long { long } else { short }
     }
 }
+
+/// What the figures take that measure ours and its limit in turn.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Repeated {
+    /// How it runs.
+    #[command(flatten)]
+    pub settings: Settings,
+    /// How many records.
+    #[arg(long, default_value_t = 100_000)]
+    pub n: u64,
+    /// How many rounds.
+    #[arg(long)]
+    rounds: Option<usize>,
+}
+
+impl Repeated {
+    /// The number of rounds: what was asked for, else the short form's or the long form's.
+    #[must_use]
+    pub fn rounds(&self, short: usize, long: usize) -> usize {
+        self.rounds.unwrap_or_else(|| self.settings.of(short, long)).max(1)
+    }
+}

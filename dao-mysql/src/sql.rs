@@ -14,7 +14,7 @@ use crate::error::{Fail, Run};
 /// The most rows that one statement asks for by their keys, and the most keys that one removes.
 pub(crate) const MAX_ROWS: usize = 512;
 
-/// The most rows that one statement writes: a thousand divides by it. Every connection prepares its statements for
+/// The most rows that one statement writes: an eighth of a thousand. Every connection prepares its statements for
 /// itself and is told of every placeholder then, so a statement of thousands of them costs as much as what it writes.
 const MAX_WRITTEN: usize = 125;
 

@@ -114,9 +114,6 @@ impl<'a> Writer<'a> {
         let store = self.store;
         let mut left = rows.as_slice();
         while let Some((now, later)) = left.split_at_checked(rows_at_once(left.len(), put::COLUMNS)) {
-            if now.is_empty() {
-                break;
-            }
             let statement = lazily(
                 &mut self.puts,
                 |(of, n, _)| (*of, *n) == (put, now.len()),

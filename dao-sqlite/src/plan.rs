@@ -189,7 +189,7 @@ impl Plan {
                 of_round.push((number, batch));
             }
         }
-        let mut group: Vec<Staged> = Vec::with_capacity(if of_round.is_empty() { 0 } else { GROUP });
+        let mut group: Vec<Staged> = Vec::new();
         for some in of_round.chunks(merge::WIDTH) {
             let mut merged = Merge::open(&store.connection, some)?;
             loop {

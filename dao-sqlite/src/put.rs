@@ -10,7 +10,7 @@ const ROWS: [usize; 3] = [32, 8, 1];
 /// The most parameters of a statement.
 const MAX_PARAMETERS: usize = 32_766;
 
-/// How many of `left` rows with so many columns the next statement puts.
+/// How many of `left` rows with so many columns the next statement puts: 1 at least.
 pub(crate) fn rows_at_once(left: usize, columns: usize) -> usize {
     let most = (MAX_PARAMETERS / columns.max(1)).min(left);
     ROWS.into_iter().find(|rows| *rows <= most).unwrap_or(1)

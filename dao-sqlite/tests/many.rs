@@ -102,7 +102,7 @@ async fn of_many_staged_batches_the_last_write_of_each_key_counts() {
         let source = fixture.items().await;
         let mut expected = BTreeMap::new();
         let mut random = 7_u64;
-        let session = SessionId::from_uuid(uuid::Uuid::from_u128(5));
+        let mut staged = Vec::new();
         for batch in 0..batches {
             let mut writes = Vec::new();
             for place in 0..200 {
@@ -118,11 +118,9 @@ async fn of_many_staged_batches_the_last_write_of_each_key_counts() {
                 });
                 expected.insert(key, (!is_deletion).then_some(text));
             }
-            source.stage(session, batch, writes).await.unwrap();
+            staged.push(writes);
         }
-        let staged = Writes::Staged { overrides: Vec::new() };
-        let outcome = source.commit(Commit { session, writes: staged, ..commit(Vec::new()) }).await.unwrap();
-        assert!(matches!(outcome, CommitOutcome::Applied(_)), "{outcome:?}");
+        commit_staged(&source, staged).await;
         let ids: Vec<_> = expected.keys().map(|key| id(key)).collect();
         let found: BTreeMap<_, _> = source
             .get(&name("items"), &Zone::Global, &ids)
@@ -135,4 +133,48 @@ async fn of_many_staged_batches_the_last_write_of_each_key_counts() {
             expected.into_iter().map(|(key, text)| (key, text.map(Value::from))).collect();
         assert_eq!(found, expected, "{batches} batches");
     }
+}
+
+/// A session of these batches, staged and committed.
+async fn commit_staged(
+    source: &fastsync_dao_sqlite::SqliteDataSource,
+    batches: Vec<Vec<Write>>,
+) -> SessionSummary {
+    let session = SessionId::from_uuid(uuid::Uuid::from_u128(6));
+    for (sequence, writes) in (0..).zip(batches) {
+        source.stage(session, sequence, writes).await.unwrap();
+    }
+    let staged = Writes::Staged { overrides: Vec::new() };
+    let outcome = source.commit(Commit { session, writes: staged, ..commit(Vec::new()) }).await.unwrap();
+    assert!(matches!(outcome, CommitOutcome::Applied(_)), "{outcome:?}");
+    source.session(session).await.unwrap().unwrap()
+}
+
+/// Puts and deletions are written in rounds of their own, where the two writes of the key do not meet.
+#[tokio::test]
+async fn a_key_that_is_staged_as_deleted_and_then_put_is_there() {
+    let fixture = Fixture::new();
+    let source = fixture.items().await;
+    let deleted = put(record("items", &Zone::Global, "a", None));
+    let summary =
+        commit_staged(&source, vec![vec![deleted], vec![put(item("a", "anew")), put(item("b", "b"))]]).await;
+    assert_eq!(summary.counts, [(name("items"), 2)]);
+    let found = source.get(&name("items"), &Zone::Global, &[id("a")]).await.unwrap();
+    assert_eq!(found[0].body.as_ref().unwrap()[0], "anew".into());
+}
+
+/// So many batches that the first and the last are not merged together.
+#[tokio::test]
+async fn a_key_that_is_staged_first_and_last_of_many_batches_counts_once() {
+    let fixture = Fixture::new();
+    let source = fixture.items().await;
+    let between = (0..300).map(|n| vec![put(item(&format!("{n:04}"), "once"))]);
+    let batches: Vec<_> = std::iter::once(vec![put(item("x", "first"))])
+        .chain(between)
+        .chain(std::iter::once(vec![put(item("x", "last"))]))
+        .collect();
+    let summary = commit_staged(&source, batches).await;
+    assert_eq!(summary.counts, [(name("items"), 301)]);
+    let found = source.get(&name("items"), &Zone::Global, &[id("x")]).await.unwrap();
+    assert_eq!(found[0].body.as_ref().unwrap()[0], "last".into());
 }

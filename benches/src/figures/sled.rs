@@ -10,7 +10,7 @@ use benches::raw::sled::{Items, row};
 use benches::records::{Item, make_many};
 use benches::report::{Report, Table, thousands};
 use benches::scratch::Scratch;
-use benches::settings::Settings;
+pub(crate) use benches::settings::Repeated as Args;
 use benches::stats::{median, rate};
 use benches::time::{now, since};
 use fastsync_core::{PullLimits, Query, Store, SyncableObject, Zone};
@@ -20,18 +20,6 @@ use serde_json::json;
 /// The least rate of ours, in parts of the raw one's.
 const REQUIRED: f64 = 0.4;
 
-#[derive(Debug, clap::Args)]
-pub(crate) struct Args {
-    #[command(flatten)]
-    settings: Settings,
-    /// How many records.
-    #[arg(long, default_value_t = 100_000)]
-    n: u64,
-    /// How many rounds.
-    #[arg(long)]
-    rounds: Option<usize>,
-}
-
 /// Seconds of a push and a pull.
 struct Round {
     push: f64,
@@ -39,7 +27,7 @@ struct Round {
 }
 
 pub(crate) fn figure(args: &Args) -> Result<ExitCode> {
-    let rounds = args.rounds.unwrap_or(args.settings.of(3, 5)).max(1);
+    let rounds = args.rounds(3, 5);
     let scratch = Scratch::new(args.settings.dir.as_deref())?;
     let sync_millis = scratch.sync_millis()?;
     println!("{} items, {rounds} rounds; 4 KiB reach this disk in {sync_millis:.2} ms\n", args.n);

@@ -6,7 +6,7 @@ use anyhow::Result;
 use benches::report::{Report, Table, megabytes, or_na, thousands};
 use benches::role::Side;
 use benches::scratch::Scratch;
-use benches::settings::Settings;
+pub(crate) use benches::settings::Repeated as Args;
 use benches::stats::{median, rate};
 use benches::stores::StoreKind;
 use serde_json::json;
@@ -19,20 +19,8 @@ const REQUIRED: f64 = 0.45;
 /// How many records the bytes on the wire are counted with.
 const COUNTED: u64 = 10_000;
 
-#[derive(Debug, clap::Args)]
-pub(crate) struct Args {
-    #[command(flatten)]
-    settings: Settings,
-    /// How many records.
-    #[arg(long, default_value_t = 100_000)]
-    n: u64,
-    /// How many rounds.
-    #[arg(long)]
-    rounds: Option<usize>,
-}
-
 pub(crate) fn figure(args: &Args) -> Result<ExitCode> {
-    let rounds = args.rounds.unwrap_or(args.settings.of(3, 5)).max(1);
+    let rounds = args.rounds(3, 5);
     let scratch = Scratch::new(args.settings.dir.as_deref())?;
     let sync_millis = scratch.sync_millis()?;
     let bench = Bench {

@@ -15,5 +15,6 @@ pub use id::{DeviceId, ObjectId, SessionId};
 pub use name::{FieldName, TypeName};
 pub use record::{Incarnation, Record, RecordKey, Revision, SyncMetadata};
 pub use session::{Author, Position, SessionKind, SessionSummary, Tag};
+pub(crate) use value::ValueVisitor;
 pub use value::{MAX_JSON_DEPTH, Value};
 pub use zone::{Zone, ZoneKey};

@@ -118,7 +118,6 @@ enum Tagged<'a> {
 
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use base64::Engine as _;
         if !serializer.is_human_readable() {
             return match self {
                 Self::Null => Tagged::Null,
@@ -131,6 +130,14 @@ impl Serialize for Value {
             }
             .serialize(serializer);
         }
+        self.serialize_readable(serializer)
+    }
+}
+
+impl Value {
+    /// As readable formats have it, and binary ones what is neither bytes nor JSON.
+    pub(crate) fn serialize_readable<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use base64::Engine as _;
         match self {
             Self::Null => serializer.serialize_unit(),
             Self::Bool(value) => serializer.serialize_bool(*value),
@@ -168,7 +175,8 @@ impl<'de> Deserialize<'de> for Value {
 
 const BEYOND_I64: &str = "a whole number is beyond 2^63 - 1, which not every backend stores";
 
-struct ValueVisitor;
+/// Reads what readable formats have.
+pub(crate) struct ValueVisitor;
 
 impl<'de> de::Visitor<'de> for ValueVisitor {
     type Value = Value;
@@ -193,8 +201,9 @@ impl<'de> de::Visitor<'de> for ValueVisitor {
         i64::try_from(value).map(Value::Integer).map_err(|_| E::custom(BEYOND_I64))
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(Value::Real(value))
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
+        // JSON has no others; MessagePack has.
+        if value.is_finite() { Ok(Value::Real(value)) } else { Err(E::custom("a number is not finite")) }
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Value, E> {

@@ -13,7 +13,7 @@ use benches::records::{Item, Shape, raw_bytes};
 use benches::report::{Report, kept_in, megabytes, thousands};
 use benches::role::Side;
 use benches::scratch::Scratch;
-use benches::settings::Settings;
+pub(crate) use benches::settings::Repeated as Args;
 use benches::stats::{median, rate};
 use benches::stores::{StoreKind, server_versions};
 use serde_json::json;
@@ -77,20 +77,8 @@ const COUNTED: u64 = 20_000;
 const PLAIN: f64 = 1.3;
 const COMPRESSED: f64 = 0.5;
 
-#[derive(Debug, clap::Args)]
-pub(crate) struct Args {
-    #[command(flatten)]
-    settings: Settings,
-    /// How many records.
-    #[arg(long, default_value_t = 100_000)]
-    n: u64,
-    /// How many rounds.
-    #[arg(long)]
-    rounds: Option<usize>,
-}
-
 pub(crate) fn figure(args: &Args) -> Result<ExitCode> {
-    let rounds = args.rounds.unwrap_or(args.settings.of(5, 7)).max(1);
+    let rounds = args.rounds(5, 7);
     let scratch = Scratch::new(args.settings.dir.as_deref())?;
     let sync_millis = scratch.sync_millis()?;
     println!(

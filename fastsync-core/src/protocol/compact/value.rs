@@ -3,21 +3,18 @@
 use std::fmt;
 
 use base64::Engine as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeTuple as _};
+use serde::de;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::SerializeTuple as _};
 
 use super::Compact;
-use crate::model::Value;
+use crate::model::{Value, ValueVisitor};
 
 impl Serialize for Compact<&Value> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
-            Value::Null => serializer.serialize_unit(),
-            Value::Bool(value) => serializer.serialize_bool(*value),
-            Value::Integer(value) => serializer.serialize_i64(*value),
-            Value::Real(value) => serializer.serialize_f64(*value),
-            Value::Text(text) => serializer.serialize_str(text),
             Value::Bytes(bytes) => array_of_one(serializer, &Bytes(bytes)),
             Value::Json(text) => array_of_one(serializer, text),
+            plain => plain.serialize_readable(serializer),
         }
     }
 }
@@ -38,7 +35,7 @@ impl Serialize for Bytes<'_> {
 
 impl<'de> Deserialize<'de> for Compact<Value> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ValueVisitor).map(Self)
+        deserializer.deserialize_any(CompactVisitor).map(Self)
     }
 }
 
@@ -48,41 +45,30 @@ impl From<Compact<Self>> for Value {
     }
 }
 
-struct ValueVisitor;
+struct CompactVisitor;
+
+/// What both forms have is read by the same rules.
+macro_rules! as_in_json {
+    ($($visit:ident: $type:ty),+) => {$(
+        fn $visit<E: de::Error>(self, value: $type) -> Result<Value, E> {
+            ValueVisitor.$visit(value)
+        }
+    )+};
+}
 
 // No `visit_bytes`: MessagePack's reader would hand text that is not UTF-8 to it.
-impl<'de> de::Visitor<'de> for ValueVisitor {
+impl<'de> de::Visitor<'de> for CompactVisitor {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a field value")
+        ValueVisitor.expecting(f)
     }
 
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_unit<E: de::Error>(self) -> Result<Value, E> {
+        ValueVisitor.visit_unit()
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::Integer(value))
-    }
-
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Value, E> {
-        i64::try_from(value)
-            .map(Value::Integer)
-            .map_err(|_| E::custom("a whole number is beyond 2^63 - 1, which not every backend stores"))
-    }
-
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
-        if value.is_finite() { Ok(Value::Real(value)) } else { Err(E::custom("a number is not finite")) }
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        Ok(Value::Text(text.to_owned()))
-    }
+    as_in_json!(visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64, visit_str: &str);
 
     fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
         let value = seq.next_element::<Wrapped>()?.ok_or_else(|| de::Error::invalid_length(0, &self))?;

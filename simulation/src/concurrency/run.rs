@@ -52,12 +52,17 @@ pub fn minimum(kind: StorageKind, sessions: u64) -> Vec<(&'static str, u64)> {
     minimum.push(("pushes abandoned", sessions / 50));
     if !kind.takes_one_process() {
         minimum.push(("pushing processes killed", sessions / 2_000));
-        minimum.push(("sessions of the killed", sessions / 1_000));
+        minimum.push(("sessions of the killed", least_of_the_killed(sessions)));
     }
     if kind == StorageKind::MySql {
         minimum.push(("connections cut", sessions / 100));
     }
     minimum
+}
+
+/// How many sessions the killed processes have to be told of, in a run of so many.
+const fn least_of_the_killed(sessions: u64) -> u64 {
+    sessions / 1_000
 }
 
 /// One of the two processes.
@@ -119,7 +124,7 @@ pub async fn run(kind: StorageKind, seed: u64, sessions: u64) -> Result<Counts, 
         one_process(kind, &server, seed, each).await?
     } else {
         let counts;
-        (counts, killed) = two_processes(&storage, seed, each).await?;
+        (counts, killed) = two_processes(&storage, seed, each, least_of_the_killed(sessions)).await?;
         counts
     };
     counts.add("pushing processes killed", killed.len() as u64);
@@ -193,14 +198,19 @@ fn add(counts: &mut Counts, [sessions, records, conflicts, retries, abandoned, u
     counts.add("sessions of which no report came", untold);
 }
 
-async fn two_processes(storage: &Storage, seed: u64, each: u64) -> Result<(Counts, Vec<Life>), String> {
+async fn two_processes(
+    storage: &Storage,
+    seed: u64,
+    each: u64,
+    least_of_the_killed: u64,
+) -> Result<(Counts, Vec<Life>), String> {
     let start = |half: u64| {
         let numbers = [seed, half, each].map(|number| number.to_string());
         let args = [&[storage.kind().name().to_owned(), storage.name().to_owned()][..], &numbers].concat();
         Process::start(&args).map_err(text)
     };
     let mut children = [start(0)?, start(1)?];
-    let victims = Victims::start(storage, seed);
+    let victims = Victims::start(storage, seed, least_of_the_killed);
     for child in &mut children {
         let line = child.line().await.map_err(text)?;
         if line != "pushed." {

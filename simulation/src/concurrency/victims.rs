@@ -20,6 +20,10 @@ const MOST: u64 = 60;
 /// The longest life, in milliseconds.
 const LIFE: u64 = 4_000;
 
+/// How many lives there are at most for the sake of the sessions that have to be acknowledged: a child that never gets
+/// anything through has to end as a failure.
+const MOST_LIVES: usize = 100;
+
 /// The longest rest between two lives, in milliseconds: what a killed process has left open holds up the others for
 /// seconds on some databases, and a run is not about that alone.
 const REST: u64 = 8_000;
@@ -67,9 +71,11 @@ pub(super) struct Victims {
 }
 
 impl Victims {
-    pub(super) fn start(storage: &Storage, seed: u64) -> Self {
+    /// `least` is how many of their sessions have to be acknowledged before it ends: where the others are done sooner
+    /// than that, it goes on without them.
+    pub(super) fn start(storage: &Storage, seed: u64, least: u64) -> Self {
         let (stop, stopped) = watch::channel(false);
-        let lives = tokio::spawn(kill(storage.name().to_owned(), seed, stopped));
+        let lives = tokio::spawn(kill(storage.name().to_owned(), seed, least, stopped));
         Self { stop, lives }
     }
 
@@ -82,28 +88,35 @@ impl Victims {
     }
 }
 
-async fn kill(storage: String, seed: u64, mut stopped: watch::Receiver<bool>) -> Result<Vec<Life>, String> {
+async fn kill(
+    storage: String,
+    seed: u64,
+    least: u64,
+    mut stopped: watch::Receiver<bool>,
+) -> Result<Vec<Life>, String> {
     let random = Seeded::stream(seed, 6_000);
-    let mut lives = Vec::new();
-    while !*stopped.borrow() {
+    let mut lives: Vec<Life> = Vec::new();
+    let mut sessions = 0;
+    while !*stopped.borrow() || (sessions < least && lives.len() < MOST_LIVES) {
         let name = format!("{CHILD}{}", lives.len());
         let args = [CHILD.to_owned(), storage.clone(), name.clone(), random.below(u64::MAX >> 1).to_string()];
         let process = Process::start(&args).map_err(|error| error.to_string())?;
         tokio::select! {
-            _ = stopped.changed() => {}
+            _ = stopped.changed(), if sessions >= least => {}
             () = tokio::time::sleep(Duration::from_millis(100 + random.below(LIFE))) => {}
         }
         let said = process.kill().await.map_err(|error| error.to_string())?;
-        tokio::select! {
-            _ = stopped.changed() => {}
-            () = tokio::time::sleep(Duration::from_millis(random.below(REST))) => {}
-        }
         let number = |line: &String| line.strip_prefix("ack ")?.strip_suffix('.')?.parse().ok();
         if let Some(problem) = said.iter().find(|line| line.starts_with("problem ")) {
             return Err(format!("{name}: {problem}"));
         }
         let acknowledged = said.iter().filter_map(number).max().unwrap_or(0);
+        sessions += acknowledged;
         lives.push(Life { name, acknowledged });
+        tokio::select! {
+            _ = stopped.wait_for(|stop| *stop) => {}
+            () = tokio::time::sleep(Duration::from_millis(random.below(REST))) => {}
+        }
     }
     Ok(lives)
 }

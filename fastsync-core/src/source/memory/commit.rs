@@ -1,11 +1,11 @@
 //! Staging and committing: first everything that can fail is checked, then everything is applied.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use super::history::PositionedSession;
 use super::state::{CommittedSession, State, Stored};
 use crate::error::{Error, Result};
-use crate::model::{Position, RecordKey, SessionId, SessionSummary, TypeName, Zone};
+use crate::model::{Position, Record, RecordKey, SessionId, SessionSummary, TypeName, Zone};
 use crate::source::{
     Action, Clear, Commit, CommitOutcome, Conflict, ConflictReason, ExpectState, OnMismatch, Receipt,
     StateConflict, StateWrite, Write, Writes,
@@ -21,6 +21,9 @@ pub(super) fn stage(
     state.staged.entry(session).or_default().entry(sequence).or_insert(writes);
     Ok(())
 }
+
+/// What is applied, in the order of its keys: one action of each.
+type Plan = Vec<Action>;
 
 /// The staged batches of a session, by sequence.
 type Batches = BTreeMap<u64, Vec<Write>>;
@@ -62,21 +65,17 @@ fn commit_writes(
     }
     StateWrite::check_keys(&commit.state)?;
 
-    let checked = check_expectations(state, staged, &given);
+    let checked = check_expectations(state, staged.values().flatten().chain(&given));
     let state_conflicts = check_state(state, &commit.state);
     if !checked.conflicts.is_empty() || !state_conflicts.is_empty() {
         return Ok(CommitOutcome::Conflicts { writes: checked.conflicts, state: state_conflicts });
     }
 
     // From here on nothing fails.
-    let mut plan: BTreeMap<RecordKey, Action> = BTreeMap::new();
-    for write in std::mem::take(staged).into_values().flatten().chain(given) {
-        // The last one of a key is the one that counts.
-        plan.insert(write.action.key().clone(), write.action);
-    }
-    for conflict in &checked.skipped {
-        plan.remove(conflict.write.action.key());
-    }
+    let all = std::mem::take(staged).into_values().flatten().chain(given);
+    let mut all: Vec<_> = all.map(|write| Some(write.action)).collect();
+    let plan: Plan = checked.applied.iter().filter_map(|at| all.get_mut(*at)?.take()).collect();
+    drop(all);
     for clear in &commit.clears {
         apply_clear(state, clear);
     }
@@ -116,17 +115,26 @@ fn check_keys(given: &[Write]) -> Result<()> {
 
 #[derive(Default)]
 struct Checked {
+    /// The places of the writes that are applied, in the order of their keys.
+    applied: Vec<usize>,
     conflicts: Vec<Conflict>,
     skipped: Vec<Conflict>,
 }
 
 /// Looks at the last write of each key.
-fn check_expectations(state: &State, staged: &Batches, given: &[Write]) -> Checked {
-    let all = staged.values().flatten().chain(given);
-    let last: BTreeMap<&RecordKey, &Write> = all.map(|write| (write.action.key(), write)).collect();
-    let mut checked = Checked::default();
-    for (key, write) in last {
+fn check_expectations<'a>(state: &State, all: impl Iterator<Item = &'a Write>) -> Checked {
+    let mut all: Vec<_> = all.enumerate().collect();
+    // Of one key, what came later stands later; pages come sorted, which this sort makes use of.
+    all.sort_by_key(|(_, write)| write.action.key());
+    let mut checked = Checked { applied: Vec::with_capacity(all.len()), ..Checked::default() };
+    let mut rest = all.into_iter().peekable();
+    while let Some((at, write)) = rest.next() {
+        let key = write.action.key();
+        if rest.peek().is_some_and(|(_, next)| next.action.key() == key) {
+            continue;
+        }
         if write.expect.holds(state.current(key)) {
+            checked.applied.push(at);
             continue;
         }
         let conflict = || Conflict {
@@ -171,14 +179,11 @@ fn apply_clear(state: &mut State, clear: &Clear) {
 }
 
 /// One position in each zone that a record is put into.
-fn assign_positions(
-    state: &mut State,
-    commit: &Commit,
-    plan: &BTreeMap<RecordKey, Action>,
-) -> Vec<(Zone, Position)> {
-    let puts = plan.iter().filter(|(_, action)| matches!(action, Action::Put { .. }));
-    let zones: BTreeSet<_> = puts.map(|(key, _)| key.zone.clone()).collect();
-    let assign = |zone: Zone| {
+fn assign_positions(state: &mut State, commit: &Commit, plan: &Plan) -> Vec<(Zone, Position)> {
+    let puts = plan.iter().filter(|action| matches!(action, Action::Put { .. }));
+    let mut zones: Vec<_> = puts.map(|action| &action.key().zone).collect();
+    zones.dedup();
+    let assign = |zone: &Zone| {
         let session = PositionedSession {
             id: commit.session,
             tag: commit.tag,
@@ -186,7 +191,7 @@ fn assign_positions(
             number: commit.author.number,
         };
         let position = state.histories.entry(zone.clone()).or_default().append(session);
-        (zone, position)
+        (zone.clone(), position)
     };
     zones.into_iter().map(assign).collect()
 }
@@ -194,39 +199,40 @@ fn assign_positions(
 /// Applies the plan; gives the number of the local commit and how many records of each type were put.
 fn apply_writes(
     state: &mut State,
-    plan: BTreeMap<RecordKey, Action>,
+    plan: Plan,
     positions: &[(Zone, Position)],
 ) -> (u64, BTreeMap<TypeName, u64>) {
-    let has_edits = plan.values().any(|action| matches!(action, Action::Put { pending: true, .. }));
+    let has_edits = plan.iter().any(|action| matches!(action, Action::Put { pending: true, .. }));
     let change = if has_edits { state.last_change.saturating_add(1) } else { 0 };
     state.last_change = state.last_change.max(change);
     let mut counts = BTreeMap::new();
-    for (key, action) in plan {
-        let Ok(registered) = state.types.get(&key.type_name) else { continue };
+    for action in plan {
+        let Ok(registered) = state.types.get(&action.key().type_name) else { continue };
         let order = registered.order;
         match action {
-            Action::Put { record, pending } => {
-                let body = record.body.map(|body| registered.write(body));
-                let mut metadata = record.metadata;
+            Action::Put { record: Record { key, body, mut metadata }, pending } => {
+                let body = body.map(|body| registered.write(body));
                 metadata.change = match (pending, metadata.change) {
                     (false, _) => 0,
                     (true, 0) => change,
                     (true, kept) => kept,
                 };
                 let assigned = positions.iter().find(|(zone, _)| *zone == key.zone).map(|(_, at)| *at);
-                let position = assigned.or_else(|| state.stored(&key).and_then(|previous| previous.position));
-                *counts.entry(key.type_name.clone()).or_insert(0) += 1;
-                state.insert(order, key, Stored { body, metadata, position });
+                state.insert(order, &key, Stored { body, metadata, position: assigned });
+                match counts.get_mut(&key.type_name) {
+                    Some(count) => *count += 1,
+                    None => drop(counts.insert(key.type_name, 1)),
+                }
             }
-            Action::Acknowledge { change: pushed, revision, incarnation, .. } => {
-                let Some(mut stored) = state.remove(order, &key) else { continue };
-                if stored.metadata.incarnation == incarnation {
-                    stored.metadata.revision = revision;
-                }
-                if stored.metadata.change == pushed {
-                    stored.metadata.change = 0;
-                }
-                state.insert(order, key, stored);
+            Action::Acknowledge { key, change: pushed, revision, incarnation } => {
+                state.revise(order, &key, |metadata| {
+                    if metadata.incarnation == incarnation {
+                        metadata.revision = revision;
+                    }
+                    if metadata.change == pushed {
+                        metadata.change = 0;
+                    }
+                });
             }
         }
     }

@@ -112,6 +112,10 @@ impl RegisteredType {
 
     /// The stored columns of an admitted body.
     pub(super) fn write(&self, body: Vec<Value>) -> Vec<Value> {
+        if self.columns.len() == self.column_of.len() && self.column_of.is_sorted() {
+            // The columns are the fields.
+            return body;
+        }
         let mut stored: Vec<_> = self.columns.iter().map(FieldSchema::initial).collect();
         for (value, column) in body.into_iter().zip(&self.column_of) {
             if let Some(slot) = stored.get_mut(*column) {

@@ -1,5 +1,6 @@
 //! What is stored, with the indexes that reads go by.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound::{Excluded, Unbounded};
 
@@ -16,7 +17,7 @@ use crate::source::Write;
 #[derive(Debug, Default, Clone)]
 pub(super) struct State {
     pub(super) types: Types,
-    tables: BTreeMap<(TypeName, Zone), Table>,
+    tables: BTreeMap<TypeName, BTreeMap<Zone, Table>>,
     pub(super) histories: BTreeMap<Zone, History>,
     /// Records that wait to be pushed, by change, then by type and key.
     pending: BTreeMap<u64, BTreeSet<(TypeOrder, RecordKey)>>,
@@ -47,7 +48,7 @@ pub(super) struct CommittedSession {
 
 impl State {
     pub(super) fn table(&self, type_name: &TypeName, zone: &Zone) -> Option<&Table> {
-        self.tables.get(&(type_name.clone(), zone.clone()))
+        self.tables.get(type_name)?.get(zone)
     }
 
     pub(super) fn stored(&self, key: &RecordKey) -> Option<&Stored> {
@@ -80,33 +81,96 @@ impl State {
         self.pending.values().map(|keys| keys.len() as u64).sum()
     }
 
-    /// Puts a record in place of what is there, and keeps every index in step.
-    pub(super) fn insert(&mut self, order: TypeOrder, key: RecordKey, stored: Stored) {
-        self.remove(order, &key);
-        if let Some(position) = stored.position {
-            let history = self.histories.entry(key.zone.clone()).or_default();
-            history.note(position, order, key.id.clone());
+    /// Puts a record in place of what is there, and keeps every index in step. Without a position of its own it keeps
+    /// the one of what is there.
+    pub(super) fn insert(&mut self, order: TypeOrder, key: &RecordKey, mut stored: Stored) {
+        // Hardly any name is new, and only a new one is copied.
+        if self.table(&key.type_name, &key.zone).is_none() {
+            let tables = self.tables.entry(key.type_name.clone()).or_default();
+            tables.insert(key.zone.clone(), Table::new());
         }
-        if stored.metadata.is_pending() {
-            self.pending.entry(stored.metadata.change).or_default().insert((order, key.clone()));
+        let Some(table) = self.table_mut(key) else { return };
+        let (before, after);
+        match table.entry(key.id.clone()) {
+            Entry::Occupied(mut entry) => {
+                let there = entry.get_mut();
+                stored.position = stored.position.or(there.position);
+                (before, after) = (Some(there.place()), stored.place());
+                *there = stored;
+            }
+            Entry::Vacant(entry) => {
+                (before, after) = (None, stored.place());
+                entry.insert(stored);
+            }
         }
-        self.tables.entry((key.type_name, key.zone)).or_default().insert(key.id, stored);
+        self.index(order, key, before, Some(after));
     }
 
     /// Removes a record, and keeps every index in step.
     pub(super) fn remove(&mut self, order: TypeOrder, key: &RecordKey) -> Option<Stored> {
-        let table = self.tables.get_mut(&(key.type_name.clone(), key.zone.clone()))?;
-        let stored = table.remove(&key.id)?;
-        if let (Some(position), Some(history)) = (stored.position, self.histories.get_mut(&key.zone)) {
-            history.forget(position, order, &key.id);
-        }
-        if let Some(keys) = self.pending.get_mut(&stored.metadata.change) {
-            keys.remove(&(order, key.clone()));
-            if keys.is_empty() {
-                self.pending.remove(&stored.metadata.change);
+        let stored = self.table_mut(key)?.remove(&key.id)?;
+        self.index(order, key, Some(stored.place()), None);
+        Some(stored)
+    }
+
+    /// Changes the metadata of a record that is there, and keeps every index in step.
+    pub(super) fn revise(
+        &mut self,
+        order: TypeOrder,
+        key: &RecordKey,
+        revise: impl FnOnce(&mut SyncMetadata),
+    ) {
+        let Some(stored) = self.table_mut(key).and_then(|table| table.get_mut(&key.id)) else { return };
+        let before = stored.place();
+        revise(&mut stored.metadata);
+        let after = stored.place();
+        self.index(order, key, Some(before), Some(after));
+    }
+
+    fn table_mut(&mut self, key: &RecordKey) -> Option<&mut Table> {
+        self.tables.get_mut(&key.type_name)?.get_mut(&key.zone)
+    }
+
+    /// Moves a record in the indexes from its place before to that after.
+    fn index(&mut self, order: TypeOrder, key: &RecordKey, before: Option<Place>, after: Option<Place>) {
+        let position = |place: Option<Place>| place.and_then(|place| place.position);
+        if position(before) != position(after) {
+            if let (Some(position), Some(history)) = (position(before), self.histories.get_mut(&key.zone)) {
+                history.forget(position, order, &key.id);
+            }
+            if let Some(position) = position(after) {
+                let history = self.histories.entry(key.zone.clone()).or_default();
+                history.note(position, order, key.id.clone());
             }
         }
-        Some(stored)
+        let change = |place: Option<Place>| place.map(|place| place.change).filter(|change| *change > 0);
+        if change(before) != change(after) {
+            if let Some(change) = change(before)
+                && let Some(keys) = self.pending.get_mut(&change)
+            {
+                keys.remove(&(order, key.clone()));
+                if keys.is_empty() {
+                    self.pending.remove(&change);
+                }
+            }
+            if let Some(change) = change(after) {
+                self.pending.entry(change).or_default().insert((order, key.clone()));
+            }
+        }
+    }
+}
+
+/// Where the indexes have a record: at its position, and among the edits of a local commit.
+#[derive(Clone, Copy)]
+struct Place {
+    position: Option<Position>,
+    /// 0 if it does not wait to be pushed.
+    change: u64,
+}
+
+impl Stored {
+    fn place(&self) -> Place {
+        Place { position: self.position, change: self.metadata.change }
     }
 }
 

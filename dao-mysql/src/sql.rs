@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 
+use futures_util::TryStreamExt as _;
 use sqlx::mysql::{MySqlArguments, MySqlQueryResult, MySqlRow};
 use sqlx::{Arguments as _, AssertSqlSafe, Encode, MySql, MySqlConnection, Row as _, Type as SqlType};
 
@@ -100,6 +101,19 @@ impl Sql {
 
     pub(crate) async fn all(self, connection: &mut MySqlConnection) -> Run<Vec<MySqlRow>> {
         Ok(self.query()?.fetch_all(connection).await?)
+    }
+
+    /// Hands over every row as it comes, while the server is still making the next ones.
+    pub(crate) async fn each(
+        self,
+        connection: &mut MySqlConnection,
+        mut take: impl FnMut(&MySqlRow) -> Run<()> + Send,
+    ) -> Run<()> {
+        let mut rows = self.query()?.fetch(connection);
+        while let Some(row) = rows.try_next().await? {
+            take(&row)?;
+        }
+        Ok(())
     }
 
     pub(crate) async fn first(self, connection: &mut MySqlConnection) -> Run<Option<MySqlRow>> {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use fastsync_core::source::ChangesRequest;
 use fastsync_core::{ObjectId, Value};
 use sqlx::MySqlConnection;
+use sqlx::mysql::MySqlRow;
 
 use crate::codec::{ENTRY, ENTRY_COLUMNS, Entry, read_body, read_id};
 use crate::error::Run;
@@ -167,15 +168,17 @@ impl Walk<'_> {
             }
             self.span(&mut sql, span);
             sql.push(" AND r.type = ").push_bind(*n).push(ORDER).push_bind(*count);
-            for row in sql.all(connection).await? {
-                let is_there = number(&row, ENTRY_COLUMNS.saturating_add(1))? == 1;
+            let take = |row: &MySqlRow| {
+                let is_there = number(row, ENTRY_COLUMNS.saturating_add(1))? == 1;
                 let body = match is_there {
-                    true => Some(read_body(&row, ENTRY_COLUMNS.saturating_add(2), &kind)?),
+                    true => Some(read_body(row, ENTRY_COLUMNS.saturating_add(2), &kind)?),
                     false => None,
                 };
-                let (entry, id) = (Entry::read(&row, 0)?, read_id(&row, ENTRY_COLUMNS)?);
+                let (entry, id) = (Entry::read(row, 0)?, read_id(row, ENTRY_COLUMNS)?);
                 found.push(Found { kind: Arc::clone(&kind), id, entry, body });
-            }
+                Ok(())
+            };
+            sql.each(connection, take).await?;
         }
         if cut.counts.len() > 1 {
             let place = |found: &Found| (found.entry.position, found.kind.n);

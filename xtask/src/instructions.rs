@@ -1,7 +1,8 @@
-//! `cargo xtask instructions`: what the hot paths cost, as a count that no load of the machine changes, beside the count
-//! that was accepted last.
+//! `cargo xtask instructions`: what the hot paths cost, as counts of instructions and of allocations that no load of the
+//! machine changes, beside the counts that were accepted last.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
@@ -32,6 +33,12 @@ pub(crate) fn is_possible() -> bool {
     succeeds(Command::new("valgrind").arg("--version"))
 }
 
+/// What is counted, the tool of valgrind that does it, and how its word at the end is read.
+const COUNTED: [(&str, &str, Read); 2] =
+    [("instructions", "callgrind", instructions), ("allocations", "dhat", allocations)];
+
+type Read = fn(&str) -> Option<u64>;
+
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
     if !is_possible() {
         bail!(
@@ -39,37 +46,28 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
         );
     }
     let program = workspace.build(Build::Release, PACKAGE)?;
-    let mut counts = BTreeMap::new();
+    let mut counts: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
     for path in PATHS {
-        let count = |times: u64| {
-            let output = Command::new("valgrind")
-                .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-                .arg(&program)
-                .args(["hot", path, "--times", &times.to_string()])
-                .output()
-                .context("valgrind could not be started")?;
-            let said = String::from_utf8_lossy(&output.stderr);
-            if !output.status.success() {
-                bail!("{path}: {}\n{said}", output.status);
-            }
-            collected(&said).with_context(|| format!("{path}: valgrind names no count\n{said}"))
-        };
-        let (few, many) = (count(1)?, count(1 + REPETITIONS)?);
-        counts.insert(path.to_owned(), many.saturating_sub(few) / REPETITIONS);
+        for (what, tool, read) in COUNTED {
+            let count = each(&program, path, tool, read)?;
+            counts.entry(path.to_owned()).or_default().insert(what.to_owned(), count);
+        }
     }
     if args.accept {
         std::fs::write(workspace.root.join(ACCEPTED), serde_json::to_string_pretty(&counts)? + "\n")?;
     }
-    let accepted: BTreeMap<String, u64> = serde_json::from_str(&workspace.read(ACCEPTED)?)
+    let accepted: BTreeMap<String, BTreeMap<String, u64>> = serde_json::from_str(&workspace.read(ACCEPTED)?)
         .with_context(|| format!("{ACCEPTED} cannot be read"))?;
-    println!("instructions for 1,000 records; at most {MOST_PERCENT} % of what was accepted");
+    println!("for 1,000 records; at most {MOST_PERCENT} % of what was accepted");
     let mut kept = true;
-    for (path, count) in &counts {
-        let accepted = accepted.get(path).copied().unwrap_or_default();
-        let is_kept = is_within(*count, accepted);
-        let verdict = if is_kept { "kept" } else { "MISSED" };
-        println!("{verdict}: {path:<6} {count:>12}, accepted {accepted:>12}");
-        kept &= is_kept;
+    for (path, counts) in &counts {
+        for (what, count) in counts {
+            let accepted = accepted.get(path).and_then(|path| path.get(what)).copied().unwrap_or_default();
+            let is_kept = is_within(*count, accepted);
+            let verdict = if is_kept { "kept" } else { "MISSED" };
+            println!("{verdict}: {path:<6} {what:<12} {count:>12}, accepted {accepted:>12}");
+            kept &= is_kept;
+        }
     }
     if !kept {
         println!("if that is the price of something worth it: cargo xtask instructions --accept");
@@ -77,14 +75,40 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
     Ok(kept)
 }
 
+/// What one repetition of a path costs, by what a tool of valgrind says at its end.
+fn each(program: &Path, path: &str, tool: &str, read: Read) -> Result<u64> {
+    let count = |times: u64| {
+        let output = Command::new("valgrind")
+            .args([format!("--tool={tool}"), format!("--{tool}-out-file=/dev/null")])
+            .arg(program)
+            .args(["hot", path, "--times", &times.to_string()])
+            .output()
+            .context("valgrind could not be started")?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        if !output.status.success() {
+            bail!("{path}: {}\n{said}", output.status);
+        }
+        read(&said).with_context(|| format!("{path}: {tool} names no count\n{said}"))
+    };
+    let (few, many) = (count(1)?, count(1 + REPETITIONS)?);
+    Ok(many.saturating_sub(few) / REPETITIONS)
+}
+
 fn is_within(count: u64, accepted: u64) -> bool {
     count.saturating_mul(100) <= accepted.saturating_mul(MOST_PERCENT)
 }
 
 /// The count in what callgrind says.
-fn collected(said: &str) -> Option<u64> {
+fn instructions(said: &str) -> Option<u64> {
     let (_, count) = said.lines().find_map(|line| line.split_once("Collected :"))?;
     count.trim().parse().ok()
+}
+
+/// How many blocks were taken from the heap, by what dhat says.
+fn allocations(said: &str) -> Option<u64> {
+    let (_, total) = said.lines().find_map(|line| line.split_once("Total:"))?;
+    let (_, count) = total.strip_suffix(" blocks")?.rsplit_once(" in ")?;
+    count.replace(',', "").parse().ok()
 }
 
 #[cfg(test)]
@@ -92,9 +116,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_count_is_found_in_what_callgrind_says() {
-        assert_eq!(collected("==1== Events    : Ir\n==1== Collected : 123456\n==1==\n"), Some(123_456));
-        assert_eq!(collected("==1== no count\n"), None);
+    fn the_counts_are_found_in_what_the_tools_say() {
+        assert_eq!(instructions("==1== Events    : Ir\n==1== Collected : 123456\n==1==\n"), Some(123_456));
+        assert_eq!(instructions("==1== no count\n"), None);
+        assert_eq!(allocations("==1== Total:     29,196,996 bytes in 92,875 blocks\n==1==\n"), Some(92_875));
+        assert_eq!(allocations("==1== Total:     nothing\n"), None);
     }
 
     #[test]

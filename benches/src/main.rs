@@ -8,7 +8,9 @@ use anyhow::Result;
 use benches::{profile, role};
 use clap::{Parser, Subcommand};
 
-use figures::{growth, hot, layout, memory, mongo, mysql, noop, page, ratios, sled, throughput, workloads};
+use figures::{
+    growth, hot, layout, limits, memory, mongo, mysql, noop, page, ratios, sled, throughput, workloads,
+};
 
 #[derive(Debug, Parser)]
 #[command(about = "Measures FastSync", subcommand_required = false)]
@@ -38,6 +40,8 @@ enum Figure {
     Layout(layout::Args),
     /// W1 to W5 on every pair of data sources.
     Workloads(workloads::Args),
+    /// What limits every library of this sort: databases, JSON and HTTP alone.
+    Limits(limits::Args),
     /// Every required ratio, ours and what limits it measured in one run.
     Ratios(ratios::Args),
     /// What a page, an empty pull and a commit cost as sessions and devices grow.
@@ -64,6 +68,7 @@ fn main() -> Result<ExitCode> {
         Some(Figure::Mongo(args)) => mongo::figure(&args),
         Some(Figure::Layout(args)) => layout::figure(&args),
         Some(Figure::Workloads(args)) => workloads::figure(&args),
+        Some(Figure::Limits(args)) => limits::figure(&args),
         Some(Figure::Ratios(args)) => ratios::figure(&args),
         Some(Figure::Growth(args)) => growth::figure(&args),
         Some(Figure::Hot(args)) => hot::figure(&args),

@@ -25,7 +25,8 @@ macro_rules! forms {
     };
 }
 
-/// The figures that the whole check insists on. `layout`, `workloads` and `growth` have no bound to miss. Those of MySQL
+/// The figures that the whole check insists on. `layout`, `workloads`, `limits` and `growth`
+/// have no bound to miss. Those of MySQL
 /// and MongoDB run on demand: MySQL misses push and pull, and MongoDB's pull has no margin; so does `ratios`, which takes
 /// long and has bounds that are still missed.
 pub(crate) const INSISTED: &[&str] = &["throughput", "noop", "memory", "sled"];
@@ -83,6 +84,14 @@ pub(crate) const FIGURES: &[Entry] = &[
             "workloads",
             "W1 to W5 on every pair of data sources, and the floor beside",
             forms!("workloads"),
+        )
+    },
+    Entry {
+        servers: &["mysql", "mongo"],
+        ..figure(
+            "limits",
+            "what limits every library of this sort: each database alone, JSON alone, HTTP alone",
+            forms!("limits"),
         )
     },
     figure(

@@ -6,6 +6,7 @@ pub(crate) mod growth;
 pub(crate) mod hot;
 mod kept;
 pub(crate) mod layout;
+pub(crate) mod limits;
 pub(crate) mod memory;
 pub(crate) mod mongo;
 pub(crate) mod mysql;

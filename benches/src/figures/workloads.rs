@@ -1,4 +1,5 @@
-//! The workloads W1 to W5 on each pair of data sources, over HTTP, durable at both ends, and the floor beside.
+//! The workloads W1 to W5 on each pair of data sources, over HTTP, durable at both ends, and the floor beside; push and pull
+//! of a second shape of records on SQLite.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,7 +9,7 @@ use benches::contents::Contents;
 use benches::http::runtime;
 use benches::ours::PER_SESSION;
 use benches::process::{Server, run};
-use benches::records::Shape;
+use benches::records::{City, Shape};
 use benches::report::{Report, Table, megabytes, or_na, thousands};
 use benches::role::{Records, Role, Side, Task, Took};
 use benches::scratch::Scratch;
@@ -95,7 +96,13 @@ pub(crate) fn figure(args: &Args) -> Result<ExitCode> {
         args.settings.of((1, &[1_000, 10_000]), (5, &[1_000, 10_000, 100_000]));
     let sync_millis = scratch.sync_millis()?;
     println!("{rounds} rounds, pairs in turn; 4 KiB reach this disk in {sync_millis:.2} ms\n");
-    let mut bench = Bench { scratch: &scratch, workers: args.settings.workers, runs: 0, lines: Vec::new() };
+    let mut bench = Bench {
+        scratch: &scratch,
+        workers: args.settings.workers,
+        shape: Shape::Items,
+        runs: 0,
+        lines: Vec::new(),
+    };
     for _ in 0..rounds {
         for (client, server) in PAIRS {
             match server.missing() {
@@ -108,6 +115,7 @@ pub(crate) fn figure(args: &Args) -> Result<ExitCode> {
                 }
             }
         }
+        bench.cities(sizes)?;
     }
     bench.wire()?;
     let mut report = Report::new(
@@ -146,6 +154,7 @@ pub(crate) fn figure(args: &Args) -> Result<ExitCode> {
 struct Bench<'a> {
     scratch: &'a Scratch,
     workers: usize,
+    shape: Shape,
     /// So that no two runs share a store.
     runs: usize,
     lines: Vec<Line>,
@@ -167,15 +176,7 @@ impl Bench<'_> {
 
     fn role(&self, end: &End, task: Task) -> Role {
         let End { side, store, place } = end.clone();
-        Role {
-            task,
-            side,
-            store,
-            shape: Shape::Items,
-            database: place,
-            workers: self.workers,
-            encoding: None,
-        }
+        Role { task, side, store, shape: self.shape, database: place, workers: self.workers, encoding: None }
     }
 
     /// Runs a client against a server, and notes what it took.
@@ -221,9 +222,8 @@ impl Bench<'_> {
         let bench = OnWire { scratch, stores, count: COUNTED, workers, encoding: None };
         for side in [Side::Ours, Side::Floor] {
             let bytes = bench.on_wire(side)?;
-            for line in
-                self.lines.iter_mut().filter(|line| line.pair.starts_with(FLOOR) == (side == Side::Floor))
-            {
+            let is_of = |line: &&mut Line| line.pair.starts_with(FLOOR) == (side == Side::Floor);
+            for line in self.lines.iter_mut().filter(|line| line.pair != CITIES).filter(is_of) {
                 line.wire = match line.workload {
                     "W1" => Some(bytes.push.0 + bytes.push.1),
                     "W2" => Some(bytes.pull.0 + bytes.pull.1),
@@ -281,6 +281,28 @@ impl Bench<'_> {
         self.crowd(&name, client, server)
     }
 
+    /// Push and pull of cities.
+    fn cities(&mut self, sizes: &[u64]) -> Result<()> {
+        self.shape = Shape::Cities;
+        for &n in sizes {
+            let [a, b, s] = ["a", "b", "s"].map(|name| self.end(Side::Ours, StoreKind::Sqlite, name));
+            let records = Records { first: 0, count: n, per_session: PER_SESSION };
+            run::<Took>(&self.role(&a, Task::FillClient(records)))?;
+            let server = Server::start(&self.role(&s, Task::Serve))?;
+            let port = server.port();
+            self.measure((CITIES, "W1", n), &a, Task::Push { port, count: n }, &server)?;
+            self.measure((CITIES, "W2", n), &b, Task::Pull { port, count: n }, &server)?;
+            server.stop()?;
+            let ends = [a, b, s];
+            let found =
+                ends.iter().map(|end| Contents::of::<City>(&end.place)).collect::<Result<Vec<_>>>()?;
+            ensure!(found.iter().all(|end| end.rows == n && found.first() == Some(end)), "the cities differ");
+            self.remove(&ends)?;
+        }
+        self.shape = Shape::Items;
+        Ok(())
+    }
+
     fn crowd(&mut self, name: &str, client: StoreKind, server: StoreKind) -> Result<()> {
         let (c, s) = (self.end(Side::Ours, client, "c"), self.end(Side::Ours, server, "s"));
         let server = Server::start(&self.role(&s, Task::Serve))?;
@@ -305,6 +327,9 @@ impl Bench<'_> {
 }
 
 const FLOOR: &str = "floor";
+
+/// What the lines of the second shape are called.
+const CITIES: &str = "SQLite - SQLite, cities";
 
 /// What the floor on a server is called; without a name it is the one on SQLite.
 fn floor_of(server: StoreKind) -> String {

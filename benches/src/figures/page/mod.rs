@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use benches::plot::{Bar, bars};
 use benches::report::{kept_in, thousands};
 
@@ -33,6 +33,9 @@ const WORKLOADS: [(&str, &str, bool); 7] = [
     ("W5 pull", "then each pulls everyone's", true),
 ];
 
+/// What the hot paths may cost.
+const ACCEPTED: &str = "benches/instructions.json";
+
 /// Plots and figures, beside the page.
 const FOLDER: &str = "performance";
 
@@ -50,6 +53,8 @@ pub(crate) fn figure(args: &Args) -> Result<ExitCode> {
         write_workload(&mut page, &plots, (workload, about, more_is_better), of)?;
     }
     tables::growth(&mut page, &kept)?;
+    tables::alone(&mut page, &kept)?;
+    tables::hot(&mut page, &fs::read_to_string(ACCEPTED).context(ACCEPTED)?)?;
     tables::limits(&mut page, &kept)?;
     fs::write(args.out.join("performance.md"), page)?;
     fs::write(plots.join("figures.json"), serde_json::to_string_pretty(&kept.0)? + "\n")?;

@@ -1,8 +1,10 @@
 //! The tables that are not about one workload.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use anyhow::Result;
+use benches::report::thousands;
 use serde_json::Value;
 
 use crate::figures::kept::{Kept, number, text};
@@ -59,6 +61,57 @@ pub(super) fn growth(page: &mut String, kept: &Kept) -> Result<()> {
     Ok(())
 }
 
+/// The databases, JSON and HTTP alone.
+pub(super) fn alone(page: &mut String, kept: &Kept) -> Result<()> {
+    page.push_str("\n## What limits every library of this sort\n\n");
+    let mut lines = kept.list("limits", "/figures/lines").peekable();
+    if lines.peek().is_none() {
+        page.push_str("Not measured: `cargo xtask bench limits` does.\n");
+        return Ok(());
+    }
+    page.push_str(
+        "Each alone, in batches of 1,000, in one run: a database with prepared statements or what it has for many rows,\n\
+         durable after each batch; serde_json; the same JSON posted with hyper over the loopback interface to a server that\n\
+         keeps nothing.\n\n\
+         | what | records/s |\n|---|---|\n",
+    );
+    for line in lines {
+        let rate = number(line, "records_per_second").unwrap_or_default();
+        writeln!(page, "| {} | {} |", text(line, "what"), thousands(rate))?;
+    }
+    Ok(())
+}
+
+/// What 1,000 records cost on the hot paths, as it was accepted last.
+pub(super) fn hot(page: &mut String, accepted: &str) -> Result<()> {
+    let counts: BTreeMap<String, BTreeMap<String, u64>> = serde_json::from_str(accepted)?;
+    page.push_str(
+        "\n## Hot paths\n\n\
+         For 1,000 records, counted with valgrind, SQLite's own included: no load of the machine changes them. The whole check\n\
+         fails where one is a tenth more than this (`cargo xtask instructions`).\n\n\
+         | path | instructions | allocations |\n|---|---|---|\n",
+    );
+    for (path, counts) in counts {
+        let count = |what| counts.get(what).copied().unwrap_or_default();
+        let instructions = thousands_of(count("instructions"));
+        writeln!(page, "| {path} | {instructions} | {} |", thousands_of(count("allocations")))?;
+    }
+    Ok(())
+}
+
+/// A whole number with commas.
+fn thousands_of(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// Every limit that the other benchmarks state, and what they found.
 pub(super) fn limits(page: &mut String, kept: &Kept) -> Result<()> {
     page.push_str(
@@ -77,4 +130,14 @@ pub(super) fn limits(page: &mut String, kept: &Kept) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_numbers_have_commas() {
+        assert_eq!([7, 1_000, 24_113_345].map(thousands_of), ["7", "1,000", "24,113,345"]);
+    }
 }

@@ -43,6 +43,9 @@ const PAIRS: [(StoreKind, StoreKind); 4] = [
 pub(crate) struct Args {
     #[command(flatten)]
     settings: Settings,
+    /// How many rounds (unless set: 1, or 5 in the long form).
+    #[arg(long)]
+    rounds: Option<usize>,
 }
 
 /// One line of the results.
@@ -94,6 +97,7 @@ pub(crate) fn figure(args: &Args) -> Result<ExitCode> {
     let scratch = Scratch::new(args.settings.dir.as_deref())?;
     let (rounds, sizes): (usize, &[u64]) =
         args.settings.of((1, &[1_000, 10_000]), (5, &[1_000, 10_000, 100_000]));
+    let rounds = args.rounds.unwrap_or(rounds).max(1);
     let sync_millis = scratch.sync_millis()?;
     println!("{rounds} rounds, pairs in turn; 4 KiB reach this disk in {sync_millis:.2} ms\n");
     let mut bench = Bench {

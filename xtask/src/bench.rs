@@ -25,11 +25,10 @@ macro_rules! forms {
     };
 }
 
-/// The figures that the whole check insists on. `layout`, `workloads`, `limits` and `growth`
-/// have no bound to miss. Those of MySQL
-/// and MongoDB run on demand: MySQL misses push and pull, and MongoDB's pull has no margin; so does `ratios`, which takes
-/// long and has bounds that are still missed.
-pub(crate) const INSISTED: &[&str] = &["throughput", "noop", "memory", "sled"];
+/// The figures that the whole check insists on. `layout`, `workloads`, `limits` and `growth` have no bound to miss. `mysql`
+/// runs on demand, since it is now above and now below what is asked of push and pull; so does `ratios`, which takes long
+/// and has bounds that are still missed.
+pub(crate) const INSISTED: &[&str] = &["throughput", "noop", "memory", "sled", "mongo"];
 
 /// The figure that `--check` means.
 const RATIOS: &str = "ratios";

@@ -32,7 +32,7 @@ pub(super) fn head(kept: &Kept, folder: &Path, beside: &str) -> Result<String> {
     for (what, value) in [
         ("processor", line_of("/proc/cpuinfo", "model name").map(|name| format!("{name}, {cores} cores"))),
         ("memory", line_of("/proc/meminfo", "MemTotal")),
-        ("system", output("uname", &["-sr"])),
+        ("system", output("uname", &["-sr"]).map(|name| release(&name))),
         ("revision", output("git", &["rev-parse", "--short", "HEAD"])),
         ("compiler", output("rustc", &["--version"])),
         ("SQLite", Some(rusqlite::version().to_owned())),
@@ -73,6 +73,11 @@ pub(super) fn head(kept: &Kept, folder: &Path, beside: &str) -> Result<String> {
 fn output(program: &str, args: &[&str]) -> Option<String> {
     let output = Command::new(program).args(args).output().ok().filter(|output| output.status.success())?;
     String::from_utf8(output.stdout).ok().map(|text| text.trim().to_owned())
+}
+
+/// The name of a system without what its builder has added to the version.
+fn release(name: &str) -> String {
+    name.split('-').next().unwrap_or_default().to_owned()
 }
 
 /// What the servers said of themselves when they were measured.

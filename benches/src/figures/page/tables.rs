@@ -19,7 +19,8 @@ pub(super) fn ratios(page: &mut String, kept: &Kept) -> Result<()> {
     }
     page.push_str(
         "Ours and what it is compared with took turns in one run; medians. Peers are on demand, so their rows are of the\n\
-         last runs of `cargo xtask peers` and `cargo xtask bench workloads`.\n\n\
+         last runs of `cargo xtask peers` and `cargo xtask bench workloads`. What holds those that are missed is told\n\
+         [beside](ratios.md).\n\n\
          | workload | against | ours | theirs | ratio | required | |\n|---|---|---|---|---|---|---|\n",
     );
     for row in rows {

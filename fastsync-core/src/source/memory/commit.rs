@@ -219,10 +219,7 @@ fn apply_writes(
                 };
                 let assigned = positions.iter().find(|(zone, _)| *zone == key.zone).map(|(_, at)| *at);
                 state.insert(order, &key, Stored { body, metadata, position: assigned });
-                match counts.get_mut(&key.type_name) {
-                    Some(count) => *count += 1,
-                    None => drop(counts.insert(key.type_name, 1)),
-                }
+                *counts.entry(key.type_name).or_insert(0) += 1;
             }
             Action::Acknowledge { key, change: pushed, revision, incarnation } => {
                 state.revise(order, &key, |metadata| {

@@ -84,12 +84,8 @@ impl State {
     /// Puts a record in place of what is there, and keeps every index in step. Without a position of its own it keeps
     /// the one of what is there.
     pub(super) fn insert(&mut self, order: TypeOrder, key: &RecordKey, mut stored: Stored) {
-        // Hardly any name is new, and only a new one is copied.
-        if self.table(&key.type_name, &key.zone).is_none() {
-            let tables = self.tables.entry(key.type_name.clone()).or_default();
-            tables.insert(key.zone.clone(), Table::new());
-        }
-        let Some(table) = self.table_mut(key) else { return };
+        let tables = self.tables.entry(key.type_name.clone()).or_default();
+        let table = tables.entry(key.zone.clone()).or_default();
         let (before, after);
         match table.entry(key.id.clone()) {
             Entry::Occupied(mut entry) => {

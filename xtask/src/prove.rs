@@ -111,7 +111,7 @@ pub(crate) const PROOFS: &[Entry] = &[
         "concurrency",
         &["mysql"],
         // As many sessions in either form: what goes wrong on a database with many writers is rare.
-        [&["--store", "mysql", "--count", "20000"], &["--store", "mysql", "--long"]],
+        [&["--store", "mysql", "--long"]; 2],
         proof(
             "concurrency-mysql",
             "20,000 sessions of 16 pushers, 4 pullers and a process that is killed, on one MariaDB, with pauses inside \

@@ -7,7 +7,7 @@ use tokio::io::AsyncReadExt;
 use super::audit::{self, Expected};
 use super::broken::{Numbered, Taken};
 use super::disturbance::Disturbance;
-use super::victims::{self, Life, Victims};
+use super::victims::{self, Least, Life, Victims};
 use super::worker::{Plan, open, work};
 use crate::counts::Counts;
 use crate::crash::process::{Process, say};
@@ -51,18 +51,14 @@ pub fn minimum(kind: StorageKind, sessions: u64) -> Vec<(&'static str, u64)> {
     ];
     minimum.push(("pushes abandoned", sessions / 50));
     if !kind.takes_one_process() {
-        minimum.push(("pushing processes killed", sessions / 2_000));
-        minimum.push(("sessions of the killed", least_of_the_killed(sessions)));
+        let least = Least::of(sessions);
+        minimum.push(("pushing processes killed", least.lives));
+        minimum.push(("sessions of the killed", least.sessions));
     }
     if kind == StorageKind::MySql {
         minimum.push(("connections cut", sessions / 100));
     }
     minimum
-}
-
-/// How many sessions the killed processes have to be told of, in a run of so many.
-const fn least_of_the_killed(sessions: u64) -> u64 {
-    sessions / 1_000
 }
 
 /// One of the two processes.
@@ -124,7 +120,7 @@ pub async fn run(kind: StorageKind, seed: u64, sessions: u64) -> Result<Counts, 
         one_process(kind, &server, seed, each).await?
     } else {
         let counts;
-        (counts, killed) = two_processes(&storage, seed, each, least_of_the_killed(sessions)).await?;
+        (counts, killed) = two_processes(&storage, seed, each, Least::of(sessions)).await?;
         counts
     };
     counts.add("pushing processes killed", killed.len() as u64);
@@ -202,7 +198,7 @@ async fn two_processes(
     storage: &Storage,
     seed: u64,
     each: u64,
-    least_of_the_killed: u64,
+    least: Least,
 ) -> Result<(Counts, Vec<Life>), String> {
     let start = |half: u64| {
         let numbers = [seed, half, each].map(|number| number.to_string());
@@ -210,7 +206,7 @@ async fn two_processes(
         Process::start(&args).map_err(text)
     };
     let mut children = [start(0)?, start(1)?];
-    let victims = Victims::start(storage, seed, least_of_the_killed);
+    let victims = Victims::start(storage, seed, least);
     for child in &mut children {
         let line = child.line().await.map_err(text)?;
         if line != "pushed." {

@@ -20,8 +20,8 @@ const MOST: u64 = 60;
 /// The longest life, in milliseconds.
 const LIFE: u64 = 4_000;
 
-/// How many lives there are at most for the sake of the sessions that have to be acknowledged: a child that never gets
-/// anything through has to end as a failure.
+/// How many lives there are at most for the sake of [`Least`]: a child that never gets anything through has to end as a
+/// failure.
 const MOST_LIVES: usize = 100;
 
 /// The longest rest between two lives, in milliseconds: what a killed process has left open holds up the others for
@@ -42,6 +42,25 @@ pub(super) struct Life {
     pub(super) name: String,
     /// How many sessions it was told to be committed.
     pub(super) acknowledged: u64,
+}
+
+/// How much of a run is about the killed: where the others are done sooner than that, it goes on without them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Least {
+    pub(super) lives: u64,
+    /// Acknowledged ones, of all lives.
+    pub(super) sessions: u64,
+}
+
+impl Least {
+    pub(super) const fn of(sessions: u64) -> Self {
+        Self { lives: sessions / 2_000, sessions: sessions / 1_000 }
+    }
+
+    fn is_reached(self, lives: &[Life]) -> bool {
+        let sessions: u64 = lives.iter().map(|life| life.acknowledged).sum();
+        (lives.len() as u64 >= self.lives && sessions >= self.sessions) || lives.len() >= MOST_LIVES
+    }
 }
 
 /// The child: pushes until it is killed, and says what was acknowledged.
@@ -71,9 +90,7 @@ pub(super) struct Victims {
 }
 
 impl Victims {
-    /// `least` is how many of their sessions have to be acknowledged before it ends: where the others are done sooner
-    /// than that, it goes on without them.
-    pub(super) fn start(storage: &Storage, seed: u64, least: u64) -> Self {
+    pub(super) fn start(storage: &Storage, seed: u64, least: Least) -> Self {
         let (stop, stopped) = watch::channel(false);
         let lives = tokio::spawn(kill(storage.name().to_owned(), seed, least, stopped));
         Self { stop, lives }
@@ -91,18 +108,17 @@ impl Victims {
 async fn kill(
     storage: String,
     seed: u64,
-    least: u64,
+    least: Least,
     mut stopped: watch::Receiver<bool>,
 ) -> Result<Vec<Life>, String> {
     let random = Seeded::stream(seed, 6_000);
-    let mut lives: Vec<Life> = Vec::new();
-    let mut sessions = 0;
-    while !*stopped.borrow() || (sessions < least && lives.len() < MOST_LIVES) {
+    let mut lives = Vec::new();
+    while !*stopped.borrow() || !least.is_reached(&lives) {
         let name = format!("{CHILD}{}", lives.len());
         let args = [CHILD.to_owned(), storage.clone(), name.clone(), random.below(u64::MAX >> 1).to_string()];
         let process = Process::start(&args).map_err(|error| error.to_string())?;
         tokio::select! {
-            _ = stopped.changed(), if sessions >= least => {}
+            _ = stopped.wait_for(|stop| *stop), if least.is_reached(&lives) => {}
             () = tokio::time::sleep(Duration::from_millis(100 + random.below(LIFE))) => {}
         }
         let said = process.kill().await.map_err(|error| error.to_string())?;
@@ -111,7 +127,6 @@ async fn kill(
             return Err(format!("{name}: {problem}"));
         }
         let acknowledged = said.iter().filter_map(number).max().unwrap_or(0);
-        sessions += acknowledged;
         lives.push(Life { name, acknowledged });
         tokio::select! {
             _ = stopped.wait_for(|stop| *stop) => {}

@@ -1,10 +1,16 @@
-//! What both sorts of server do alike: listen, say where, and end when their input is closed.
+//! What all servers and clients do alike: a server listens, says where, and ends when its input is closed; a hand-written
+//! client has one connection.
 
 use std::io::{Read as _, Write as _};
 use std::net::Ipv4Addr;
 
-use anyhow::Result;
-use tokio::net::TcpListener;
+use anyhow::{Result, bail};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
 /// Listens on a free port of this machine and prints the port for the process that started this one.
@@ -43,4 +49,34 @@ pub fn runtime(workers: usize) -> Result<tokio::runtime::Runtime> {
         _ => tokio::runtime::Builder::new_multi_thread(),
     };
     Ok(builder.worker_threads(workers.max(1)).enable_all().build()?)
+}
+
+/// A connection to a port of this machine.
+///
+/// # Errors
+/// Nobody listens there.
+pub async fn connect(port: u16) -> Result<SendRequest<Full<Bytes>>> {
+    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+    stream.set_nodelay(true)?;
+    let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+    // It ends with the sender; what goes wrong is told to the sender.
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+/// Sends a request and gives the body of the answer.
+///
+/// # Errors
+/// The connection breaks; the answer is another one than 200.
+pub async fn exchange(
+    connection: &mut SendRequest<Full<Bytes>>,
+    request: Request<Full<Bytes>>,
+) -> Result<Bytes> {
+    let response = connection.send_request(request).await?;
+    let status = response.status();
+    let body = response.into_body().collect().await?.to_bytes();
+    if status != StatusCode::OK {
+        bail!("the server answers {status}: {}", String::from_utf8_lossy(&body));
+    }
+    Ok(body)
 }

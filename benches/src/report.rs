@@ -100,7 +100,9 @@ impl Report {
     #[must_use]
     pub fn finish(self) -> ExitCode {
         let Self { name, settings, figures, limits, missed } = self;
-        let outcome = json!({ "bench": name, "settings": settings, "figures": figures, "limits": limits, "ok": missed.is_empty() });
+        let is_long = std::env::args().any(|argument| argument == "--long");
+        let outcome = json!({ "bench": name, "long": is_long, "settings": settings, "figures": figures, "limits": limits,
+            "ok": missed.is_empty() });
         println!("{outcome}");
         if let Err(error) = keep(name, &outcome) {
             println!("the figures were not kept in a file: {error:#}");

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
-use benches::http::runtime;
+use benches::http::{connect, exchange, runtime};
 use benches::raw::{BATCH, Table as Rows};
 use benches::records::{City, Item, Made, make_many};
 use benches::report::{Report, Table, thousands};
@@ -23,7 +24,7 @@ use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 const STORES: [StoreKind; 4] = [StoreKind::Sqlite, StoreKind::Sled, StoreKind::Mysql, StoreKind::Mongo];
 
@@ -78,7 +79,7 @@ fn note(took: &mut Took, what: String, seconds: f64) {
 }
 
 /// Items into a database by what it has for that, durable after each batch, and out again.
-async fn store(kind: StoreKind, place: &std::path::Path, n: u64, took: &mut Took) -> Result<()> {
+async fn store(kind: StoreKind, place: &Path, n: u64, took: &mut Took) -> Result<()> {
     let items = make_many::<Item>(0, n);
     let mut rows = Rows::open(kind, place).await?;
     let start = now();
@@ -113,7 +114,7 @@ async fn wire<T: Made + Serialize + DeserializeOwned>(name: &str, n: u64, took: 
 /// Posts bodies one after the other to a server that counts their bytes and keeps nothing; gives the seconds.
 async fn posts(bodies: Vec<Bytes>) -> Result<f64> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?;
+    let port = listener.local_addr()?.port();
     tokio::spawn(async move {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
@@ -125,16 +126,12 @@ async fn posts(bodies: Vec<Bytes>) -> Result<f64> {
         hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await?;
         anyhow::Ok(())
     });
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    tokio::spawn(connection);
     let start = now();
+    let mut connection = connect(port).await?;
     for body in bodies {
         let length = body.len().to_string();
-        sender.ready().await?;
-        let request = Request::post("/").header("host", "localhost").body(Full::<Bytes>::from(body))?;
-        let reply = sender.send_request(request).await?.into_body().collect().await?.to_bytes();
+        let request = Request::post("/").header("host", "localhost").body(Full::from(body))?;
+        let reply = exchange(&mut connection, request).await?;
         ensure!(reply == length.as_bytes(), "a body of {length} bytes did not arrive whole");
     }
     Ok(since(start))

@@ -17,7 +17,7 @@ use fastsync_dao_mysql::sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolO
 use fastsync_dao_mysql::sqlx::{AssertSqlSafe, ConnectOptions, Connection, raw_sql};
 use tokio::sync::Mutex;
 
-const REQUIRED: Required = Required { ratio: 0.4, many: 1.0 };
+const REQUIRED: Required = Required { ratio: 0.4, many: Some(1.0) };
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

@@ -43,9 +43,6 @@ const PAIRS: [(StoreKind, StoreKind); 4] = [
 pub(crate) struct Args {
     #[command(flatten)]
     settings: Settings,
-    /// How many rounds (unless set: 1, or 5 in the long form).
-    #[arg(long)]
-    rounds: Option<usize>,
 }
 
 /// One line of the results.
@@ -97,16 +94,9 @@ pub(crate) fn figure(args: &Args) -> Result<ExitCode> {
     let scratch = Scratch::new(args.settings.dir.as_deref())?;
     let (rounds, sizes): (usize, &[u64]) =
         args.settings.of((1, &[1_000, 10_000]), (5, &[1_000, 10_000, 100_000]));
-    let rounds = args.rounds.unwrap_or(rounds).max(1);
     let sync_millis = scratch.sync_millis()?;
     println!("{rounds} rounds, pairs in turn; 4 KiB reach this disk in {sync_millis:.2} ms\n");
-    let mut bench = Bench {
-        scratch: &scratch,
-        workers: args.settings.workers,
-        shape: Shape::Items,
-        runs: 0,
-        lines: Vec::new(),
-    };
+    let mut bench = Bench { scratch: &scratch, workers: args.settings.workers, runs: 0, lines: Vec::new() };
     for _ in 0..rounds {
         for (client, server) in PAIRS {
             match server.missing() {
@@ -158,7 +148,6 @@ pub(crate) fn figure(args: &Args) -> Result<ExitCode> {
 struct Bench<'a> {
     scratch: &'a Scratch,
     workers: usize,
-    shape: Shape,
     /// So that no two runs share a store.
     runs: usize,
     lines: Vec<Line>,
@@ -169,18 +158,19 @@ struct Bench<'a> {
 struct End {
     side: Side,
     store: StoreKind,
+    shape: Shape,
     place: PathBuf,
 }
 
 impl Bench<'_> {
     fn end(&mut self, side: Side, store: StoreKind, name: &str) -> End {
         self.runs += 1;
-        End { side, store, place: self.scratch.path(&format!("{name}-{}", self.runs)) }
+        End { side, store, shape: Shape::Items, place: self.scratch.path(&format!("{name}-{}", self.runs)) }
     }
 
     fn role(&self, end: &End, task: Task) -> Role {
-        let End { side, store, place } = end.clone();
-        Role { task, side, store, shape: self.shape, database: place, workers: self.workers, encoding: None }
+        let End { side, store, shape, place } = end.clone();
+        Role { task, side, store, shape, database: place, workers: self.workers, encoding: None }
     }
 
     /// Runs a client against a server, and notes what it took.
@@ -287,9 +277,9 @@ impl Bench<'_> {
 
     /// Push and pull of cities.
     fn cities(&mut self, sizes: &[u64]) -> Result<()> {
-        self.shape = Shape::Cities;
         for &n in sizes {
-            let [a, b, s] = ["a", "b", "s"].map(|name| self.end(Side::Ours, StoreKind::Sqlite, name));
+            let [a, b, s] = ["a", "b", "s"]
+                .map(|name| End { shape: Shape::Cities, ..self.end(Side::Ours, StoreKind::Sqlite, name) });
             let records = Records { first: 0, count: n, per_session: PER_SESSION };
             run::<Took>(&self.role(&a, Task::FillClient(records)))?;
             let server = Server::start(&self.role(&s, Task::Serve))?;
@@ -303,7 +293,6 @@ impl Bench<'_> {
             ensure!(found.iter().all(|end| end.rows == n && found.first() == Some(end)), "the cities differ");
             self.remove(&ends)?;
         }
-        self.shape = Shape::Items;
         Ok(())
     }
 
@@ -347,7 +336,7 @@ fn floor_of(server: StoreKind) -> String {
 fn contents(ends: &[End]) -> Result<Vec<Contents>> {
     runtime(0)?.block_on(async {
         let mut found = Vec::new();
-        for End { side, store, place } in ends {
+        for End { side, store, place, .. } in ends {
             found.push(Contents::of_items(*side, *store, place).await?);
         }
         Ok(found)

@@ -1,16 +1,12 @@
 //! The client of the floor.
 
-use std::net::Ipv4Addr;
 use std::path::Path;
 
-use anyhow::{Result, bail, ensure};
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::{Request, StatusCode};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use anyhow::{Result, ensure};
+use http_body_util::Full;
+use hyper::Request;
 
+use crate::http::{connect, exchange};
 use crate::raw::{BATCH, Table};
 use crate::records::{Item, make_many};
 use crate::stores::StoreKind;
@@ -53,23 +49,4 @@ pub async fn pull(port: u16, kind: StoreKind, place: &Path, count: u64) -> Resul
     let seconds = since(start);
     ensure!(received == count, "{received} of {count} items were pulled");
     Ok(seconds)
-}
-
-async fn connect(port: u16) -> Result<SendRequest<Full<Bytes>>> {
-    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
-    stream.set_nodelay(true)?;
-    let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-    // It ends with the sender; what goes wrong is told to the sender.
-    tokio::spawn(connection);
-    Ok(sender)
-}
-
-async fn exchange(connection: &mut SendRequest<Full<Bytes>>, request: Request<Full<Bytes>>) -> Result<Bytes> {
-    let response = connection.send_request(request).await?;
-    let status = response.status();
-    let body = response.into_body().collect().await?.to_bytes();
-    if status != StatusCode::OK {
-        bail!("the server answers {status}: {}", String::from_utf8_lossy(&body));
-    }
-    Ok(body)
 }

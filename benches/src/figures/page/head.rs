@@ -63,8 +63,9 @@ pub(super) fn head(kept: &Kept, folder: &Path, beside: &str) -> Result<String> {
             "ratios" => "cargo xtask bench --check".to_owned(),
             name => format!("cargo xtask bench {name}"),
         };
+        let long = if run.get("long") == Some(&Value::Bool(true)) { " --long" } else { "" };
         let settings = run.get("settings").and_then(Value::as_object).map(settings).unwrap_or_default();
-        writeln!(page, "| {name} | `{command}` | {} | {settings} |", date.unwrap_or_else(unknown))?;
+        writeln!(page, "| {name} | `{command}{long}` | {} | {settings} |", date.unwrap_or_else(unknown))?;
     }
     page.push_str("\nEach takes `--long` for more rounds and more records.\n");
     Ok(page)

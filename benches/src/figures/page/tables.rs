@@ -9,14 +9,27 @@ use serde_json::Value;
 
 use crate::figures::kept::{Kept, number, text};
 
+/// A list that a benchmark has kept; where there is none, the page says which command makes it.
+fn measured<'a>(
+    page: &mut String,
+    kept: &'a Kept,
+    (name, pointer): (&str, &str),
+    command: &str,
+) -> Option<Vec<&'a Value>> {
+    let list: Vec<_> = kept.list(name, pointer).collect();
+    if list.is_empty() {
+        page.push_str(&format!("Not measured: `{command}` does.\n"));
+        return None;
+    }
+    Some(list)
+}
+
 /// What is required in parts of what limits ours, and what was found.
 pub(super) fn ratios(page: &mut String, kept: &Kept) -> Result<()> {
     page.push_str("\n## Required ratios\n\n");
-    let mut rows = kept.list("ratios", "/figures/table").peekable();
-    if rows.peek().is_none() {
-        page.push_str("Not measured: `cargo xtask bench --check` does.\n");
+    let Some(rows) = measured(page, kept, ("ratios", "/figures/table"), "cargo xtask bench --check") else {
         return Ok(());
-    }
+    };
     page.push_str(
         "Ours and what it is compared with took turns in one run; medians. Peers are on demand, so their rows are of the\n\
          last runs of `cargo xtask peers` and `cargo xtask bench workloads`. What holds those that are missed is told\n\
@@ -40,11 +53,9 @@ pub(super) fn ratios(page: &mut String, kept: &Kept) -> Result<()> {
 /// What a server's work costs as its history grows.
 pub(super) fn growth(page: &mut String, kept: &Kept) -> Result<()> {
     page.push_str("\n## W6: growth with sessions and devices\n\n");
-    let mut lines = kept.list("growth", "/figures/lines").peekable();
-    if lines.peek().is_none() {
-        page.push_str("Not measured: `cargo xtask bench growth` does.\n");
+    let Some(lines) = measured(page, kept, ("growth", "/figures/lines"), "cargo xtask bench growth") else {
         return Ok(());
-    }
+    };
     page.push_str(
         "A server on SQLite, in process: milliseconds, and in brackets parts of the first line's. A page holds the last\n\
          sessions.\n\n\
@@ -65,11 +76,9 @@ pub(super) fn growth(page: &mut String, kept: &Kept) -> Result<()> {
 /// The databases, JSON and HTTP alone.
 pub(super) fn alone(page: &mut String, kept: &Kept) -> Result<()> {
     page.push_str("\n## What limits every library of this sort\n\n");
-    let mut lines = kept.list("limits", "/figures/lines").peekable();
-    if lines.peek().is_none() {
-        page.push_str("Not measured: `cargo xtask bench limits` does.\n");
+    let Some(lines) = measured(page, kept, ("limits", "/figures/lines"), "cargo xtask bench limits") else {
         return Ok(());
-    }
+    };
     page.push_str(
         "Each alone, in batches of 1,000, in one run: a database with prepared statements or what it has for many rows,\n\
          durable after each batch; serde_json; the same JSON posted with hyper over the loopback interface to a server that\n\
@@ -85,32 +94,19 @@ pub(super) fn alone(page: &mut String, kept: &Kept) -> Result<()> {
 
 /// What 1,000 records cost on the hot paths, as it was accepted last.
 pub(super) fn hot(page: &mut String, accepted: &str) -> Result<()> {
-    let counts: BTreeMap<String, BTreeMap<String, u64>> = serde_json::from_str(accepted)?;
+    let costs: BTreeMap<String, Value> = serde_json::from_str(accepted)?;
     page.push_str(
         "\n## Hot paths\n\n\
          For 1,000 records, counted with valgrind, SQLite's own included: no load of the machine changes them. The whole check\n\
          fails where one is a tenth more than this (`cargo xtask instructions`).\n\n\
          | path | instructions | allocations |\n|---|---|---|\n",
     );
-    for (path, counts) in counts {
-        let count = |what| counts.get(what).copied().unwrap_or_default();
-        let instructions = thousands_of(count("instructions"));
-        writeln!(page, "| {path} | {instructions} | {} |", thousands_of(count("allocations")))?;
+    for (path, cost) in &costs {
+        let [instructions, allocations] =
+            ["instructions", "allocations"].map(|what| thousands(number(cost, what).unwrap_or_default()));
+        writeln!(page, "| {path} | {instructions} | {allocations} |")?;
     }
     Ok(())
-}
-
-/// A whole number with commas.
-fn thousands_of(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// Every limit that the other benchmarks state, and what they found.
@@ -131,14 +127,4 @@ pub(super) fn limits(page: &mut String, kept: &Kept) -> Result<()> {
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn whole_numbers_have_commas() {
-        assert_eq!([7, 1_000, 24_113_345].map(thousands_of), ["7", "1,000", "24,113,345"]);
-    }
 }

@@ -17,8 +17,8 @@ pub(super) fn check(checks: &mut Checks, kept: &Kept) {
         let (ours, peers): (Vec<&Line>, Vec<&Line>) =
             lines.iter().filter(|line| line.workload == workload).partition(|line| !line.is_peer);
         let ours = ours.into_iter().filter(|line| line.who == OURS);
-        // The crowd is the same for any number of records. The 100 changes of W3 are not, so ours may be measured with
-        // more records in step than a peer that is too slow for so many.
+        // The crowd of W5 is the same for any number of records. W3 has 100 changes however many records are in step, and
+        // more of those are not in the favour of ours.
         let same = |ours: &Line, peer: &Line| match workload {
             "W5 push" | "W5 pull" => true,
             "W3 A" | "W3 B" => ours.n >= peer.n,

@@ -6,10 +6,11 @@ use std::{
 };
 
 use async_trait::async_trait;
+use futures_util::future::{self, BoxFuture};
 
 use crate::context::SyncContext;
 use crate::error::Result;
-use crate::protocol::{PullReply, PullRequest, PushReply, PushRequest};
+use crate::protocol::{Cursor, PullReply, PullRequest, PushReply, PushRequest};
 
 /// Carries a client's requests to a server and the answers back.
 ///
@@ -28,6 +29,55 @@ pub trait Transport: Debug + Send + Sync + 'static {
 
     /// Delivers a pull.
     async fn pull(&self, request: &PullRequest) -> Result<PullReply>;
+
+    /// Delivers a pull as [`pull`](Self::pull) does, and may answer before the records are read: the engine then asks
+    /// for the next page at once, so that the server works on it while this one is read and stored.
+    ///
+    /// What is read later fails as `pull` would. Unless implemented, it is `pull`.
+    async fn pull_ahead(&self, request: &PullRequest) -> Result<PullAnswer> {
+        self.pull(request).await.map(PullAnswer::from)
+    }
+}
+
+/// The answer to a pull, of which it is known where the next one begins.
+pub struct PullAnswer {
+    next: Option<Cursor>,
+    reply: BoxFuture<'static, Result<PullReply>>,
+}
+
+impl PullAnswer {
+    /// An answer that goes on at `next`, as the beginning of its wire form says
+    /// ([`PullReply::next_cursor`]), and is read by `reply`.
+    pub fn ahead(next: Cursor, reply: impl Future<Output = Result<PullReply>> + Send + 'static) -> Self {
+        Self { next: Some(next), reply: Box::pin(reply) }
+    }
+
+    /// Where the pull goes on; none if this is its end.
+    #[must_use]
+    pub const fn next(&self) -> Option<&Cursor> {
+        self.next.as_ref()
+    }
+
+    /// Reads the reply.
+    ///
+    /// # Errors
+    /// It is no reply.
+    pub async fn read(self) -> Result<PullReply> {
+        self.reply.await
+    }
+}
+
+impl From<PullReply> for PullAnswer {
+    fn from(reply: PullReply) -> Self {
+        Self { next: reply.next().cloned(), reply: Box::pin(future::ready(Ok(reply))) }
+    }
+}
+
+/// Shows where it goes on.
+impl Debug for PullAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PullAnswer").field("next", &self.next).finish_non_exhaustive()
+    }
 }
 
 #[async_trait]
@@ -39,6 +89,10 @@ impl<T: Transport + ?Sized> Transport for Arc<T> {
 
     async fn pull(&self, request: &PullRequest) -> Result<PullReply> {
         (**self).pull(request).await
+    }
+
+    async fn pull_ahead(&self, request: &PullRequest) -> Result<PullAnswer> {
+        (**self).pull_ahead(request).await
     }
 }
 

@@ -190,8 +190,56 @@ fn pull_replies() {
         unknown_types: vec![TypeName::new("photos").unwrap()],
         server_time: Timestamp::from_millis(1_795_294_580_370),
     };
-    check("pull_reply_page", &PullReply::Page(page));
+    let page = PullReply::Page(page);
+    check("pull_reply_page", &page);
     check("pull_reply_reset", &PullReply::ResetRequired { reason: ResetReason::Horizon });
+}
+
+#[test]
+fn where_a_pull_goes_on_is_known_before_the_records_are_read() {
+    let cursor = Cursor::from("opaque \" 💡".to_owned());
+    let page = |caught_up| {
+        PullReply::Page(PullPage {
+            cursor: cursor.clone(),
+            caught_up,
+            remaining: Some(120),
+            unknown_types: Vec::new(),
+            server_time: Timestamp::from_millis(1_795_294_580_370),
+            payload: payload(),
+        })
+    };
+    let json = |bytes: &[u8]| PullReply::next_cursor(&mut serde_json::Deserializer::from_slice(bytes));
+    let binary = |bytes: &[u8]| PullReply::next_cursor(&mut rmp_serde::Deserializer::from_read_ref(bytes));
+    let compact = |reply: &PullReply| {
+        let mut bytes = Vec::new();
+        Compact(reply).serialize(&mut rmp_serde::Serializer::new(&mut bytes).with_struct_map()).unwrap();
+        bytes
+    };
+    let (text, bytes) = (serde_json::to_vec(&page(false)).unwrap(), compact(&page(false)));
+    assert_eq!((json(&text), binary(&bytes)), (Some(cursor.clone()), Some(cursor.clone())));
+    // Without what follows it, too: nothing is read that a large page has much of.
+    assert_eq!((json(&text[..100]), binary(&bytes[..100])), (Some(cursor.clone()), Some(cursor.clone())));
+    for length in 0..40 {
+        assert_eq!((json(&text[..length]), binary(&bytes[..length])), (None, None), "{length}");
+    }
+    let reset = PullReply::ResetRequired { reason: ResetReason::Horizon };
+    for last in [page(true), reset] {
+        assert_eq!(json(&serde_json::to_vec(&last).unwrap()), None);
+        assert_eq!(binary(&compact(&last)), None);
+        assert_eq!(last.next(), None);
+    }
+    assert_eq!(page(false).next(), Some(&cursor));
+    for other in [
+        r#"{"result":"page","payload":{},"cursor":"a","caught_up":false}"#,
+        r#"{"result":"reset_required","cursor":"a","caught_up":false}"#,
+        r#"{"cursor":7,"caught_up":false}"#,
+        r#"["page"]"#,
+        "{",
+        "",
+    ] {
+        assert_eq!(json(other.as_bytes()), None, "{other}");
+        assert_eq!(binary(other.as_bytes()), None, "{other}");
+    }
 }
 
 #[test]

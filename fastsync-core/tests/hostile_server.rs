@@ -100,6 +100,74 @@ async fn pages_that_were_not_asked_for_are_refused_whole() {
     }
 }
 
+/// Tells where a pull goes on before its page can be read.
+struct Ahead {
+    inner: LoopbackTransport,
+    /// What it tells instead of the truth.
+    lie: Option<Cursor>,
+    asked: tokio::sync::watch::Sender<usize>,
+}
+
+impl std::fmt::Debug for Ahead {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Ahead")
+    }
+}
+
+#[async_trait]
+impl Transport for Ahead {
+    async fn push(&self, request: &PushRequest) -> Result<PushReply> {
+        self.inner.push(request).await
+    }
+    async fn pull(&self, request: &PullRequest) -> Result<PullReply> {
+        self.inner.pull(request).await
+    }
+    async fn pull_ahead(&self, request: &PullRequest) -> Result<PullAnswer> {
+        self.asked.send_modify(|asked| *asked += 1);
+        let reply = self.inner.pull(request).await?;
+        let Some(next) = reply.next().cloned() else { return Ok(reply.into()) };
+        let (mut asked, now) = (self.asked.subscribe(), *self.asked.borrow());
+        Ok(PullAnswer::ahead(self.lie.clone().unwrap_or(next), async move {
+            // Not before the next one is asked for.
+            asked.wait_for(|asked| *asked > now).await.unwrap();
+            Ok(reply)
+        }))
+    }
+}
+
+async fn ahead(server: &ServerSide, lie: Option<Cursor>) -> ClientSide {
+    let base = client(server, "ada").await;
+    let inner = LoopbackTransport::new(server.manager.clone(), SyncContext::new("ada"));
+    let sync = SyncManager::client(&base.store)
+        .register(base.lists.clone(), LastWriterWins)
+        .register(base.tasks.clone(), LastWriterWins)
+        .register(base.notes.clone(), LastWriterWins)
+        .pull_limits(PullLimits { records: 1, bytes: 1 << 20 })
+        .transport(Ahead { inner, lie, asked: tokio::sync::watch::Sender::new(0) })
+        .build()
+        .unwrap();
+    ClientSide { sync, ..base }
+}
+
+#[tokio::test]
+async fn the_next_page_is_asked_for_before_this_one_is_read() {
+    let server = server().await;
+    server.tasks.add_many(&[task("1", "x"), task("2", "y"), task("3", "z")]).await.unwrap();
+    let a = ahead(&server, None).await;
+    assert_eq!(a.sync.pull().await.unwrap().received, 3);
+    assert_eq!(a.tasks.get_all().await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn a_page_that_goes_on_elsewhere_than_was_said_is_refused() {
+    let server = server().await;
+    server.tasks.add_many(&[task("1", "x"), task("2", "y"), task("3", "z")]).await.unwrap();
+    let a = ahead(&server, Some(Cursor::from("elsewhere".to_owned()))).await;
+    assert_eq!(a.sync.pull().await.unwrap_err().kind(), ErrorKind::Protocol);
+    assert!(a.tasks.get_all().await.unwrap().is_empty());
+    assert!(!a.sync.status().await.unwrap().has_pulled, "the cursor has not moved");
+}
+
 #[tokio::test]
 async fn a_pull_that_never_ends_is_given_up() {
     let server = server().await;

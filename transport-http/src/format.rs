@@ -3,6 +3,8 @@
 use std::fmt;
 
 use fastsync_core::protocol::Compact;
+#[cfg(feature = "client")]
+use fastsync_core::protocol::{Cursor, PullReply};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -91,6 +93,15 @@ impl Format {
         match self {
             Self::Json => read_json(bytes),
             Self::MessagePack => T::read_compact(bytes),
+        }
+    }
+
+    /// Where a pull goes on after this reply, as its beginning says.
+    #[cfg(feature = "client")]
+    pub(crate) fn next_cursor(self, bytes: &[u8]) -> Option<Cursor> {
+        match self {
+            Self::Json => PullReply::next_cursor(&mut serde_json::Deserializer::from_slice(bytes)),
+            Self::MessagePack => PullReply::next_cursor(&mut rmp_serde::Deserializer::from_read_ref(bytes)),
         }
     }
 

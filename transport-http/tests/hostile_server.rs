@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use fastsync_core::protocol::{Cursor, PullReply};
 use fastsync_core::{Error, ErrorKind, Transport};
 use fastsync_transport_http::HttpTransport;
 use support::*;
@@ -314,6 +315,25 @@ async fn requests_look_as_documented() {
     ] {
         assert!(head.lines().any(|have| have == line), "{line} is not in {head}");
     }
+}
+
+#[tokio::test]
+async fn what_breaks_after_the_cursor_is_an_error_of_the_reading() {
+    let PullReply::Page(mut page) = page(3) else { unreachable!() };
+    page.caught_up = false;
+    let page = PullReply::Page(page);
+    let (good, mut bad) = (json(&page), json(&page));
+    bad.truncate(bad.len() - 5);
+    let (address, _) = scripted(vec![ok(&good), ok(&bad), ok(&bad)]).await;
+    let client = client(address);
+    let next = Cursor::from("next".to_owned());
+    let answer = client.pull_ahead(&pull_request()).await.unwrap();
+    assert_eq!(answer.next(), Some(&next));
+    assert_eq!(answer.read().await.unwrap(), page);
+    let answer = client.pull_ahead(&pull_request()).await.unwrap();
+    assert_eq!(answer.next(), Some(&next), "the beginning is as it should be");
+    assert_eq!(answer.read().await.unwrap_err().kind(), ErrorKind::Protocol);
+    assert_eq!(client.pull(&pull_request()).await.unwrap_err().kind(), ErrorKind::Protocol);
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! Pulling what changed.
 
+use std::borrow::Cow;
+use std::fmt;
+
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::{Cursor, SyncOperationMetadata, SyncPayload, present};
@@ -40,12 +43,66 @@ pub enum PullReply {
     },
 }
 
+impl PullReply {
+    /// Where the pull goes on after this reply, read from the beginning of its wire form and without its records; none
+    /// if it does not go on, or if the beginning does not tell. The rest is not looked at: it may be anything.
+    pub fn next_cursor<'de, D: Deserializer<'de>>(wire: D) -> Option<Cursor> {
+        let mut found = None;
+        // To read no further is an error for serde.
+        let _ = wire.deserialize_map(Beginning(&mut found));
+        found
+    }
+
+    /// Where the pull goes on after this reply.
+    #[must_use]
+    pub fn next(&self) -> Option<&Cursor> {
+        match self {
+            Self::Page(page) if !page.caught_up => Some(&page.cursor),
+            Self::Page(_) | Self::ResetRequired { .. } => None,
+        }
+    }
+}
+
+/// Notes the cursor of a page that is not the last, and stops.
+struct Beginning<'a>(&'a mut Option<Cursor>);
+
+impl<'de> de::Visitor<'de> for Beginning<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a reply")
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        let (mut cursor, mut caught_up) = (None, None::<bool>);
+        while let Some(Name(name)) = members.next_key()? {
+            match &*name {
+                "result" => {
+                    if matches!(members.next_value()?, PullResult::ResetRequired) {
+                        return Err(de::Error::custom("the reply is no page"));
+                    }
+                }
+                "cursor" => cursor = Some(members.next_value()?),
+                "caught_up" => caught_up = Some(members.next_value()?),
+                _ => return Err(de::Error::custom("the cursor does not come first")),
+            }
+            if let (Some(_), Some(caught_up)) = (&cursor, caught_up) {
+                *self.0 = cursor.filter(|_| !caught_up);
+                return Err(de::Error::custom("enough is known"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The name of a member.
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
 /// One page of what changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PullPage {
-    /// The records and tombstones.
-    pub payload: SyncPayload,
     /// Continue here. To be stored once `caught_up`, together with the records.
     pub cursor: Cursor,
     /// Whether this page reached the end: only then may the records since the stored cursor become visible.
@@ -56,6 +113,8 @@ pub struct PullPage {
     pub unknown_types: Vec<TypeName>,
     /// The server's clock.
     pub server_time: Timestamp,
+    /// The records and tombstones. They are written last, so that the next page can be asked for before they are read.
+    pub payload: SyncPayload,
 }
 
 impl<'de> Deserialize<'de> for PullReply {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fastsync_core::protocol::{PullReply, PullRequest, PushReply, PushRequest};
 use fastsync_core::{
-    Error, ErrorKind, Repository, Result, Server, Store, SyncContext, SyncManager, SyncableDataSource,
-    Transport, Zone, ZoneAccess,
+    Error, ErrorKind, PullAnswer, Repository, Result, Server, Store, SyncContext, SyncManager,
+    SyncableDataSource, Transport, Zone, ZoneAccess,
 };
 use fastsync_dao_sqlite::SqliteDataSource;
 use fastsync_transport_http::{HttpTransport, ServeConfig, SyncService, bearer_token, serve};
@@ -105,5 +105,9 @@ impl Transport for Moving {
 
     async fn pull(&self, request: &PullRequest) -> Result<PullReply> {
         self.way()?.pull(request).await
+    }
+
+    async fn pull_ahead(&self, request: &PullRequest) -> Result<PullAnswer> {
+        self.way()?.pull_ahead(request).await
     }
 }

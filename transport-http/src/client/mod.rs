@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use fastsync_core::protocol::{PullReply, PullRequest, PushReply, PushRequest};
-use fastsync_core::{Error, ErrorKind, Result, Transport};
+use fastsync_core::{Error, ErrorKind, PullAnswer, Result, Transport};
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
@@ -42,8 +42,8 @@ use dialect::Dialect;
 ///   server may just have closed it. A request that is answered with 415 (unsupported media type) is sent again in
 ///   a form that every server knows: with gzip instead of zstd, then as JSON instead of MessagePack; the transport
 ///   remembers that. Nothing else is repeated.
-/// - It needs a tokio runtime with time and I/O enabled. Bodies of a few megabytes are encoded and decoded on the
-///   thread that polls.
+/// - It needs a tokio runtime with time and I/O enabled. Bodies of a few megabytes are encoded on the thread that polls;
+///   pages after which more follow are decoded on the runtime's threads for blocking work.
 #[derive(Clone)]
 pub struct HttpTransport {
     inner: Arc<Inner>,
@@ -84,22 +84,18 @@ impl HttpTransport {
         HttpTransportBuilder::new(base.into())
     }
 
-    async fn call<Q: Message, R: Message>(
+    async fn deliver<Q: Message>(
         &self,
-        operation: &'static str,
+        fail: Fail,
         uri: &Uri,
         request: &Q,
         rows: usize,
-    ) -> Result<R> {
-        let fail = Fail(operation);
+    ) -> Result<(Format, Bytes)> {
         let exchange = self.negotiate(fail, uri, request, rows);
-        let (format, reply) =
-            tokio::time::timeout(self.inner.request_timeout, exchange).await.map_err(|_| {
-                let limit = self.inner.request_timeout.as_millis();
-                fail.kind(ErrorKind::Timeout, "the answer was not there in time")
-                    .with_context("limit_ms", limit)
-            })??;
-        format.decode(&reply).map_err(|error| fail.protocol(error.to_string()))
+        tokio::time::timeout(self.inner.request_timeout, exchange).await.map_err(|_| {
+            let limit = self.inner.request_timeout.as_millis();
+            fail.kind(ErrorKind::Timeout, "the answer was not there in time").with_context("limit_ms", limit)
+        })?
     }
 
     /// Sends a request in a form that the server knows.
@@ -226,11 +222,30 @@ impl HttpTransport {
 #[async_trait]
 impl Transport for HttpTransport {
     async fn push(&self, request: &PushRequest) -> Result<PushReply> {
-        self.call("push", &self.inner.push, request, request.payload.len()).await
+        let fail = Fail("push");
+        let rows = request.payload.len();
+        let (format, reply) = self.deliver(fail, &self.inner.push, request, rows).await?;
+        fail.decode(format, &reply)
     }
 
     async fn pull(&self, request: &PullRequest) -> Result<PullReply> {
-        self.call("pull", &self.inner.pull, request, 0).await
+        self.pull_ahead(request).await?.read().await
+    }
+
+    async fn pull_ahead(&self, request: &PullRequest) -> Result<PullAnswer> {
+        let fail = Fail("pull");
+        let (format, reply) = self.deliver(fail, &self.inner.pull, request, 0).await?;
+        match format.next_cursor(&reply) {
+            None => fail.decode(format, &reply).map(|reply: PullReply| reply.into()),
+            // On a thread of its own: here the next request is to be sent now.
+            Some(next) => Ok(PullAnswer::ahead(next, async move {
+                let read = tokio::task::spawn_blocking(move || fail.decode(format, &reply)).await;
+                read.map_err(|error| {
+                    fail.kind(ErrorKind::Unavailable, "the runtime ended while the answer was read")
+                        .with_source(error)
+                })?
+            })),
+        }
     }
 }
 
@@ -254,6 +269,10 @@ impl Fail {
 
     fn protocol(self, message: impl Into<String>) -> Error {
         self.kind(ErrorKind::Protocol, message)
+    }
+
+    fn decode<T: Message>(self, format: Format, reply: &[u8]) -> Result<T> {
+        format.decode(reply).map_err(|error| self.protocol(error.to_string()))
     }
 
     fn unreachable(self, error: legacy::Error) -> Error {

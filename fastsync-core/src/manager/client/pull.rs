@@ -12,6 +12,7 @@ use crate::model::{Hlc, Record, RecordKey, SessionId, TypeName};
 use crate::protocol::{Cursor, PullPage, PullReply, PullRequest, SyncOperationMetadata};
 use crate::source::{Clear, ExpectState, ResetReason, StateWrite};
 use crate::store::StateKey;
+use crate::transport::PullAnswer;
 
 /// What to pull and how to store it.
 #[derive(Debug, Default)]
@@ -133,45 +134,57 @@ impl Client {
 
     /// Stages the pages of a leg, all but the last.
     async fn fetch(&self, leg: Leg, walk: &mut Walk) -> Result<Fetched> {
-        let mut cursor = leg.cursor.clone();
-        let mut request = self.request(&leg, cursor.clone());
-        let mut reply = self.ask(&request).await?;
+        let mut request = self.request(&leg, leg.cursor.clone());
+        let mut answer = self.ask(&request).await?;
         loop {
-            let page = match reply {
-                PullReply::ResetRequired { reason } => return Ok(Fetched::ResetRequired(reason)),
-                PullReply::Page(page) => page,
+            let Some(next) = answer.next().cloned() else {
+                return match answer.read().await? {
+                    PullReply::ResetRequired { reason } => Ok(Fetched::ResetRequired(reason)),
+                    PullReply::Page(page) => {
+                        let cursor = page.cursor.clone();
+                        Ok(Fetched::CaughtUp(cursor, self.read_page(page, &request, walk)?))
+                    }
+                };
             };
-            let last = page.caught_up;
-            let next_cursor = page.cursor.clone();
-            if !last && page.payload.is_empty() && cursor.as_ref() == Some(&next_cursor) {
-                return Err(Error::new(ErrorKind::Protocol, "pull", "the server's pages do not go on"));
-            }
-            let records = self.read_page(page, &request, walk)?;
-            self.report_progress(&SyncProgress {
-                phase: SyncPhase::Pulling,
-                done: walk.received,
-                total: walk.total,
-            });
-            if last {
-                return Ok(Fetched::CaughtUp(next_cursor, records));
-            }
-            request = self.request(&leg, Some(next_cursor.clone()));
-            request.count_remaining = false;
-            cursor = Some(next_cursor);
-            // The next page travels while this one is stored.
-            let (staged, next) = future::join(self.stage(walk, records), self.ask(&request)).await;
-            staged?;
-            reply = next?;
+            let mut next_request = self.request(&leg, Some(next));
+            next_request.count_remaining = false;
+            // The next page is made and travels while this one is read and stored.
+            let (asked, stored) =
+                future::join(self.ask(&next_request), self.store_page(answer, &request, &next_request, walk))
+                    .await;
+            stored?;
+            answer = asked?;
+            request = next_request;
         }
     }
 
+    /// Reads a page that is not the last, and stages it.
+    async fn store_page(
+        &self,
+        answer: PullAnswer,
+        request: &PullRequest,
+        next: &PullRequest,
+        walk: &mut Walk,
+    ) -> Result<()> {
+        let protocol = |message| Error::new(ErrorKind::Protocol, "pull", message);
+        let page = match answer.read().await? {
+            PullReply::Page(page) if !page.caught_up && next.cursor.as_ref() == Some(&page.cursor) => page,
+            _ => return Err(protocol("a page goes on at another place than was said before it was read")),
+        };
+        if page.payload.is_empty() && request.cursor.as_ref() == Some(&page.cursor) {
+            return Err(protocol("the server's pages do not go on"));
+        }
+        let records = self.read_page(page, request, walk)?;
+        self.stage(walk, records).await
+    }
+
     /// A cursor that the server does not know as its own comes from another store of it: start over.
-    async fn ask(&self, request: &PullRequest) -> Result<PullReply> {
-        match self.transport.pull(request).await {
+    async fn ask(&self, request: &PullRequest) -> Result<PullAnswer> {
+        match self.transport.pull_ahead(request).await {
             Err(error) if error.kind() == ErrorKind::BadCursor && request.cursor.is_some() => {
-                Ok(PullReply::ResetRequired { reason: ResetReason::Epoch })
+                Ok(PullReply::ResetRequired { reason: ResetReason::Epoch }.into())
             }
-            reply => reply,
+            answer => answer,
         }
     }
 
@@ -218,6 +231,11 @@ impl Client {
             walk.total = Some(walk.received.saturating_add(remaining));
         }
         walk.unknown_types.extend(page.unknown_types);
+        self.report_progress(&SyncProgress {
+            phase: SyncPhase::Pulling,
+            done: walk.received,
+            total: walk.total,
+        });
         Ok(records)
     }
 

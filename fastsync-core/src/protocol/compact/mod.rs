@@ -100,13 +100,13 @@ enum PullReplyRef {
 #[derive(Serialize)]
 #[serde(remote = "PullPage")]
 struct PageRef {
-    #[serde(with = "PayloadForm")]
-    payload: SyncPayload,
     cursor: Cursor,
     caught_up: bool,
     remaining: Option<u64>,
     unknown_types: Vec<TypeName>,
     server_time: Timestamp,
+    #[serde(with = "PayloadForm")]
+    payload: SyncPayload,
 }
 
 impl Serialize for Compact<&PushReply> {

@@ -38,7 +38,8 @@ impl Report {
             }
         };
         println!("{}: FAILED after {took:.1} s: {problem}", self.name);
-        println!("repeat: cargo xtask prove {} --seed {}", self.name, self.seed);
+        // The proof has another name than its program where it is about a particular data source.
+        println!("repeat: the same `cargo xtask prove` with --seed {}", self.seed);
         ExitCode::FAILURE
     }
 }

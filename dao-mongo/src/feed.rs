@@ -137,13 +137,21 @@ async fn tag(
     Ok(found)
 }
 
+/// The sessions of which one position matches.
+///
+/// The index holds positions above 0 only, and the server does not see by itself that `$elemMatch` asks for none other:
+/// without the second condition it reads the whole index.
+pub(crate) fn at_positions(place: Document) -> Document {
+    doc! { "positions": { "$elemMatch": place }, "positions.position": { "$gt": 0_i64 } }
+}
+
 /// Which sessions took these positions.
 pub(crate) fn sessions_at(zone: &Zone, positions: &[u64]) -> Document {
     let positions: Vec<_> = positions.iter().map(|position| Bson::Int64(capped(*position))).collect();
     let place = doc! { "zone": zone.to_string(), "position": { "$in": positions } };
     doc! {
         "find": SESSIONS,
-        "filter": { "positions": { "$elemMatch": place } },
+        "filter": at_positions(place),
         "hint": "positions",
         "batchSize": BATCH,
     }

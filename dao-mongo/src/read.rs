@@ -16,6 +16,7 @@ use crate::codec::{
     unsigned, uuid_ref,
 };
 use crate::error::{Fail, Run};
+use crate::feed::at_positions;
 use crate::registry::Type;
 use crate::store::{KEYS_PER_COMMAND, RECORDS, SESSIONS, STATE, Store, any_of, find, raw};
 
@@ -233,7 +234,7 @@ pub(crate) fn sessions_query(zone: &Zone, after: u64, through: u64) -> Document 
     let range = doc! { "$gt": capped(after), "$lte": capped(through) };
     doc! {
         "find": SESSIONS,
-        "filter": { "positions": { "$elemMatch": { "zone": zone.to_string(), "position": range } } },
+        "filter": at_positions(doc! { "zone": zone.to_string(), "position": range }),
         "hint": "positions",
         "batchSize": crate::store::BATCH,
     }

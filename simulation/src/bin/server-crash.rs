@@ -38,5 +38,5 @@ async fn main() -> ExitCode {
     println!("{what}: {kills} kills on {}, seed {}", store.name(), args.seed);
     let report = report::Report::begin(what, args.seed);
     let outcome = server::run(store, victim, args.seed, kills).await;
-    report.end(outcome, &server::minimum(victim, kills))
+    report.end(outcome, &server::minimum(store, victim, kills))
 }

@@ -44,13 +44,8 @@ async fn tampered(
     let base = client(server, "ada").await;
     let inner = LoopbackTransport::new(server.manager.clone(), SyncContext::new("ada"));
     let pulls = Arc::new(Mutex::new(0));
-    let sync = SyncManager::client(&base.store)
-        .register(base.lists.clone(), LastWriterWins)
-        .register(base.tasks.clone(), LastWriterWins)
-        .register(base.notes.clone(), LastWriterWins)
-        .transport(Tampering { inner, push, pull, pulls: pulls.clone() })
-        .build()
-        .unwrap();
+    let sync =
+        base.manager().transport(Tampering { inner, push, pull, pulls: pulls.clone() }).build().unwrap();
     (ClientSide { sync, ..base }, pulls)
 }
 
@@ -101,17 +96,12 @@ async fn pages_that_were_not_asked_for_are_refused_whole() {
 }
 
 /// Tells where a pull goes on before its page can be read.
+#[derive(Debug)]
 struct Ahead {
     inner: LoopbackTransport,
     /// What it tells instead of the truth.
     lie: Option<Cursor>,
     asked: tokio::sync::watch::Sender<usize>,
-}
-
-impl std::fmt::Debug for Ahead {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Ahead")
-    }
 }
 
 #[async_trait]
@@ -138,10 +128,8 @@ impl Transport for Ahead {
 async fn ahead(server: &ServerSide, lie: Option<Cursor>) -> ClientSide {
     let base = client(server, "ada").await;
     let inner = LoopbackTransport::new(server.manager.clone(), SyncContext::new("ada"));
-    let sync = SyncManager::client(&base.store)
-        .register(base.lists.clone(), LastWriterWins)
-        .register(base.tasks.clone(), LastWriterWins)
-        .register(base.notes.clone(), LastWriterWins)
+    let sync = base
+        .manager()
         .pull_limits(PullLimits { records: 1, bytes: 1 << 20 })
         .transport(Ahead { inner, lie, asked: tokio::sync::watch::Sender::new(0) })
         .build()

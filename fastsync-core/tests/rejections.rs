@@ -36,14 +36,8 @@ async fn strict_server() -> ServerSide {
 
 async fn per_object_client(server: &ServerSide) -> ClientSide {
     let base = client(server, "ada").await;
-    let sync = SyncManager::client(&base.store)
-        .register(base.lists.clone(), LastWriterWins)
-        .register(base.tasks.clone(), LastWriterWins)
-        .register(base.notes.clone(), LastWriterWins)
-        .transport(base.link.clone())
-        .push_mode(protocol::PushMode::PerObject)
-        .build()
-        .unwrap();
+    let sync =
+        base.manager().transport(base.link.clone()).push_mode(protocol::PushMode::PerObject).build().unwrap();
     ClientSide { sync, ..base }
 }
 

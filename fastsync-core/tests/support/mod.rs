@@ -242,6 +242,14 @@ pub async fn client_with(
 }
 
 impl ClientSide {
+    /// Another manager of the same store, with all its repositories and without a transport yet.
+    pub fn manager(&self) -> ClientBuilder {
+        SyncManager::client(&self.store)
+            .register(self.lists.clone(), LastWriterWins)
+            .register(self.tasks.clone(), LastWriterWins)
+            .register(self.notes.clone(), LastWriterWins)
+    }
+
     pub async fn task(&self, name: &str) -> Option<Task> {
         self.tasks.find_by_id(&id(name)).await.unwrap()
     }

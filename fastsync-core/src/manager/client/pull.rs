@@ -146,12 +146,11 @@ impl Client {
                     }
                 };
             };
-            let mut next_request = self.request(&leg, Some(next));
+            let mut next_request = self.request(&leg, Some(next.clone()));
             next_request.count_remaining = false;
             // The next page is made and travels while this one is read and stored.
             let (asked, stored) =
-                future::join(self.ask(&next_request), self.store_page(answer, &request, &next_request, walk))
-                    .await;
+                future::join(self.ask(&next_request), self.store_page(answer, &request, &next, walk)).await;
             stored?;
             answer = asked?;
             request = next_request;
@@ -163,12 +162,12 @@ impl Client {
         &self,
         answer: PullAnswer,
         request: &PullRequest,
-        next: &PullRequest,
+        next: &Cursor,
         walk: &mut Walk,
     ) -> Result<()> {
         let protocol = |message| Error::new(ErrorKind::Protocol, "pull", message);
         let page = match answer.read().await? {
-            PullReply::Page(page) if !page.caught_up && next.cursor.as_ref() == Some(&page.cursor) => page,
+            PullReply::Page(page) if !page.caught_up && page.cursor == *next => page,
             _ => return Err(protocol("a page goes on at another place than was said before it was read")),
         };
         if page.payload.is_empty() && request.cursor.as_ref() == Some(&page.cursor) {

@@ -72,6 +72,8 @@ pub async fn exchange(
     connection: &mut SendRequest<Full<Bytes>>,
     request: Request<Full<Bytes>>,
 ) -> Result<Bytes> {
+    // A moment may pass between the end of an answer and the connection being free again.
+    connection.ready().await?;
     let response = connection.send_request(request).await?;
     let status = response.status();
     let body = response.into_body().collect().await?.to_bytes();

@@ -33,7 +33,7 @@ const SMALL: u64 = 20;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// 3 rounds instead of 1.
+    /// 5 rounds instead of 3.
     #[arg(long)]
     long: bool,
     /// How many records.
@@ -55,7 +55,7 @@ async fn measured(args: &Args) -> Result<ExitCode> {
     };
     let client = Client::with_uri_str(&url).await?;
     let mut rounds = Vec::new();
-    for n in 0..if args.long { 3 } else { 1 } {
+    for n in 0..if args.long { 5 } else { 3 } {
         rounds.push(round(&client, args.n, n).await?);
     }
     let mut report = remote::new_report("mongo", args.n, rounds.len());

@@ -1,4 +1,5 @@
-//! The commands of this workspace: `cargo xtask test`, `cargo xtask prove`, `cargo xtask bench`, `cargo xtask peers`.
+//! The commands of this workspace: `cargo xtask test`, `cargo xtask prove`, `cargo xtask bench`, `cargo xtask peers`
+//! and more.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program talks by printing")]
 #![allow(clippy::disallowed_methods, reason = "it measures how long real programs take")]
 
@@ -8,6 +9,7 @@ mod instructions;
 mod peers;
 mod prove;
 mod registry;
+mod serve;
 mod servers;
 mod summary;
 mod test;
@@ -31,6 +33,8 @@ enum Cli {
     Bench(bench::Args),
     /// Count the instructions of the hot paths.
     Instructions(instructions::Args),
+    /// Start servers, and run a command that uses them.
+    Serve(serve::Args),
     /// Measure other libraries with the workloads of the figures; they are fetched for it.
     Peers(peers::Args),
 }
@@ -42,6 +46,7 @@ fn main() -> ExitCode {
         Cli::Prove(args) => prove::run(workspace, &args),
         Cli::Bench(args) => bench::run(workspace, &args),
         Cli::Instructions(args) => instructions::run(&workspace, &args),
+        Cli::Serve(args) => serve::run(workspace, &args),
         Cli::Peers(args) => peers::run(&workspace, &args),
     });
     match passed {

@@ -1,13 +1,15 @@
 //! The database servers that the tests need: found, installed where that is possible, started, stopped.
 //!
 //! A new server is one entry of [`SERVERS`]. Its `start` gets an empty folder for its data and returns the keeper of its
-//! process and the environment variables that tell the tests where it listens; let it take a free port by binding port 0
-//! of the loopback address first.
+//! process and the environment variables that tell the tests where it listens; let it take a
+//! [`free_port`].
 
+mod galera;
 mod keeper;
 mod mongo;
 mod mysql;
 
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -26,10 +28,12 @@ struct Server {
     about: &'static str,
     /// The packages whose tests need it; if none is in the workspace, it is not asked for.
     needed_by: &'static [&'static str],
+    /// Whether it is started only for what names it.
+    on_demand: bool,
     /// The variable that tells the tests where it listens. If it is set already, that server is used.
     variable: Option<&'static str>,
-    /// The program that must be there: one of several if `|` stands between them, and `$NAME` is a variable that names
-    /// one.
+    /// The program or file that must be there: one of several if `|` stands between them, and `$NAME` is a variable that
+    /// names one.
     program: &'static str,
     /// Commands that bring it to a Debian system, as root.
     install: &'static [&'static [&'static str]],
@@ -42,6 +46,7 @@ const SERVERS: &[Server] = &[
         name: "sqlite",
         about: "no server: SQLite is compiled into the tests, which takes a C compiler",
         needed_by: &["fastsync-dao-sqlite"],
+        on_demand: false,
         variable: None,
         program: "cc",
         install: &[
@@ -54,6 +59,7 @@ const SERVERS: &[Server] = &[
         name: "valgrind",
         about: "no server: it counts the instructions of the hot paths",
         needed_by: &["benches"],
+        on_demand: false,
         variable: None,
         program: "valgrind",
         install: &[
@@ -66,6 +72,7 @@ const SERVERS: &[Server] = &[
         name: "mysql",
         about: "MariaDB; FASTSYNC_MYSQL_URL names another server, of a user who may make databases",
         needed_by: &["fastsync-dao-mysql"],
+        on_demand: false,
         variable: Some(mysql::VARIABLE),
         program: "mariadbd",
         install: &[
@@ -83,9 +90,36 @@ const SERVERS: &[Server] = &[
         start: mysql::start,
     },
     Server {
+        name: "galera",
+        about: "three MariaDB servers as one cluster, in the place of MariaDB",
+        needed_by: &["fastsync-dao-mysql"],
+        on_demand: true,
+        variable: Some("FASTSYNC_MYSQL_NODES"),
+        program: galera::LIBRARY,
+        install: &[
+            &["apt-get", "update", "-qq"],
+            &[
+                "apt-get",
+                "install",
+                "-y",
+                "-qq",
+                "--no-install-recommends",
+                "mariadb-server-core",
+                "mariadb-client-core",
+                "galera-4",
+                "rsync",
+                "lsof",
+                "iproute2",
+                "procps",
+            ],
+        ],
+        start: galera::start,
+    },
+    Server {
         name: "mongo",
         about: "MongoDB, a replica set of one; FASTSYNC_MONGO_URL names another server, of a user who may make databases",
         needed_by: &["fastsync-dao-mongo", "axum-mongo"],
+        on_demand: false,
         variable: Some(mongo::VARIABLE),
         program: mongo::PROGRAM,
         install: &[
@@ -129,7 +163,7 @@ impl Drop for Running {
 pub(crate) struct Policy {
     /// Install nothing.
     pub(crate) no_install: bool,
-    /// The servers that must be there: `FASTSYNC_REQUIRE`.
+    /// The servers that must be there, such as those of `FASTSYNC_REQUIRE`.
     required: Vec<String>,
 }
 
@@ -140,12 +174,17 @@ impl Policy {
         Self { no_install, required: names(&required) }
     }
 
+    /// These servers must be there.
+    pub(crate) fn requiring(names: &[&str], no_install: bool) -> Self {
+        Self { no_install, required: names.iter().map(|&name| name.to_owned()).collect() }
+    }
+
     /// An error if a server is required that nobody knows.
     pub(crate) fn check(&self) -> Result<()> {
         let is_unknown = |name: &&String| SERVERS.iter().all(|server| server.name != **name);
         let Some(name) = self.required.iter().find(is_unknown) else { return Ok(()) };
         let known = SERVERS.iter().map(|server| server.name).collect::<Vec<_>>().join(", ");
-        bail!("FASTSYNC_REQUIRE names {name}, which no test here needs; known: {known}")
+        bail!("{name} is required, which no test here needs; known: {known}")
     }
 
     fn requires(&self, server: &Server) -> bool {
@@ -159,7 +198,7 @@ pub(crate) fn start(
     policy: &Policy,
     skips: &mut Skips,
 ) -> Result<(Outcome, Vec<Running>)> {
-    start_all(SERVERS.iter(), workspace, policy, skips)
+    start_all(SERVERS.iter().filter(|server| !server.on_demand), workspace, policy, skips)
 }
 
 /// The same for the servers of these names only.
@@ -188,11 +227,20 @@ fn start_all<'a>(
         println!("  {}: {} (needed by {})", server.name, server.about, server.needed_by.join(", "));
         match provide(server, workspace, policy) {
             Ok(started) => {
+                // One would be used where the other is meant.
+                if let Some((name, _)) =
+                    started.env.iter().find(|(name, _)| workspace.env.iter().any(|(other, _)| other == name))
+                {
+                    bail!(
+                        "{} sets {name}, which another server has set: run what needs them apart",
+                        server.name
+                    );
+                }
                 workspace.env.extend(started.env.iter().cloned());
                 running.push(started);
             }
             Err(error) if policy.requires(server) => {
-                return Err(error.context(format!("{} is required by FASTSYNC_REQUIRE", server.name)));
+                return Err(error.context(format!("{} is required", server.name)));
             }
             Err(error) => skips.add(server.name, &format!("{error:#}")),
         }
@@ -253,9 +301,19 @@ fn is_on_path(program: &str) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
+/// A port of the loopback address that nobody listens on now.
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
+fn is_root() -> bool {
+    Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}
+
 fn is_debian_root() -> bool {
-    let root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0");
-    root && Path::new("/etc/debian_version").exists() && succeeds(Command::new("apt-get").arg("--version"))
+    is_root()
+        && Path::new("/etc/debian_version").exists()
+        && succeeds(Command::new("apt-get").arg("--version"))
 }
 
 #[cfg(test)]
@@ -267,6 +325,7 @@ mod tests {
         name: "absent",
         about: "a server that nobody can have",
         needed_by: &["p"],
+        on_demand: false,
         variable: None,
         program: "no-such-program-anywhere",
         install: &[&["apt-get", "install", "no-such-package"]],
@@ -317,7 +376,7 @@ mod tests {
         let mut skips = Skips::default();
         let error =
             start_all([&ABSENT].into_iter(), &mut workspace(), &policy("absent"), &mut skips).unwrap_err();
-        assert!(format!("{error:#}").starts_with("absent is required by FASTSYNC_REQUIRE: no-such"));
+        assert!(format!("{error:#}").starts_with("absent is required: no-such"));
     }
 
     #[test]
@@ -343,6 +402,7 @@ mod tests {
             name: "sleeper",
             about: "a process that waits",
             needed_by: &["p"],
+            on_demand: false,
             variable: None,
             program: "sleep",
             install: &[],

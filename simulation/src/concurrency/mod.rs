@@ -3,6 +3,7 @@
 mod audit;
 mod broken;
 mod disturbance;
+mod outage;
 mod puller;
 mod pusher;
 pub mod run;

@@ -7,12 +7,13 @@ use tokio::io::AsyncReadExt;
 use super::audit::{self, Expected};
 use super::broken::{Numbered, Taken};
 use super::disturbance::Disturbance;
+use super::outage::Outage;
 use super::victims::{self, Least, Life, Victims};
 use super::worker::{Plan, open, work};
 use crate::counts::Counts;
 use crate::crash::process::{Process, say};
 use crate::random::Seeded;
-use crate::storage::{self, Storage, StorageKind};
+use crate::storage::{self, DatabaseServer, Storage, StorageKind};
 use crate::text;
 
 /// How often the broken data source may get away with it.
@@ -57,6 +58,9 @@ pub fn minimum(kind: StorageKind, sessions: u64) -> Vec<(&'static str, u64)> {
     }
     if kind == StorageKind::MySql {
         minimum.push(("connections cut", sessions / 100));
+    }
+    if DatabaseServer::node_of(kind).is_some() {
+        minimum.push(("outages of a node", 1));
     }
     minimum
 }
@@ -115,6 +119,7 @@ pub async fn run(kind: StorageKind, seed: u64, sessions: u64) -> Result<Counts, 
         StorageKind::MySql => Some(Disturbance::start(storage.place()).await?),
         _ => None,
     };
+    let outage = Outage::start(&storage);
     let mut killed = Vec::new();
     let mut counts = if kind.takes_one_process() {
         one_process(kind, &server, seed, each).await?
@@ -125,6 +130,9 @@ pub async fn run(kind: StorageKind, seed: u64, sessions: u64) -> Result<Counts, 
     };
     counts.add("pushing processes killed", killed.len() as u64);
     counts.add("sessions of the killed", killed.iter().map(|life| life.acknowledged).sum());
+    if let Some(outage) = outage {
+        counts.add("outages of a node", outage.end().await?);
+    }
     if let Some(disturbance) = disturbance {
         counts.add("connections cut", disturbance.end().await?);
     }
@@ -202,7 +210,8 @@ async fn two_processes(
 ) -> Result<(Counts, Vec<Life>), String> {
     let start = |half: u64| {
         let numbers = [seed, half, each].map(|number| number.to_string());
-        let args = [&[storage.kind().name().to_owned(), storage.name().to_owned()][..], &numbers].concat();
+        let name = storage.name_at(usize::try_from(half).unwrap_or(0));
+        let args = [&[storage.kind().name().to_owned(), name][..], &numbers].concat();
         Process::start(&args).map_err(text)
     };
     let mut children = [start(0)?, start(1)?];

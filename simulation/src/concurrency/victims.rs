@@ -14,6 +14,9 @@ use crate::storage::{self, Storage};
 /// What the first argument of such a child is.
 pub(super) const CHILD: &str = "victim";
 
+/// Where the children sit: neither of the two processes beside them does.
+const SEAT: usize = 2;
+
 /// The most records of a session.
 const MOST: u64 = 60;
 
@@ -92,7 +95,7 @@ pub(super) struct Victims {
 impl Victims {
     pub(super) fn start(storage: &Storage, seed: u64, least: Least) -> Self {
         let (stop, stopped) = watch::channel(false);
-        let lives = tokio::spawn(kill(storage.name().to_owned(), seed, least, stopped));
+        let lives = tokio::spawn(kill(storage.name_at(SEAT), seed, least, stopped));
         Self { stop, lives }
     }
 

@@ -154,7 +154,7 @@ impl Run {
             self.peers.push(peer);
         }
         if let Some(database) = &self.database {
-            database.wait(&self.storage).await?;
+            database.wait(self.storage.name()).await?;
         }
         self.look().await?;
         match process {

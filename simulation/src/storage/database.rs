@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
-use super::{Storage, StorageKind};
+use super::{StorageKind, open};
 use crate::text;
 
 /// How often it is looked whether a killed server can be used again, and how long it takes between two looks.
@@ -27,6 +27,19 @@ impl DatabaseServer {
             StorageKind::MySql => "FASTSYNC_MYSQL_PID_FILE",
             StorageKind::Mongo => "FASTSYNC_MONGO_PID_FILE",
         };
+        Self::named(variable)
+    }
+
+    /// The node of a cluster that may be killed, if the server of such storages is one: that of seat
+    /// [`Self::NODE_SEAT`].
+    pub(crate) fn node_of(kind: StorageKind) -> Option<Self> {
+        (kind == StorageKind::MySql).then(|| Self::named("FASTSYNC_MYSQL_NODE_PID_FILE").ok()).flatten()
+    }
+
+    /// The seat of the node of [`Self::node_of`].
+    pub(crate) const NODE_SEAT: usize = 1;
+
+    fn named(variable: &str) -> Result<Self, String> {
         let file = std::env::var_os(variable).ok_or_else(|| {
             format!("{variable} is not set: only a server that `cargo xtask` has started may be killed")
         })?;
@@ -40,11 +53,11 @@ impl DatabaseServer {
         if status.success() { Ok(()) } else { Err(format!("kill -9 {}: {status}", process.trim())) }
     }
 
-    /// Waits until the storage can be used again.
-    pub(crate) async fn wait(&self, storage: &Storage) -> Result<(), String> {
+    /// Waits until the storage of this name can be used again.
+    pub(crate) async fn wait(&self, name: &str) -> Result<(), String> {
         let mut problem = String::new();
         for _ in 0..LOOKS {
-            problem = match storage.open().await {
+            problem = match open(name).await {
                 Ok(source) => match source.count_pending().await {
                     Ok(_) => return Ok(()),
                     Err(error) => error.to_string(),

@@ -117,6 +117,12 @@ impl Storage {
         &self.name
     }
 
+    /// What its `seat`th user opens it by, all of whom get another node where the server is a cluster. Seat 0 is that of
+    /// [`Self::name`].
+    pub(crate) fn name_at(&self, seat: usize) -> String {
+        format!("{}@{seat}", self.name)
+    }
+
     /// The file, the folder or the name of the database.
     pub(crate) fn place(&self) -> &str {
         self.name.split_once(':').map_or("", |(_, place)| place)
@@ -164,9 +170,13 @@ impl Storage {
 /// A handle to the storage of this name.
 pub(crate) async fn open(name: &str) -> Result<Arc<dyn SyncableDataSource>, String> {
     let (kind, place) = name.split_once(':').ok_or_else(|| format!("{name} names no storage"))?;
+    let (place, seat) = match place.rsplit_once('@') {
+        Some((place, seat)) => (place, seat.parse().map_err(|_| format!("{name} names no seat"))?),
+        None => (place, 0),
+    };
     match kind.parse()? {
         StorageKind::Disk(disk) => disk.open(Path::new(place)).map_err(text),
-        StorageKind::MySql => mysql::open(place).await,
+        StorageKind::MySql => mysql::open(place, seat).await,
         StorageKind::Mongo => mongo::open(place).await,
     }
 }

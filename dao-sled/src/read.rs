@@ -7,6 +7,7 @@ use crate::error::{Fail, Run};
 use crate::key::{self, Range};
 use crate::registry::{Kind, Registry};
 use crate::rows::{self, PositionRow, SessionRow, ZoneRow};
+use crate::runs;
 use crate::tree::Rows;
 
 pub(crate) fn get(
@@ -33,19 +34,16 @@ pub(crate) fn indexed(rows: &dyn Rows, kind: &Kind, zone: &Zone, id: ObjectId) -
 }
 
 pub(crate) fn pending(registry: &Registry, rows: &dyn Rows, after: u64, limit: usize) -> Run<Vec<Record>> {
-    let found = rows.scan(&key::pending_after(after)).take(limit).map(|row| {
-        let (kind, zone, id) = key::read_pending(&row?.0)?;
+    let waiting = runs::entries(rows.scan(&key::pending_after(after)), key::read_pending);
+    let found = waiting.take(limit).map(|entry| {
+        let ((kind, zone), id) = entry?;
         indexed(rows, &**registry.at(kind)?, &zone, id)
     });
     found.collect()
 }
 
 pub(crate) fn count_pending(rows: &dyn Rows) -> Run<u64> {
-    count(rows, &key::pending_after(0))
-}
-
-pub(crate) fn count(rows: &dyn Rows, range: &Range) -> Run<u64> {
-    rows.scan(range).try_fold(0_u64, |count, row| row.map(|_| count.saturating_add(1)))
+    runs::count(rows, &key::pending_after(0))
 }
 
 pub(crate) fn zone_row(rows: &dyn Rows, zone: &Zone) -> Run<ZoneRow> {

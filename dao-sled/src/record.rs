@@ -6,6 +6,7 @@ use crate::error::Run;
 use crate::key::{self, ByPosition};
 use crate::registry::Kind;
 use crate::rows::Head;
+use crate::runs::Edit;
 use crate::tree::Draft;
 
 /// A record's place in the store.
@@ -23,39 +24,51 @@ impl Place<'_> {
 
     /// Writes a record in place of what is there, and keeps the indexes in step.
     pub(crate) fn put(&self, draft: &mut Draft<'_>, old: Option<&Head>, new: &Head, value: Vec<u8>) {
-        let (before, after) = (self.entries(old), self.entries(Some(new)));
-        for entry in before.iter().filter(|entry| !after.contains(entry)) {
-            draft.remove(entry.clone());
+        let (before, after) = (old.map_or_else(Vec::new, indexes), indexes(new));
+        for index in before.iter().filter(|index| !after.contains(index)) {
+            draft.index(self.group(*index), self.id, Edit::Leave);
         }
-        for entry in after.into_iter().filter(|entry| !before.contains(entry)) {
-            draft.put(entry, Vec::new());
+        for index in after.iter().filter(|index| !before.contains(index)) {
+            draft.index(self.group(*index), self.id, Edit::Enter);
         }
         draft.put(self.key(), value);
     }
 
     /// Removes a record without a trace.
     pub(crate) fn remove(&self, draft: &mut Draft<'_>, old: &Head) {
-        for entry in self.entries(Some(old)) {
-            draft.remove(entry);
+        for index in indexes(old) {
+            draft.index(self.group(index), self.id, Edit::Leave);
         }
         draft.remove(self.key());
     }
 
-    /// The keys of a record in the indexes.
-    fn entries(&self, head: Option<&Head>) -> Vec<Vec<u8>> {
-        let mut entries = Vec::new();
-        let Some(head) = head else { return entries };
-        if head.position != 0 {
-            entries.push(ByPosition::Feed.record(self.zone, head.position, self.kind.n, self.id));
-            if head.is_deleted {
-                entries.push(ByPosition::Tombstones.record(self.zone, head.position, self.kind.n, self.id));
-            }
+    fn group(&self, index: Index) -> Vec<u8> {
+        match index {
+            Index::Positioned(index, position) => index.group(self.zone, position, self.kind.n),
+            Index::Pending(change) => key::pending(change, self.zone, self.kind.n),
         }
-        if head.change != 0 {
-            entries.push(key::pending(head.change, self.zone, self.kind.n, self.id));
-        }
-        entries
     }
+}
+
+/// An index that a record is in, and where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Index {
+    Positioned(ByPosition, u64),
+    Pending(u64),
+}
+
+fn indexes(head: &Head) -> Vec<Index> {
+    let mut indexes = Vec::new();
+    if head.position != 0 {
+        indexes.push(Index::Positioned(ByPosition::Feed, head.position));
+        if head.is_deleted {
+            indexes.push(Index::Positioned(ByPosition::Tombstones, head.position));
+        }
+    }
+    if head.change != 0 {
+        indexes.push(Index::Pending(head.change));
+    }
+    indexes
 }
 
 /// Removes the records of a type in a zone whose pending change is at most this one.

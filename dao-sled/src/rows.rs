@@ -230,9 +230,9 @@ mod tests {
         let at = PositionRow { session, tag: Tag(6), device: record.metadata.modified_by, number: 2 };
         let rows = [
             ("record", key::record(zone, 3, id), encode_record(&head, record.body.as_deref()).unwrap()),
-            ("feed", ByPosition::Feed.record(zone, 12, 3, id), Vec::new()),
-            ("tombstone", ByPosition::Tombstones.record(&Zone::Global, 12, 3, id), Vec::new()),
-            ("pending", key::pending(300, zone, 3, id), Vec::new()),
+            ("feed", key::entry(&ByPosition::Feed.group(zone, 12, 3), id), Vec::new()),
+            ("tombstone", key::entry(&ByPosition::Tombstones.group(&Zone::Global, 12, 3), id), Vec::new()),
+            ("pending", key::entry(&key::pending(300, zone, 3), id), Vec::new()),
             ("position", key::positioned(zone, Position(12)), encode(&at).unwrap()),
             (
                 "zone",
@@ -242,6 +242,11 @@ mod tests {
             ("session", key::session(session), encode(&SessionRow { summary, change: 0 }).unwrap()),
             ("staged", key::batch_part(session, 1, 0), encode(&[write.clone()][..]).unwrap()),
             ("meta", key::META.to_vec(), encode(&Meta { number: 300 }).unwrap()),
+            (
+                "run",
+                key::entry(&key::pending(300, zone, 3), id),
+                encode(&[ObjectId::new("j").unwrap()][..]).unwrap(),
+            ),
         ];
         let found: String =
             rows.iter().map(|(name, key, value)| format!("{name} {} {}\n", hex(key), hex(value))).collect();

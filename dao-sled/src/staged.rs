@@ -189,6 +189,7 @@ fn step(registry: &Registry, rows: &sled::Tree, at: &mut Progress) -> Run<Option
             draft.remove(key::DECISION.to_vec());
         }
     }
+    draft.settle()?;
     draft.end_job(true);
     Ok(Some(draft.finish().0))
 }

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, btree_map};
 use std::iter::Peekable;
 use std::ops::Bound;
 
+use fastsync_core::ObjectId;
 use sled::{IVec, Tree};
 
 use crate::error::{Fail, Run};
 use crate::key::Range;
+use crate::runs::{Edit, Edits};
 
 /// A walk over rows by their keys.
 pub(crate) type Scan<'a> = Box<dyn Iterator<Item = Run<(IVec, IVec)>> + 'a>;
@@ -16,6 +18,8 @@ pub(crate) type Scan<'a> = Box<dyn Iterator<Item = Run<(IVec, IVec)>> + 'a>;
 pub(crate) trait Rows {
     fn get(&self, key: &[u8]) -> Run<Option<IVec>>;
     fn scan(&self, range: &Range) -> Scan<'_>;
+    /// The row of the range with the greatest key.
+    fn last(&self, range: &Range) -> Run<Option<(IVec, IVec)>>;
 }
 
 impl Rows for Tree {
@@ -24,9 +28,16 @@ impl Rows for Tree {
     }
 
     fn scan(&self, range: &Range) -> Scan<'_> {
-        let bounds = (range.from.clone(), Bound::Excluded(range.to.clone()));
-        Box::new(self.range(bounds).map(|row| row.map_err(Fail::from)))
+        Box::new(self.range(bounds(range)).map(|row| row.map_err(Fail::from)))
     }
+
+    fn last(&self, range: &Range) -> Run<Option<(IVec, IVec)>> {
+        Ok(self.range(bounds(range)).next_back().transpose()?)
+    }
+}
+
+fn bounds(range: &Range) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
+    (range.from.clone(), Bound::Excluded(range.to.clone()))
 }
 
 /// New values by key; `None` removes the row.
@@ -39,6 +50,8 @@ pub(crate) struct Draft<'a> {
     done: Changes,
     /// Of the job that runs.
     doing: Changes,
+    /// Of the job that runs, not yet in rows.
+    edits: Edits,
     number: u64,
     bytes: usize,
 }
@@ -46,7 +59,7 @@ pub(crate) struct Draft<'a> {
 impl<'a> Draft<'a> {
     /// `number` is that of the last write in the tree.
     pub(crate) fn new(tree: &'a Tree, number: u64) -> Self {
-        Self { tree, done: Changes::new(), doing: Changes::new(), number, bytes: 0 }
+        Self { tree, done: Changes::new(), doing: Changes::new(), edits: Edits::default(), number, bytes: 0 }
     }
 
     pub(crate) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
@@ -57,6 +70,20 @@ impl<'a> Draft<'a> {
     pub(crate) fn remove(&mut self, key: Vec<u8>) {
         self.bytes = self.bytes.saturating_add(key.len());
         self.doing.insert(key.into(), None);
+    }
+
+    /// Puts a record into a group of an index, or takes it out. It can be read there when the job has settled.
+    pub(crate) fn index(&mut self, group: Vec<u8>, id: &ObjectId, edit: Edit) {
+        self.bytes = self.bytes.saturating_add(id.as_str().len());
+        self.edits.push(group, id.clone(), edit);
+    }
+
+    /// Writes what the job did to indexes: its last step.
+    pub(crate) fn settle(&mut self) -> Run<()> {
+        for (key, value) in std::mem::take(&mut self.edits).settle(self)? {
+            self.doing.insert(key.into(), value.map(IVec::from));
+        }
+        Ok(())
     }
 
     /// The number of the job that runs, if it writes.
@@ -72,6 +99,8 @@ impl<'a> Draft<'a> {
     /// Takes what the job wrote, or leaves no trace of it.
     pub(crate) fn end_job(&mut self, keep: bool) {
         let mut changes = std::mem::take(&mut self.doing);
+        debug_assert!(!keep || self.edits.is_empty(), "a job that is kept has settled");
+        self.edits = Edits::default();
         if keep && !changes.is_empty() {
             self.number = self.number();
             self.done.append(&mut changes);
@@ -98,6 +127,24 @@ impl Rows for Draft<'_> {
             Some(above) => Box::new(Overlaid { below: below.peekable(), above: above.peekable() }),
             None => below,
         })
+    }
+
+    fn last(&self, range: &Range) -> Run<Option<(IVec, IVec)>> {
+        let mut range = range.clone();
+        loop {
+            let below = Rows::last(self.tree, &range)?;
+            let changed = [&self.done, &self.doing].into_iter();
+            let changed =
+                changed.filter_map(|changes| within(changes, &range)?.next_back()).map(|(key, _)| key).max();
+            let Some(changed) = changed.filter(|key| below.as_ref().is_none_or(|(row, _)| row <= *key))
+            else {
+                return Ok(below);
+            };
+            if let Some(value) = self.get(changed)? {
+                return Ok(Some((changed.clone(), value)));
+            }
+            range.to = changed.to_vec();
+        }
     }
 }
 
@@ -195,6 +242,8 @@ mod tests {
                 });
                 let expected: Vec<_> =
                     expected.filter(|(key, _)| **key < vec![to]).map(|(k, v)| (k.clone(), v.clone())).collect();
+                let last = draft.last(&range).unwrap().map(|(key, value)| (key.to_vec(), value.to_vec()));
+                prop_assert_eq!(last.as_ref(), expected.last());
                 prop_assert_eq!(rows(&draft, &range), expected);
             }
             for key in 0..12 {

@@ -182,7 +182,11 @@ struct Job<T, F> {
 impl<T: Send, F: FnOnce(&Registry, &mut Draft<'_>) -> Run<T> + Send> Write for Job<T, F> {
     fn draft(&mut self, registry: &Registry, draft: &mut Draft<'_>) -> bool {
         let Some(work) = self.work.take() else { return false };
-        let result = guarded(|| work(registry, draft));
+        let result = guarded(|| {
+            let result = work(registry, draft)?;
+            draft.settle()?;
+            Ok(result)
+        });
         let is_kept = result.is_ok();
         self.result = Some(result);
         is_kept

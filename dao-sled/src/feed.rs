@@ -33,6 +33,12 @@ pub(crate) fn changes(registry: &Registry, rows: &dyn Rows, request: &ChangesReq
     }
     let of_zone = ByPosition::Feed.of_zone(&request.zone);
     let after = request.after.position;
+    let began = after == Position::START;
+    let horizon = if began { zone.horizon } else { request.after.horizon };
+    if request.after.loading && zone.position != Position::START {
+        let walk = Walk { registry, rows, request, types, of_zone, read: None };
+        return walk.load(within, &zone, horizon).map(Changes::Page);
+    }
     let start = match within {
         Some((kind, id)) => {
             let group = ByPosition::Feed.group(&request.zone, after.0, kind);
@@ -42,8 +48,6 @@ pub(crate) fn changes(registry: &Registry, rows: &dyn Rows, request: &ChangesReq
         None => after_session(&request.zone, after),
     };
     let read = within.map(|(kind, id)| ((after, kind), id.clone()));
-    let began = after == Position::START;
-    let horizon = if began { zone.horizon } else { request.after.horizon };
     Walk { registry, rows, request, types, of_zone, read }.page(&start, &zone, horizon).map(Changes::Page)
 }
 
@@ -52,11 +56,11 @@ pub(crate) fn point(rows: &dyn Rows, zone: &Zone, position: Position) -> Run<Opt
         return Ok(Some(Point::START));
     }
     let horizon = zone_row(rows, zone)?.horizon;
-    Ok(positioned(rows, zone, position)?.map(|row| Point { position, tag: row.tag, within: None, horizon }))
+    Ok(positioned(rows, zone, position)?.map(|row| Point { position, tag: row.tag, horizon, ..Point::START }))
 }
 
 /// What follows a whole session.
-fn after_session(zone: &Zone, position: Position) -> Range {
+pub(crate) fn after_session(zone: &Zone, position: Position) -> Range {
     let from = ByPosition::Feed.at(zone, position.next().0);
     Range { from: Bound::Included(from), ..Range::prefix(ByPosition::Feed.of_zone(zone)) }
 }
@@ -68,7 +72,9 @@ fn reset(rows: &dyn Rows, zone: &ZoneRow, request: &ChangesRequest) -> Run<Optio
         return Ok(Some(ResetReason::History));
     }
     // A reader inside a session lacks the rest of it, so it stands before that position.
-    let seen = if after.within.is_some() { after.position.0.saturating_sub(1) } else { after.position.0 };
+    // (One that loads has what was there at that position, or gets it.)
+    let is_inside = after.within.is_some() && !after.loading;
+    let seen = if is_inside { after.position.0.saturating_sub(1) } else { after.position.0 };
     // A reader that has nothing misses nothing; one with records of its own does.
     let has_nothing = after.position == Position::START && request.skip_own.is_none();
     let is_behind = seen < zone.horizon.0 && after.horizon != zone.horizon;
@@ -83,11 +89,11 @@ fn tag(rows: &dyn Rows, zone: &Zone, position: Position) -> Run<Tag> {
     Ok(row.ok_or_else(|| Fail::corrupt("a position in the feed has no session"))?.tag)
 }
 
-/// One call's walk over the feed of a zone.
-struct Walk<'a> {
-    registry: &'a Registry,
-    rows: &'a dyn Rows,
-    request: &'a ChangesRequest,
+/// One call's walk over a zone.
+pub(crate) struct Walk<'a> {
+    pub(crate) registry: &'a Registry,
+    pub(crate) rows: &'a dyn Rows,
+    pub(crate) request: &'a ChangesRequest,
     types: Option<BTreeSet<KindNumber>>,
     of_zone: Vec<u8>,
     /// What the reader has of the session that it is in the middle of.
@@ -95,7 +101,7 @@ struct Walk<'a> {
 }
 
 /// Where a record is in the feed.
-type Entry = ((Position, KindNumber), ObjectId);
+pub(crate) type Entry = ((Position, KindNumber), ObjectId);
 
 impl Walk<'_> {
     fn page(&self, start: &Range, zone: &ZoneRow, horizon: Position) -> Run<ChangesPage> {
@@ -129,7 +135,7 @@ impl Walk<'_> {
                     0
                 };
                 let tag = tag(self.rows, &self.request.zone, last)?;
-                (Point { position: last, tag, within, horizon }, remaining)
+                (Point { position: last, tag, within, horizon, loading: false }, remaining)
             }
         };
         Ok(ChangesPage {
@@ -142,7 +148,7 @@ impl Walk<'_> {
     }
 
     /// The entries that are asked for. Whole sessions that are passed over are jumped over.
-    fn following(&self, start: &Range) -> impl Iterator<Item = Run<Entry>> {
+    pub(crate) fn following(&self, start: &Range) -> impl Iterator<Item = Run<Entry>> {
         let entries =
             |range: &Range| runs::entries(self.rows.scan(range), |key| ByPosition::read(&self.of_zone, key));
         let mut scan = entries(start);
@@ -165,11 +171,15 @@ impl Walk<'_> {
                         Err(fail) => return Some(Err(fail)),
                     }
                 }
-                if self.types.as_ref().is_none_or(|types| types.contains(kind)) {
+                if self.asks_for(*kind) {
                     return Some(entry);
                 }
             }
         })
+    }
+
+    pub(crate) fn asks_for(&self, kind: KindNumber) -> bool {
+        self.types.as_ref().is_none_or(|types| types.contains(&kind))
     }
 
     fn is_own(&self, position: Position) -> Run<bool> {

@@ -62,6 +62,7 @@ mod disk;
 mod error;
 mod feed;
 mod key;
+mod load;
 mod mark;
 mod query;
 mod read;

@@ -70,6 +70,11 @@ impl Registry {
         self.by_n.get(&n).ok_or_else(missing)
     }
 
+    /// The types with this number and greater ones, in the order of the feed.
+    pub(crate) fn from(&self, n: KindNumber) -> impl Iterator<Item = &Kind> {
+        self.by_n.range(n..).map(|(_, kind)| &**kind)
+    }
+
     /// Registers types, and gives the rows to write for those that changed.
     pub(crate) fn prepare(&mut self, types: &[TypeSchema]) -> Run<Vec<(Vec<u8>, Vec<u8>)>> {
         let mut sorted: Vec<_> = types.iter().collect();

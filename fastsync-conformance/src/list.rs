@@ -111,6 +111,14 @@ macro_rules! __for_each_case {
                 own_records_that_others_rewrote_are_delivered,
                 only_own_records_left_is_caught_up,
             }
+            run_single load {
+                a_load_gives_everything_once_however_pages_are_cut,
+                what_is_committed_during_a_load_follows,
+                a_load_passes_other_types_over,
+                a_load_of_an_untouched_zone_is_empty,
+                a_load_starts_over_when_what_it_gave_was_purged,
+                a_load_of_another_history_must_reset,
+            }
             run_single reset {
                 a_point_beyond_the_head_must_reset,
                 a_point_of_another_history_must_reset,

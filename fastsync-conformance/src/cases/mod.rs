@@ -13,6 +13,7 @@ pub mod durability;
 pub mod expectations;
 pub mod get;
 pub mod identity;
+pub mod load;
 pub mod paging;
 pub mod pending;
 pub mod prepare;

@@ -49,6 +49,8 @@ pub(crate) enum Bug {
     HorizonIsIgnored,
     TagsAreNotCompared,
     PointsLagBehind,
+    /// A reader that is through with loading goes on at the head, and not where it began.
+    LoadsEndAtTheHead,
     /// A batch that is staged again is kept beside the first.
     LaterStagingWins,
     SkipsAreSilent,
@@ -289,6 +291,10 @@ impl Broken {
             }
             Bug::FullPageIsNeverTheLast if page.records.len() == request.limits.records => {
                 page.caught_up = false;
+            }
+            Bug::LoadsEndAtTheHead if request.after.loading && !page.next.loading => {
+                (page.next, page.caught_up) = (Point::at(page.head), true);
+                page.remaining = page.remaining.map(|_| 0);
             }
             Bug::TombstonesAreForgotten => page.records.retain(|record| !record.is_deleted()),
             _ => {}

@@ -88,6 +88,7 @@ mutants! {
         "concurrency::a_contended_state_entry_changes_hands_once",
     ];
     pages_skip_ties: Bug::PagesSkipTies => ["paging::every_cut_gives_the_same_records"];
+    loads_end_at_the_head: Bug::LoadsEndAtTheHead => ["load::what_is_committed_during_a_load_follows"];
     pages_repeat: Bug::PagesRepeat => ["paging::every_cut_gives_the_same_records"];
     short_page_is_the_last: Bug::ShortPageIsTheLast => ["paging::every_cut_gives_the_same_records"];
     full_page_is_never_the_last: Bug::FullPageIsNeverTheLast => ["paging::a_full_last_page_is_caught_up"];

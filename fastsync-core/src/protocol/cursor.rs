@@ -54,17 +54,18 @@ pub(crate) struct SealedPoint {
     tag: Tag,
     within: Option<(TypeName, ObjectId)>,
     horizon: Position,
+    loading: bool,
 }
 
 impl From<Point> for SealedPoint {
-    fn from(point: Point) -> Self {
-        Self { position: point.position, tag: point.tag, within: point.within, horizon: point.horizon }
+    fn from(Point { position, tag, within, horizon, loading }: Point) -> Self {
+        Self { position, tag, within, horizon, loading }
     }
 }
 
 impl From<SealedPoint> for Point {
-    fn from(point: SealedPoint) -> Self {
-        Self { position: point.position, tag: point.tag, within: point.within, horizon: point.horizon }
+    fn from(SealedPoint { position, tag, within, horizon, loading }: SealedPoint) -> Self {
+        Self { position, tag, within, horizon, loading }
     }
 }
 

@@ -16,17 +16,29 @@ pub struct Point {
     /// The zone's horizon when the reading that led here began at the very beginning. While the horizon stays there,
     /// such a reading goes on below it: nothing was purged that it could miss.
     pub horizon: Position,
+    /// Whether the reader loads: it has been given records by type and id, up to the one in `within`, and nothing by
+    /// position. What was committed after `position` while it did, follows when it is through.
+    pub loading: bool,
 }
 
 impl Point {
     /// Before the first session.
-    pub const START: Self =
-        Self { position: Position::START, tag: Tag(0), within: None, horizon: Position::START };
+    pub const START: Self = Self {
+        position: Position::START,
+        tag: Tag(0),
+        within: None,
+        horizon: Position::START,
+        loading: false,
+    };
+
+    /// Before the first session, for a reader that has nothing and takes records in any order: a data source may have
+    /// it [load](Self::loading).
+    pub const LOAD: Self = Self { loading: true, ..Self::START };
 
     /// After the whole session at this head.
     #[must_use]
     pub const fn at(head: Head) -> Self {
-        Self { position: head.position, tag: head.tag, within: None, horizon: Position::START }
+        Self { position: head.position, tag: head.tag, ..Self::START }
     }
 }
 

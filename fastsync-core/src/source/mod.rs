@@ -92,6 +92,11 @@ pub trait SyncableDataSource: Debug + Send + Sync + 'static {
     ///   has records already, and whether they were deleted since it could not learn.
     /// - A reading that began at the very beginning goes on below the horizon as long as the horizon has not moved
     ///   since ([`Point::horizon`]).
+    /// - A reader that begins at [`Point::LOAD`] has nothing, asks without `skip_own` and takes records in any order
+    ///   until it has caught up. A data source may let it load: it gives what is there by type and id, as
+    ///   [`Point::loading`] says, and then what was committed since the load began, by position. Each record
+    ///   comes at least once, and last in its latest state. Large tables are read faster in their own order.
+    ///   Another data source takes it for [`Point::START`].
     /// - A zone that nothing was written to has head 0 and no records.
     async fn changes(&self, request: &ChangesRequest) -> Result<Changes>;
 

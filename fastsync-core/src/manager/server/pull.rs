@@ -115,11 +115,14 @@ impl Server {
         };
         let all_types = types.len() == self.endpoints.len();
         let skip_own = SkipOwn { device: request.metadata.device, through: request.own_through };
+        let skip_own = (request.own_through > 0).then_some(skip_own);
+        // A pull becomes visible at its end, so who has nothing yet takes records in any order.
+        let start = if skip_own.is_none() { Point::LOAD } else { Point::START };
         let mut records: Vec<Record> = Vec::new();
         let mut caught_up = true;
         let mut remaining = request.count_remaining.then_some(0_u64);
         for zone in zones {
-            let after = points.get(zone).cloned().unwrap_or(Point::START);
+            let after = points.get(zone).unwrap_or(&start).clone();
             if limits.records == 0 || limits.bytes == 0 {
                 // No room for this zone on this page: the client asks again.
                 caught_up = false;
@@ -132,7 +135,7 @@ impl Server {
                     zone: zone.clone(),
                     after,
                     types: (!all_types).then(|| types.keys().cloned().collect()),
-                    skip_own: (request.own_through > 0).then_some(skip_own),
+                    skip_own,
                     limits,
                     count_remaining: request.count_remaining,
                 })

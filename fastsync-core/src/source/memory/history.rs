@@ -6,7 +6,9 @@ use std::ops::Bound::{Excluded, Unbounded};
 use super::schema::TypeOrder;
 use super::state::State;
 use crate::error::Result;
-use crate::model::{DeviceId, ObjectId, Position, Record, RecordKey, SessionId, SessionSummary, Tag, Zone};
+use crate::model::{
+    DeviceId, ObjectId, Position, Record, RecordKey, SessionId, SessionSummary, Tag, TypeName, Zone,
+};
 use crate::source::{Changes, ChangesPage, ChangesRequest, Head, Point, ResetReason};
 
 /// What happened in one zone.
@@ -62,7 +64,9 @@ impl History {
         let after = &request.after;
         let has_nothing = after.position == Position::START && request.skip_own.is_none();
         // A reader inside a session lacks the rest of it, so it stands before that position.
-        let seen_whole = if after.within.is_some() { after.position.0 } else { after.position.next().0 };
+        // (One that loads is about what was there at that position, and after.)
+        let is_inside = after.within.is_some() && !after.loading;
+        let seen_whole = if is_inside { after.position.0 } else { after.position.next().0 };
         if after.position > self.head().position || self.tag(after.position) != after.tag {
             Some(ResetReason::History)
         } else if !has_nothing && seen_whole <= self.horizon.0 && after.horizon != self.horizon {
@@ -106,56 +110,131 @@ pub(super) fn changes(state: &State, request: &ChangesRequest) -> Result<Changes
     if let Some(reason) = history.reset(request) {
         return Ok(Changes::ResetRequired(reason));
     }
-    let is_own = |position: Position| match (request.skip_own, history.sessions.get(&position)) {
-        (Some(own), Some(session)) => {
-            session.device == own.device && session.number != 0 && session.number <= own.through
-        }
-        _ => false,
-    };
-    let mut following = history
-        .after(request.after.position, within)
-        .filter(|(position, (order, _))| {
-            types.as_ref().is_none_or(|types| types.contains(order)) && !is_own(*position)
-        })
-        .filter_map(|(position, (order, id))| Some((position, record_at(state, &request.zone, *order, id)?)));
-
-    let mut records = Vec::new();
-    let mut bytes = 0_usize;
-    let mut last = Position::START;
-    let mut cut_before = None;
-    for (position, record) in following.by_ref() {
-        let size = record.approximate_bytes();
-        let full =
-            records.len() >= request.limits.records || bytes.saturating_add(size) > request.limits.bytes;
-        if full && !records.is_empty() {
-            cut_before = Some(position);
-            break;
-        }
-        bytes = bytes.saturating_add(size);
-        last = position;
-        records.push(record);
-    }
-    let head = history.head();
+    let reading = Reading { state, history, request, types };
     let began = request.after.position == Position::START;
     let horizon = if began { history.horizon } else { request.after.horizon };
-    let (next, remaining) = match cut_before {
-        None => (Point { horizon, ..Point::at(head) }, 0),
-        Some(position) => {
-            let within = records
-                .last()
-                .filter(|_| position == last)
-                .map(|record| (record.key.type_name.clone(), record.key.id.clone()));
-            let remaining = if request.count_remaining { 1 + following.count() as u64 } else { 0 };
-            (Point { position: last, tag: history.tag(last), within, horizon }, remaining)
-        }
+    let page = if request.after.loading && history.head().position != Position::START {
+        reading.load(within)
+    } else {
+        reading.feed(request.after.position, within)
     };
-    Ok(Changes::Page(ChangesPage {
-        records,
-        next,
-        head,
-        caught_up: cut_before.is_none(),
-        remaining: request.count_remaining.then_some(remaining),
-    }))
+    Ok(Changes::Page(ChangesPage { next: Point { horizon, ..page.next }, ..page }))
+}
+
+/// One call's reading of a zone.
+struct Reading<'a> {
+    state: &'a State,
+    history: &'a History,
+    request: &'a ChangesRequest,
+    types: Option<BTreeSet<TypeOrder>>,
+}
+
+impl<'a> Reading<'a> {
+    /// A page by position.
+    fn feed(&self, after: Position, within: Option<(TypeOrder, ObjectId)>) -> ChangesPage {
+        let mut following = self.following(after, within);
+        let (records, cut) = self.fill(&mut following);
+        let Some((last, next)) = cut else { return self.last_page(records) };
+        let within = records.last().filter(|_| next == last).map(place_of);
+        let point = Point { position: last, tag: self.history.tag(last), within, ..Point::START };
+        self.page(records, point, || 1 + following.count())
+    }
+
+    /// A page by type and id of what is there.
+    fn load(&self, within: Option<(TypeOrder, ObjectId)>) -> ChangesPage {
+        let after = &self.request.after;
+        let head = self.history.head();
+        let begin = match after.position {
+            Position::START => head,
+            position => Head { position, tag: after.tag },
+        };
+        let mut rows = self.rows(within).map(|record| (begin.position, record));
+        let (records, cut) = self.fill(&mut rows);
+        if cut.is_some() {
+            let within = records.last().map(place_of);
+            let point = Point { within, loading: true, ..Point::at(begin) };
+            return self.page(records, point, || 1 + rows.count());
+        }
+        let mut meanwhile = self.following(begin.position, None);
+        match meanwhile.next() {
+            None => self.last_page(records),
+            Some(_) => self.page(records, Point::at(begin), || 1 + meanwhile.count()),
+        }
+    }
+
+    fn page(&self, records: Vec<Record>, next: Point, rest: impl FnOnce() -> usize) -> ChangesPage {
+        let remaining = self.request.count_remaining.then(|| rest() as u64);
+        ChangesPage { records, next, head: self.history.head(), caught_up: false, remaining }
+    }
+
+    fn last_page(&self, records: Vec<Record>) -> ChangesPage {
+        let head = self.history.head();
+        let remaining = self.request.count_remaining.then_some(0);
+        ChangesPage { records, next: Point::at(head), head, caught_up: true, remaining }
+    }
+
+    /// The records that fit on a page; if another one follows, the position of the last one and that one's.
+    fn fill(
+        &self,
+        following: &mut impl Iterator<Item = (Position, Record)>,
+    ) -> (Vec<Record>, Option<(Position, Position)>) {
+        let limits = self.request.limits;
+        let mut records = Vec::new();
+        let mut bytes = 0_usize;
+        let mut last = Position::START;
+        for (position, record) in following {
+            bytes = bytes.saturating_add(record.approximate_bytes());
+            if !records.is_empty() && (records.len() >= limits.records || bytes > limits.bytes) {
+                return (records, Some((last, position)));
+            }
+            last = position;
+            records.push(record);
+        }
+        (records, None)
+    }
+
+    /// What follows a place in the feed.
+    fn following(
+        &self,
+        after: Position,
+        within: Option<(TypeOrder, ObjectId)>,
+    ) -> impl Iterator<Item = (Position, Record)> {
+        let places = self.history.after(after, within);
+        let asked = places.filter(|(position, (order, _))| self.asks_for(*order) && !self.is_own(*position));
+        asked.filter_map(|(position, (order, id))| {
+            Some((position, record_at(self.state, &self.request.zone, *order, id)?))
+        })
+    }
+
+    /// What positioned commits wrote, by type and id.
+    fn rows(&self, after: Option<(TypeOrder, ObjectId)>) -> impl Iterator<Item = Record> {
+        let (from, id) = after.map_or((0, None), |(order, id)| (order, Some(id)));
+        let types = (from..).map_while(|order| Some((order, self.state.types.at(order)?)));
+        types.filter(|(order, _)| self.asks_for(*order)).flat_map(move |(order, registered)| {
+            let after = id.clone().filter(|_| order == from).map_or(Unbounded, Excluded);
+            let table = self.state.table(registered.schema.name(), &self.request.zone);
+            let rows = table.into_iter().flat_map(move |table| table.range((after.clone(), Unbounded)));
+            let positioned = rows.filter(|(_, stored)| stored.position.is_some());
+            positioned.map(|(id, stored)| registered.record(&self.request.zone, id, stored))
+        })
+    }
+
+    fn asks_for(&self, order: TypeOrder) -> bool {
+        self.types.as_ref().is_none_or(|types| types.contains(&order))
+    }
+
+    fn is_own(&self, position: Position) -> bool {
+        match (self.request.skip_own, self.history.sessions.get(&position)) {
+            (Some(own), Some(session)) => {
+                session.device == own.device && session.number != 0 && session.number <= own.through
+            }
+            _ => false,
+        }
+    }
+}
+
+fn place_of(record: &Record) -> (TypeName, ObjectId) {
+    (record.key.type_name.clone(), record.key.id.clone())
 }
 
 pub(super) fn point(state: &State, zone: &Zone, position: Position) -> Option<Point> {
@@ -164,7 +243,7 @@ pub(super) fn point(state: &State, zone: &Zone, position: Position) -> Option<Po
     }
     let history = state.histories.get(zone)?;
     let tag = history.sessions.get(&position)?.tag;
-    Some(Point { position, tag, within: None, horizon: history.horizon })
+    Some(Point { position, tag, horizon: history.horizon, ..Point::START })
 }
 
 fn record_at(state: &State, zone: &Zone, order: TypeOrder, id: &ObjectId) -> Option<Record> {

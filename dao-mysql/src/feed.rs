@@ -4,7 +4,7 @@
 //! (position, type, id), and costs the same however long the history is.
 
 use fastsync_core::source::{Changes, ChangesPage, ChangesRequest, Head, Point, ResetReason};
-use fastsync_core::{Position, Record, RecordKey, Tag, TypeName, Zone};
+use fastsync_core::{ObjectId, Position, Record, RecordKey, Tag, TypeName, Zone};
 use sqlx::MySqlConnection;
 
 use crate::codec::devices;
@@ -56,8 +56,11 @@ async fn changes_in(
     if request.after.position == zone.head.position && within.is_none() {
         return Ok(Changes::Page(last_page(zone.head, horizon, request.count_remaining)));
     }
-    let place = Place { position: request.after.position.0, within };
     let walk = Walk { store, request, zone: zone.n, types };
+    if request.after.loading {
+        return load(&walk, connection, within, zone.head, horizon).await.map(Changes::Page);
+    }
+    let place = Place { position: request.after.position.0, within };
     let (found, next) = walk.collect(connection, place).await?;
     let (Some(last), Some(next)) = (found.last(), next) else {
         let page = last_page(zone.head, horizon, request.count_remaining);
@@ -72,9 +75,42 @@ async fn changes_in(
     let within = same_session.then(|| (last.kind.schema.name().clone(), last.id.clone()));
     let remaining =
         if request.count_remaining { Some(walk.remaining(connection, &place).await?) } else { None };
-    let next = Point { position, tag, within, horizon };
+    let next = Point { position, tag, within, horizon, loading: false };
     let records = records(store, connection, &request.zone, found).await?;
     Ok(Changes::Page(ChangesPage { records, next, head: zone.head, caught_up: false, remaining }))
+}
+
+/// The next page of a load, which began at a head that may have moved since.
+async fn load(
+    walk: &Walk<'_>,
+    connection: &mut MySqlConnection,
+    within: Option<(u64, ObjectId)>,
+    head: Head,
+    horizon: Position,
+) -> Run<ChangesPage> {
+    let ChangesRequest { zone, after, count_remaining, .. } = walk.request;
+    let begin = match after.position {
+        Position::START => head,
+        position => Head { position, tag: after.tag },
+    };
+    let (found, is_cut) = walk.load(connection, within).await?;
+    let place = found.last().filter(|_| is_cut).map(|last| (last.kind.n, last.id.clone()));
+    let within = found.last().filter(|_| is_cut);
+    let within = within.map(|last| (last.kind.schema.name().clone(), last.id.clone()));
+    let remaining = match &place {
+        Some(place) if *count_remaining => walk.left_to_load(connection, place).await?,
+        None if begin != head => {
+            walk.remaining(connection, &Place { position: begin.position.0, within: None }).await?
+        }
+        _ => 0,
+    };
+    let records = records(walk.store, connection, zone, found).await?;
+    if !is_cut && remaining == 0 {
+        return Ok(ChangesPage { records, ..last_page(head, horizon, *count_remaining) });
+    }
+    let next = Point { within, loading: is_cut, horizon, ..Point::at(begin) };
+    let remaining = count_remaining.then_some(remaining);
+    Ok(ChangesPage { records, next, head, caught_up: false, remaining })
 }
 
 /// The records of a page; live ones whose row is not there are left out.
@@ -103,7 +139,7 @@ pub(crate) async fn point(store: &Store, zone: &Zone, position: Position) -> Run
     let mut connection = store.pool.acquire().await?;
     let Some(zone) = zone_row(&mut connection, zone).await? else { return Ok(None) };
     let tag = tag_at(&mut connection, zone.n, position).await?;
-    Ok(tag.map(|tag| Point { position, tag, within: None, horizon: Position(zone.horizon) }))
+    Ok(tag.map(|tag| Point { position, tag, horizon: Position(zone.horizon), ..Point::START }))
 }
 
 const NO_HEAD: Head = Head { position: Position::START, tag: Point::START.tag };
@@ -161,7 +197,9 @@ async fn reset_reason(
         return Ok(Some(ResetReason::History));
     }
     // A reader inside a session lacks the rest of it, so it stands before that position.
-    let seen = if after.within.is_some() { after.position.0.saturating_sub(1) } else { after.position.0 };
+    // (One that loads has what was there at that position, or gets it.)
+    let is_inside = after.within.is_some() && !after.loading;
+    let seen = if is_inside { after.position.0.saturating_sub(1) } else { after.position.0 };
     Ok((seen < zone.horizon && after.horizon.0 != zone.horizon).then_some(ResetReason::Horizon))
 }
 

@@ -89,6 +89,7 @@ mod error;
 mod feed;
 mod finish;
 mod index;
+mod load;
 mod plan;
 mod prepare;
 mod query;

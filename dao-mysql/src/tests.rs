@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::columns::columns;
 use crate::registry::Type;
-use crate::{MySqlDataSource, feed, index, read, rows, walk};
+use crate::{MySqlDataSource, feed, index, load, read, rows, walk};
 
 #[allow(dead_code, unreachable_pub, clippy::print_stderr)]
 #[path = "../tests/common/server.rs"]
@@ -106,7 +106,7 @@ async fn hot_statements_use_their_indexes_and_sort_nothing() {
     let feed = |place: &str| {
         format!(
             "{}r.zone = 1 AND {place} AND r.type = 1 ORDER BY r.position, r.type, r.id LIMIT 1001",
-            walk::select(&kind)
+            walk::select(&kind, walk::FEED)
         )
     };
     let cases = [
@@ -119,6 +119,13 @@ async fn hot_statements_use_their_indexes_and_sort_nothing() {
             "fastsync_feed",
         ),
         (feed("r.position > 100 AND r.position NOT IN (120, 130)"), "fastsync_feed"),
+        (
+            format!(
+                "{}r.zone = 1 AND r.type = 1 AND r.id > 'x' AND r.position > 0 ORDER BY r.id LIMIT 1001",
+                walk::select(&kind, load::ROWS)
+            ),
+            "PRIMARY",
+        ),
         (filled(walk::OWN, &[]), "fastsync_own"),
         (filled(read::PENDING, &[]), "PRIMARY"),
         (filled(feed::PURGE, &[]), "PRIMARY"),

@@ -162,20 +162,14 @@ impl Walk<'_> {
         let begin = found.len();
         for (n, count) in &cut.counts {
             let kind = self.store.kind_at(connection, *n).await?;
-            let mut sql = Sql::new(select(&kind));
+            let mut sql = Sql::new(select(&kind, FEED));
             if kind.is_restricted() {
                 sql.add(self.request.zone.key().unwrap_or_default());
             }
             self.span(&mut sql, span);
             sql.push(" AND r.type = ").push_bind(*n).push(ORDER).push_bind(*count);
             let take = |row: &MySqlRow| {
-                let is_there = number(row, ENTRY_COLUMNS.saturating_add(1))? == 1;
-                let body = match is_there {
-                    true => Some(read_body(row, ENTRY_COLUMNS.saturating_add(2), &kind)?),
-                    false => None,
-                };
-                let (entry, id) = (Entry::read(row, 0)?, read_id(row, ENTRY_COLUMNS)?);
-                found.push(Found { kind: Arc::clone(&kind), id, entry, body });
+                found.push(self::found(row, &kind)?);
                 Ok(())
             };
             sql.each(connection, take).await?;
@@ -227,6 +221,10 @@ impl Walk<'_> {
                 sql.push(" AND r.id > ").push_bind(id.as_str()).push("))");
             }
         }
+        self.of_types(sql);
+    }
+
+    pub(crate) fn of_types(&self, sql: &mut Sql) {
         if let Some(types) = &self.types {
             sql.push(" AND r.type IN (0");
             for n in types {
@@ -246,17 +244,28 @@ impl Walk<'_> {
 }
 
 /// The feed, as statements name it.
-const FEED: &str = "fastsync_records AS r FORCE INDEX (fastsync_feed)";
+pub(crate) const FEED: &str = "fastsync_records AS r FORCE INDEX (fastsync_feed)";
 
 const ORDER: &str = " ORDER BY r.position, r.type, r.id LIMIT ";
 
+/// An entry with its body, from a row of [`select`].
+pub(crate) fn found(row: &MySqlRow, kind: &Arc<Type>) -> Run<Found> {
+    let is_there = number(row, ENTRY_COLUMNS.saturating_add(1))? == 1;
+    let body = match is_there {
+        true => Some(read_body(row, ENTRY_COLUMNS.saturating_add(2), kind)?),
+        false => None,
+    };
+    let (entry, id) = (Entry::read(row, 0)?, read_id(row, ENTRY_COLUMNS)?);
+    Ok(Found { kind: Arc::clone(kind), id, entry, body })
+}
+
 /// The start of a statement that reads entries of a type with their bodies; its first parameter is the zone key if the
-/// type is restricted.
-pub(crate) fn select(kind: &Type) -> String {
+/// type is restricted. `from` is the index to go by.
+pub(crate) fn select(kind: &Type, from: &str) -> String {
     let (table, id) = (kind.table(), kind.id());
     let zone = if kind.is_restricted() { " AND u.zone = ?" } else { "" };
     format!(
-        "SELECT {ENTRY}, r.id, u.{id} IS NOT NULL{} FROM {FEED} \
+        "SELECT {ENTRY}, r.id, u.{id} IS NOT NULL{} FROM {from} \
          LEFT JOIN {table} AS u ON u.{id} = r.id{zone} AND r.deleted = 0 WHERE ",
         kind.selected
     )

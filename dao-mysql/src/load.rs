@@ -1,0 +1,131 @@
+//! The first reading of a zone by type and id: the order of the tables, so that neighbours are read together.
+//!
+//! A page is bounded by bytes. How many rows fit is guessed from those before; what was read too much is dropped.
+
+use std::sync::Arc;
+
+use fastsync_core::ObjectId;
+use fastsync_core::source::PageLimits;
+use sqlx::MySqlConnection;
+
+use crate::codec::Entry;
+use crate::error::Run;
+use crate::registry::Type;
+use crate::sql::{Sql, number};
+use crate::walk::{Found, Walk, found, select};
+
+/// The index, as statements name it that go by type and id.
+pub(crate) const ROWS: &str = "fastsync_records AS r FORCE INDEX (PRIMARY)";
+
+/// How many rows the first statement of a page reads.
+const FIRST: usize = 64;
+
+/// How many times as many the next one reads at most.
+const GROWTH: usize = 16;
+
+/// What a page has so far.
+struct Page {
+    limits: PageLimits,
+    found: Vec<Found>,
+    bytes: usize,
+    /// Whether a row came that it has no room for.
+    is_full: bool,
+    /// How many rows were asked for last.
+    asked: usize,
+}
+
+impl Page {
+    /// How many rows to ask for: one more than there is room for tells whether more follow.
+    fn ask(&mut self) -> usize {
+        let room = self.limits.records.saturating_sub(self.found.len());
+        let left = self.limits.bytes.saturating_sub(self.bytes);
+        let fit = match self.bytes.checked_div(self.found.len()) {
+            Some(average) => left.checked_div(average).unwrap_or(left),
+            None => FIRST,
+        };
+        let most = if self.asked == 0 { FIRST } else { self.asked.saturating_mul(GROWTH) };
+        self.asked = room.min(fit).saturating_add(1).min(most);
+        self.asked
+    }
+
+    fn take(&mut self, row: &sqlx::mysql::MySqlRow, kind: &Arc<Type>) -> Run<()> {
+        if self.is_full {
+            return Ok(());
+        }
+        let size = usize::try_from(Entry::read(row, 0)?.bytes).unwrap_or(usize::MAX);
+        let bytes = self.bytes.saturating_add(size);
+        if !self.found.is_empty() && (self.found.len() >= self.limits.records || bytes > self.limits.bytes) {
+            self.is_full = true;
+            return Ok(());
+        }
+        self.bytes = bytes;
+        self.found.push(found(row, kind)?);
+        Ok(())
+    }
+}
+
+impl Walk<'_> {
+    /// The next entries of a load, after the one that was given last, and whether more follow.
+    pub(crate) async fn load(
+        &self,
+        connection: &mut MySqlConnection,
+        within: Option<(u64, ObjectId)>,
+    ) -> Run<(Vec<Found>, bool)> {
+        let limits = self.request.limits;
+        let mut page = Page { limits, found: Vec::new(), bytes: 0, is_full: false, asked: 0 };
+        let (from, id) = within.map_or((0, None), |(kind, id)| (kind, Some(id)));
+        for n in self.kinds(connection, from).await? {
+            let kind = self.store.kind_at(connection, n).await?;
+            let mut after = id.clone().filter(|_| n == from);
+            loop {
+                let asked = page.ask();
+                let mut sql = Sql::new(select(&kind, ROWS));
+                if kind.is_restricted() {
+                    sql.add(self.request.zone.key().unwrap_or_default());
+                }
+                sql.push("r.zone = ").push_bind(self.zone).push(" AND r.type = ").push_bind(n);
+                if let Some(after) = &after {
+                    sql.push(" AND r.id > ").push_bind(after.as_str());
+                }
+                sql.push(" AND r.position > 0 ORDER BY r.id LIMIT ");
+                sql.push_bind(u64::try_from(asked).unwrap_or(u64::MAX));
+                let mut came = 0_usize;
+                let take = |row: &sqlx::mysql::MySqlRow| {
+                    came = came.saturating_add(1);
+                    page.take(row, &kind)
+                };
+                sql.each(connection, take).await?;
+                if page.is_full {
+                    return Ok((page.found, true));
+                }
+                if came < asked {
+                    break;
+                }
+                after = page.found.last().map(|last| last.id.clone());
+            }
+        }
+        Ok((page.found, false))
+    }
+
+    /// The types that are asked for, from this one on.
+    async fn kinds(&self, connection: &mut MySqlConnection, from: u64) -> Run<Vec<u64>> {
+        let sql = Sql::new("SELECT n FROM fastsync_types WHERE n >= ? ORDER BY n").bind(from);
+        let all = sql.all(connection).await?;
+        let all = all.iter().map(|row| number(row, 0)).collect::<Run<Vec<_>>>()?;
+        Ok(all.into_iter().filter(|n| self.types.as_ref().is_none_or(|types| types.contains(n))).collect())
+    }
+
+    /// How many entries of a load follow.
+    pub(crate) async fn left_to_load(
+        &self,
+        connection: &mut MySqlConnection,
+        (kind, id): &(u64, ObjectId),
+    ) -> Run<u64> {
+        let mut sql = Sql::new(format!("SELECT COUNT(*) FROM {ROWS} WHERE r.position > 0 AND "));
+        sql.push("r.zone = ").push_bind(self.zone).push(" AND (r.type > ").push_bind(*kind);
+        sql.push(" OR (r.type = ").push_bind(*kind).push(" AND r.id > ").push_bind(id.as_str()).push("))");
+        self.of_types(&mut sql);
+        let row = sql.first(connection).await?;
+        row.map_or(Ok(0), |row| number(&row, 0))
+    }
+}

@@ -14,19 +14,19 @@ use mongodb::options::{Hint, ReturnDocument};
 use crate::codec::{Entry, capped, read_uuid, signed, unsigned};
 use crate::error::{Fail, Run};
 use crate::prepare::feed_index;
-use crate::read::{Found, records};
+use crate::read::{Access, Found, records};
 use crate::store::{BATCH, RECORDS, SESSIONS, Store, ZONES, raw, whole};
 
 /// A zone's own document.
 #[derive(Debug, Clone, Copy, Default)]
-struct ZoneState {
+pub(crate) struct ZoneState {
     head: u64,
     tag: u64,
     horizon: u64,
 }
 
 impl ZoneState {
-    fn head(&self) -> Head {
+    pub(crate) fn head(&self) -> Head {
         Head { position: Position(self.head), tag: Tag(self.tag) }
     }
 }
@@ -72,9 +72,9 @@ pub(crate) async fn changes(store: &Store, request: &ChangesRequest) -> Run<Chan
         None => None,
     };
     let after = &request.after;
-    let place = match &after.within {
-        Some((name, id)) => Place::behind(after.position.0, store.kind(name)?.n, id.as_str()),
-        None => Place::at(capped(after.position.0).saturating_add(1)),
+    let within = match &after.within {
+        Some((name, id)) => Some((store.kind(name)?.n, id.clone())),
+        None => None,
     };
     let session = &mut store.snapshot().await?;
     let zone = zone_state(store, session, &request.zone).await?;
@@ -84,6 +84,13 @@ pub(crate) async fn changes(store: &Store, request: &ChangesRequest) -> Run<Chan
     let began = after.position == Position::START;
     let horizon = if began { Position(zone.horizon) } else { after.horizon };
     let walk = Walk { store, request, types, zone, horizon };
+    if after.loading {
+        return walk.load(session, within).await.map(Changes::Page);
+    }
+    let place = match within {
+        Some((n, id)) => Place::behind(after.position.0, n, id.as_str()),
+        None => Place::at(capped(after.position.0).saturating_add(1)),
+    };
     walk.page(session, place).await.map(Changes::Page)
 }
 
@@ -92,7 +99,7 @@ pub(crate) async fn point(store: &Store, of: &Zone, position: Position) -> Run<O
     let zone = zone_state(store, session, of).await?;
     let tag = tag(store, session, of, zone, position).await?;
     let horizon = Position(if position == Position::START { 0 } else { zone.horizon });
-    Ok(tag.map(|tag| Point { position, tag, within: None, horizon }))
+    Ok(tag.map(|tag| Point { position, tag, horizon, ..Point::START }))
 }
 
 /// Why a reader has to start over, if it has to.
@@ -108,7 +115,9 @@ async fn reset(
     }
     let has_nothing = after.position == Position::START && request.skip_own.is_none();
     // A reader inside a session lacks the rest of it, so it stands before that position.
-    let seen_whole = if after.within.is_some() { after.position.0 } else { after.position.next().0 };
+    // (One that loads has what was there at that position, or gets it.)
+    let is_inside = after.within.is_some() && !after.loading;
+    let seen_whole = if is_inside { after.position.0 } else { after.position.next().0 };
     let is_behind = !has_nothing && seen_whole <= zone.horizon && after.horizon.0 != zone.horizon;
     Ok(is_behind.then_some(ResetReason::Horizon))
 }
@@ -158,13 +167,13 @@ pub(crate) fn sessions_at(zone: &Zone, positions: &[u64]) -> Document {
 }
 
 /// One call's walk over the feed of a zone.
-struct Walk<'a> {
-    store: &'a Store,
-    request: &'a ChangesRequest,
-    types: Option<Vec<i32>>,
-    zone: ZoneState,
+pub(crate) struct Walk<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) request: &'a ChangesRequest,
+    pub(crate) types: Option<Vec<i32>>,
+    pub(crate) zone: ZoneState,
     /// The horizon when this reading began at the beginning.
-    horizon: Position,
+    pub(crate) horizon: Position,
 }
 
 /// What a walk has collected.
@@ -189,13 +198,14 @@ impl Walk<'_> {
                 let tag = tag.ok_or_else(|| Fail::corrupt("a record has a position that no session took"))?;
                 let name = self.store.kind_at(n).await?.schema.name().clone();
                 let within = same_session.then_some((name, id));
-                (Point { position: Position(position), tag, within, horizon: self.horizon }, remaining)
+                let position = Position(position);
+                (Point { position, tag, within, horizon: self.horizon, loading: false }, remaining)
             }
             _ => (Point { horizon: self.horizon, ..Point::at(self.zone.head()) }, 0),
         };
         Ok(ChangesPage {
             caught_up: collected.more.is_none(),
-            records: records(self.store, session, collected.found).await?,
+            records: records(self.store, session, collected.found, Access::ByKey).await?,
             next,
             head: self.zone.head(),
             remaining: count.then_some(remaining),
@@ -274,7 +284,13 @@ impl Walk<'_> {
     }
 
     /// How many entries follow; own pushes are counted with them.
-    async fn remaining(&self, session: &mut ClientSession, position: u64, n: i32, id: &str) -> Run<u64> {
+    pub(crate) async fn remaining(
+        &self,
+        session: &mut ClientSession,
+        position: u64,
+        n: i32,
+        id: &str,
+    ) -> Run<u64> {
         let position = signed(position);
         let mut filter = doc! {
             "_id.zone": self.request.zone.to_string(),
@@ -288,9 +304,14 @@ impl Walk<'_> {
         if let Some(types) = &self.types {
             filter.insert("_id.type", doc! { "$in": types.clone() });
         }
+        self.count(session, filter, "feed".into()).await
+    }
+
+    /// How many rows of the index match, which this index of it tells.
+    pub(crate) async fn count(&self, session: &mut ClientSession, filter: Document, hint: Bson) -> Run<u64> {
         let counting = doc! {
             "aggregate": RECORDS, "pipeline": [{ "$match": filter }, { "$count": "count" }], "cursor": {},
-            "hint": "feed",
+            "hint": hint,
         };
         let mut count = 0;
         self.store

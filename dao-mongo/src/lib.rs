@@ -72,6 +72,7 @@ mod feed;
 mod finish;
 mod job;
 mod lane;
+mod load;
 mod lookup;
 mod orphans;
 mod prepare;

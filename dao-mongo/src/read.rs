@@ -18,7 +18,7 @@ use crate::codec::{
 use crate::error::{Fail, Run};
 use crate::feed::at_positions;
 use crate::registry::Type;
-use crate::store::{KEYS_PER_COMMAND, RECORDS, SESSIONS, STATE, Store, any_of, find, raw};
+use crate::store::{KEYS_PER_COMMAND, RECORDS, SESSIONS, STATE, Store, any_of, by_id, find, raw};
 
 /// A row of the index that its body is still to be read for.
 #[derive(Debug)]
@@ -35,12 +35,22 @@ impl Found {
     }
 }
 
+/// How documents are found.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Access {
+    /// Each by its key.
+    ByKey,
+    /// All from the first to the last: nearly all of these are wanted, and the rows are in their order.
+    ByRange,
+}
+
 /// The records that index rows stand for, in their order. A live one without its document is left out: somebody
 /// has deleted it past this library.
 pub(crate) async fn records(
     store: &Store,
     session: &mut ClientSession,
     found: Vec<Found>,
+    lookup: Access,
 ) -> Run<Vec<Record>> {
     let mut groups: HashMap<(i32, &Zone), Group<'_>> = HashMap::new();
     for (at, entry) in found.iter().enumerate() {
@@ -57,8 +67,16 @@ pub(crate) async fn records(
     let mut kinds = HashMap::new();
     for ((n, zone), group) in groups {
         let zone = zone.to_string();
-        for live in group.live.chunks(KEYS_PER_COMMAND) {
-            read_bodies(store, session, &group.kind, &zone, live, &mut bodies).await?;
+        let at_once = match lookup {
+            Access::ByKey => KEYS_PER_COMMAND,
+            Access::ByRange => usize::MAX,
+        };
+        for live in group.live.chunks(at_once) {
+            let filter = match lookup {
+                Access::ByKey => any_of_keys(&zone, live),
+                Access::ByRange => between(&zone, live),
+            };
+            read_bodies(store, session, &group.kind, &filter, live, &mut bodies).await?;
         }
         kinds.insert(n, group.kind);
     }
@@ -80,19 +98,32 @@ struct Group<'a> {
     live: Vec<(&'a str, usize)>,
 }
 
+fn any_of_keys(zone: &str, live: &[(&str, usize)]) -> RawDocumentBuf {
+    let mut keys = RawArrayBuf::new();
+    live.iter().for_each(|(id, _)| keys.push(object_key(zone, id)));
+    any_of(keys)
+}
+
+fn between(zone: &str, live: &[(&str, usize)]) -> RawDocumentBuf {
+    let mut range = RawDocumentBuf::new();
+    if let (Some((first, _)), Some((last, _))) = (live.first(), live.last()) {
+        range.append("$gte", object_key(zone, first));
+        range.append("$lte", object_key(zone, last));
+    }
+    by_id(range)
+}
+
 async fn read_bodies(
     store: &Store,
     session: &mut ClientSession,
     kind: &Type,
-    zone: &str,
+    filter: &RawDocumentBuf,
     live: &[(&str, usize)],
     bodies: &mut [Option<Vec<Value>>],
 ) -> Run<()> {
-    let mut keys = RawArrayBuf::new();
-    live.iter().for_each(|(id, _)| keys.push(object_key(zone, id)));
     let place_of: HashMap<&str, usize> = live.iter().copied().collect();
     store
-        .each(session, find(kind.collection(), &any_of(keys)), &mut |document| {
+        .each(session, find(kind.collection(), filter), &mut |document| {
             let id = document.get_document("_id")?.get_str("id")?;
             if let Some(slot) = place_of.get(id).and_then(|at| bodies.get_mut(*at)) {
                 *slot = Some(read_body(document, kind)?);
@@ -140,7 +171,7 @@ pub(crate) async fn get(store: &Store, name: &TypeName, zone: &Zone, ids: &[Obje
         let (id, row) = rows.remove_entry(id)?;
         Some(Found { zone: zone.clone(), n: kind.n, id, row })
     });
-    records(store, session, found.collect()).await
+    records(store, session, found.collect(), Access::ByKey).await
 }
 
 /// The filter, sort and index of pending records.
@@ -168,7 +199,7 @@ pub(crate) async fn pending(store: &Store, after: u64, limit: usize) -> Run<Vec<
             Ok(())
         })
         .await?;
-    records(store, session, found).await
+    records(store, session, found, Access::ByKey).await
 }
 
 pub(crate) async fn count_pending(store: &Store) -> Run<u64> {

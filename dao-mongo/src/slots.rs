@@ -11,7 +11,7 @@ use mongodb::bson::{RawArrayBuf, RawDocumentBuf};
 use crate::bulk::{Bulk, Stop, Verb};
 use crate::codec::{Entry, Row, append_fields, object_key, read_id, read_zone, record_id};
 use crate::error::{Fail, Run};
-use crate::read::{Found, records};
+use crate::read::{Access, Found, records};
 use crate::registry::Type;
 use crate::store::{KEYS_PER_COMMAND, RECORDS, Store, any_of, find};
 
@@ -255,7 +255,8 @@ pub(crate) async fn conflicts(
             stored.push(Found { zone: key.zone.clone(), n: kind.n, id: key.id.clone(), row });
         }
     }
-    let stored = if stored.is_empty() { Vec::new() } else { records(store, session, stored).await? };
+    let stored =
+        if stored.is_empty() { Vec::new() } else { records(store, session, stored, Access::ByKey).await? };
     let stored: HashMap<RecordKey, Record> =
         stored.into_iter().map(|record| (record.key.clone(), record)).collect();
     let conflict = |failed: Failed| {

@@ -10,7 +10,7 @@ use mongodb::bson::{Bson, Document, doc, oid::ObjectId as Unique};
 use uuid::Uuid;
 
 use crate::store::{RECORDS, SESSIONS, STAGED, STATE, Store, WRITERS, ZONES};
-use crate::{MongoDataSource, feed, query, read, staging};
+use crate::{MongoDataSource, feed, load, query, read, staging};
 
 fn url() -> Option<String> {
     let url = std::env::var("FASTSYNC_MONGO_URL").ok();
@@ -103,6 +103,7 @@ async fn every_query_of_push_and_pull_uses_an_index_and_sorts_nothing() {
     let by_id = query::command(&kind, &all, query::filter_of(&kind, &all).unwrap().unwrap());
     let queries = [
         feed::feed_start(&zone),
+        load::load_middle(&zone),
         feed::sessions_at(&zone, &[3, 7]),
         read::sessions_query(&zone, 2, 9),
         read::pending_query(3, 10),

@@ -111,7 +111,7 @@ pub(crate) fn point(store: &Store, zone: &Zone, position: Position) -> Run<Optio
     let mut statement = store.connection.prepare_cached(sql)?;
     let tag: Option<i64> = statement.query_row((zone, capped(position.0)), |row| row.get(0)).optional()?;
     let horizon = Position(horizon(store, zone)?);
-    Ok(tag.map(|tag| Point { position, tag: Tag(unsigned(tag)), within: None, horizon }))
+    Ok(tag.map(|tag| Point { position, tag: Tag(unsigned(tag)), horizon, ..Point::START }))
 }
 
 /// The place in the feed that a reader's point means, or why it has to start over.
@@ -133,7 +133,8 @@ fn place(
             Err(ResetReason::Horizon)
         });
     }
-    if after.position > head.position {
+    // Nobody loads here: the rows of a table lie in the order of their commits, as the feed does.
+    if after.position > head.position || after.loading {
         return Ok(Err(ResetReason::History));
     }
     let sql = "SELECT session, tag FROM fastsync_positions WHERE zone = ?1 AND position = ?2";
@@ -210,7 +211,7 @@ impl Walk<'_> {
             if self.request.count_remaining { Some(self.remaining(&collected.last)?) } else { None };
         Ok(ChangesPage {
             records: collected.records,
-            next: Point { position, tag, within, horizon: self.horizon },
+            next: Point { position, tag, within, horizon: self.horizon, loading: false },
             head,
             caught_up: false,
             remaining,

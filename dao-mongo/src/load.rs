@@ -1,0 +1,102 @@
+//! The first reading of a zone by type and id: the order of the collections, so that neighbours are read together.
+
+use fastsync_core::source::{ChangesPage, ChangesRequest, Head, Point};
+use fastsync_core::{ObjectId, Position, Zone};
+use mongodb::ClientSession;
+use mongodb::bson::{Bson, Document, doc};
+
+use crate::codec::{Entry, capped_len};
+use crate::error::Run;
+use crate::feed::Walk;
+use crate::read::{Access, Found, records};
+use crate::store::{BATCH, RECORDS, raw};
+
+/// The record that a load gave last.
+type Place = (i32, ObjectId);
+
+impl Walk<'_> {
+    /// The next page of a load.
+    pub(crate) async fn load(&self, session: &mut ClientSession, within: Option<Place>) -> Run<ChangesPage> {
+        let ChangesRequest { after, count_remaining, .. } = self.request;
+        let head = self.zone.head();
+        let begin = match after.position {
+            Position::START => head,
+            position => Head { position, tag: after.tag },
+        };
+        let (found, is_cut) = self.next_rows(session, within.as_ref()).await?;
+        let last = found.last().filter(|_| is_cut).map(|last| (last.n, last.id.clone()));
+        let remaining = match &last {
+            Some(last) if *count_remaining => self.left_to_load(session, last).await?,
+            None if begin != head => self.remaining(session, begin.position.next().0, i32::MIN, "").await?,
+            _ => 0,
+        };
+        let within = match last {
+            Some((n, id)) => Some((self.store.kind_at(n).await?.schema.name().clone(), id)),
+            None => None,
+        };
+        let caught_up = !is_cut && remaining == 0;
+        let next =
+            if caught_up { Point::at(head) } else { Point { within, loading: is_cut, ..Point::at(begin) } };
+        Ok(ChangesPage {
+            records: records(self.store, session, found, Access::ByRange).await?,
+            next: Point { horizon: self.horizon, ..next },
+            head,
+            caught_up,
+            remaining: count_remaining.then_some(remaining),
+        })
+    }
+
+    /// The rows of the page, and whether more follow.
+    async fn next_rows(&self, session: &mut ClientSession, after: Option<&Place>) -> Run<(Vec<Found>, bool)> {
+        let limit = self.request.limits.records.max(1);
+        let most = i64::try_from(self.request.limits.bytes).unwrap_or(i64::MAX);
+        let command = query(&self.request.zone, self.types.as_deref(), after, limit.saturating_add(1));
+        let mut found: Vec<Found> = Vec::new();
+        let (mut bytes, mut is_cut) = (0_i64, false);
+        self.store
+            .each(session, raw(&command)?, &mut |document| {
+                let entry = Entry::read(document)?;
+                bytes = bytes.saturating_add(entry.row.bytes);
+                is_cut |= !found.is_empty() && (found.len() >= limit || bytes > most);
+                if !is_cut {
+                    found.push(Found::new(&entry, self.request.zone.clone())?);
+                }
+                Ok(())
+            })
+            .await?;
+        Ok((found, is_cut))
+    }
+
+    async fn left_to_load(&self, session: &mut ClientSession, last: &Place) -> Run<u64> {
+        let filter = filter(&self.request.zone, self.types.as_deref(), Some(last));
+        self.count(session, filter, doc! { "_id": 1 }.into()).await
+    }
+}
+
+fn filter(zone: &Zone, types: Option<&[i32]>, after: Option<&Place>) -> Document {
+    let zone = zone.to_string();
+    // A key is below every longer one that begins as it does.
+    let low = match after {
+        Some((n, id)) => doc! { "zone": &zone, "type": *n, "id": id.as_str() },
+        None => doc! { "zone": &zone },
+    };
+    let high = doc! { "zone": &zone, "type": Bson::MaxKey };
+    let mut filter = doc! { "_id": { "$gt": low, "$lt": high }, "position": { "$gt": 0_i64 } };
+    if let Some(types) = types {
+        filter.insert("_id.type", doc! { "$in": types.to_vec() });
+    }
+    filter
+}
+
+fn query(zone: &Zone, types: Option<&[i32]>, after: Option<&Place>, limit: usize) -> Document {
+    doc! {
+        "find": RECORDS, "filter": filter(zone, types, after), "sort": { "_id": 1 }, "hint": { "_id": 1 },
+        "limit": capped_len(limit), "batchSize": BATCH,
+    }
+}
+
+/// A page in the middle, for the test of its plan.
+#[cfg(test)]
+pub(crate) fn load_middle(zone: &Zone) -> Document {
+    query(zone, None, Some(&(0, ObjectId::from(uuid::Uuid::nil()))), 100)
+}

@@ -21,9 +21,9 @@
 //! # What is stored
 //!
 //! Everything is in one tree: the records of a type and zone by id, the feed of a zone by position, tombstones, local
-//! edits, sessions, state, staged batches. Feed, tombstones and edits hold up to 32 records in a row. A query walks the records of its type and zone, or the range of ids that
-//! its filter leaves; it ends at its limit or, with an order, keeps no more than offset and limit ask for. There are no
-//! constraints of the user's own.
+//! edits, sessions, state, staged batches. A row of the feed, of the tombstones and of the edits holds up to 32 records.
+//! A query walks the records of its type and zone, or the range of ids that its filter leaves; it ends at its limit or,
+//! with an order, keeps no more than offset and limit ask for. There are no constraints of the user's own.
 //!
 //! # Threads, processes, durability
 //!

@@ -46,4 +46,4 @@ pub use schema::{FieldKind, FieldSchema, MAX_RECORD_BYTES, TypeSchema, TypeSchem
 pub use source::SyncableDataSource;
 pub use source::memory::MemoryDataSource;
 pub use store::{EditSession, ObjectChanges, SessionLimits, Store, StoreBuilder, StoreChange, StoreRole};
-pub use transport::{LoopbackTransport, PullAnswer, SyncHandler, Transport};
+pub use transport::{LoopbackTransport, PreparedPush, PullAnswer, SyncHandler, Transport};

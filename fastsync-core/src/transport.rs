@@ -1,6 +1,7 @@
 //! How requests reach the server.
 
 use std::{
+    any::Any,
     fmt::{self, Debug},
     sync::Arc,
 };
@@ -27,6 +28,22 @@ pub trait Transport: Debug + Send + Sync + 'static {
     /// Delivers a push.
     async fn push(&self, request: &PushRequest) -> Result<PushReply>;
 
+    /// Writes down what [`push`](Self::push) would send of this request. The engine calls it while an earlier push is under
+    /// way, so that this one can leave the moment that one is answered. It does not wait for anything.
+    ///
+    /// Unless implemented, there is nothing to prepare.
+    fn prepare_push(&self, request: &PushRequest) -> Option<PreparedPush> {
+        let _ = request;
+        None
+    }
+
+    /// Delivers a push as [`push`](Self::push) does. `prepared` is what [`prepare_push`](Self::prepare_push) made of the
+    /// same request.
+    async fn push_prepared(&self, request: &PushRequest, prepared: PreparedPush) -> Result<PushReply> {
+        drop(prepared);
+        self.push(request).await
+    }
+
     /// Delivers a pull.
     async fn pull(&self, request: &PullRequest) -> Result<PullReply>;
 
@@ -36,6 +53,29 @@ pub trait Transport: Debug + Send + Sync + 'static {
     /// What is read later fails as `pull` would. Unless implemented, it is `pull`.
     async fn pull_ahead(&self, request: &PullRequest) -> Result<PullAnswer> {
         self.pull(request).await.map(PullAnswer::from)
+    }
+}
+
+/// A push as its transport has written it down. Only that transport knows what is in it.
+pub struct PreparedPush(Box<dyn Any + Send + Sync>);
+
+impl PreparedPush {
+    /// A push that is this.
+    pub fn new(content: impl Any + Send + Sync) -> Self {
+        Self(Box::new(content))
+    }
+
+    /// What it was made of; none if that is no `T`.
+    #[must_use]
+    pub fn into_inner<T: Any>(self) -> Option<T> {
+        self.0.downcast().ok().map(|content| *content)
+    }
+}
+
+/// Shows nothing of what is sent.
+impl Debug for PreparedPush {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PreparedPush").finish_non_exhaustive()
     }
 }
 
@@ -85,6 +125,14 @@ impl Debug for PullAnswer {
 impl<T: Transport + ?Sized> Transport for Arc<T> {
     async fn push(&self, request: &PushRequest) -> Result<PushReply> {
         (**self).push(request).await
+    }
+
+    fn prepare_push(&self, request: &PushRequest) -> Option<PreparedPush> {
+        (**self).prepare_push(request)
+    }
+
+    async fn push_prepared(&self, request: &PushRequest, prepared: PreparedPush) -> Result<PushReply> {
+        (**self).push_prepared(request, prepared).await
     }
 
     async fn pull(&self, request: &PullRequest) -> Result<PullReply> {

@@ -189,3 +189,57 @@ async fn a_change_stream_names_what_changed() {
         assert_eq!(ObjectChanges::ids(&change), Some(vec![id("1")]));
     }
 }
+
+/// Prepares pushes, and counts those that were sent as they were prepared.
+#[derive(Debug)]
+struct Preparing {
+    inner: LoopbackTransport,
+    sent: std::sync::Mutex<Vec<bool>>,
+}
+
+#[async_trait::async_trait]
+impl Transport for Preparing {
+    async fn push(&self, request: &protocol::PushRequest) -> Result<protocol::PushReply> {
+        self.sent.lock().unwrap().push(false);
+        // The next one is prepared while this one is on its way.
+        tokio::task::yield_now().await;
+        self.inner.push(request).await
+    }
+    fn prepare_push(&self, request: &protocol::PushRequest) -> Option<PreparedPush> {
+        Some(PreparedPush::new(request.clone()))
+    }
+    async fn push_prepared(
+        &self,
+        request: &protocol::PushRequest,
+        prepared: PreparedPush,
+    ) -> Result<protocol::PushReply> {
+        self.sent.lock().unwrap().push(true);
+        assert_eq!(prepared.into_inner::<protocol::PushRequest>().as_ref(), Some(request));
+        self.inner.push(request).await
+    }
+    async fn pull(&self, request: &protocol::PullRequest) -> Result<protocol::PullReply> {
+        self.inner.pull(request).await
+    }
+}
+
+#[tokio::test]
+async fn the_next_push_is_prepared_while_one_is_under_way() {
+    let server = server().await;
+    let client = client(&server, "ada").await;
+    let inner = LoopbackTransport::new(server.manager.clone(), SyncContext::new("ada"));
+    let transport = std::sync::Arc::new(Preparing { inner, sent: std::sync::Mutex::default() });
+    let sync = client.manager().transport(transport.clone()).build().unwrap();
+    for n in 0..5 {
+        let tasks: Vec<_> = (0..10).map(|m| task(&format!("{n}-{m}"), "sweep")).collect();
+        client.tasks.add_many(&tasks).await.unwrap();
+    }
+    let report = sync.push().await.unwrap();
+    assert_eq!((report.sessions, report.applied), (5, 50));
+    assert_eq!(*transport.sent.lock().unwrap(), [false, true, true, true, true]);
+    assert_eq!(client.pending().await, 0);
+    assert_eq!(server.tasks.get_all().await.unwrap().len(), 50);
+
+    let nothing: Option<String> = PreparedPush::new(7).into_inner();
+    assert_eq!(nothing, None);
+    assert_eq!(format!("{:?}", PreparedPush::new("secret")), "PreparedPush { .. }");
+}

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use fastsync_core::protocol::{Compact, PullReply, PushReply};
-use fastsync_core::{ErrorKind, Transport};
+use fastsync_core::{ErrorKind, PreparedPush, Transport};
 use fastsync_transport_http::{Format, HttpTransport, Limits};
 use http::{Request, Response};
 use http_body_util::Full;
@@ -164,6 +164,27 @@ async fn a_server_that_knows_only_json_gets_json_and_everything_once() {
     assert_eq!(seen(&of), as_sent(&[(JSON_TYPE, ""), (JSON_TYPE, "")]));
     assert_eq!(fake.pushes(), [push.clone(), push]);
     assert_eq!(fake.pulls(), [pull_request()]);
+}
+
+#[tokio::test]
+async fn a_push_that_was_prepared_in_another_form_is_written_again() {
+    let fake = Fake::default();
+    let (address, of) = other_version(&fake, &[JSON_TYPE], &["gzip"]).await;
+    let client = client(address, Format::MessagePack, false);
+    let push = push_request(20);
+    let prepared = [(), ()].map(|()| client.prepare_push(&push).unwrap());
+    for prepared in prepared {
+        // The first is refused; by then it is known that the second would be, too.
+        assert_eq!(client.push_prepared(&push, prepared).await.unwrap(), receipt(&push, 0));
+    }
+    let prepared = client.prepare_push(&push).unwrap();
+    client.push_prepared(&push, prepared).await.unwrap();
+    let expected = [(BINARY_TYPE, ""), (JSON_TYPE, ""), (JSON_TYPE, ""), (JSON_TYPE, "")];
+    assert_eq!(seen(&of), as_sent(&expected));
+    assert_eq!(fake.pushes(), [push.clone(), push.clone(), push.clone()]);
+    // What another transport has prepared is of no use.
+    client.push_prepared(&push, PreparedPush::new(())).await.unwrap();
+    assert_eq!(fake.calls(), 4);
 }
 
 #[tokio::test]

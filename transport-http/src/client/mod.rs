@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use fastsync_core::protocol::{PullReply, PullRequest, PushReply, PushRequest};
-use fastsync_core::{Error, ErrorKind, PullAnswer, Result, Transport};
+use fastsync_core::{Error, ErrorKind, PreparedPush, PullAnswer, Result, Transport};
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
@@ -26,7 +26,7 @@ use crate::format::{Format, Message};
 use crate::status::kind_of;
 use crate::wire::ErrorBody;
 use connector::{Connector, Used};
-use dialect::Dialect;
+use dialect::{Dialect, Writing};
 
 /// Sends requests to a [`SyncService`](crate::SyncService). A cheap handle: clones share the connections.
 ///
@@ -62,6 +62,15 @@ struct Inner {
     compress_over: Option<usize>,
 }
 
+/// A request as it goes over the wire.
+struct Written {
+    /// How it was to be written.
+    writing: Writing,
+    /// How it is compressed.
+    coding: Option<Coding>,
+    body: Bytes,
+}
+
 /// What came back.
 enum Answer {
     /// A 200 with a message in this format.
@@ -90,8 +99,9 @@ impl HttpTransport {
         uri: &Uri,
         request: &Q,
         rows: usize,
+        written: Option<Written>,
     ) -> Result<(Format, Bytes)> {
-        let exchange = self.negotiate(fail, uri, request, rows);
+        let exchange = self.negotiate(fail, uri, request, rows, written);
         tokio::time::timeout(self.inner.request_timeout, exchange).await.map_err(|_| {
             let limit = self.inner.request_timeout.as_millis();
             fail.kind(ErrorKind::Timeout, "the answer was not there in time").with_context("limit_ms", limit)
@@ -105,17 +115,15 @@ impl HttpTransport {
         uri: &Uri,
         request: &Q,
         rows: usize,
+        mut written: Option<Written>,
     ) -> Result<(Format, Bytes)> {
         let inner = &*self.inner;
         loop {
             let writing = inner.dialect.writing();
-            let plain = writing.format.encode(request, rows).map_err(|error| {
-                fail.kind(ErrorKind::InvalidInput, "the request cannot be encoded").with_source(error)
-            })?;
-            let packed = inner.compress_over.filter(|limit| plain.len() > *limit);
-            let packed = packed.and_then(|_| writing.coding.pack(&plain));
-            let coding = packed.is_some().then_some(writing.coding);
-            let body = packed.unwrap_or_else(|| plain.into());
+            let Written { body, coding, .. } = match written.take().filter(|known| known.writing == writing) {
+                Some(known) => known,
+                None => self.write(fail, request, rows, writing)?,
+            };
             match self.exchange(fail, uri, body, writing.format, coding).await? {
                 Answer::Message(format, bytes) => return Ok((format, bytes)),
                 Answer::UnknownForm(error) if !inner.dialect.refused(writing.format, coding) => {
@@ -124,6 +132,16 @@ impl HttpTransport {
                 Answer::UnknownForm(_) => {}
             }
         }
+    }
+
+    fn write<Q: Message>(&self, fail: Fail, request: &Q, rows: usize, writing: Writing) -> Result<Written> {
+        let plain = writing.format.encode(request, rows).map_err(|error| {
+            fail.kind(ErrorKind::InvalidInput, "the request cannot be encoded").with_source(error)
+        })?;
+        let packed = self.inner.compress_over.filter(|limit| plain.len() > *limit);
+        let packed = packed.and_then(|_| writing.coding.pack(&plain));
+        let coding = packed.is_some().then_some(writing.coding);
+        Ok(Written { writing, coding, body: packed.unwrap_or_else(|| plain.into()) })
     }
 
     async fn exchange(
@@ -219,13 +237,29 @@ impl HttpTransport {
     }
 }
 
+impl HttpTransport {
+    async fn push_written(&self, request: &PushRequest, written: Option<Written>) -> Result<PushReply> {
+        let fail = Fail("push");
+        let rows = request.payload.len();
+        let (format, reply) = self.deliver(fail, &self.inner.push, request, rows, written).await?;
+        fail.decode(format, &reply)
+    }
+}
+
 #[async_trait]
 impl Transport for HttpTransport {
     async fn push(&self, request: &PushRequest) -> Result<PushReply> {
-        let fail = Fail("push");
-        let rows = request.payload.len();
-        let (format, reply) = self.deliver(fail, &self.inner.push, request, rows).await?;
-        fail.decode(format, &reply)
+        self.push_written(request, None).await
+    }
+
+    fn prepare_push(&self, request: &PushRequest) -> Option<PreparedPush> {
+        let writing = self.inner.dialect.writing();
+        // What cannot be written fails when it is sent.
+        self.write(Fail("push"), request, request.payload.len(), writing).ok().map(PreparedPush::new)
+    }
+
+    async fn push_prepared(&self, request: &PushRequest, prepared: PreparedPush) -> Result<PushReply> {
+        self.push_written(request, prepared.into_inner()).await
     }
 
     async fn pull(&self, request: &PullRequest) -> Result<PullReply> {
@@ -234,7 +268,7 @@ impl Transport for HttpTransport {
 
     async fn pull_ahead(&self, request: &PullRequest) -> Result<PullAnswer> {
         let fail = Fail("pull");
-        let (format, reply) = self.deliver(fail, &self.inner.pull, request, 0).await?;
+        let (format, reply) = self.deliver(fail, &self.inner.pull, request, 0, None).await?;
         match format.next_cursor(&reply) {
             None => fail.decode(format, &reply).map(|reply: PullReply| reply.into()),
             // On a thread of its own: here the next request is to be sent now.

@@ -11,10 +11,11 @@ use super::queue::{InFlight, PushQueue, moved_by_another_process};
 use super::state::encode;
 use super::{Client, PushReport, SyncPhase, SyncProgress};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::DeviceId;
+use crate::model::{DeviceId, SessionId};
 use crate::protocol::{PushReceipt, PushReply};
 use crate::source::{CommitOutcome, StateWrite, Writes};
 use crate::store::StateKey;
+use crate::transport::PreparedPush;
 
 /// How often the server may ask for another number or identity before it is called broken.
 const MAX_RENUMBERINGS: usize = 4;
@@ -24,6 +25,8 @@ struct Pushing {
     queue: PushQueue,
     /// The receipt of the queue's first session, while it is not stored.
     answered: Option<PushReceipt>,
+    /// The queue's last session, as the transport will send it, if that was made ready.
+    prepared: Option<(SessionId, PreparedPush)>,
     withheld: Withheld,
     only_in_flight: bool,
     report: PushReport,
@@ -55,6 +58,7 @@ impl Client {
         let mut pushing = Pushing {
             queue: self.load_queue().await?,
             answered: None,
+            prepared: None,
             withheld: self.withheld().await?,
             only_in_flight,
             report: PushReport::default(),
@@ -74,9 +78,15 @@ impl Client {
                 total = Some(self.store.source().count_pending().await?);
             }
             self.report_progress(&SyncProgress { phase: SyncPhase::Pushing, done: sent, total });
+            let prepared = pushing.prepared.take().filter(|(id, _)| *id == session.request.session);
+            let sent_now = async {
+                match prepared {
+                    Some((_, prepared)) => self.transport.push_prepared(&session.request, prepared).await,
+                    None => self.transport.push(&session.request).await,
+                }
+            };
             // While the server works on this session, the receipt of the last one and the next one are stored.
-            let (reply, stored) =
-                future::join(self.transport.push(&session.request), self.catch_up(&mut pushing)).await;
+            let (reply, stored) = future::join(sent_now, self.catch_up(&mut pushing)).await;
             stored?;
             if let Err(error) = &reply
                 && refuses_whole_push(error.kind())
@@ -135,19 +145,30 @@ impl Client {
     /// Stores the receipt that waits for it, and the session to send next, in one commit.
     async fn catch_up(&self, pushing: &mut Pushing) -> Result<()> {
         let next = if pushing.only_in_flight { None } else { self.prepare_next(pushing).await? };
+        let next = next.map(Arc::new);
         let mut sessions = pushing.queue.sessions.clone();
-        sessions.extend(next.map(Arc::new));
-        match pushing.answered.take() {
-            Some(receipt) => {
-                sessions.pop_front();
-                self.store_receipt(pushing, receipt, sessions).await
+        sessions.extend(next.clone());
+        let storing = async {
+            match pushing.answered.take() {
+                Some(receipt) => {
+                    sessions.pop_front();
+                    self.store_receipt(pushing, receipt, sessions).await
+                }
+                None if sessions.len() > pushing.queue.sessions.len() => {
+                    let acknowledged = pushing.queue.acknowledged;
+                    self.commit_queue(&mut pushing.queue, acknowledged, sessions, Vec::new()).await
+                }
+                None => Ok(()),
             }
-            None if sessions.len() > pushing.queue.sessions.len() => {
-                let acknowledged = pushing.queue.acknowledged;
-                self.commit_queue(&mut pushing.queue, acknowledged, sessions, Vec::new()).await
-            }
-            None => Ok(()),
-        }
+        };
+        // The store is busy with the commit meanwhile.
+        let preparing = async {
+            let request = &next.as_ref()?.request;
+            Some((request.session, self.transport.prepare_push(request)?))
+        };
+        let (stored, prepared) = future::join(storing, preparing).await;
+        pushing.prepared = prepared;
+        stored
     }
 
     /// The session after those that wait.

@@ -142,8 +142,10 @@ pub async fn bare_pull(count: u64, fetch: impl Fn(String) -> Fetch + Send + Sync
 /// What is required of ours, in parts of the bare program's rate.
 #[derive(Debug, Clone, Copy)]
 pub struct Required {
-    /// Of push and of pull.
-    pub ratio: f64,
+    /// Of push.
+    pub push: f64,
+    /// Of pull.
+    pub pull: f64,
     /// Of many pushers against one, if anything is.
     pub many: Option<f64>,
 }
@@ -258,8 +260,8 @@ pub fn report(report: &mut Report, rounds: &[Round], count: u64, required: Requi
     let contended = PUSHERS * BATCH as u64;
     type Seconds = fn(&Round) -> f64;
     let rows: [(&str, u64, Seconds, Seconds, Option<f64>); 3] = [
-        ("push", count, |r| r.push, |r| r.bare_push, Some(required.ratio)),
-        ("pull", count, |r| r.pull, |r| r.bare_pull, Some(required.ratio)),
+        ("push", count, |r| r.push, |r| r.bare_push, Some(required.push)),
+        ("pull", count, |r| r.pull, |r| r.bare_pull, Some(required.pull)),
         ("16 pushers, one pusher", contended, |r| r.many, |r| r.one, required.many),
     ];
     for (what, count, ours, bare, required) in rows {

@@ -30,7 +30,8 @@ const fn on(
     Entry { binary, servers, short, long, ..entry }
 }
 
-/// Every proof but those of [`APART`]; the whole check runs the short form of each. A new one is a program of `simulation` and a line here.
+/// Every proof but those of [`APART`]; the whole check runs the short form of each. A new one is a program of `simulation`
+/// and a line here.
 pub(crate) const PROOFS: &[Entry] = &[
     Entry {
         servers: &["mysql", "mongo"],
@@ -133,7 +134,8 @@ pub(crate) const PROOFS: &[Entry] = &[
     },
 ];
 
-/// Proofs that need a server in the place of another, and so a run of their own; `all` does not mean them.
+/// Proofs that need a server in the place of another, and so a run of their own: a step of the whole check, and not meant by
+/// `all`.
 pub(crate) const APART: &[Entry] = &[on(
     "concurrency",
     &["galera"],

@@ -23,7 +23,7 @@ use fastsync_dao_mongo::mongodb::Client;
 use fastsync_dao_mongo::mongodb::bson::oid::ObjectId as Unique;
 use uuid::Uuid;
 
-const REQUIRED: Required = Required { ratio: 0.35, many: None };
+const REQUIRED: Required = Required { push: 0.35, pull: 0.35, many: None };
 
 /// The least sessions of [`SMALL`] records per second from [`PUSHERS`] pushers into one zone, or, if less, this part of
 /// what the same pushers reach in a zone each.

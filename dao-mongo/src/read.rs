@@ -50,7 +50,7 @@ pub(crate) async fn records(
     store: &Store,
     session: &mut ClientSession,
     found: Vec<Found>,
-    lookup: Access,
+    access: Access,
 ) -> Run<Vec<Record>> {
     let mut groups: HashMap<(i32, &Zone), Group<'_>> = HashMap::new();
     for (at, entry) in found.iter().enumerate() {
@@ -67,12 +67,12 @@ pub(crate) async fn records(
     let mut kinds = HashMap::new();
     for ((n, zone), group) in groups {
         let zone = zone.to_string();
-        let at_once = match lookup {
+        let at_once = match access {
             Access::ByKey => KEYS_PER_COMMAND,
             Access::ByRange => usize::MAX,
         };
         for live in group.live.chunks(at_once) {
-            let filter = match lookup {
+            let filter = match access {
                 Access::ByKey => any_of_keys(&zone, live),
                 Access::ByRange => between(&zone, live),
             };

@@ -114,11 +114,7 @@ async fn reset(
         return Ok(Some(ResetReason::History));
     }
     let has_nothing = after.position == Position::START && request.skip_own.is_none();
-    // A reader inside a session lacks the rest of it, so it stands before that position.
-    // (One that loads has what was there at that position, or gets it.)
-    let is_inside = after.within.is_some() && !after.loading;
-    let seen_whole = if is_inside { after.position.0 } else { after.position.next().0 };
-    let is_behind = !has_nothing && seen_whole <= zone.horizon && after.horizon.0 != zone.horizon;
+    let is_behind = !has_nothing && after.seen().0 < zone.horizon && after.horizon.0 != zone.horizon;
     Ok(is_behind.then_some(ResetReason::Horizon))
 }
 
@@ -307,7 +303,7 @@ impl Walk<'_> {
         self.count(session, filter, "feed".into()).await
     }
 
-    /// How many rows of the index match, which this index of it tells.
+    /// How many rows of the index match; `hint` says by which of its own indexes they are found.
     pub(crate) async fn count(&self, session: &mut ClientSession, filter: Document, hint: Bson) -> Run<u64> {
         let counting = doc! {
             "aggregate": RECORDS, "pipeline": [{ "$match": filter }, { "$count": "count" }], "cursor": {},

@@ -1,7 +1,7 @@
 //! The first reading of a zone by type and id: the order of the collections, so that neighbours are read together.
 
-use fastsync_core::source::{ChangesPage, ChangesRequest, Head, Point};
-use fastsync_core::{ObjectId, Position, Zone};
+use fastsync_core::source::{ChangesPage, ChangesRequest, Point};
+use fastsync_core::{ObjectId, Zone};
 use mongodb::ClientSession;
 use mongodb::bson::{Bson, Document, doc};
 
@@ -19,10 +19,7 @@ impl Walk<'_> {
     pub(crate) async fn load(&self, session: &mut ClientSession, within: Option<Place>) -> Run<ChangesPage> {
         let ChangesRequest { after, count_remaining, .. } = self.request;
         let head = self.zone.head();
-        let begin = match after.position {
-            Position::START => head,
-            position => Head { position, tag: after.tag },
-        };
+        let begin = after.load_began(head);
         let (found, is_cut) = self.next_rows(session, within.as_ref()).await?;
         let last = found.last().filter(|_| is_cut).map(|last| (last.n, last.id.clone()));
         let remaining = match &last {

@@ -89,16 +89,12 @@ async fn load(
     horizon: Position,
 ) -> Run<ChangesPage> {
     let ChangesRequest { zone, after, count_remaining, .. } = walk.request;
-    let begin = match after.position {
-        Position::START => head,
-        position => Head { position, tag: after.tag },
-    };
+    let begin = after.load_began(head);
     let (found, is_cut) = walk.load(connection, within).await?;
-    let place = found.last().filter(|_| is_cut).map(|last| (last.kind.n, last.id.clone()));
-    let within = found.last().filter(|_| is_cut);
-    let within = within.map(|last| (last.kind.schema.name().clone(), last.id.clone()));
-    let remaining = match &place {
-        Some(place) if *count_remaining => walk.left_to_load(connection, place).await?,
+    let last = found.last().filter(|_| is_cut);
+    let within = last.map(|last| (last.kind.schema.name().clone(), last.id.clone()));
+    let remaining = match last {
+        Some(last) if *count_remaining => walk.left_to_load(connection, last).await?,
         None if begin != head => {
             walk.remaining(connection, &Place { position: begin.position.0, within: None }).await?
         }
@@ -196,11 +192,7 @@ async fn reset_reason(
     {
         return Ok(Some(ResetReason::History));
     }
-    // A reader inside a session lacks the rest of it, so it stands before that position.
-    // (One that loads has what was there at that position, or gets it.)
-    let is_inside = after.within.is_some() && !after.loading;
-    let seen = if is_inside { after.position.0.saturating_sub(1) } else { after.position.0 };
-    Ok((seen < zone.horizon && after.horizon.0 != zone.horizon).then_some(ResetReason::Horizon))
+    Ok((after.seen().0 < zone.horizon && after.horizon.0 != zone.horizon).then_some(ResetReason::Horizon))
 }
 
 pub(crate) const PURGE: &str = "DELETE r, t FROM fastsync_tombstones AS t STRAIGHT_JOIN fastsync_records AS r \

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use fastsync_core::ObjectId;
 use fastsync_core::source::PageLimits;
 use sqlx::MySqlConnection;
+use sqlx::mysql::MySqlRow;
 
 use crate::codec::Entry;
 use crate::error::Run;
@@ -48,7 +49,7 @@ impl Page {
         self.asked
     }
 
-    fn take(&mut self, row: &sqlx::mysql::MySqlRow, kind: &Arc<Type>) -> Run<()> {
+    fn take(&mut self, row: &MySqlRow, kind: &Arc<Type>) -> Run<()> {
         if self.is_full {
             return Ok(());
         }
@@ -76,6 +77,9 @@ impl Walk<'_> {
         let (from, id) = within.map_or((0, None), |(kind, id)| (kind, Some(id)));
         for n in self.kinds(connection, from).await? {
             let kind = self.store.kind_at(connection, n).await?;
+            if !kind.schema.fits(&self.request.zone) {
+                continue;
+            }
             let mut after = id.clone().filter(|_| n == from);
             loop {
                 let asked = page.ask();
@@ -90,7 +94,7 @@ impl Walk<'_> {
                 sql.push(" AND r.position > 0 ORDER BY r.id LIMIT ");
                 sql.push_bind(u64::try_from(asked).unwrap_or(u64::MAX));
                 let mut came = 0_usize;
-                let take = |row: &sqlx::mysql::MySqlRow| {
+                let take = |row: &MySqlRow| {
                     came = came.saturating_add(1);
                     page.take(row, &kind)
                 };
@@ -115,15 +119,12 @@ impl Walk<'_> {
         Ok(all.into_iter().filter(|n| self.types.as_ref().is_none_or(|types| types.contains(n))).collect())
     }
 
-    /// How many entries of a load follow.
-    pub(crate) async fn left_to_load(
-        &self,
-        connection: &mut MySqlConnection,
-        (kind, id): &(u64, ObjectId),
-    ) -> Run<u64> {
+    /// How many entries of a load follow this one.
+    pub(crate) async fn left_to_load(&self, connection: &mut MySqlConnection, last: &Found) -> Run<u64> {
         let mut sql = Sql::new(format!("SELECT COUNT(*) FROM {ROWS} WHERE r.position > 0 AND "));
-        sql.push("r.zone = ").push_bind(self.zone).push(" AND (r.type > ").push_bind(*kind);
-        sql.push(" OR (r.type = ").push_bind(*kind).push(" AND r.id > ").push_bind(id.as_str()).push("))");
+        sql.push("r.zone = ").push_bind(self.zone).push(" AND (r.type > ").push_bind(last.kind.n);
+        sql.push(" OR (r.type = ").push_bind(last.kind.n);
+        sql.push(" AND r.id > ").push_bind(last.id.as_str()).push("))");
         self.of_types(&mut sql);
         let row = sql.first(connection).await?;
         row.map_or(Ok(0), |row| number(&row, 0))

@@ -71,13 +71,9 @@ fn reset(rows: &dyn Rows, zone: &ZoneRow, request: &ChangesRequest) -> Run<Optio
     if after.position > zone.position || tag(rows, &request.zone, after.position)? != after.tag {
         return Ok(Some(ResetReason::History));
     }
-    // A reader inside a session lacks the rest of it, so it stands before that position.
-    // (One that loads has what was there at that position, or gets it.)
-    let is_inside = after.within.is_some() && !after.loading;
-    let seen = if is_inside { after.position.0.saturating_sub(1) } else { after.position.0 };
     // A reader that has nothing misses nothing; one with records of its own does.
     let has_nothing = after.position == Position::START && request.skip_own.is_none();
-    let is_behind = seen < zone.horizon.0 && after.horizon != zone.horizon;
+    let is_behind = after.seen() < zone.horizon && after.horizon != zone.horizon;
     Ok((is_behind && !has_nothing).then_some(ResetReason::Horizon))
 }
 

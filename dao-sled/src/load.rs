@@ -1,6 +1,6 @@
 //! The first reading of a zone by type and id: the order in which its records lie, so that none is looked up.
 
-use fastsync_core::source::{ChangesPage, ChangesRequest, Head, Point};
+use fastsync_core::source::{ChangesPage, ChangesRequest, Point};
 use fastsync_core::{ObjectId, Position, Record};
 
 use crate::error::Run;
@@ -17,10 +17,7 @@ impl Walk<'_> {
         horizon: Position,
     ) -> Run<ChangesPage> {
         let ChangesRequest { limits, count_remaining, after, .. } = self.request;
-        let begin = match after.position {
-            Position::START => zone.head(),
-            position => Head { position, tag: after.tag },
-        };
+        let begin = after.load_began(zone.head());
         let through = Point { horizon, ..Point::at(begin) };
         let page = |records, next, caught_up, remaining: u64| ChangesPage {
             records,

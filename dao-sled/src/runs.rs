@@ -34,10 +34,6 @@ impl Edits {
         self.0.entry(group).or_default().push((id, edit));
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// The rows that change by these edits.
     pub(crate) fn settle(self, rows: &dyn Rows) -> Run<Rewritten> {
         let mut changes = Vec::new();
@@ -213,8 +209,7 @@ mod tests {
                     draft.index(entry.0.clone(), &entry.1, edit);
                     if *enters { model.insert(entry); } else { model.remove(&entry); }
                 }
-                draft.settle().unwrap();
-                draft.end_job(true);
+                draft.end_job(Ok(())).unwrap();
                 if *writes_out {
                     let (changes, _) = std::mem::replace(&mut draft, Draft::new(&db, 0)).finish();
                     db.apply_batch(crate::store::batch(changes)).unwrap();
@@ -244,12 +239,12 @@ mod tests {
         for n in 0..1_000 {
             draft.index(b"pa".to_vec(), &id(n), Edit::Enter);
         }
-        draft.settle().unwrap();
+        draft.end_job(Ok(())).unwrap();
         assert_eq!(rows(&draft), 1_000_usize.div_ceil(LENGTH));
         for n in 0..1_000 {
             draft.index(b"pa".to_vec(), &id(n), Edit::Leave);
         }
-        draft.settle().unwrap();
+        draft.end_job(Ok(())).unwrap();
         assert_eq!(rows(&draft), 0);
     }
 
@@ -262,6 +257,6 @@ mod tests {
         assert!(count(&*db, &all).is_err());
         let mut draft = Draft::new(&db, 0);
         draft.index(b"pa".to_vec(), &id(2), Edit::Enter);
-        assert!(draft.settle().is_err());
+        assert!(draft.end_job(Ok(())).is_err());
     }
 }

@@ -45,9 +45,9 @@ struct Decision {
 pub(crate) fn commit(store: &Store, commit: Commit, overrides: Vec<Write>) -> Run<CommitOutcome> {
     let registry = store.registry();
     let mut draft = store.draft();
-    match decide(&registry, &mut draft, commit, overrides)? {
+    let decided = decide(&registry, &mut draft, commit, overrides);
+    match draft.end_job(decided)? {
         CommitOutcome::Applied(receipt) => {
-            draft.end_job(true);
             let (changes, number) = draft.finish();
             store.apply_in_steps(changes, number, |rows| carry_out(&registry, rows))?;
             Ok(CommitOutcome::Applied(receipt))
@@ -189,8 +189,7 @@ fn step(registry: &Registry, rows: &sled::Tree, at: &mut Progress) -> Run<Option
             draft.remove(key::DECISION.to_vec());
         }
     }
-    draft.settle()?;
-    draft.end_job(true);
+    draft.end_job(Ok(()))?;
     Ok(Some(draft.finish().0))
 }
 
@@ -256,8 +255,8 @@ mod tests {
         let store = Store::open(&SledConfig::new(folder)).unwrap();
         let registry = store.registry();
         let mut draft = store.draft();
-        assert!(matches!(decide(&registry, &mut draft, commit, overrides), Ok(CommitOutcome::Applied(_))));
-        draft.end_job(true);
+        let decided = decide(&registry, &mut draft, commit, overrides);
+        assert!(matches!(draft.end_job(decided), Ok(CommitOutcome::Applied(_))));
         let (changes, number) = draft.finish();
         let mut went = 0;
         let died = store.apply_in_steps(changes, number, |rows| {

@@ -7,7 +7,7 @@ use std::ops::Bound;
 use fastsync_core::ObjectId;
 use sled::{IVec, Tree};
 
-use crate::error::{Fail, Run};
+use crate::error::{Fail, Run, guarded};
 use crate::key::Range;
 use crate::runs::{Edit, Edits};
 
@@ -72,18 +72,10 @@ impl<'a> Draft<'a> {
         self.doing.insert(key.into(), None);
     }
 
-    /// Puts a record into a group of an index, or takes it out. It can be read there when the job has settled.
+    /// Puts a record into a group of an index, or takes it out. It is in the rows when the job has ended.
     pub(crate) fn index(&mut self, group: Vec<u8>, id: &ObjectId, edit: Edit) {
         self.bytes = self.bytes.saturating_add(id.as_str().len());
         self.edits.push(group, id.clone(), edit);
-    }
-
-    /// Writes what the job did to indexes: its last step.
-    pub(crate) fn settle(&mut self) -> Run<()> {
-        for (key, value) in std::mem::take(&mut self.edits).settle(self)? {
-            self.doing.insert(key.into(), value.map(IVec::from));
-        }
-        Ok(())
     }
 
     /// The number of the job that runs, if it writes.
@@ -96,15 +88,18 @@ impl<'a> Draft<'a> {
         self.bytes
     }
 
-    /// Takes what the job wrote, or leaves no trace of it.
-    pub(crate) fn end_job(&mut self, keep: bool) {
+    /// Takes what the job wrote if it went well, or leaves no trace of it; gives its result.
+    pub(crate) fn end_job<T>(&mut self, result: Run<T>) -> Run<T> {
+        let edits = std::mem::take(&mut self.edits);
+        let indexed = result.and_then(|result| Ok((result, guarded(|| edits.settle(self))?)));
         let mut changes = std::mem::take(&mut self.doing);
-        debug_assert!(!keep || self.edits.is_empty(), "a job that is kept has settled");
-        self.edits = Edits::default();
-        if keep && !changes.is_empty() {
+        let (result, rows) = indexed?;
+        changes.extend(rows.into_iter().map(|(key, value)| (key.into(), value.map(IVec::from))));
+        if !changes.is_empty() {
             self.number = self.number();
             self.done.append(&mut changes);
         }
+        Ok(result)
     }
 
     /// Everything to write, and the number of the last job that wrote.
@@ -227,11 +222,11 @@ mod tests {
                     }
                 }
                 if layer == 1 {
-                    draft.end_job(true);
+                    draft.end_job(Ok(())).unwrap();
                     // What a job wrote that failed is not seen.
                     draft.put(vec![from], vec![99]);
                     draft.remove(vec![to]);
-                    draft.end_job(false);
+                    assert!(draft.end_job::<()>(Err(Fail::corrupt("it failed"))).is_err());
                 }
             }
             for bound in [Bound::Included(vec![from]), Bound::Excluded(vec![from])] {

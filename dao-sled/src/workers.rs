@@ -167,8 +167,8 @@ async fn wait<T>(operation: &'static str, answer: oneshot::Receiver<Run<T>>) -> 
 
 /// A write in three steps: drafted, made durable together with others, answered.
 trait Write: Send {
-    /// Drafts; `false` if nothing of it is to be kept.
-    fn draft(&mut self, registry: &Registry, draft: &mut Draft<'_>) -> bool;
+    /// Drafts, or leaves no trace in the draft.
+    fn draft(&mut self, registry: &Registry, draft: &mut Draft<'_>);
     /// Tells the caller, after what all of the group drafted is durable or has failed.
     fn answer(self: Box<Self>, group: &Run<()>);
 }
@@ -180,16 +180,10 @@ struct Job<T, F> {
 }
 
 impl<T: Send, F: FnOnce(&Registry, &mut Draft<'_>) -> Run<T> + Send> Write for Job<T, F> {
-    fn draft(&mut self, registry: &Registry, draft: &mut Draft<'_>) -> bool {
-        let Some(work) = self.work.take() else { return false };
-        let result = guarded(|| {
-            let result = work(registry, draft)?;
-            draft.settle()?;
-            Ok(result)
-        });
-        let is_kept = result.is_ok();
-        self.result = Some(result);
-        is_kept
+    fn draft(&mut self, registry: &Registry, draft: &mut Draft<'_>) {
+        let Some(work) = self.work.take() else { return };
+        let result = guarded(|| work(registry, draft));
+        self.result = Some(draft.end_job(result));
     }
 
     fn answer(self: Box<Self>, group: &Run<()>) {
@@ -217,8 +211,7 @@ fn write_all(queue: &Queue<Task>, store: &Store) {
         while let Some(task) = next {
             next = match task {
                 Task::Grouped(mut job) => {
-                    let is_kept = job.draft(&registry, &mut draft);
-                    draft.end_job(is_kept);
+                    job.draft(&registry, &mut draft);
                     group.push(job);
                     if draft.bytes() < GROUP_BYTES { queue.next_if_any() } else { None }
                 }

@@ -133,7 +133,8 @@ fn place(
             Err(ResetReason::Horizon)
         });
     }
-    // Nobody loads here: the rows of a table lie in the order of their commits, as the feed does.
+    // Nobody loads here (the rows of a table lie in the order of their commits, as the feed does), so whoever does comes from
+    // elsewhere.
     if after.position > head.position || after.loading {
         return Ok(Err(ResetReason::History));
     }
@@ -145,10 +146,8 @@ fn place(
     let Some((session, _)) = found.filter(|(_, tag)| unsigned(*tag) == after.tag.0) else {
         return Ok(Err(ResetReason::History));
     };
-    // A reader inside a session lacks the rest of it, so it stands before that position.
-    let seen = if within.is_some() { after.position.0.saturating_sub(1) } else { after.position.0 };
     let horizon = horizon(store, zone)?;
-    if seen < horizon && after.horizon.0 != horizon {
+    if after.seen().0 < horizon && after.horizon.0 != horizon {
         return Ok(Err(ResetReason::Horizon));
     }
     Ok(Ok(match within {

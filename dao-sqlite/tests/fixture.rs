@@ -132,6 +132,10 @@ async fn version_1_is_read() {
         within: Some((name("items"), id("007"))),
         ..Point::START
     };
-    let request = ChangesRequest { after: point, ..request(&Zone::Global) };
-    assert_eq!(source.changes(&request).await.unwrap(), Changes::ResetRequired(ResetReason::Horizon));
+    // And so has one that was loading, elsewhere.
+    let loading = Point { loading: true, horizon: Position(1), ..point.clone() };
+    for (after, reason) in [(point, ResetReason::Horizon), (loading, ResetReason::History)] {
+        let request = ChangesRequest { after, ..request(&Zone::Global) };
+        assert_eq!(source.changes(&request).await.unwrap(), Changes::ResetRequired(reason));
+    }
 }

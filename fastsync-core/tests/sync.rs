@@ -190,6 +190,30 @@ async fn a_change_stream_names_what_changed() {
     }
 }
 
+#[tokio::test]
+async fn only_a_device_that_has_nothing_is_given_records_by_id() {
+    let server = server().await;
+    let author = client(&server, "ada").await;
+    for name in ["2", "3", "1"] {
+        author.tasks.add(&task(name, "sweep")).await.unwrap();
+        author.sync.push().await.unwrap();
+    }
+    let order = async |user: &str, edits: &[Task]| {
+        let limits = PullLimits { records: 1, bytes: 1 << 20 };
+        let other = client_with(&server, user, MemoryDataSource::new(), LastWriterWins, limits).await;
+        other.tasks.add_many(edits).await.unwrap();
+        other.sync.sync().await.unwrap();
+        let pulls = other.link.pulls.lock().unwrap();
+        let ids = pulls.iter().flat_map(|(_, reply)| match reply {
+            protocol::PullReply::Page(page) => page.payload.groups.iter().flat_map(|group| &group.rows),
+            other => panic!("{other:?}"),
+        });
+        ids.map(|row| row.0.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(order("bob", &[]).await, ["1", "2", "3"]);
+    assert_eq!(order("eve", &[task("4", "cook")]).await, ["2", "3", "1"]);
+}
+
 /// Prepares pushes, and counts those that were sent as they were prepared.
 #[derive(Debug)]
 struct Preparing {

@@ -3,7 +3,7 @@
 use super::prelude::*;
 
 /// Three sessions of two types, some records of the first rewritten by the second.
-async fn three_sessions(f: &Fixture) -> Vec<Record> {
+pub(super) async fn three_sessions(f: &Fixture) -> Vec<Record> {
     let first: Vec<_> = (0..4)
         .flat_map(|n| [f.customer(&format!("c-{n}"), "Anna Berg"), f.order(&format!("o-{n}"), "c-1", n)])
         .collect();

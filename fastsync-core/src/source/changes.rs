@@ -40,6 +40,23 @@ impl Point {
     pub const fn at(head: Head) -> Self {
         Self { position: head.position, tag: head.tag, ..Self::START }
     }
+
+    /// The last position that the reader has seen all of, so that it misses nothing which is purged up to there. One that
+    /// is inside a session lacks the rest of it; one that loads has what was there, or gets it.
+    #[must_use]
+    pub const fn seen(&self) -> Position {
+        let is_inside = self.within.is_some() && !self.loading;
+        Position(if is_inside { self.position.0.saturating_sub(1) } else { self.position.0 })
+    }
+
+    /// Of a reader that loads: the zone's head when it began. `head` is that of now, at which a new load begins.
+    #[must_use]
+    pub fn load_began(&self, head: Head) -> Head {
+        match self.position {
+            Position::START => head,
+            position => Head { position, tag: self.tag },
+        }
+    }
 }
 
 /// The newest session of a zone.

@@ -93,6 +93,13 @@ impl HttpTransport {
         HttpTransportBuilder::new(base.into())
     }
 
+    async fn push_written(&self, request: &PushRequest, written: Option<Written>) -> Result<PushReply> {
+        let fail = Fail("push");
+        let rows = request.payload.len();
+        let (format, reply) = self.deliver(fail, &self.inner.push, request, rows, written).await?;
+        fail.decode(format, &reply)
+    }
+
     async fn deliver<Q: Message>(
         &self,
         fail: Fail,
@@ -234,15 +241,6 @@ impl HttpTransport {
             UnpackError::TooLarge => too_large(),
             UnpackError::Malformed => fail.protocol("the answer is not what its encoding says"),
         })
-    }
-}
-
-impl HttpTransport {
-    async fn push_written(&self, request: &PushRequest, written: Option<Written>) -> Result<PushReply> {
-        let fail = Fail("push");
-        let rows = request.payload.len();
-        let (format, reply) = self.deliver(fail, &self.inner.push, request, rows, written).await?;
-        fail.decode(format, &reply)
     }
 }
 

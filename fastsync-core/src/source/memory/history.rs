@@ -63,13 +63,9 @@ impl History {
     fn reset(&self, request: &ChangesRequest) -> Option<ResetReason> {
         let after = &request.after;
         let has_nothing = after.position == Position::START && request.skip_own.is_none();
-        // A reader inside a session lacks the rest of it, so it stands before that position.
-        // (One that loads is about what was there at that position, and after.)
-        let is_inside = after.within.is_some() && !after.loading;
-        let seen_whole = if is_inside { after.position.0 } else { after.position.next().0 };
         if after.position > self.head().position || self.tag(after.position) != after.tag {
             Some(ResetReason::History)
-        } else if !has_nothing && seen_whole <= self.horizon.0 && after.horizon != self.horizon {
+        } else if !has_nothing && after.seen() < self.horizon && after.horizon != self.horizon {
             Some(ResetReason::Horizon)
         } else {
             None
@@ -142,12 +138,7 @@ impl<'a> Reading<'a> {
 
     /// A page by type and id of what is there.
     fn load(&self, within: Option<(TypeOrder, ObjectId)>) -> ChangesPage {
-        let after = &self.request.after;
-        let head = self.history.head();
-        let begin = match after.position {
-            Position::START => head,
-            position => Head { position, tag: after.tag },
-        };
+        let begin = self.request.after.load_began(self.history.head());
         let mut rows = self.rows(within).map(|record| (begin.position, record));
         let (records, cut) = self.fill(&mut rows);
         if cut.is_some() {

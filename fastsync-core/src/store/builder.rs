@@ -121,6 +121,7 @@ impl StoreBuilder {
                 hybrid: HybridClock::starting_after(last_edit),
                 device: RwLock::new(device),
                 events,
+                editing: async_lock::RwLock::default(),
             }),
         })
     }

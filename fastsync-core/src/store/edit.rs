@@ -98,6 +98,9 @@ impl EditSession {
     /// on a client if the session exceeds the store's limits; `Constraint` if the user's table refuses a record;
     /// `Contention` if the records keep moving. Nothing is changed then.
     ///
+    /// A synchronisation of this process that edits were in the way of again and again lets them wait while it stores what it
+    /// received.
+    ///
     /// Cancellation: a dropped future leaves all of the edits or none.
     pub async fn commit(self) -> Result<usize> {
         self.check_limits()?;
@@ -105,6 +108,7 @@ impl EditSession {
             return Ok(0);
         }
         for _ in 0..ATTEMPTS {
+            let _turn = self.store.edit_turn().await;
             let (commit, keys) = self.prepare().await?;
             if keys.is_empty() {
                 return Ok(0);

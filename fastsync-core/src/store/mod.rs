@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
+use async_lock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use builder::StoreBuilder;
 pub use edit::EditSession;
 pub(crate) use edit::unchanged;
@@ -82,6 +83,8 @@ struct Inner {
     hybrid: HybridClock,
     device: std::sync::RwLock<DeviceId>,
     events: Events,
+    /// Edits share it; who cannot win against them takes it alone.
+    editing: RwLock<()>,
 }
 
 impl Store {
@@ -180,6 +183,16 @@ impl Store {
 
     pub(crate) fn events(&self) -> &Events {
         &self.inner.events
+    }
+
+    /// A turn to edit, beside others.
+    async fn edit_turn(&self) -> RwLockReadGuard<'_, ()> {
+        self.inner.editing.read().await
+    }
+
+    /// Waits for the edits that are under way; until it is dropped, further ones of this process wait.
+    pub(crate) async fn hold_edits(&self) -> RwLockWriteGuard<'_, ()> {
+        self.inner.editing.write().await
     }
 
     pub(crate) fn new_session(&self) -> SessionId {

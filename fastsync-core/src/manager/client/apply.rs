@@ -1,6 +1,9 @@
 //! Storing what the server sent or answered, without overwriting a local edit.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
+
+use futures_util::FutureExt as _;
 
 use super::rejected::refusals_meet;
 use super::settle::SettledWrite;
@@ -14,6 +17,10 @@ use crate::store::{StateKey, unchanged};
 
 /// How often a commit is tried again when no new conflict turns up and the known ones keep moving.
 const ATTEMPTS: usize = 64;
+
+/// After how many of them local edits are made to wait: one that is made again and again, as fast as the storage takes it,
+/// would be in front of every attempt.
+const PATIENCE: usize = 8;
 
 /// What is to be stored in one local commit.
 #[derive(Debug)]
@@ -77,7 +84,11 @@ impl Client {
         let mut settled: BTreeMap<RecordKey, SettledKey> = BTreeMap::new();
         let mut refusals = if gone.is_empty() { None } else { Some(self.load_refusals().await?) };
         let mut attempts = 0;
+        let mut alone = None;
         while attempts < ATTEMPTS {
+            if attempts >= PATIENCE && alone.is_none() {
+                alone = Some(self.store.hold_edits().await);
+            }
             let writes = match &mut writes {
                 // An acknowledgement cannot conflict, so they are not needed a second time.
                 Incoming::Inline(writes) if writes.iter().all(is_acknowledgement) => {
@@ -125,7 +136,15 @@ impl Client {
                                 sent_by_server(&conflict)?
                             }
                         };
-                        let result = self.settle_conflict(server.clone(), conflict, &clears).await?;
+                        let mut settling = pin!(self.settle_conflict(server.clone(), conflict, &clears));
+                        let result = match settling.as_mut().now_or_never() {
+                            Some(result) => result?,
+                            // What a handler waits for may be an edit.
+                            None => {
+                                alone = None;
+                                settling.await?
+                            }
+                        };
                         settled.insert(key, SettledKey { server, result });
                     }
                 }

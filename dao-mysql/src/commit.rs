@@ -1,33 +1,26 @@
 //! Committing a session.
 //!
 //! One transaction: the records that it is about are looked up and locked, the rows of the users' tables are written,
-//! and last, under the lock of the zone's row, the session takes its position and the index rows are written with
-//! it. So sessions become visible in the order of their positions, and long ones meet only at their end.
+//! then the state entries are locked and checked, and last, under the lock of the zone's row, the session takes its
+//! position and the index rows are written with it. So sessions become visible in the order of their positions, and long
+//! ones meet only at their end: also a device's push and the one that follows it, which expects what the first one sets.
 //!
 //! Records that are expected to be new mostly are, and their index rows are inserted anyway, which fails if they are
 //! not. So the first attempt does not look them up, and only if it fails does another.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
+use std::time::Duration;
 
-use fastsync_core::source::{
-    Action, Commit, CommitOutcome, Conflict, ConflictReason, ExpectState, OnMismatch, Receipt, StateConflict,
-    Write, Writes,
-};
-use fastsync_core::{ObjectId, Record, RecordKey};
+use fastsync_core::source::{Commit, CommitOutcome, Conflict, Receipt, StateConflict, Turn, Writes};
 use sqlx::{Connection as _, MySqlConnection};
+use tokio::time::timeout;
 
+use crate::attempt::{Attempt, conflicts_of};
 use crate::audit::receipt;
-use crate::codec::Entry;
 use crate::error::{Fail, Run};
-use crate::finish::{Written, finish};
-use crate::index::{Given, inserts, look_up};
-use crate::plan::{At, Item, Plan};
-use crate::read::records;
-use crate::registry::Type;
+use crate::index::inserts;
+use crate::plan::Plan;
 use crate::retry::Attempts;
-use crate::rows::{self, Refused};
-use crate::sql::{MAX_ROWS, Sql, bytes, marks, text};
+use crate::rows::Refused;
 use crate::store::Store;
 
 /// What one transaction came to.
@@ -42,12 +35,14 @@ enum Step {
     Duplicate,
 }
 
-pub(crate) async fn commit(store: &Store, commit: &Commit) -> Run<CommitOutcome> {
+pub(crate) async fn commit(store: &Store, mut commit: Commit, turn: &Turn) -> Run<CommitOutcome> {
+    // Not with a connection: the commit before may wait for one.
+    turn.may_begin().await;
     let mut connection = store.pool.acquire().await?;
     let connection = &mut *connection;
     let mut attempts = Attempts::new(store.config.attempts);
     let mut plan = None;
-    let mut trusts = may_trust(commit);
+    let mut trusts = may_trust(&commit);
     loop {
         // Whatever it brings, a session that is there is there.
         if let Some(receipt) = receipt(store, connection, commit.session).await? {
@@ -55,18 +50,20 @@ pub(crate) async fn commit(store: &Store, commit: &Commit) -> Run<CommitOutcome>
         }
         let known = match plan.take() {
             Some(plan) => plan,
-            None => Plan::new(store, connection, commit).await?,
+            None => Plan::new(store, connection, &mut commit).await?,
         };
         let known = plan.insert(known);
-        let step = match attempt(store, connection, commit, known, trusts).await {
+        let step = match attempt(store, connection, &commit, turn, known, trusts).await {
             // What was not looked up may be behind whatever stopped this, so all is looked up before it is told.
             Ok(Step::Conflicts { .. } | Step::Refused(_)) | Err(Fail::Moved) if trusts => {
                 trusts = false;
+                turn.comes().await;
                 continue;
             }
             Ok(step) => step,
             Err(fail) => {
                 attempts.after(fail).await?;
+                turn.comes().await;
                 if known.is_staged {
                     plan = None;
                 }
@@ -98,296 +95,68 @@ fn may_trust(commit: &Commit) -> bool {
     commit.clears.is_empty() && writes.iter().any(inserts)
 }
 
-/// One transaction; dropped before its end, it is rolled back.
+/// How long a transaction that has written its rows waits for the commit before it. Only the first attempt does: others
+/// begin after that one.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// One transaction; dropped before its end, it is rolled back with the connection's next statement.
 async fn attempt(
     store: &Store,
     connection: &mut MySqlConnection,
     commit: &Commit,
+    turn: &Turn,
     plan: &mut Plan,
     trusts: bool,
 ) -> Run<Step> {
     let mut transaction = connection.begin_with(crate::store::WRITE).await?;
-    let connection = &mut *transaction;
+    let step = step(store, &mut transaction, commit, turn, plan, trusts).await;
+    match &step {
+        Ok(Step::Done(_)) => transaction.commit().await?,
+        // Now: what comes next may be to wait, and somebody else for its locks.
+        Ok(Step::Conflicts { .. } | Step::Refused(_) | Step::Duplicate) => transaction.rollback().await?,
+        // A connection that is broken is rolled back by the server.
+        Err(_) => transaction.rollback().await.unwrap_or_default(),
+    }
+    step
+}
+
+/// What a transaction does before it is ended.
+async fn step(
+    store: &Store,
+    connection: &mut MySqlConnection,
+    commit: &Commit,
+    turn: &Turn,
+    plan: &mut Plan,
+    trusts: bool,
+) -> Run<Step> {
     if !plan.is_current(connection).await? {
         return Err(Fail::Moved);
     }
-    let mut attempt = Attempt {
-        store,
-        commit,
-        trusts,
-        keeps: plan.writes() <= MAX_KEPT_ENTRIES,
-        entries: HashMap::new(),
-        left_out: HashSet::new(),
-        skipped: Vec::new(),
-        written: Written::default(),
-    };
-    let state = attempt.check_state(connection).await?;
+    let mut attempt = Attempt::new(store, commit, plan, trusts);
     let writes = attempt.look(connection, plan).await?;
+    let mut refused = Vec::new();
+    if writes.is_empty() {
+        attempt.clear(connection).await?;
+        refused = attempt.write_rows(connection, plan).await?;
+    }
+    turn.written();
+    // Whoever is in the way of the commit before, which may have begun anew, is out of it in time.
+    if timeout(PATIENCE, turn.comes()).await.is_err() {
+        return Err(Fail::Moved);
+    }
+    let state = attempt.check_state(connection).await?;
     if !writes.is_empty() || !state.is_empty() {
-        transaction.rollback().await?;
         return Ok(Step::Conflicts { writes, state });
     }
-    attempt.clear(connection).await?;
-    let refused = attempt.write_rows(connection, plan).await?;
     if !refused.is_empty() {
-        transaction.rollback().await?;
         return Ok(Step::Refused(refused));
     }
-    let Some(given) = finish(store, connection, commit, plan.device, &attempt.written).await? else {
-        transaction.rollback().await?;
+    let Some(given) = attempt.finish(connection, plan).await? else {
         return Ok(Step::Duplicate);
     };
     attempt.write_index(connection, plan, &given).await?;
     if plan.is_staged {
         crate::staging::unstage(connection, Some(commit.session)).await?;
     }
-    let receipt = attempt.receipt(connection, given).await?;
-    transaction.commit().await?;
-    Ok(Step::Done(receipt))
-}
-
-/// How many looked up entries are kept until the index is written; beyond, they are looked up again.
-const MAX_KEPT_ENTRIES: usize = 65_536;
-
-/// The state of one transaction.
-struct Attempt<'a> {
-    store: &'a Store,
-    commit: &'a Commit,
-    /// Whether records that are expected to be new are taken for new until their index row is inserted.
-    trusts: bool,
-    keeps: bool,
-    /// What the index had for the items of each batch.
-    entries: HashMap<usize, Vec<Option<Entry>>>,
-    /// Writes that are not applied: their expectation failed or a rule of a table refused them.
-    left_out: HashSet<At>,
-    skipped: Vec<Conflict>,
-    written: Written,
-}
-
-impl Attempt<'_> {
-    /// Locks and checks the state entries that something is expected of.
-    async fn check_state(&self, connection: &mut MySqlConnection) -> Run<Vec<StateConflict>> {
-        let expected: BTreeMap<_, _> = self
-            .commit
-            .state
-            .iter()
-            .filter_map(|write| match &write.expect {
-                ExpectState::Anything => None,
-                ExpectState::Absent => Some((&write.key, None)),
-                ExpectState::Value(value) => Some((&write.key, Some(value))),
-            })
-            .collect();
-        let mut current = HashMap::with_capacity(expected.len());
-        let keys: Vec<_> = expected.keys().collect();
-        for keys in keys.chunks(MAX_ROWS) {
-            let marks = marks(keys.len());
-            let select = format!(
-                "SELECT name, value FROM fastsync_state FORCE INDEX (PRIMARY) WHERE name IN {marks} FOR UPDATE"
-            );
-            let mut sql = Sql::new(select);
-            sql.add_all(keys.iter().map(|key| key.as_bytes()));
-            for row in sql.all(connection).await? {
-                current.insert(text(&row, 0)?.to_owned(), bytes(&row, 1)?.unwrap_or_default().to_vec());
-            }
-        }
-        let failed = expected.into_iter().filter_map(|(key, expected)| {
-            let current = current.get(key);
-            (current != expected).then(|| StateConflict { key: key.clone(), current: current.cloned() })
-        });
-        Ok(failed.take(Conflict::MAX_PER_OUTCOME).collect())
-    }
-
-    /// Checks every expectation against the state before this commit; gives the writes that stop it.
-    async fn look(&mut self, connection: &mut MySqlConnection, plan: &mut Plan) -> Run<Vec<Conflict>> {
-        let mut aborting = Vec::new();
-        let mut skipped = Vec::new();
-        'batches: for number in 0..plan.len() {
-            let items = plan.batch(self.store, connection, number).await?;
-            let entries = look_up(connection, &items, self.trusts).await?;
-            for (item, entry) in items.iter().zip(&entries) {
-                if item.write.expect.holds(entry.as_ref().map(Entry::current)) {
-                    continue;
-                }
-                match item.write.on_mismatch {
-                    OnMismatch::Abort => aborting.push((item.clone(), ConflictReason::Mismatch)),
-                    OnMismatch::Skip => {
-                        self.left_out.insert(item.at);
-                        skipped.push((item.clone(), ConflictReason::Mismatch));
-                    }
-                }
-                if aborting.len() >= Conflict::MAX_PER_OUTCOME {
-                    break 'batches;
-                }
-            }
-            if self.keeps && self.commit.clears.is_empty() {
-                self.entries.insert(number, entries);
-            }
-        }
-        if aborting.is_empty() {
-            self.skipped = conflicts(self.store, connection, skipped).await?;
-        }
-        conflicts(self.store, connection, aborting).await
-    }
-
-    async fn clear(&self, connection: &mut MySqlConnection) -> Run<()> {
-        let mut clears = Vec::with_capacity(self.commit.clears.len());
-        for clear in &self.commit.clears {
-            let kind = self.store.kind(connection, &clear.type_name).await?;
-            if let Some(zone) =
-                self.store.zone(connection, &clear.zone).await?.filter(|_| kind.schema.fits(&clear.zone))
-            {
-                clears.push((kind, zone, clear));
-            }
-        }
-        // Foreign keys are checked row by row, so children go first.
-        clears.sort_by_key(|(kind, ..)| std::cmp::Reverse(kind.schema.priority()));
-        for (kind, zone, clear) in clears {
-            let (table, id) = (kind.table(), kind.id());
-            let in_zone = if kind.is_restricted() { " AND u.zone = ?" } else { "" };
-            let mut sql = Sql::new(format!(
-                "DELETE u FROM fastsync_records AS r FORCE INDEX (PRIMARY) STRAIGHT_JOIN {table} AS u \
-                 ON u.{id} = r.id{in_zone} WHERE r.zone = ? AND r.type = ? AND r.`change` <= ?"
-            ));
-            if let Some(key) = clear.zone.key() {
-                sql.add(key);
-            }
-            sql.bind(zone).bind(kind.n).bind(clear.through_change).execute(connection).await?;
-            for statement in [
-                "DELETE t FROM fastsync_records AS r FORCE INDEX (PRIMARY) STRAIGHT_JOIN fastsync_tombstones AS t \
-                 ON t.zone = r.zone AND t.position = r.position AND t.type = r.type AND t.id = r.id \
-                 WHERE r.zone = ? AND r.type = ? AND r.`change` <= ?",
-                "DELETE FROM fastsync_pending WHERE zone = ? AND type = ? AND `change` <= ?",
-                "DELETE FROM fastsync_records WHERE zone = ? AND type = ? AND `change` <= ?",
-            ] {
-                let sql = Sql::new(statement).bind(zone).bind(kind.n).bind(clear.through_change);
-                sql.execute(connection).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Writes the users' rows, parents first; gives the refused writes that stop the commit.
-    async fn write_rows(&mut self, connection: &mut MySqlConnection, plan: &mut Plan) -> Run<Vec<Refused>> {
-        let mut refused = Vec::new();
-        for phase in plan.phases(self.store, connection).await? {
-            for number in 0..plan.len() {
-                if !plan.has(self.store, connection, number, phase).await? {
-                    continue;
-                }
-                let items = plan.batch(self.store, connection, number).await?;
-                let items: Vec<_> = items
-                    .iter()
-                    .filter(|item| item.phase() == phase && matches!(item.write.action, Action::Put { .. }))
-                    .filter(|item| !self.left_out.contains(&item.at))
-                    .collect();
-                for items in items.chunk_by(|a, b| (a.zone, a.kind.n) == (b.zone, b.kind.n)) {
-                    items.iter().for_each(|item| self.written.add(item));
-                    refused.extend(rows::write(self.store, connection, items, phase.is_deletion).await?);
-                }
-            }
-        }
-        self.retry(connection, &mut refused).await?;
-        if self.trusts && !refused.is_empty() {
-            return Err(Fail::Moved);
-        }
-        let (skipped, aborting): (Vec<_>, Vec<_>) =
-            refused.into_iter().partition(|refused| refused.item.write.on_mismatch == OnMismatch::Skip);
-        if aborting.is_empty() {
-            for refused in &skipped {
-                self.written.remove(&refused.item);
-                self.left_out.insert(refused.item.at);
-            }
-            self.skipped.extend(conflicts_of(self.store, connection, skipped).await?);
-        }
-        Ok(aborting)
-    }
-
-    /// A unique value may have been in the way that a later write gave free, or a row missing that a later one adds.
-    async fn retry(&self, connection: &mut MySqlConnection, refused: &mut Vec<Refused>) -> Run<()> {
-        loop {
-            let before = refused.len();
-            if before == 0 {
-                return Ok(());
-            }
-            for again in std::mem::take(refused) {
-                let is_deletion = again.item.write.is_deletion();
-                refused.extend(rows::write(self.store, connection, &[&again.item], is_deletion).await?);
-            }
-            if refused.len() == before {
-                return Ok(());
-            }
-        }
-    }
-
-    async fn write_index(
-        &mut self,
-        connection: &mut MySqlConnection,
-        plan: &mut Plan,
-        given: &Given,
-    ) -> Run<()> {
-        for number in 0..plan.len() {
-            let items = plan.batch(self.store, connection, number).await?;
-            let entries = match self.entries.remove(&number) {
-                Some(entries) => entries,
-                None => look_up(connection, &items, self.trusts).await?,
-            };
-            let items: Vec<_> =
-                items.iter().zip(entries).filter(|(item, _)| !self.left_out.contains(&item.at)).collect();
-            for (item, entry) in &items {
-                // A row that was not there could not be locked. One that was there can have gone with a clear.
-                if entry.is_some_and(|entry| !item.write.expect.holds(Some(entry.current()))) {
-                    return Err(Fail::Moved);
-                }
-            }
-            crate::index::write(connection, &items, given).await?;
-        }
-        Ok(())
-    }
-
-    async fn receipt(&mut self, connection: &mut MySqlConnection, given: Given) -> Run<Receipt> {
-        let mut positions = Vec::with_capacity(given.positions.len());
-        for (zone, position) in given.positions {
-            positions.push((self.store.zone_of(connection, zone).await?, fastsync_core::Position(position)));
-        }
-        positions.sort();
-        Ok(Receipt { positions, change: given.change, skipped: std::mem::take(&mut self.skipped) })
-    }
-}
-
-async fn conflicts_of(
-    store: &Store,
-    connection: &mut MySqlConnection,
-    refused: Vec<Refused>,
-) -> Run<Vec<Conflict>> {
-    let refused = refused.into_iter().take(Conflict::MAX_PER_OUTCOME);
-    let failed = refused.map(|Refused { item, text }| (item, ConflictReason::Constraint(text))).collect();
-    conflicts(store, connection, failed).await
-}
-
-/// The failed writes with what is there instead.
-async fn conflicts(
-    store: &Store,
-    connection: &mut MySqlConnection,
-    failed: Vec<(Item, ConflictReason)>,
-) -> Run<Vec<Conflict>> {
-    let mut groups: BTreeMap<_, (Arc<Type>, &RecordKey, Vec<ObjectId>)> = BTreeMap::new();
-    for (item, _) in &failed {
-        let group = groups
-            .entry((item.zone, item.kind.n))
-            .or_insert_with(|| (Arc::clone(&item.kind), item.key(), Vec::new()));
-        group.2.push(item.key().id.clone());
-    }
-    let mut current: HashMap<RecordKey, Record> = HashMap::with_capacity(failed.len());
-    for (kind, key, ids) in groups.into_values() {
-        let found = records(store, connection, &kind, &key.zone, &ids).await?;
-        current.extend(found.into_iter().map(|record| (record.key.clone(), record)));
-    }
-    Ok(failed
-        .into_iter()
-        .map(|(item, reason)| {
-            let current = current.remove(item.key());
-            let write: Write = item.write;
-            Conflict { write, current, reason }
-        })
-        .collect())
+    Ok(Step::Done(attempt.receipt(connection, given).await?))
 }

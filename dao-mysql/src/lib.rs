@@ -78,6 +78,7 @@
 extern crate self as fastsync_dao_mysql;
 
 mod adopt;
+mod attempt;
 mod audit;
 mod checks;
 mod codec;

@@ -77,14 +77,19 @@ pub(crate) struct Plan {
 impl Plan {
     /// Refuses what can be refused without looking at the store's records, and reads what is staged.
     ///
-    /// Runs outside a transaction: zones and devices get their numbers here.
-    pub(crate) async fn new(store: &Store, connection: &mut MySqlConnection, commit: &Commit) -> Run<Self> {
-        let (given, is_staged) = match &commit.writes {
-            Writes::Inline(writes) => (writes, false),
-            Writes::Staged { overrides } => (overrides, true),
+    /// Runs outside a transaction: zones and devices get their numbers here. Takes writes that are given whole; a plan of
+    /// staged ones may have to be made again.
+    pub(crate) async fn new(
+        store: &Store,
+        connection: &mut MySqlConnection,
+        commit: &mut Commit,
+    ) -> Run<Self> {
+        let (given, is_staged) = match &mut commit.writes {
+            Writes::Inline(writes) => (std::mem::take(writes), false),
+            Writes::Staged { overrides } => (overrides.clone(), true),
         };
         let mut keys = HashSet::with_capacity(given.len());
-        for write in given {
+        for write in &given {
             if !keys.insert(write.action.key()) {
                 return Err(Fail::Core(invalid("a key is written twice").with_record(write.action.key())));
             }
@@ -108,11 +113,11 @@ impl Plan {
             staged: 0,
         };
         if is_staged {
-            plan.overridden = keys.into_iter().cloned().collect();
+            plan.overridden = given.iter().map(|write| write.action.key().clone()).collect();
             plan.parts = parts(connection, commit.session).await?;
             plan.read_staged(store, connection).await?;
         }
-        plan.given = Arc::new(items(store, connection, plan.parts.len(), given.clone()).await?);
+        plan.given = Arc::new(items(store, connection, plan.parts.len(), given).await?);
         Ok(plan)
     }
 

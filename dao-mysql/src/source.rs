@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use fastsync_core::source::{Changes, ChangesRequest, Commit, CommitOutcome, Point, Write};
+use fastsync_core::source::{Changes, ChangesRequest, Commit, CommitOutcome, Point, Turn, Write};
 use fastsync_core::{
     ErrorKind, ObjectId, Position, Query, Record, Result, SessionId, SessionSummary, SyncableDataSource,
     TypeName, TypeSchema, Zone,
@@ -183,7 +183,11 @@ impl SyncableDataSource for MySqlDataSource {
     }
 
     async fn commit(&self, commit: Commit) -> Result<CommitOutcome> {
-        self.write("commit", |store| async move { commit::commit(&store, &commit).await }).await
+        self.commit_in_turn(commit, Turn::default()).await
+    }
+
+    async fn commit_in_turn(&self, commit: Commit, turn: Turn) -> Result<CommitOutcome> {
+        self.write("commit", |store| async move { commit::commit(&store, commit, &turn).await }).await
     }
 
     async fn session(&self, id: SessionId) -> Result<Option<SessionSummary>> {

@@ -15,9 +15,9 @@ use crate::error::{Fail, Run};
 /// The most rows that one statement asks for by their keys, and the most keys that one removes.
 pub(crate) const MAX_ROWS: usize = 512;
 
-/// The most rows that one statement writes: an eighth of a thousand. Every connection prepares its statements for
+/// The most rows that one statement writes: a quarter of a thousand. Every connection prepares its statements for
 /// itself and is told of every placeholder then, so a statement of thousands of them costs as much as what it writes.
-const MAX_WRITTEN: usize = 125;
+const MAX_WRITTEN: usize = 250;
 
 /// The most placeholders that one statement has.
 pub(crate) const MAX_PLACEHOLDERS: usize = 65_535;
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn rows_are_cut_into_few_sizes_within_the_limits() {
-        assert_eq!([1, 3, 124, 125, 1_000].map(|left| rows_at_once(left, 10)), [1, 2, 64, 125, 125]);
+        assert_eq!([1, 3, 124, 125, 1_000].map(|left| rows_at_once(left, 10)), [1, 2, 64, 64, 250]);
         assert_eq!([50, 1_000].map(|left| rows_at_once(left, 1_000)), [32, 65]);
         assert_eq!(rows_at_once(0, 0), 1);
     }

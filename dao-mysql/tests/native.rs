@@ -188,3 +188,67 @@ async fn own_pushes_are_passed_over_however_many_there_are() {
     assert_eq!(ids(&found.records), ["other3", "other503", "other1003"]);
     assert!(found.caught_up);
 }
+
+/// A push of a device that follows another one: it expects the entry that the other one sets.
+fn following(id: &str) -> Commit {
+    let state = StateWrite {
+        key: "last".to_owned(),
+        expect: ExpectState::Value(b"1".to_vec()),
+        value: Some(b"2".to_vec()),
+    };
+    Commit { state: vec![state], ..commit(vec![put(item(id, "second"))]) }
+}
+
+/// "A data source whose commits go on beside each other may do before what nobody sees": the rows are written while the
+/// commit before goes on, and only who asks for what is not committed sees them.
+#[tokio::test]
+async fn a_commit_in_turn_writes_its_rows_before_its_turn() {
+    let Some(database) = database() else { return };
+    let source = with_items(&database).await;
+    let first = Turn::default();
+    let (second, turn) = (source.clone(), first.next());
+    let second = tokio::spawn(async move { second.commit_in_turn(following("b"), turn).await.unwrap() });
+    let mut connection = sqlx::MySqlConnection::connect_with(&database.options()).await.unwrap();
+    let look = async |connection: &mut _| -> i64 {
+        let count = "SELECT COUNT(*) FROM items";
+        sqlx::query_scalar(count).fetch_one(connection).await.unwrap()
+    };
+    raw_sql("SET SESSION TRANSACTION ISOLATION LEVEL READ UNCOMMITTED")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(look(&mut connection).await, 0, "the one before has not written");
+    first.written();
+    while look(&mut connection).await == 0 {
+        assert!(!second.is_finished());
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(page(&source, &request(&Zone::Global)).await.records.is_empty());
+    let state = vec![StateWrite::set("last", Some(b"1".to_vec()))];
+    let mine = source.commit(Commit { state, ..commit(vec![put(item("a", "first"))]) }).await.unwrap();
+    assert!(matches!(mine, CommitOutcome::Applied(_)));
+    first.over();
+    assert!(matches!(second.await.unwrap(), CommitOutcome::Applied(_)));
+    let records = page(&source, &request(&Zone::Global)).await.records;
+    assert_eq!(ids(&records), ["a", "b"]);
+}
+
+/// The commit before may have begun anew and wait for rows of the one after it, which waits for it: that one lets go.
+#[tokio::test]
+async fn a_commit_in_turn_does_not_keep_its_locks_for_long() {
+    let Some(database) = database() else { return };
+    let source = with_items(&database).await;
+    let first = Turn::default();
+    first.written();
+    let (second, turn) = (source.clone(), first.next());
+    let second = tokio::spawn(async move { second.commit_in_turn(following("a"), turn).await.unwrap() });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    // The same object.
+    let state = vec![StateWrite::set("last", Some(b"1".to_vec()))];
+    let mine = source.commit(Commit { state, ..commit(vec![put(item("a", "first"))]) });
+    let mine = tokio::time::timeout(Duration::from_secs(10), mine).await.expect("the lock is gone in time");
+    assert!(matches!(mine.unwrap(), CommitOutcome::Applied(_)));
+    first.over();
+    assert!(matches!(second.await.unwrap(), CommitOutcome::Applied(_)));
+}

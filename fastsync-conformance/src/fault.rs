@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use fastsync_core::source::{Changes, ChangesRequest, Commit, CommitOutcome, Point, Write};
+use fastsync_core::source::{Changes, ChangesRequest, Commit, CommitOutcome, Point, Turn, Write};
 use fastsync_core::{
     Error, ErrorKind, ObjectId, Position, Query, Record, Result, SessionId, SessionSummary,
     SyncableDataSource, TypeName, TypeSchema, Zone,
@@ -191,6 +191,9 @@ impl<S: SyncableDataSource> SyncableDataSource for FaultSource<S> {
     }
     async fn commit(&self, commit: Commit) -> Result<CommitOutcome> {
         self.run(Method::Commit, self.inner.commit(commit)).await
+    }
+    async fn commit_in_turn(&self, commit: Commit, turn: Turn) -> Result<CommitOutcome> {
+        self.run(Method::Commit, self.inner.commit_in_turn(commit, turn)).await
     }
     async fn session(&self, id: SessionId) -> Result<Option<SessionSummary>> {
         self.run(Method::Session, self.inner.session(id)).await

@@ -86,6 +86,10 @@ macro_rules! __for_each_case {
                 keys_have_a_length_limit,
                 values_may_be_large,
             }
+            run_single turn {
+                a_state_entry_is_compared_when_the_turn_comes,
+                a_commit_in_turn_does_not_trust_the_one_before,
+            }
             run_single changes {
                 an_untouched_zone_is_empty,
                 each_record_appears_once_at_its_last_position,

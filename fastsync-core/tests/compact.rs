@@ -111,6 +111,7 @@ fn push(payload: SyncPayload) -> PushRequest {
         metadata: SyncOperationMetadata { protocol: PROTOCOL_VERSION, device, types: types.into() },
         session: SessionId::from_uuid(uuid::Uuid::from_u128(9)),
         number: 1,
+        follows: None,
         mode: PushMode::Atomic,
         payload,
     }

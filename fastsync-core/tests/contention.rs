@@ -8,7 +8,7 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use fastsync_core::source::{Changes, ChangesRequest, Commit, CommitOutcome, Point, Write};
+use fastsync_core::source::{Changes, ChangesRequest, Commit, CommitOutcome, Point, Turn, Write};
 use fastsync_core::*;
 use support::{Link, Task, TestClock, id, server, task};
 use tokio::sync::Notify;
@@ -78,6 +78,9 @@ impl SyncableDataSource for LockStep {
             self.let_the_editor_go_first().await;
         }
         self.inner.commit(commit).await
+    }
+    async fn commit_in_turn(&self, commit: Commit, turn: Turn) -> Result<CommitOutcome> {
+        self.inner.commit_in_turn(commit, turn).await
     }
     async fn session(&self, id: SessionId) -> Result<Option<SessionSummary>> {
         self.inner.session(id).await

@@ -114,6 +114,7 @@ fn push_request() {
             metadata: metadata(),
             session,
             number: 12,
+            follows: None,
             mode: PushMode::Atomic,
             payload: payload(),
         },
@@ -129,7 +130,14 @@ fn uuids_and_bytes() {
         payload.groups[0].rows[0].0 = ObjectId::from(uuid(0x67e5_5044_10b1_426f_9247_bb68_0e5f_e0c8));
         payload.groups[0].rows[0].5 = Some(body);
         let session = SessionId::from_uuid(uuid(0x0195_0000));
-        PushRequest { metadata: metadata(), session, number: 1, mode: PushMode::PerObject, payload }
+        PushRequest {
+            metadata: metadata(),
+            session,
+            number: 1,
+            follows: None,
+            mode: PushMode::PerObject,
+            payload,
+        }
     };
     let edges = [Value::Integer(i64::MIN), Value::Integer(i64::MAX)];
     let body = |bytes| [Value::Text("a".into()), bytes].into_iter().chain(edges.clone()).collect();

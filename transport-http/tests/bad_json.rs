@@ -62,6 +62,10 @@ async fn json_that_is_none() {
     for top in ["null", "true", "1", "\"canary\"", "[]", "[1,2]", "{}", &format!("[{good}]")] {
         texts.push((format!("top {top}"), top.into()));
     }
+    for follows in ["1", "\"\"", "\"canary\"", "[]", "{}", "true"] {
+        let text = good.replace("\"follows\":null", &format!("\"follows\":{follows}"));
+        texts.push((format!("follows {follows}"), text.into_bytes()));
+    }
     // serde alone would take the fields in order.
     let request = push_request(1);
     texts.push((

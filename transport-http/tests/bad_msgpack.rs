@@ -47,8 +47,8 @@ async fn message_pack_that_is_none() {
             rmp_serde::to_vec(&(request.metadata, request.session, 1, request.mode)).unwrap()
         }),
         ("the reserved byte".into(), replaced(&good, ID, b"\xc1")),
-        ("unknown member".into(), [b"\x86", &*text("canary"), &*b"\x01".to_vec(), &good[1..]].concat()),
-        ("duplicate member".into(), [b"\x86", &*text("number"), &*b"\x01".to_vec(), &good[1..]].concat()),
+        ("unknown member".into(), [b"\x87", &*text("canary"), &*b"\x01".to_vec(), &good[1..]].concat()),
+        ("duplicate member".into(), [b"\x87", &*text("number"), &*b"\x01".to_vec(), &good[1..]].concat()),
         ("missing member".into(), replaced(&good, &[&*text("number"), b"\x01"].concat(), b"")),
         ("a key that is no name".into(), replaced(&good, &text("number"), b"\xc0")),
         (
@@ -63,7 +63,7 @@ async fn message_pack_that_is_none() {
         ("a row that is too short".into(), replaced(&good, &[b"\x96", ID].concat(), &[b"\x95", ID].concat())),
         ("a row that is too long".into(), replaced(&good, &[b"\x96", ID].concat(), &[b"\x97", ID].concat())),
     ];
-    assert_eq!(good[0], 0x85);
+    assert_eq!(good[0], 0x86);
     let ids: [(&str, &[u8]); 7] = [
         ("empty", b"\xa0"),
         ("number", b"\x01"),
@@ -116,7 +116,7 @@ async fn message_pack_that_is_none() {
         bodies.push((format!("arrays of depth {depth}"), vec![0x91; depth]));
         bodies.push((format!("maps of depth {depth}"), b"\x81\xa1a".repeat(depth)));
         bodies.push((format!("value of depth {depth}"), with_value(&good, &vec![0x91; depth])));
-        let inside = [b"\x86", &*text("canary"), &vec![0x91; depth], &good[1..]].concat();
+        let inside = [b"\x87", &*text("canary"), &vec![0x91; depth], &good[1..]].concat();
         bodies.push((format!("unknown member of depth {depth}"), inside));
     }
     let many = [&*text("rows"), b"\xdd\x00\x2d\xc6\xc0", &vec![0xc0; 3_000_000]].concat();
@@ -136,7 +136,7 @@ async fn the_other_checks_are_those_of_json() {
     let good = message_pack(&push_request(1));
     let later =
         replaced(&good, &[&*text("protocol"), b"\x01"].concat(), &[&*text("protocol"), b"\x02"].concat());
-    let later = [b"\x86", &*text("more"), b"\xc3", &later[1..]].concat();
+    let later = [b"\x87", &*text("more"), b"\xc3", &later[1..]].concat();
     let large = [b"\x81", &*text("a"), b"\xc6\x00\xa0\x00\x00", &vec![0; 10 << 20]].concat();
     let typed = |kind: &str| {
         let (bearer, length) = (bearer(), format!("content-length: {}", good.len()));

@@ -23,6 +23,7 @@ pub mod sessions;
 pub mod skip_own;
 pub mod staging;
 pub mod state;
+pub mod turn;
 pub mod values;
 
 /// What the cases use.

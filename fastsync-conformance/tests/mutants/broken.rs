@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fastsync_core::source::{
     Action, Changes, ChangesRequest, Commit, CommitOutcome, Expect, Point, Receipt, ResetReason, SkipOwn,
-    Write, Writes,
+    Turn, Write, Writes,
 };
 use fastsync_core::{
     MemoryDataSource, ObjectId, Position, Query, Record, RecordKey, Result, SessionId, SessionSummary,
@@ -54,6 +54,8 @@ pub(crate) enum Bug {
     /// A batch that is staged again is kept beside the first.
     LaterStagingWins,
     SkipsAreSilent,
+    /// A commit in turn is committed at once.
+    TurnsAreNotWaitedFor,
     OwnPushesByDeviceOnly,
     CommitsBlockTheThread,
     /// Whole numbers go through a floating point column.
@@ -391,6 +393,13 @@ impl SyncableDataSource for Broken {
             tags.extend(receipt.positions.iter().cloned().map(|at| (at, tag)));
         }
         Ok(outcome)
+    }
+
+    async fn commit_in_turn(&self, commit: Commit, turn: Turn) -> Result<CommitOutcome> {
+        if !matches!(*self.bug, Bug::TurnsAreNotWaitedFor) {
+            turn.comes().await;
+        }
+        self.commit(commit).await
     }
 
     async fn session(&self, id: SessionId) -> Result<Option<SessionSummary>> {

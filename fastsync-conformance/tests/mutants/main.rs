@@ -87,6 +87,9 @@ mutants! {
         "cancellation::an_abandoned_commit_is_whole_or_absent",
         "concurrency::a_contended_state_entry_changes_hands_once",
     ];
+    turns_are_not_waited_for: Bug::TurnsAreNotWaitedFor => [
+        "turn::a_state_entry_is_compared_when_the_turn_comes",
+    ];
     pages_skip_ties: Bug::PagesSkipTies => ["paging::every_cut_gives_the_same_records"];
     loads_end_at_the_head: Bug::LoadsEndAtTheHead => ["load::what_is_committed_during_a_load_follows"];
     pages_repeat: Bug::PagesRepeat => ["paging::every_cut_gives_the_same_records"];

@@ -15,6 +15,9 @@ pub struct PushRequest {
     pub session: SessionId,
     /// The device's number of this push: 1, 2, 3, ... The same number always carries the same request.
     pub number: u64,
+    /// The session of the push before, if this one was made while the answer to that one was not known: it is processed only
+    /// if that one was, and without exceptions.
+    pub follows: Option<SessionId>,
     /// What happens to the rest if one object is refused.
     pub mode: PushMode,
     /// The edits.
@@ -40,7 +43,8 @@ pub enum PushReply {
     Processed(PushReceipt),
     /// Another push with this number came from this device id: the device's store was copied.
     ClientForked,
-    /// Numbers were skipped: the server's last one from this device is `last`.
+    /// It is not the turn of this push: the server's last one from this device is `last`, and either numbers were skipped or
+    /// it is not the one that this push follows.
     Gap {
         /// The last number that the server has processed; 0 if none.
         last: u64,

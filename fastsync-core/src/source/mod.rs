@@ -3,6 +3,7 @@
 mod changes;
 mod commit;
 pub mod memory;
+mod turn;
 
 use std::{fmt::Debug, sync::Arc};
 
@@ -13,6 +14,7 @@ pub use commit::{
     Action, Clear, Commit, CommitOutcome, Conflict, ConflictReason, Expect, ExpectState, OnMismatch, Receipt,
     StateConflict, StateWrite, Write, Writes,
 };
+pub use turn::Turn;
 
 use crate::error::Result;
 use crate::model::{ObjectId, Position, Record, SessionId, SessionSummary, TypeName, Zone};
@@ -169,6 +171,19 @@ pub trait SyncableDataSource: Debug + Send + Sync + 'static {
     /// - A record whose body does not fit its type is refused with `InvalidInput` or `TooLarge`.
     async fn commit(&self, commit: Commit) -> Result<CommitOutcome>;
 
+    /// Commits as [`commit`](Self::commit) does, where a state entry has what this commit expects only once the commit
+    /// before it in `turn` is over.
+    ///
+    /// Provided: it waits for that and commits. A data source whose commits go on beside each other may do before what
+    /// nobody sees, and says in `turn` when the next one may do so too.
+    ///
+    /// # Behaviour
+    /// - A state entry is compared after the commit before is over.
+    async fn commit_in_turn(&self, commit: Commit, turn: Turn) -> Result<CommitOutcome> {
+        turn.comes().await;
+        self.commit(commit).await
+    }
+
     /// The audit entry of a committed session.
     async fn session(&self, id: SessionId) -> Result<Option<SessionSummary>>;
 
@@ -231,6 +246,9 @@ impl<S: SyncableDataSource + ?Sized> SyncableDataSource for Arc<S> {
     }
     async fn commit(&self, commit: Commit) -> Result<CommitOutcome> {
         (**self).commit(commit).await
+    }
+    async fn commit_in_turn(&self, commit: Commit, turn: Turn) -> Result<CommitOutcome> {
+        (**self).commit_in_turn(commit, turn).await
     }
     async fn session(&self, id: SessionId) -> Result<Option<SessionSummary>> {
         (**self).session(id).await

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use fastsync_core::source::{
-    Action, Changes, ChangesRequest, Commit, CommitOutcome, Expect, Point, ResetReason, Write, Writes,
+    Action, Changes, ChangesRequest, Commit, CommitOutcome, Expect, Point, ResetReason, Turn, Write, Writes,
 };
 use fastsync_core::{
     ObjectId, Position, Query, Record, Result, SessionId, SessionKind, SessionSummary, StoreRole,
@@ -147,7 +147,10 @@ impl SyncableDataSource for Observer {
     async fn unstage(&self, session: Option<SessionId>) -> Result<()> {
         self.inner.unstage(session).await
     }
-    async fn commit(&self, mut commit: Commit) -> Result<CommitOutcome> {
+    async fn commit(&self, commit: Commit) -> Result<CommitOutcome> {
+        self.commit_in_turn(commit, Turn::default()).await
+    }
+    async fn commit_in_turn(&self, mut commit: Commit, turn: Turn) -> Result<CommitOutcome> {
         commit.writes = match commit.writes {
             Writes::Inline(writes) => Writes::Inline(self.break_writes(writes).await?),
             Writes::Staged { overrides } => Writes::Staged { overrides: self.break_writes(overrides).await? },
@@ -155,7 +158,7 @@ impl SyncableDataSource for Observer {
         if self.is(StoreRole::Server, Mutation::ForgetReceipts) {
             commit.state.retain(|entry| !entry.key.starts_with("fastsync/pushed/"));
         }
-        let outcome = self.inner.commit(commit.clone()).await?;
+        let outcome = self.inner.commit_in_turn(commit.clone(), turn).await?;
         if matches!(outcome, CommitOutcome::Applied(_)) {
             self.report(&commit);
         }

@@ -122,6 +122,7 @@ pub fn push_request(rows: usize) -> PushRequest {
         metadata: metadata(),
         session: SessionId::from_uuid(uuid::Uuid::from_u128(9)),
         number: 1,
+        follows: None,
         mode: PushMode::Atomic,
         payload: payload(rows),
     }

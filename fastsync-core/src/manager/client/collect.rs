@@ -108,6 +108,7 @@ impl Client {
             metadata: SyncOperationMetadata::new(device, schemas),
             session: self.store.new_session(),
             number,
+            follows: None,
             mode: self.mode,
             payload,
         };

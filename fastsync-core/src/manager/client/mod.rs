@@ -8,6 +8,7 @@ mod push;
 mod queue;
 mod receipt;
 mod rejected;
+mod replies;
 mod report;
 mod reset;
 mod settle;

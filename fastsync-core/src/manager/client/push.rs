@@ -1,6 +1,6 @@
 //! Sending local edits.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use futures_util::future;
@@ -8,6 +8,7 @@ use futures_util::future;
 use super::apply::{Application, Incoming};
 use super::collect::Withheld;
 use super::queue::{InFlight, PushQueue, moved_by_another_process};
+use super::replies::Replies;
 use super::state::encode;
 use super::{Client, PushReport, SyncPhase, SyncProgress};
 use crate::error::{Error, ErrorKind, Result};
@@ -20,15 +21,26 @@ use crate::transport::PreparedPush;
 /// How often the server may ask for another number or identity before it is called broken.
 const MAX_RENUMBERINGS: usize = 4;
 
+/// How many pushes are under way at once: while the server commits one, it writes the next one down, and a third is on its
+/// way. The server remembers as many ([`PushRequest::follows`](crate::protocol::PushRequest::follows)).
+const WINDOW: usize = 3;
+
+/// How often in a row a push may be sent in vain because it was sent before its turn; from then on each waits for it.
+const MAX_OVERTAKINGS: usize = 2;
+
 /// What one call of `push` has come to so far.
 struct Pushing {
     queue: PushQueue,
-    /// The receipt of the queue's first session, while it is not stored.
-    answered: Option<PushReceipt>,
-    /// The queue's last session, as the transport will send it, if that was made ready.
-    prepared: Option<(SessionId, PreparedPush)>,
+    /// Sessions of the queue that are not sent, as the transport will send them.
+    prepared: HashMap<SessionId, PreparedPush>,
     withheld: Withheld,
     only_in_flight: bool,
+    /// How many pushes in a row came to the server before those that they follow.
+    overtook: usize,
+    renumberings: usize,
+    /// How many records were answered, and how many waited at the beginning.
+    done: u64,
+    total: Option<u64>,
     report: PushReport,
 }
 
@@ -57,73 +69,114 @@ impl Client {
     async fn push_all(&self, only_in_flight: bool) -> Result<PushReport> {
         let mut pushing = Pushing {
             queue: self.load_queue().await?,
-            answered: None,
-            prepared: None,
+            prepared: HashMap::new(),
             withheld: self.withheld().await?,
             only_in_flight,
+            overtook: 0,
+            renumberings: 0,
+            done: 0,
+            total: None,
             report: PushReport::default(),
         };
-        let mut renumberings = 0;
-        let mut sent = 0;
-        let mut total = None;
+        let mut replies = Replies::default();
         loop {
-            let place = usize::from(pushing.answered.is_some());
-            let Some(session) = pushing.queue.sessions.get(place).map(Arc::clone) else {
+            self.send_next(&mut pushing, &mut replies, 0).await?;
+            if replies.is_empty() {
                 if only_in_flight || !self.begin(&mut pushing).await? {
                     return Ok(pushing.report);
                 }
                 continue;
-            };
-            if total.is_none() && self.progress.is_some() {
-                total = Some(self.store.source().count_pending().await?);
             }
-            self.report_progress(&SyncProgress { phase: SyncPhase::Pushing, done: sent, total });
-            let prepared = pushing.prepared.take().filter(|(id, _)| *id == session.request.session);
-            let sent_now = async {
-                match prepared {
-                    Some((_, prepared)) => self.transport.push_prepared(&session.request, prepared).await,
-                    None => self.transport.push(&session.request).await,
-                }
-            };
-            // While the server works on this session, the receipt of the last one and the next one are stored.
-            let (reply, stored) = future::join(sent_now, self.catch_up(&mut pushing)).await;
-            stored?;
+            // While the server works on the first session, the next ones are stored, and sent after it.
+            if pushing.queue.sessions.len() < WINDOW && replies.beside(self.extend(&mut pushing)).await? {
+                continue;
+            }
+            let Some((reply, is_early)) = replies.next().await else { continue };
             if let Err(error) = &reply
                 && refuses_whole_push(error.kind())
             {
                 // Its edits are collected anew next time.
+                replies.forget();
                 let acknowledged = pushing.queue.acknowledged;
                 self.empty_queue(&mut pushing.queue, acknowledged, Vec::new()).await?;
             }
             match reply? {
                 PushReply::Processed(receipt) => {
-                    renumberings = 0;
-                    sent += u64::try_from(session.changes.len()).unwrap_or(u64::MAX);
-                    if receipt.exceptions.is_empty() && pushing.queue.sessions.len() > 1 {
-                        pushing.answered = Some(receipt);
-                    } else {
-                        self.store_receipt(&mut pushing, receipt, VecDeque::new()).await?;
+                    pushing.renumberings = 0;
+                    if is_early {
+                        pushing.overtook = 0;
                     }
+                    let sent = pushing.queue.sessions.front().map_or(0, |session| session.changes.len());
+                    pushing.done += u64::try_from(sent).unwrap_or(u64::MAX);
+                    if receipt.exceptions.is_empty() {
+                        self.send_next(&mut pushing, &mut replies, 1).await?;
+                    } else {
+                        replies.forget();
+                    }
+                    replies.beside(self.settle_answer(&mut pushing, receipt)).await?;
                 }
-                PushReply::ClientForked => {
-                    renumberings += 1;
-                    pushing.report.forked = true;
-                    self.take_new_identity(&mut pushing.queue).await?;
+                // The one that it follows was not there; another process of the server may have got it.
+                PushReply::Gap { .. } if is_early => {
+                    replies.forget();
+                    pushing.overtook += 1;
                 }
-                PushReply::Gap { last } => {
-                    // The server has forgotten pushes of ours (a restored backup): it goes on from where it is, and
-                    // what it has must be fetched anew.
-                    renumberings += 1;
-                    let anew = self.endpoints.keys().map(StateKey::refetch).collect();
-                    self.empty_queue(&mut pushing.queue, last, anew).await?;
+                refused => {
+                    replies.forget();
+                    self.renumber(&mut pushing, refused).await?;
                 }
             }
-            if renumberings > MAX_RENUMBERINGS {
-                return Err(Error::new(
-                    ErrorKind::Protocol,
-                    "push",
-                    "the server does not agree on any push number",
-                ));
+        }
+    }
+
+    /// Sends as many sessions as may be under way, after `answered` ones at the front of the queue.
+    async fn send_next<'a>(
+        &'a self,
+        pushing: &mut Pushing,
+        replies: &mut Replies<'a>,
+        answered: usize,
+    ) -> Result<()> {
+        let window = if pushing.overtook < MAX_OVERTAKINGS { WINDOW } else { 1 };
+        while replies.len() < window
+            && let Some(session) = pushing.queue.sessions.get(answered + replies.len()).map(Arc::clone)
+        {
+            if pushing.total.is_none() && self.progress.is_some() {
+                pushing.total = Some(self.store.source().count_pending().await?);
+            }
+            let (done, total) = (pushing.done, pushing.total);
+            self.report_progress(&SyncProgress { phase: SyncPhase::Pushing, done, total });
+            let prepared = pushing.prepared.remove(&session.request.session);
+            replies.expect(self.send(session, prepared));
+        }
+        Ok(())
+    }
+
+    async fn send(&self, session: Arc<InFlight>, prepared: Option<PreparedPush>) -> Result<PushReply> {
+        match prepared {
+            Some(prepared) => self.transport.push_prepared(&session.request, prepared).await,
+            None => self.transport.push(&session.request).await,
+        }
+    }
+
+    /// The server does not know the number or the identity of a push.
+    async fn renumber(&self, pushing: &mut Pushing, refused: PushReply) -> Result<()> {
+        pushing.renumberings += 1;
+        if pushing.renumberings > MAX_RENUMBERINGS {
+            return Err(Error::new(
+                ErrorKind::Protocol,
+                "push",
+                "the server does not agree on any push number",
+            ));
+        }
+        match refused {
+            PushReply::Gap { last } => {
+                // The server has forgotten pushes of ours (a restored backup): it goes on from where it is, and what it
+                // has must be fetched anew.
+                let anew = self.endpoints.keys().map(StateKey::refetch).collect();
+                self.empty_queue(&mut pushing.queue, last, anew).await
+            }
+            PushReply::ClientForked | PushReply::Processed(_) => {
+                pushing.report.forked = true;
+                self.take_new_identity(&mut pushing.queue).await
             }
         }
     }
@@ -142,45 +195,53 @@ impl Client {
         Ok(true)
     }
 
-    /// Stores the receipt that waits for it, and the session to send next, in one commit.
-    async fn catch_up(&self, pushing: &mut Pushing) -> Result<()> {
-        let next = if pushing.only_in_flight { None } else { self.prepare_next(pushing).await? };
-        let next = next.map(Arc::new);
+    /// Stores the session after those that wait; `false` if there is none now.
+    async fn extend(&self, pushing: &mut Pushing) -> Result<bool> {
+        let Some(next) = self.collect_next(pushing).await? else { return Ok(false) };
         let mut sessions = pushing.queue.sessions.clone();
+        sessions.push_back(Arc::clone(&next));
+        let acknowledged = pushing.queue.acknowledged;
+        let storing = self.commit_queue(&mut pushing.queue, acknowledged, sessions, Vec::new());
+        let (stored, prepared) = future::join(storing, async { self.prepare(&next) }).await;
+        pushing.prepared.extend(prepared);
+        stored.map(|()| true)
+    }
+
+    /// Stores the receipt of the queue's first session, and with it the session after those that wait. If there is
+    /// anything to tell of the first one, those that follow it are dropped: they may depend on what was refused.
+    async fn settle_answer(&self, pushing: &mut Pushing, receipt: PushReceipt) -> Result<()> {
+        if !receipt.exceptions.is_empty() {
+            return self.store_receipt(pushing, receipt, VecDeque::new()).await;
+        }
+        // After a single one, `extend` has just found nothing, and `begin` looks again.
+        let next = if pushing.queue.sessions.len() > 1 { self.collect_next(pushing).await? } else { None };
+        let mut sessions: VecDeque<_> = pushing.queue.sessions.iter().skip(1).map(Arc::clone).collect();
         sessions.extend(next.clone());
-        let storing = async {
-            match pushing.answered.take() {
-                Some(receipt) => {
-                    sessions.pop_front();
-                    self.store_receipt(pushing, receipt, sessions).await
-                }
-                None if sessions.len() > pushing.queue.sessions.len() => {
-                    let acknowledged = pushing.queue.acknowledged;
-                    self.commit_queue(&mut pushing.queue, acknowledged, sessions, Vec::new()).await
-                }
-                None => Ok(()),
-            }
-        };
         // The store is busy with the commit meanwhile.
-        let preparing = async {
-            let request = &next.as_ref()?.request;
-            Some((request.session, self.transport.prepare_push(request)?))
-        };
-        let (stored, prepared) = future::join(storing, preparing).await;
-        pushing.prepared = prepared;
+        let preparing = async { self.prepare(next.as_ref()?) };
+        let (stored, prepared) =
+            future::join(self.store_receipt(pushing, receipt, sessions), preparing).await;
+        pushing.prepared.extend(prepared);
         stored
     }
 
+    fn prepare(&self, session: &InFlight) -> Option<(SessionId, PreparedPush)> {
+        Some((session.request.session, self.transport.prepare_push(&session.request)?))
+    }
+
     /// The session after those that wait.
-    async fn prepare_next(&self, pushing: &Pushing) -> Result<Option<InFlight>> {
+    async fn collect_next(&self, pushing: &Pushing) -> Result<Option<Arc<InFlight>>> {
         let queue = &pushing.queue;
-        // One that is already there is sent next.
-        if queue.sessions.len() > usize::from(pushing.answered.is_some()) + 1 {
+        if pushing.only_in_flight {
             return Ok(None);
         }
-        let like = queue.sessions.back().map_or(usize::MAX, |session| session.changes.len());
+        let last = queue.sessions.back();
+        let like = last.map_or(usize::MAX, |session| session.changes.len());
         let next = self.collect(queue.next_number(), queue.last_change(), like, &pushing.withheld).await?;
-        Ok(next.filter(|next| !queue.meets(next)))
+        Ok(next.filter(|next| !queue.meets(next)).map(|mut next| {
+            next.request.follows = last.map(|session| session.request.session);
+            Arc::new(next)
+        }))
     }
 
     /// Drops the sessions that wait.

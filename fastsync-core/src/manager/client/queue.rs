@@ -24,9 +24,9 @@ pub(super) struct InFlight {
 /// Where pushing stands: the number of the last push whose receipt is stored, and the sessions after it, in the order
 /// of their numbers. Each is sent unchanged until it is answered.
 ///
-/// There are two at most: while the server works on one, the next is made durable, so that it can be sent the moment
-/// the answer is there. It goes on its way while that answer is stored, and only if the answer has no exceptions: a
-/// session that may meet others than it was made for is dropped unsent.
+/// There are two at most, both on their way. The second is processed only if the first one was, and without exceptions
+/// ([`PushRequest::follows`]): a session that may meet others than it was made for is dropped. A third is made when the
+/// receipt of the first is stored, in the same commit.
 #[derive(Debug, Clone)]
 pub(super) struct PushQueue {
     pub(super) acknowledged: u64,
@@ -58,15 +58,14 @@ impl PushQueue {
     /// Whether a session edits an object that a waiting one edits too: that needs the receipt first.
     pub(super) fn meets(&self, next: &InFlight) -> bool {
         // Hardly any push meets another, and the ids alone tell.
-        let waiting = || self.sessions.iter().flat_map(|session| objects(&session.request.payload));
-        let mut ids = HashSet::with_capacity(self.sessions.iter().map(|session| session.changes.len()).sum());
-        ids.extend(waiting().map(|object| object.2));
-        let mut common = objects(&next.request.payload).filter(|object| ids.contains(object.2)).peekable();
+        let ids: HashSet<_> = objects(&next.request.payload).map(|object| object.2).collect();
+        let waiting = self.sessions.iter().flat_map(|session| objects(&session.request.payload));
+        let mut common = waiting.filter(|object| ids.contains(object.2)).peekable();
         if common.peek().is_none() {
             return false;
         }
-        let waiting: HashSet<_> = waiting().collect();
-        common.any(|object| waiting.contains(&object))
+        let next: HashSet<_> = objects(&next.request.payload).collect();
+        common.any(|object| next.contains(&object))
     }
 
     /// The entries that make the queue this: after push `acknowledged`, with these sessions. They fail if another

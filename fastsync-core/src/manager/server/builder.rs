@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::Server;
+use super::{Server, UnderWay};
 use crate::conflict::ConflictsHandler;
 use crate::context::ZonePolicy;
 use crate::error::{Error, ErrorKind, Result};
@@ -138,6 +138,7 @@ impl ServerBuilder {
                 limits: self.limits,
                 seal: CursorSeal::new(key),
                 epoch: u64::from_le_bytes(epoch),
+                pushes: UnderWay::default(),
             }),
         })
     }

@@ -6,6 +6,7 @@ mod push;
 mod receipt;
 mod settle;
 mod submit;
+mod under_way;
 
 use std::{collections::BTreeMap, fmt};
 
@@ -13,6 +14,7 @@ use async_trait::async_trait;
 
 pub use builder::{ServerBuilder, ServerLimits};
 pub use submit::{Submission, SubmittedEdit};
+use under_way::UnderWay;
 
 use super::SyncManager;
 use super::registry::Endpoint;
@@ -33,6 +35,7 @@ pub struct Server {
     limits: ServerLimits,
     seal: CursorSeal,
     epoch: u64,
+    pushes: UnderWay,
 }
 
 impl fmt::Debug for Server {

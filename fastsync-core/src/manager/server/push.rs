@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::Server;
-use super::receipt::{Answer, LastPush, Turn, digest};
+use super::receipt::{Answer, LastPush, Standing, digest};
 use super::settle::{Decision, expected};
 use crate::context::{SyncContext, ZoneAccess};
 use crate::error::{Error, ErrorKind, Result};
@@ -13,7 +13,7 @@ use crate::model::{
 use crate::protocol::{Outcome, PushMode, PushReply, PushRequest, SyncPayload};
 use crate::source::{
     Action, Commit, CommitOutcome, Conflict, ConflictReason, Expect, ExpectState, OnMismatch, StateWrite,
-    Write, Writes,
+    Turn, Write, Writes,
 };
 use crate::store::StateKey;
 
@@ -53,11 +53,14 @@ impl Server {
         if request.number == 0 {
             return Err(Error::invalid("push", "pushes are numbered from 1"));
         }
+        let device = request.metadata.device;
+        let state_key = StateKey::pushed_by(context.tenant.as_deref(), &context.user, device);
+        // At once, so that the push that follows this one finds it.
+        let begun = self.pushes.begin(&state_key, request.session, request.follows);
         let access = self.policy.zones(context).await?;
         self.check_size(&request.payload)?;
-        let device = request.metadata.device;
         let digest = digest(&request)?;
-        let state_key = StateKey::pushed_by(context.tenant.as_deref(), &context.user, device);
+        let follows = request.follows;
         let session = Session {
             context,
             access,
@@ -68,21 +71,34 @@ impl Server {
             restamp: false,
             records: self.read_payload(request)?,
         };
+        let turn = &begun.progress.turn;
         let mut is_used = false;
+        let mut foretold = match &begun.before {
+            Some(before) => before.foretold().await,
+            None => None,
+        };
         for _ in 0..ATTEMPTS {
-            let stored = self.store.source().state(&state_key).await?;
-            let last = LastPush::decode(stored.as_deref())?;
-            match LastPush::turn(last.as_ref(), session.number, digest) {
-                Turn::Refused(reply) => return Ok(reply),
-                Turn::Repeated(last) => return self.receipt(last, &session.access).await,
-                Turn::Next if is_used => {
+            let (stored, last) = match foretold.take() {
+                // The storage checks it when the turn comes.
+                Some(last) => (Some(last.encode()?), Some(last)),
+                None => {
+                    turn.comes().await;
+                    let stored = self.store.source().state(&state_key).await?;
+                    let last = LastPush::decode(stored.as_deref())?;
+                    (stored, last)
+                }
+            };
+            match LastPush::standing(last.as_ref(), session.number, follows, digest) {
+                Standing::Refused(reply) => return Ok(reply),
+                Standing::Repeated(last) => return self.receipt(last, &session.access).await,
+                Standing::Next if is_used => {
                     return Err(Error::invalid("push", "the session id was used by another push"));
                 }
-                Turn::Next => {}
+                Standing::Next => {}
             }
             // The same push may arrive twice at once: one of them finds the state moved, or the session there, and
             // looks again.
-            let before = last.and_then(|last| last.as_before());
+            let before = last.map_or_else(Vec::new, |last| last.as_before());
             let expect = stored.map_or(ExpectState::Absent, ExpectState::Value);
             let receipt = |plan: &Plan| LastPush {
                 answer: Answer {
@@ -91,15 +107,20 @@ impl Server {
                     session: session.id,
                     revision: plan.revision,
                 },
-                before,
+                before: before.clone(),
                 exceptions: plan.exceptions(),
             };
             let state = |plan: &Plan| {
-                let value = Some(receipt(plan).encode()?);
+                let receipt = receipt(plan);
+                let value = Some(receipt.encode()?);
+                begun.progress.foretell(receipt);
                 Ok(vec![StateWrite { key: state_key.clone(), expect: expect.clone(), value }])
             };
-            match self.store_session(&session, self.store.new_tag(), state).await? {
-                Stored::Now(plan) => return self.receipt(receipt(&plan), &session.access).await,
+            match self.store_session(&session, turn, self.store.new_tag(), state).await? {
+                Stored::Now(plan) => {
+                    turn.over();
+                    return self.receipt(receipt(&plan), &session.access).await;
+                }
                 Stored::Moved => {}
                 Stored::Before(_) => is_used = true,
             }
@@ -162,10 +183,11 @@ impl Server {
         Ok(records)
     }
 
-    /// Commits the session with what `state` keeps of it.
+    /// Commits the session in its turn, with what `state` keeps of it.
     pub(super) async fn store_session(
         &self,
         session: &Session<'_>,
+        turn: &Turn,
         (tag, revision): (Tag, Revision),
         state: impl Fn(&Plan) -> Result<Vec<StateWrite>> + Send + Sync,
     ) -> Result<Stored> {
@@ -206,7 +228,7 @@ impl Server {
                 writes: Writes::Inline(writes),
                 state: state(&plan)?,
             };
-            match self.store.source().commit(commit).await? {
+            match self.store.source().commit_in_turn(commit, turn.clone()).await? {
                 CommitOutcome::Applied(_) => {
                     let newest = session.records.iter().map(|record| record.metadata.modified_at).max();
                     self.store.hybrid().observe(newest.unwrap_or_default());

@@ -1,5 +1,7 @@
 //! What a server remembers of a device's last push.
 
+use std::iter;
+
 use serde::{Deserialize, Serialize};
 
 use super::Server;
@@ -8,14 +10,17 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Record, RecordKey, Revision, SessionId};
 use crate::protocol::{ObjectOutcome, Outcome, PushReceipt, PushReply, PushRequest, SyncPayload};
 
+/// How many pushes before the last are kept: a device has so many, and the last one, under way at most.
+const KEPT: usize = 3;
+
 /// The last push of a device: enough to give the same receipt again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct LastPush {
     pub(super) answer: Answer,
     pub(super) exceptions: Vec<(RecordKey, Outcome)>,
-    /// The push before, if there was nothing to tell of its objects: then the device may have sent this one before
-    /// it had stored that answer, and asks for it again if it died in between.
-    pub(super) before: Option<Answer>,
+    /// The pushes before, the last one first, as long as there was nothing to tell of their objects: then the device may
+    /// have sent this one before it had stored those answers, and asks for them again if it died in between.
+    pub(super) before: Vec<Answer>,
 }
 
 /// A push, and what is the same in its receipt for all of its objects.
@@ -29,7 +34,7 @@ pub(super) struct Answer {
 
 /// How a push stands to the last one of its device.
 #[derive(Debug)]
-pub(super) enum Turn {
+pub(super) enum Standing {
     /// It is the next one.
     Next,
     /// It was processed before.
@@ -51,26 +56,49 @@ impl LastPush {
         })
     }
 
-    pub(super) fn turn(last: Option<&Self>, number: u64, digest: [u8; 32]) -> Turn {
+    pub(super) fn standing(
+        last: Option<&Self>,
+        number: u64,
+        follows: Option<SessionId>,
+        digest: [u8; 32],
+    ) -> Standing {
+        let Some(last) = last else {
+            return if number == 1 && follows.is_none() {
+                Standing::Next
+            } else {
+                Standing::Refused(PushReply::Gap { last: 0 })
+            };
+        };
         let is_asked_for = |answer: &Answer| answer.number == number && answer.digest == digest;
-        let last_number = last.map_or(0, |last| last.answer.number);
-        match last {
-            Some(last) if is_asked_for(&last.answer) => Turn::Repeated(last.clone()),
-            Some(Self { before: Some(before), .. }) if is_asked_for(before) => {
-                Turn::Repeated(Self { answer: *before, exceptions: Vec::new(), before: None })
-            }
-            // A number is used once: its second use with other content comes from a copy of the store.
-            _ if number <= last_number => Turn::Refused(PushReply::ClientForked),
-            _ if number > last_number.saturating_add(1) => {
-                Turn::Refused(PushReply::Gap { last: last_number })
-            }
-            _ => Turn::Next,
+        if is_asked_for(&last.answer) {
+            return Standing::Repeated(last.clone());
+        }
+        if let Some(before) = last.before.iter().find(|answer| is_asked_for(answer)) {
+            return Standing::Repeated(Self { answer: *before, exceptions: Vec::new(), before: Vec::new() });
+        }
+        // A number is used once: its second use with other content comes from a copy of the store.
+        if number <= last.answer.number {
+            return Standing::Refused(PushReply::ClientForked);
+        }
+        let is_next = number == last.answer.number.saturating_add(1);
+        if is_next && follows.is_none_or(|session| last.may_be_followed(session)) {
+            Standing::Next
+        } else {
+            Standing::Refused(PushReply::Gap { last: last.answer.number })
         }
     }
 
-    /// What the next push keeps of this one.
-    pub(super) fn as_before(&self) -> Option<Answer> {
-        self.exceptions.is_empty().then_some(self.answer)
+    /// Whether a push may follow that was made when the answer to `session` was not known.
+    fn may_be_followed(&self, session: SessionId) -> bool {
+        self.answer.session == session && self.exceptions.is_empty()
+    }
+
+    /// What the next push keeps of this one and of those before.
+    pub(super) fn as_before(&self) -> Vec<Answer> {
+        if !self.exceptions.is_empty() {
+            return Vec::new();
+        }
+        iter::once(&self.answer).chain(&self.before).take(KEPT).copied().collect()
     }
 }
 

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::manager::SyncManager;
 use crate::model::{DeviceId, Record, RecordKey, Revision, Tag};
 use crate::protocol::{Outcome, PushMode};
-use crate::source::StateWrite;
+use crate::source::{StateWrite, Turn};
 
 /// A session of edits that a gateway makes on behalf of clients with another protocol.
 ///
@@ -101,7 +101,7 @@ impl SyncManager<Server> {
                 session.records.iter().zip(&notes).filter(|(record, _)| !plan.is_rejected(&record.key));
             Ok(kept.filter_map(|(_, note)| note.clone()).collect())
         };
-        Ok(match server.store_session(&session, (tag, revision), state).await? {
+        Ok(match server.store_session(&session, &Turn::default(), (tag, revision), state).await? {
             // The id is this session's own: one that is there already was stored by a try whose answer was lost.
             Stored::Now(plan) | Stored::Before(plan) => Some(plan.exceptions()),
             Stored::Moved => None,

@@ -49,6 +49,7 @@ struct PushForm {
     metadata: SyncOperationMetadata,
     session: SessionId,
     number: u64,
+    follows: Option<SessionId>,
     mode: PushMode,
     #[serde(with = "PayloadForm")]
     payload: SyncPayload,

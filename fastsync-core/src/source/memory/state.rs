@@ -1,8 +1,9 @@
 //! What is stored, with the indexes that reads go by.
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound::{Excluded, Unbounded};
+use std::sync::Arc;
 
 use super::history::History;
 use super::schema::{RegisteredType, TypeOrder, Types};
@@ -19,8 +20,9 @@ pub(super) struct State {
     pub(super) types: Types,
     tables: BTreeMap<TypeName, BTreeMap<Zone, Table>>,
     pub(super) histories: BTreeMap<Zone, History>,
-    /// Records that wait to be pushed, by change, then by type and key.
-    pending: BTreeMap<u64, BTreeSet<(TypeOrder, RecordKey)>>,
+    /// Records that wait to be pushed, by change, then by type and key. They are those of the tables, so that a push looks
+    /// none of them up.
+    pending: BTreeMap<u64, BTreeMap<(TypeOrder, RecordKey), Arc<Stored>>>,
     pub(super) last_change: u64,
     pub(super) staged: HashMap<SessionId, BTreeMap<u64, Vec<Write>>>,
     pub(super) sessions: HashMap<SessionId, CommittedSession>,
@@ -28,7 +30,7 @@ pub(super) struct State {
 }
 
 /// The records of one type in one zone.
-pub(super) type Table = BTreeMap<ObjectId, Stored>;
+pub(super) type Table = BTreeMap<ObjectId, Arc<Stored>>;
 
 /// A record as it is kept: without its key, its body by columns.
 #[derive(Debug, Clone)]
@@ -52,7 +54,7 @@ impl State {
     }
 
     pub(super) fn stored(&self, key: &RecordKey) -> Option<&Stored> {
-        self.table(&key.type_name, &key.zone)?.get(&key.id)
+        self.table(&key.type_name, &key.zone)?.get(&key.id).map(|stored| &**stored)
     }
 
     /// What expectations are about.
@@ -73,12 +75,15 @@ impl State {
     }
 
     pub(super) fn pending(&self, after: u64, limit: usize) -> Vec<Record> {
-        let later = self.pending.range((Excluded(after), Unbounded)).flat_map(|(_, keys)| keys);
-        later.take(limit).filter_map(|(_, key)| self.record(key)).collect()
+        let later = self.pending.range((Excluded(after), Unbounded)).flat_map(|(_, records)| records);
+        let record = |((order, key), stored): (&(TypeOrder, RecordKey), &Arc<Stored>)| {
+            Some(self.types.at(*order)?.record(&key.zone, &key.id, stored))
+        };
+        later.take(limit).filter_map(record).collect()
     }
 
     pub(super) fn count_pending(&self) -> u64 {
-        self.pending.values().map(|keys| keys.len() as u64).sum()
+        self.pending.values().map(|records| records.len() as u64).sum()
     }
 
     /// Puts a record in place of what is there, and keeps every index in step. Without a position of its own it keeps
@@ -91,21 +96,23 @@ impl State {
             Entry::Occupied(mut entry) => {
                 let there = entry.get_mut();
                 stored.position = stored.position.or(there.position);
-                (before, after) = (Some(there.place()), stored.place());
-                *there = stored;
+                before = Some(there.place());
+                *there = Arc::new(stored);
+                after = Arc::clone(there);
             }
             Entry::Vacant(entry) => {
-                (before, after) = (None, stored.place());
-                entry.insert(stored);
+                before = None;
+                after = Arc::clone(entry.insert(Arc::new(stored)));
             }
         }
-        self.index(order, key, before, Some(after));
+        self.unlist(order, key, before, Some(after.place()));
+        self.list(order, key, before, after);
     }
 
     /// Removes a record, and keeps every index in step.
-    pub(super) fn remove(&mut self, order: TypeOrder, key: &RecordKey) -> Option<Stored> {
+    pub(super) fn remove(&mut self, order: TypeOrder, key: &RecordKey) -> Option<Arc<Stored>> {
         let stored = self.table_mut(key)?.remove(&key.id)?;
-        self.index(order, key, Some(stored.place()), None);
+        self.unlist(order, key, Some(stored.place()), None);
         Some(stored)
     }
 
@@ -116,42 +123,61 @@ impl State {
         key: &RecordKey,
         revise: impl FnOnce(&mut SyncMetadata),
     ) {
-        let Some(stored) = self.table_mut(key).and_then(|table| table.get_mut(&key.id)) else { return };
-        let before = stored.place();
-        revise(&mut stored.metadata);
-        let after = stored.place();
-        self.index(order, key, Some(before), Some(after));
+        let Self { tables, pending, .. } = self;
+        let table = tables.get_mut(&key.type_name).and_then(|tables| tables.get_mut(&key.zone));
+        let Some(stored) = table.and_then(|table| table.get_mut(&key.id)) else { return };
+        // No position moves. Out of the list first, so that the record is nobody else's.
+        take(pending, order, key, stored.metadata.change);
+        revise(&mut Arc::make_mut(stored).metadata);
+        if stored.metadata.change > 0 {
+            let records = pending.entry(stored.metadata.change).or_default();
+            records.insert((order, key.clone()), Arc::clone(stored));
+        }
     }
 
     fn table_mut(&mut self, key: &RecordKey) -> Option<&mut Table> {
         self.tables.get_mut(&key.type_name)?.get_mut(&key.zone)
     }
 
-    /// Moves a record in the indexes from its place before to that after.
-    fn index(&mut self, order: TypeOrder, key: &RecordKey, before: Option<Place>, after: Option<Place>) {
-        let position = |place: Option<Place>| place.and_then(|place| place.position);
-        if position(before) != position(after) {
-            if let (Some(position), Some(history)) = (position(before), self.histories.get_mut(&key.zone)) {
-                history.forget(position, order, &key.id);
-            }
-            if let Some(position) = position(after) {
-                let history = self.histories.entry(key.zone.clone()).or_default();
-                history.note(position, order, key.id.clone());
-            }
+    /// Takes a record out of the indexes that have it at its place before and not at that after.
+    fn unlist(&mut self, order: TypeOrder, key: &RecordKey, before: Option<Place>, after: Option<Place>) {
+        let Some(before) = before else { return };
+        if let Some(position) = before.position
+            && after.and_then(|after| after.position) != Some(position)
+            && let Some(history) = self.histories.get_mut(&key.zone)
+        {
+            history.forget(position, order, &key.id);
         }
-        let change = |place: Option<Place>| place.map(|place| place.change).filter(|change| *change > 0);
-        if change(before) != change(after) {
-            if let Some(change) = change(before)
-                && let Some(keys) = self.pending.get_mut(&change)
-            {
-                keys.remove(&(order, key.clone()));
-                if keys.is_empty() {
-                    self.pending.remove(&change);
-                }
-            }
-            if let Some(change) = change(after) {
-                self.pending.entry(change).or_default().insert((order, key.clone()));
-            }
+        if after.is_none_or(|after| after.change != before.change) {
+            take(&mut self.pending, order, key, before.change);
+        }
+    }
+
+    /// Puts a record into the indexes.
+    fn list(&mut self, order: TypeOrder, key: &RecordKey, before: Option<Place>, stored: Arc<Stored>) {
+        if let Some(position) = stored.position
+            && before.and_then(|before| before.position) != Some(position)
+        {
+            let history = self.histories.entry(key.zone.clone()).or_default();
+            history.note(position, order, key.id.clone());
+        }
+        if stored.metadata.change > 0 {
+            let records = self.pending.entry(stored.metadata.change).or_default();
+            records.insert((order, key.clone()), stored);
+        }
+    }
+}
+
+fn take(
+    pending: &mut BTreeMap<u64, BTreeMap<(TypeOrder, RecordKey), Arc<Stored>>>,
+    order: TypeOrder,
+    key: &RecordKey,
+    change: u64,
+) {
+    if let Some(records) = pending.get_mut(&change) {
+        records.remove(&(order, key.clone()));
+        if records.is_empty() {
+            pending.remove(&change);
         }
     }
 }

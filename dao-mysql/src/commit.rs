@@ -10,7 +10,9 @@
 
 use std::time::Duration;
 
-use fastsync_core::source::{Commit, CommitOutcome, Conflict, Receipt, StateConflict, Turn, Writes};
+use fastsync_core::source::{
+    Commit, CommitOutcome, Conflict, ExpectState, Receipt, StateConflict, Turn, Writes,
+};
 use sqlx::{Connection as _, MySqlConnection};
 use tokio::time::timeout;
 
@@ -141,10 +143,16 @@ async fn step(
     }
     turn.written();
     // Whoever is in the way of the commit before, which may have begun anew, is out of it in time.
-    if timeout(PATIENCE, turn.comes()).await.is_err() {
+    if timeout(PATIENCE, turn.may_lock()).await.is_err() {
         return Err(Fail::Moved);
     }
+    // The database knows best when the commit before has ended: its locks go before it is known to be on the disk, and this
+    // one is on the disk after it.
     let state = attempt.check_state(connection).await?;
+    // What is not there is not locked.
+    if commit.state.iter().all(|write| matches!(write.expect, ExpectState::Value(_))) {
+        turn.locked();
+    }
     if !writes.is_empty() || !state.is_empty() {
         return Ok(Step::Conflicts { writes, state });
     }

@@ -252,3 +252,27 @@ async fn a_commit_in_turn_does_not_keep_its_locks_for_long() {
     first.over();
     assert!(matches!(second.await.unwrap(), CommitOutcome::Applied(_)));
 }
+
+/// Once the commit before has locked the entry, the database says when it has ended.
+#[tokio::test]
+async fn a_commit_in_turn_waits_for_the_lock_of_the_one_before() {
+    let Some(database) = database() else { return };
+    let source = with_items(&database).await;
+    let state = vec![StateWrite::set("last", Some(b"0".to_vec()))];
+    source.commit(Commit { state, ..commit(vec![]) }).await.unwrap();
+    let mut before = sqlx::MySqlConnection::connect_with(&database.options()).await.unwrap();
+    let mut transaction = before.begin().await.unwrap();
+    let set = "UPDATE fastsync_state SET value = '1' WHERE name = 'last'";
+    raw_sql(set).execute(&mut *transaction).await.unwrap();
+    let first = Turn::default();
+    let (second, turn) = (source.clone(), first.next());
+    let second = tokio::spawn(async move { second.commit_in_turn(following("b"), turn).await.unwrap() });
+    first.written();
+    first.locked();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(!second.is_finished());
+    transaction.commit().await.unwrap();
+    // It has not been told that the one before is over.
+    let outcome = tokio::time::timeout(Duration::from_secs(10), second).await.expect("the lock is free");
+    assert!(matches!(outcome.unwrap(), CommitOutcome::Applied(_)));
+}

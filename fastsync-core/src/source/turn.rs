@@ -21,6 +21,8 @@ use async_lock::OnceCell;
 /// assert!(second.comes().now_or_never().is_none());
 /// first.written();
 /// assert!(second.may_begin().now_or_never().is_some());
+/// first.locked();
+/// assert!(second.may_lock().now_or_never().is_some());
 /// assert!(second.comes().now_or_never().is_none());
 /// first.over();
 /// assert!(second.comes().now_or_never().is_some());
@@ -34,6 +36,7 @@ pub struct Turn {
 #[derive(Debug, Default)]
 struct Signals {
     written: OnceCell<()>,
+    locked: OnceCell<()>,
     over: OnceCell<()>,
 }
 
@@ -53,6 +56,16 @@ impl Turn {
         }
     }
 
+    /// Waits until the commit before has [locked](Self::locked) the state entries, or is [over](Self::over).
+    ///
+    /// Who locks them then, in a storage that has such locks, gets them when that one ends: earlier than it is told so, and
+    /// with what it left.
+    pub async fn may_lock(&self) {
+        if let Some(before) = &self.before {
+            before.locked.wait().await;
+        }
+    }
+
     /// Waits until the commit before is over: from then on what this one expects is there, if it ever is.
     pub async fn comes(&self) {
         if let Some(before) = &self.before {
@@ -66,9 +79,15 @@ impl Turn {
         let _ = self.own.written.try_set(());
     }
 
+    /// Tells that this commit has the state entries for itself until it ends.
+    pub fn locked(&self) {
+        let _ = self.own.locked.try_set(());
+    }
+
     /// Tells that nothing more is done for this commit, whatever became of it. The engine does that.
     pub fn over(&self) {
         self.written();
+        self.locked();
         let _ = self.own.over.try_set(());
     }
 }

@@ -172,7 +172,7 @@ async fn edit(shelves: &Repository<Shelf>, name: &str, number: u64, random: &See
         let id = format!("{name}-{number}-{place}");
         shelves.stage_add(&mut edit, &Shelf { id, counter: 0, tokens: String::new() })?;
     }
-    if number % SHARED == 0 {
+    if number.is_multiple_of(SHARED) {
         let id = "shared".to_owned();
         let token = format!("{name}={number}");
         match shelves.find_by_id(&ObjectId::new(&id)?).await? {

@@ -200,6 +200,27 @@ async fn answers_that_were_lost_are_given_again() {
     }
 }
 
+/// The server remembers the last push and the three before it, and none before those.
+#[tokio::test]
+async fn four_pushes_are_answered_again() {
+    let server = server().await;
+    let road = Road::new(vec![Road::to(&server)], vec![]);
+    let (client, sync, road) = traveller(&server, road, 8).await;
+    sync.push().await.unwrap();
+    let way = Road::to(&server);
+    let pushes = road.pushes.lock().unwrap().clone();
+    for (request, reply) in pushes {
+        let again = way.push(&request).await.unwrap();
+        assert_eq!(
+            again,
+            if request.number > 4 { reply } else { PushReply::ClientForked },
+            "{}",
+            request.number
+        );
+    }
+    assert_all_there_once(&server, &client, 8).await;
+}
+
 /// A push is dropped at any moment, whatever is under way; the next one brings everything to its end.
 #[tokio::test]
 async fn a_push_can_be_dropped_with_several_under_way() {

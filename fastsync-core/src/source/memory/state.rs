@@ -22,12 +22,14 @@ pub(super) struct State {
     pub(super) histories: BTreeMap<Zone, History>,
     /// Records that wait to be pushed, by change, then by type and key. They are those of the tables, so that a push looks
     /// none of them up.
-    pending: BTreeMap<u64, BTreeMap<(TypeOrder, RecordKey), Arc<Stored>>>,
+    pending: Pending,
     pub(super) last_change: u64,
     pub(super) staged: HashMap<SessionId, BTreeMap<u64, Vec<Write>>>,
     pub(super) sessions: HashMap<SessionId, CommittedSession>,
     pub(super) entries: BTreeMap<String, Vec<u8>>,
 }
+
+type Pending = BTreeMap<u64, BTreeMap<(TypeOrder, RecordKey), Arc<Stored>>>;
 
 /// The records of one type in one zone.
 pub(super) type Table = BTreeMap<ObjectId, Arc<Stored>>;
@@ -106,7 +108,7 @@ impl State {
             }
         }
         self.unlist(order, key, before, Some(after.place()));
-        self.list(order, key, before, after);
+        self.list(order, key, before, &after);
     }
 
     /// Removes a record, and keeps every index in step.
@@ -129,10 +131,7 @@ impl State {
         // No position moves. Out of the list first, so that the record is nobody else's.
         take(pending, order, key, stored.metadata.change);
         revise(&mut Arc::make_mut(stored).metadata);
-        if stored.metadata.change > 0 {
-            let records = pending.entry(stored.metadata.change).or_default();
-            records.insert((order, key.clone()), Arc::clone(stored));
-        }
+        give(pending, order, key, stored);
     }
 
     fn table_mut(&mut self, key: &RecordKey) -> Option<&mut Table> {
@@ -154,26 +153,27 @@ impl State {
     }
 
     /// Puts a record into the indexes.
-    fn list(&mut self, order: TypeOrder, key: &RecordKey, before: Option<Place>, stored: Arc<Stored>) {
+    fn list(&mut self, order: TypeOrder, key: &RecordKey, before: Option<Place>, stored: &Arc<Stored>) {
         if let Some(position) = stored.position
             && before.and_then(|before| before.position) != Some(position)
         {
             let history = self.histories.entry(key.zone.clone()).or_default();
             history.note(position, order, key.id.clone());
         }
-        if stored.metadata.change > 0 {
-            let records = self.pending.entry(stored.metadata.change).or_default();
-            records.insert((order, key.clone()), stored);
-        }
+        give(&mut self.pending, order, key, stored);
     }
 }
 
-fn take(
-    pending: &mut BTreeMap<u64, BTreeMap<(TypeOrder, RecordKey), Arc<Stored>>>,
-    order: TypeOrder,
-    key: &RecordKey,
-    change: u64,
-) {
+/// Lists a record under its change, if it waits to be pushed.
+fn give(pending: &mut Pending, order: TypeOrder, key: &RecordKey, stored: &Arc<Stored>) {
+    if stored.metadata.change > 0 {
+        let records = pending.entry(stored.metadata.change).or_default();
+        records.insert((order, key.clone()), Arc::clone(stored));
+    }
+}
+
+/// Takes a record out from under a change.
+fn take(pending: &mut Pending, order: TypeOrder, key: &RecordKey, change: u64) {
     if let Some(records) = pending.get_mut(&change) {
         records.remove(&(order, key.clone()));
         if records.is_empty() {

@@ -14,7 +14,7 @@ use crate::registry::Type;
 use crate::{MySqlDataSource, feed, index, load, read, rows, walk};
 
 #[allow(dead_code, unreachable_pub, clippy::print_stderr)]
-#[path = "../tests/common/server.rs"]
+#[path = "../tests/it/common/server.rs"]
 mod server;
 
 fn items() -> TypeSchema {

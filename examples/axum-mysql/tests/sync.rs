@@ -3,7 +3,7 @@
 
 #[path = "../../axum-server/tests/common/mod.rs"]
 mod common;
-#[path = "../../../dao-mysql/tests/common/server.rs"]
+#[path = "../../../dao-mysql/tests/it/common/server.rs"]
 #[allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 mod server;
 

@@ -1,0 +1,6 @@
+//! The integration tests of `fastsync-dao-mongo`, in one program: each further program is linked anew.
+
+mod common;
+mod conformance;
+mod lost_rows;
+mod native;

@@ -1,0 +1,6 @@
+//! The integration tests of `fastsync-dao-sled`, in one program: each further program is linked anew.
+
+mod conformance;
+mod damage;
+mod kill;
+mod lock;

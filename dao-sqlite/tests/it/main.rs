@@ -1,0 +1,8 @@
+//! The integration tests of `fastsync-dao-sqlite`, in one program: each further program is linked anew.
+
+mod common;
+mod conformance;
+mod fixture;
+mod many;
+mod native;
+mod tables;

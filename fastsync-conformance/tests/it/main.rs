@@ -1,0 +1,5 @@
+//! The integration tests of `fastsync-conformance`, in one program: each further program is linked anew.
+
+mod faults;
+mod memory;
+mod mutants;

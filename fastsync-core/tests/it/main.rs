@@ -1,0 +1,14 @@
+//! The integration tests of `fastsync-core`, in one program: each further program is linked anew.
+
+mod compact;
+mod conflicts;
+mod contention;
+mod golden;
+mod hostile_server;
+mod input;
+mod overlap;
+mod rejections;
+mod reset;
+mod store;
+mod support;
+mod sync;

@@ -1,0 +1,5 @@
+//! The integration tests of `fastsync-derive`, in one program: each further program is linked anew.
+
+mod derive;
+mod hygiene;
+mod ui;

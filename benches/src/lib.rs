@@ -14,7 +14,6 @@ pub mod plot;
 pub mod process;
 pub mod profile;
 pub mod raw;
-pub mod records;
 pub mod remote;
 pub mod report;
 pub mod role;
@@ -25,3 +24,5 @@ pub mod stores;
 pub mod time;
 pub mod wire;
 pub mod workload;
+
+pub use hot_paths::records;

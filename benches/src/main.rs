@@ -9,7 +9,7 @@ use benches::{profile, role};
 use clap::{Parser, Subcommand};
 
 use figures::{
-    growth, hot, layout, limits, memory, mongo, mysql, noop, page, ratios, sled, throughput, workloads,
+    growth, layout, limits, memory, mongo, mysql, noop, page, ratios, sled, throughput, workloads,
 };
 
 #[derive(Debug, Parser)]
@@ -46,8 +46,6 @@ enum Figure {
     Ratios(ratios::Args),
     /// What a page, an empty pull and a commit cost as sessions and devices grow.
     Growth(growth::Args),
-    /// A hot path, for a program that counts instructions.
-    Hot(hot::Args),
     /// The results page of what the last runs have kept.
     Page(page::Args),
     /// Both ends in one process, again and again, for a profiler.
@@ -71,7 +69,6 @@ fn main() -> Result<ExitCode> {
         Some(Figure::Limits(args)) => limits::figure(&args),
         Some(Figure::Ratios(args)) => ratios::figure(&args),
         Some(Figure::Growth(args)) => growth::figure(&args),
-        Some(Figure::Hot(args)) => hot::figure(&args),
         Some(Figure::Page(args)) => page::figure(&args),
         Some(Figure::Profile(args)) => profile::profile(&args).map(|()| ExitCode::SUCCESS),
         None => anyhow::bail!("name a figure; `--help` lists them"),

@@ -7,11 +7,10 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::bench::PACKAGE;
 use crate::workspace::{Build, Workspace, succeeds};
 
 /// The accepted counts.
-const ACCEPTED: &str = "benches/instructions.json";
+const ACCEPTED: &str = "benches/hot/instructions.json";
 
 const PATHS: [&str; 4] = ["encode", "decode", "commit", "page"];
 
@@ -45,7 +44,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
             "valgrind counts the instructions, and is not installed; as root on Debian: apt-get install valgrind"
         );
     }
-    let program = workspace.build(Build::Release, PACKAGE)?;
+    let program = workspace.build(Build::Hot, "hot-paths")?;
     let mut counts: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
     for path in PATHS {
         for (what, tool, read) in COUNTED {
@@ -81,7 +80,7 @@ fn each(program: &Path, path: &str, tool: &str, read: Read) -> Result<u64> {
         let output = Command::new("valgrind")
             .args([format!("--tool={tool}"), format!("--{tool}-out-file=/dev/null")])
             .arg(program)
-            .args(["hot", path, "--times", &times.to_string()])
+            .args([path, "--times", &times.to_string()])
             .output()
             .context("valgrind could not be started")?;
         let said = String::from_utf8_lossy(&output.stderr);

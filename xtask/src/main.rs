@@ -4,20 +4,25 @@
 
 mod bench;
 mod gates;
+mod guard;
 mod instructions;
+mod mutants;
 mod peers;
 mod prove;
 mod registry;
 mod serve;
 mod servers;
+mod slowest;
 mod summary;
 mod test;
+mod wheel;
 mod workspace;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::guard::Guard;
 use crate::workspace::Workspace;
 
 /// The commands of this workspace.
@@ -32,6 +37,8 @@ enum Cli {
     Bench(bench::Args),
     /// Count the instructions of the hot paths.
     Instructions(instructions::Args),
+    /// Change the code in one place at a time, and see whether a test notices.
+    Mutants(mutants::Args),
     /// Start servers, and run a command that uses them.
     Serve(serve::Args),
     /// Measure other libraries with the workloads of the figures; they are fetched for it.
@@ -40,14 +47,23 @@ enum Cli {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    let guard = match Guard::begin() {
+        Ok(guard) => guard,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
     let passed = Workspace::load().and_then(|workspace| match cli {
         Cli::Test(args) => test::run(workspace, &args),
         Cli::Prove(args) => prove::run(workspace, &args),
         Cli::Bench(args) => bench::run(workspace, &args),
         Cli::Instructions(args) => instructions::run(&workspace, &args),
+        Cli::Mutants(args) => mutants::run(&workspace, &args),
         Cli::Serve(args) => serve::run(workspace, &args),
         Cli::Peers(args) => peers::run(&workspace, &args),
     });
+    drop(guard);
     match passed {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,

@@ -16,6 +16,7 @@ use anyhow::{Context as _, Result, bail};
 
 use keeper::Keeper;
 
+use crate::guard;
 use crate::summary::{Outcome, Skips};
 use crate::workspace::{Workspace, succeeds};
 
@@ -244,7 +245,7 @@ fn provide(server: &Server, workspace: &Workspace, policy: &Policy) -> Result<Ru
             bail!("{shown} is still missing after it was installed");
         }
     }
-    let folder = std::env::temp_dir().join(format!("fastsync-{}-{}", std::process::id(), server.name));
+    let folder = guard::folder(server.name);
     std::fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
     let started = (server.start)(&folder);
     if started.is_err() {
@@ -289,6 +290,8 @@ fn is_debian_root() -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::workspace::Package;
 
@@ -318,6 +321,7 @@ mod tests {
             ci: false,
             env: Vec::new(),
             target: PathBuf::new(),
+            done: Arc::default(),
         }
     }
 

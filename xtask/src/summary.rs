@@ -28,6 +28,8 @@ impl Skips {
 struct Row {
     name: String,
     took: Duration,
+    /// What it may take.
+    budget: Option<Duration>,
     result: Result<Outcome, String>,
 }
 
@@ -42,6 +44,16 @@ pub(crate) struct Summary {
 impl Summary {
     /// Runs one thing, with its name and its time around it, and says whether it did not fail.
     pub(crate) fn step(&mut self, name: &str, run: impl FnOnce(&mut Skips) -> Result<Outcome>) -> bool {
+        self.step_within(name, None, run)
+    }
+
+    /// The same with a budget; more is a warning at the end.
+    pub(crate) fn step_within(
+        &mut self,
+        name: &str,
+        budget: Option<Duration>,
+        run: impl FnOnce(&mut Skips) -> Result<Outcome>,
+    ) -> bool {
         println!("\n==> {name}");
         let start = Instant::now();
         let result = run(&mut self.skips).map_err(|error| format!("{error:#}"));
@@ -52,7 +64,7 @@ impl Summary {
             Err(error) => println!("  {name}: FAILED after {}: {error}", seconds(took)),
         }
         let good = result.is_ok();
-        self.rows.push(Row { name: name.to_owned(), took, result });
+        self.rows.push(Row { name: name.to_owned(), took, budget, result });
         good
     }
 
@@ -86,6 +98,7 @@ impl Summary {
         }
         lines.extend(self.not_run.iter().map(|name| format!("{name:<width$}  not run")));
         lines.extend(self.skips.0.iter().cloned());
+        lines.extend(self.rows.iter().filter_map(over_budget));
 
         let count = |outcome| self.rows.iter().filter(|row| row.result.as_ref() == Ok(&outcome)).count();
         let total = self.rows.iter().map(|row| row.took).sum();
@@ -101,6 +114,12 @@ impl Summary {
         lines.push(format!("{last} in {}", seconds(total)));
         lines.join("\n")
     }
+}
+
+/// A warning if something took longer than it may.
+fn over_budget(row: &Row) -> Option<String> {
+    let budget = row.budget.filter(|budget| row.took > *budget)?;
+    Some(format!("WARNING {}: {} of a budget of {}", row.name, seconds(row.took), seconds(budget)))
 }
 
 fn seconds(duration: Duration) -> String {
@@ -132,6 +151,16 @@ mod tests {
         assert!(table.contains("later   not run"), "{table}");
         assert!(table.contains("SKIPPED absent: it is not here"), "{table}");
         assert!(table.contains("1 passed, 1 failed, 1 skipped, 1 not run in "), "{table}");
+    }
+
+    #[test]
+    fn what_took_longer_than_its_budget_is_a_warning() {
+        let mut summary = Summary::default();
+        summary.step_within("slow", Some(Duration::ZERO), |_| Ok(Outcome::Passed));
+        summary.step_within("fast", Some(Duration::from_secs(3_600)), |_| Ok(Outcome::Passed));
+        assert!(summary.finish());
+        let table = summary.table();
+        assert!(table.contains("WARNING slow: ") && !table.contains("WARNING fast"), "{table}");
     }
 
     #[test]

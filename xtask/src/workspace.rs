@@ -1,7 +1,9 @@
 //! What is in the workspace, and how its programs are run.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
@@ -28,15 +30,38 @@ pub(crate) struct Workspace {
     pub(crate) env: Vec<(String, String)>,
     /// Where cargo puts what it builds.
     pub(crate) target: PathBuf,
+    /// What was built already.
+    pub(crate) done: Arc<Mutex<BTreeSet<Build>>>,
 }
 
 /// How a program is built.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Build {
-    /// As the tests are, with checks on.
+    /// Together with the tests, with checks on: whatever the whole check runs.
     Checked,
-    /// As users run it.
+    /// As users run it: for what measures time.
     Release,
+    /// The program of the hot paths as users run it, and nothing else: it is small.
+    Hot,
+}
+
+impl Build {
+    /// The one command that builds it. Cargo chooses the features of the dependencies for all that a command builds:
+    /// another selection of packages would compile them once more.
+    const fn command(self) -> &'static [&'static str] {
+        match self {
+            Self::Checked => &["build", "--workspace", "--all-features", "--bins", "--tests"],
+            Self::Release => &["build", "--release", "-p", "quickstart", "-p", "benches", "--bins"],
+            Self::Hot => &["build", "--release", "-p", "hot-paths"],
+        }
+    }
+
+    const fn folder(self) -> &'static str {
+        match self {
+            Self::Checked => "debug",
+            Self::Release | Self::Hot => "release",
+        }
+    }
 }
 
 impl Workspace {
@@ -60,6 +85,7 @@ impl Workspace {
             ci,
             env: Vec::new(),
             target: PathBuf::from(target),
+            done: Arc::default(),
         })
     }
 
@@ -77,40 +103,29 @@ impl Workspace {
         self.run(&cargo(), "cargo", args, env)
     }
 
-    /// Builds the programs, if that is not done, and runs one; an exit code other than 0 is an error.
-    ///
-    /// What is built together is always the same, and for [`Build::Checked`] it is what the tests build: cargo chooses the
-    /// features of the dependencies for everything in a command together, and with another choice it would build them
-    /// once more.
+    /// Builds a program, if that is not done, and runs it; an exit code other than 0 is an error.
     pub(crate) fn built(&self, build: Build, program: &str, args: &[&str]) -> Result<()> {
         let path = self.build(build, program)?;
         self.run(&path.display().to_string(), program, args, &[])
     }
 
-    /// Builds the programs, as [`Self::built`] does, and gives the path of one.
+    /// Builds what belongs to a build, once in the life of this program, and gives the path of one program of it.
     pub(crate) fn build(&self, build: Build, program: &str) -> Result<PathBuf> {
-        let folder = match build {
-            Build::Checked => {
-                let mut command = self.test_command().to_vec();
-                command.push("--no-run");
-                self.cargo(&command)?;
-                "debug"
-            }
-            Build::Release => {
-                self.cargo(&["build", "--release", "-p", "quickstart", "-p", "benches", "--bins"])?;
-                "release"
-            }
-        };
-        Ok(self.target.join(folder).join(format!("{program}{}", std::env::consts::EXE_SUFFIX)))
+        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        if !done.contains(&build) {
+            self.cargo(build.command())?;
+            done.insert(build);
+        }
+        Ok(self.target.join(build.folder()).join(format!("{program}{}", std::env::consts::EXE_SUFFIX)))
     }
 
-    /// Runs all tests.
+    /// How all tests are run.
     pub(crate) fn test_command(&self) -> &'static [&'static str] {
         if self.has_subcommand("nextest") {
             return &["nextest", "run", "--workspace", "--all-features"];
         }
         // Not `--all-targets`, which would run the benchmarks as well.
-        &["test", "--workspace", "--all-features", "--lib", "--bins", "--tests", "--examples"]
+        &["test", "--workspace", "--all-features", "--lib", "--bins", "--tests"]
     }
 
     /// Runs any program in the root; an exit code other than 0 is an error.
@@ -136,17 +151,28 @@ impl Workspace {
 
     /// Runs cargo in the root and returns what it printed.
     pub(crate) fn cargo_output(&self, args: &[&str]) -> Result<String> {
-        println!("  $ {}", command_line("cargo", args, &[]));
-        let output = clean(&cargo())
+        self.capture(&cargo(), "cargo", args)
+    }
+
+    /// Runs any program in the root and returns what it printed.
+    pub(crate) fn output(&self, program: &str, args: &[&str]) -> Result<String> {
+        self.capture(program, program, args)
+    }
+
+    fn capture(&self, program: &str, shown: &str, args: &[&str]) -> Result<String> {
+        let line = command_line(shown, args, &[]);
+        println!("  $ {line}");
+        let output = clean(program)
             .args(args)
             .current_dir(&self.root)
             .stderr(Stdio::inherit())
             .output()
-            .context("`cargo` could not be started")?;
+            .with_context(|| format!("`{shown}` could not be started"))?;
         if !output.status.success() {
-            bail!("`{}`: {}", command_line("cargo", args, &[]), output.status);
+            bail!("`{line}`: {}", output.status);
         }
-        String::from_utf8(output.stdout).context("cargo printed something that is not UTF-8")
+        String::from_utf8(output.stdout)
+            .with_context(|| format!("`{line}` printed something that is not UTF-8"))
     }
 
     /// Whether `cargo NAME` is installed.

@@ -3,7 +3,6 @@
 
 mod first_pull;
 pub(crate) mod growth;
-pub(crate) mod hot;
 mod kept;
 pub(crate) mod layout;
 pub(crate) mod limits;

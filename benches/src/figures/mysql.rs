@@ -19,9 +19,6 @@ use tokio::sync::Mutex;
 
 const REQUIRED: Required = Required { push: 0.4, pull: 0.4, many: Some(1.0) };
 
-/// What the guarding form asks of a push, which is near its bound: that it does not get worse.
-const NO_WORSE: f64 = 0.3;
-
 /// As the guide advises: with more of them, pushers into one zone are in each other's way.
 const CONNECTIONS: u32 = 8;
 
@@ -30,9 +27,6 @@ pub(crate) struct Args {
     /// A history of 200,000 sessions instead of 20,000.
     #[arg(long)]
     long: bool,
-    /// All that is required but of a push, which is only guarded against getting worse.
-    #[arg(long)]
-    guard: bool,
     /// How many records.
     #[arg(long, default_value_t = 100_000)]
     n: u64,
@@ -52,12 +46,8 @@ async fn measured(args: &Args) -> Result<ExitCode> {
     for n in 0..3 {
         rounds.push(round(&options, args.n, n).await?);
     }
-    let (name, required) = match args.guard {
-        true => ("mysql-guard", Required { push: NO_WORSE, ..REQUIRED }),
-        false => ("mysql", REQUIRED),
-    };
-    let mut report = remote::new_report(name, args.n, rounds.len());
-    remote::report(&mut report, &rounds, args.n, required);
+    let mut report = remote::new_report("mysql", args.n, rounds.len());
+    remote::report(&mut report, &rounds, args.n, REQUIRED);
     history(&options, if args.long { 200_000 } else { 20_000 }, &mut report).await?;
     Ok(report.finish())
 }

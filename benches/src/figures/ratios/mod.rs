@@ -9,12 +9,12 @@ use anyhow::Result;
 use benches::encoding::Encoding;
 use benches::http::runtime;
 use benches::ours::PER_SESSION;
-use benches::records::{Item, Shape, raw_bytes};
+use benches::records::{Item, Shape, make_many};
 use benches::report::{Report, kept_in, megabytes, thousands};
 use benches::role::Side;
 use benches::scratch::Scratch;
 pub(crate) use benches::settings::Repeated as Args;
-use benches::stats::{median, rate};
+use benches::stats::{median, per, rate};
 use benches::stores::{StoreKind, server_versions};
 use serde_json::json;
 
@@ -252,4 +252,10 @@ fn in_rounds(millis: &[f64]) -> Vec<f64> {
 /// The middle one of the rounds' ratios.
 fn ratio(more: &[f64], less: &[f64]) -> f64 {
     median(&more.iter().zip(less).map(|(more, less)| more / less).collect::<Vec<_>>())
+}
+
+/// The bytes of an item's fields, on average over the first items: texts as they are, numbers as eight bytes.
+fn raw_bytes(count: u64) -> f64 {
+    let of = |item: &Item| (item.id.len() + item.name.len() + item.description.len() + 2 * 8) as u64;
+    per(make_many::<Item>(0, count).iter().map(of).sum(), count)
 }

@@ -3,8 +3,6 @@
 use fastsync_core::{Result, SyncableObject};
 use serde::{Deserialize, Serialize};
 
-use crate::stats::per;
-
 /// The shape of the records of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Shape {
@@ -97,13 +95,6 @@ impl Made for City {
 /// The records with the numbers from `first` on.
 pub fn make_many<T: Made>(first: u64, count: u64) -> Vec<T> {
     (first..first + count).map(T::make).collect()
-}
-
-/// The bytes of an item's fields, on average over the first items: texts as they are, numbers as eight bytes.
-#[must_use]
-pub fn raw_bytes(count: u64) -> f64 {
-    let of = |item: &Item| (item.id.len() + item.name.len() + item.description.len() + 2 * 8) as u64;
-    per(make_many::<Item>(0, count).iter().map(of).sum(), count)
 }
 
 /// The name of a type's table.

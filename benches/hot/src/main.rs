@@ -1,16 +1,9 @@
-//! The four hot paths, for a program that counts instructions: `cargo xtask bench instructions`.
+//! The four hot paths, for a program that counts instructions: `cargo xtask instructions`.
 //!
 //! Whatever is made for a run is made for [`MOST`] repetitions, however many are asked for: what two runs differ by is
 //! the repetitions.
 
-use std::process::ExitCode;
-
-use anyhow::{Result, ensure};
-use benches::http::runtime;
-use benches::records::{Item, make_many};
-use benches::scratch::Scratch;
-use benches::stores::StoreKind;
-use clap::ValueEnum;
+use anyhow::{Context as _, Result, bail, ensure};
 use fastsync_core::protocol::{RecordGroup, Row, SyncPayload};
 use fastsync_core::source::{
     Action, Changes, ChangesRequest, Commit, CommitOutcome, Expect, OnMismatch, PageLimits, Point, Write,
@@ -18,8 +11,10 @@ use fastsync_core::source::{
 };
 use fastsync_core::{
     Author, DeviceId, Hlc, Incarnation, Record, RecordKey, Revision, SessionId, SessionKind, SyncMetadata,
-    SyncableObject, Tag, Timestamp, Zone,
+    SyncableDataSource as _, SyncableObject, Tag, Timestamp, Zone,
 };
+use fastsync_dao_sqlite::SqliteDataSource;
+use hot_paths::records::{Item, make_many};
 use uuid::Uuid;
 
 /// The most repetitions of a run.
@@ -29,7 +24,7 @@ const MOST: u64 = 11;
 const RECORDS: u64 = 1_000;
 
 /// A hot path, with 1,000 records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Path {
     /// A payload to JSON.
     Encode,
@@ -41,22 +36,38 @@ enum Path {
     Page,
 }
 
-#[derive(Debug, clap::Args)]
-pub(crate) struct Args {
-    /// Which one.
-    #[arg(value_enum)]
+struct Args {
     path: Path,
     /// How often.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(0..=MOST))]
     times: u64,
 }
 
-pub(crate) fn figure(args: &Args) -> Result<ExitCode> {
-    match args.path {
-        Path::Encode | Path::Decode => json(args)?,
-        Path::Commit | Path::Page => runtime(0)?.block_on(sqlite(args))?,
+impl Args {
+    fn read() -> Result<Self> {
+        let words: Vec<String> = std::env::args().skip(1).collect();
+        let [path, option, times] = words.as_slice() else { bail!("usage: PATH --times N") };
+        ensure!(option == "--times", "usage: PATH --times N");
+        let path = match path.as_str() {
+            "encode" => Path::Encode,
+            "decode" => Path::Decode,
+            "commit" => Path::Commit,
+            "page" => Path::Page,
+            other => bail!("there is no path {other}: encode, decode, commit, page"),
+        };
+        let times: u64 = times.parse().context("how often is no number")?;
+        ensure!(times <= MOST, "at most {MOST} times");
+        Ok(Self { path, times })
     }
-    Ok(ExitCode::SUCCESS)
+}
+
+fn main() -> Result<()> {
+    let args = Args::read()?;
+    match args.path {
+        Path::Encode | Path::Decode => json(&args),
+        Path::Commit | Path::Page => {
+            tokio::runtime::Builder::new_current_thread().build()?.block_on(sqlite(&args))
+        }
+    }
 }
 
 fn json(args: &Args) -> Result<()> {
@@ -78,8 +89,8 @@ fn json(args: &Args) -> Result<()> {
 }
 
 async fn sqlite(args: &Args) -> Result<()> {
-    let scratch = Scratch::new(None)?;
-    let source = StoreKind::Sqlite.open(&scratch.path("hot.db")).await?;
+    let folder = tempfile::tempdir()?;
+    let source = SqliteDataSource::open(folder.path().join("hot.db"))?;
     source.prepare(&[Item::schema()?]).await?;
     let commits: Vec<Commit> = (0..=MOST).map(commit).collect::<Result<_>>()?;
     let mut commits = commits.into_iter();

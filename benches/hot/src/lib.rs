@@ -1,0 +1,3 @@
+//! The records of the hot paths and of the benchmarks.
+
+pub mod records;

@@ -1,4 +1,4 @@
-//! What every program of this crate takes.
+//! The options that every proof takes.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,35 +13,23 @@ pub struct Args {
     pub seed: u64,
     /// How many cases, kills or sessions instead of the default.
     pub count: Option<u64>,
-    /// The data source that the run is about, if the program knows several.
+    /// The data source that the run is about, if the proof knows several.
     pub store: Option<String>,
     /// Whether the database's own server is killed, instead of the process that uses it.
     pub database: bool,
-    /// Whether this process is one that the program started itself, with what it is told.
+    /// Whether this process is one that the proof started itself, with what it is told.
     pub child: Option<Vec<String>>,
 }
 
-impl Args {
-    /// Reads the command line: `[--long] [--seed N] [--count N] [--store NAME] [--database]`,
-    /// or `--child` and what the program tells itself.
-    /// Ends the process if it cannot be read.
-    #[must_use]
-    pub fn read() -> Self {
-        match Self::parse(std::env::args().skip(1)) {
-            Ok(args) => args,
-            Err(message) => {
-                #[allow(clippy::print_stderr, reason = "the usage of a program")]
-                {
-                    eprintln!(
-                        "{message}\nusage: [--long] [--seed N] [--count N] [--store NAME] [--database]"
-                    );
-                }
-                std::process::exit(2);
-            }
-        }
-    }
+/// What [`Args::parse`] reads.
+pub const USAGE: &str = "[--long] [--seed N] [--count N] [--store NAME] [--database]";
 
-    fn parse(args: impl Iterator<Item = String>) -> Result<Self, String> {
+impl Args {
+    /// Reads the arguments after the name of a proof: [`USAGE`], or `--child` and what the proof tells itself.
+    ///
+    /// # Errors
+    /// What cannot be read.
+    pub fn parse(args: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut parsed =
             Self { long: false, seed: fresh_seed(), count: None, store: None, database: false, child: None };
         let mut args = args;

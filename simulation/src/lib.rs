@@ -1,7 +1,7 @@
 //! Whole-system runs of FastSync: a model-based property test, crash runs with real processes, and a concurrency
 //! run on a real database.
 //!
-//! Each is a program of `src/bin`, started by `cargo xtask prove NAME`. Every randomised run prints its seed,
+//! Each is a proof of the program `simulation`, started by `cargo xtask prove NAME`. Every randomised run prints its seed,
 //! takes `--seed`, counts what happened, and fails if too little did: a run without conflicts, lost answers and
 //! kills proves nothing.
 #![allow(
@@ -20,6 +20,7 @@ pub mod crash;
 pub mod differential;
 pub mod following;
 pub mod model;
+pub mod proofs;
 pub mod random;
 pub mod report;
 pub mod storage;

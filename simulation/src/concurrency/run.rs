@@ -16,6 +16,9 @@ use crate::random::Seeded;
 use crate::storage::{self, DatabaseServer, Storage, StorageKind};
 use crate::text;
 
+/// The name of the proof.
+pub const PROOF: &str = "concurrency";
+
 /// How often the broken data source may get away with it.
 const BROKEN_TRIES: u64 = 20;
 
@@ -212,7 +215,7 @@ async fn two_processes(
         let numbers = [seed, half, each].map(|number| number.to_string());
         let name = storage.name_at(usize::try_from(half).unwrap_or(0));
         let args = [&[storage.kind().name().to_owned(), name][..], &numbers].concat();
-        Process::start(&args).map_err(text)
+        Process::start(PROOF, &args).map_err(text)
     };
     let mut children = [start(0)?, start(1)?];
     let victims = Victims::start(storage, seed, least);

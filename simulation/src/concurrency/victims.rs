@@ -6,6 +6,7 @@ use fastsync_core::ErrorKind;
 use tokio::sync::watch;
 
 use super::pusher;
+use super::run::PROOF;
 use super::worker::open;
 use crate::crash::process::{Process, say};
 use crate::random::Seeded;
@@ -119,7 +120,7 @@ async fn kill(
     while !*stopped.borrow() || !least.is_reached(&lives) {
         let name = format!("{CHILD}{}", lives.len());
         let args = [CHILD.to_owned(), storage.clone(), name.clone(), random.below(u64::MAX >> 1).to_string()];
-        let process = Process::start(&args).map_err(|error| error.to_string())?;
+        let process = Process::start(PROOF, &args).map_err(|error| error.to_string())?;
         tokio::select! {
             _ = stopped.wait_for(|stop| *stop), if least.is_reached(&lives) => {}
             () = tokio::time::sleep(Duration::from_millis(100 + random.below(LIFE))) => {}

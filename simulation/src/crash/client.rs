@@ -14,6 +14,9 @@ use crate::random::Seeded;
 use crate::storage::OnDisk;
 use crate::text;
 
+/// The name of the proof.
+pub const PROOF: &str = "client-crash";
+
 /// The user and writer of the child, and those of the client in the parent.
 const VICTIM: &str = "victim";
 const OTHER: &str = "other";
@@ -128,7 +131,7 @@ impl Run {
     fn start(&self, path: &Path, next: u64) -> Result<Process, String> {
         let (kind, path) = (self.kind.name().to_owned(), path.display().to_string());
         let args = [kind, path, self.port.to_string(), next.to_string()];
-        Process::start(&args).map_err(text)
+        Process::start(PROOF, &args).map_err(text)
     }
 
     /// A kill while the store is opened for the first time: opening it again works.

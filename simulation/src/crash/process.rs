@@ -13,10 +13,10 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts this program with `--child` and these arguments.
-    pub(crate) fn start(args: &[String]) -> std::io::Result<Self> {
+    /// Starts this program as a child of this proof, with these arguments.
+    pub(crate) fn start(proof: &str, args: &[String]) -> std::io::Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
-            .arg("--child")
+            .args([proof, "--child"])
             .args(args)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -17,6 +17,9 @@ use crate::random::Seeded;
 use crate::storage::{self, DatabaseServer, Storage, StorageKind};
 use crate::text;
 
+/// The name of the proof.
+pub const PROOF: &str = "server-crash";
+
 /// How many clients push and pull.
 const CLIENTS: usize = 3;
 
@@ -116,7 +119,7 @@ pub async fn run(kind: StorageKind, victim: Victim, seed: u64, kills: u64) -> Re
 
 impl Run {
     async fn start(&self) -> Result<Process, String> {
-        let mut process = Process::start(&[self.storage.name().to_owned()]).map_err(text)?;
+        let mut process = Process::start(PROOF, &[self.storage.name().to_owned()]).map_err(text)?;
         let line = process.line().await.map_err(text)?;
         let port = line.strip_prefix("listening ").and_then(|line| line.strip_suffix('.'));
         let port =

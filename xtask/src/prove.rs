@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::registry::{self, Entry, Form};
+use crate::registry::{self, Entry, Form, Repeat};
 use crate::workspace::{Build, Workspace};
 
 /// The package and the program that the proofs live in.
@@ -142,6 +142,9 @@ pub(crate) struct Args {
     /// Repeat a run: the seed that it printed.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// Repeat one case of that run alone: the number that the failure printed.
+    #[arg(long, value_name = "N", requires = "seed")]
+    case: Option<u64>,
     /// The form of a proof for this data source: `--store sled` turns `client-crash` into `client-crash-sled`.
     #[arg(long, value_name = "NAME")]
     store: Option<String>,
@@ -161,5 +164,6 @@ pub(crate) fn run(workspace: Workspace, args: &Args) -> Result<bool> {
     };
     let apart = if names.iter().any(|name| name == "all") { &[] } else { APART };
     let entries = [PROOFS, apart].concat();
-    registry::run(workspace, &entries, names, args.form, args.seed)
+    let repeat = args.seed.map(|seed| Repeat { seed, case: args.case });
+    registry::run(workspace, &entries, names, args.form, repeat)
 }

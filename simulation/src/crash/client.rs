@@ -10,6 +10,7 @@ use super::site::{connect, listen, open_file, serve_on};
 use super::verify::{View, check_equal};
 use super::workload::Writer;
 use crate::counts::Counts;
+use crate::pace::Pace;
 use crate::random::Seeded;
 use crate::storage::OnDisk;
 use crate::text;
@@ -90,11 +91,11 @@ struct Run {
     counts: Counts,
 }
 
-/// Kills a client whose store is of this kind so many times.
+/// Kills a client whose store is of this kind again and again.
 ///
 /// # Errors
 /// What does not hold.
-pub async fn run(kind: OnDisk, seed: u64, kills: u64) -> Result<Counts, String> {
+pub async fn run(kind: OnDisk, seed: u64, pace: &Pace) -> Result<Counts, String> {
     let folder = tempfile::tempdir().map_err(text)?;
     let (server, manager) = open_file(&folder.path().join("server.db")).await.map_err(text)?;
     let (listener, port) = listen().await.map_err(text)?;
@@ -113,11 +114,13 @@ pub async fn run(kind: OnDisk, seed: u64, kills: u64) -> Result<Counts, String> 
         done: 0,
         counts: Counts::default(),
     };
-    for kill in 0..kills {
+    let mut kill = 0;
+    while pace.goes_on(kill, &run.counts) {
         let outcome =
             if kill % FIRST_OPENINGS == 0 { run.first_opening(kill).await } else { run.cycle().await };
         outcome.map_err(|problem| format!("kill {kill}: {problem}"))?;
         run.counts.note("kills");
+        kill += 1;
     }
     run.finish().await?;
     Ok(run.counts)
@@ -155,6 +158,9 @@ impl Run {
         let mut process = self.start(&path, self.done + 1)?;
         let mut line = process.line().await.map_err(text)?;
         while line != "ready." {
+            if line.starts_with("failed ") {
+                return Err(format!("the child {line}"));
+            }
             line = process.line().await.map_err(text)?;
         }
         let life = Duration::from_micros(self.random.below(60_000));

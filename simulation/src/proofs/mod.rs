@@ -15,7 +15,7 @@ use crate::args::{Args, USAGE};
 /// A proof: a name, and what runs it.
 struct Proof {
     name: &'static str,
-    run: fn(Args) -> ExitCode,
+    run: fn(&Args) -> ExitCode,
 }
 
 /// All of them. A new one is a line here and one in `xtask/src/prove.rs`.
@@ -32,7 +32,7 @@ const PROOFS: &[Proof] = &[
 pub fn main(mut args: impl Iterator<Item = String>) -> ExitCode {
     let parsed = named(args.next().as_deref()).and_then(|proof| Ok((proof, Args::parse(args)?)));
     match parsed {
-        Ok((proof, args)) => (proof.run)(args),
+        Ok((proof, args)) => (proof.run)(&args),
         Err(message) => {
             eprintln!("{message}\nusage: simulation NAME {USAGE}");
             ExitCode::from(2)

@@ -1,7 +1,8 @@
-//! What every program of this crate takes.
+//! The options that every proof takes.
 
 use std::time::{Duration, SystemTime};
 
+use crate::pace::Budget;
 use crate::storage::{OnDisk, StorageKind};
 
 /// The options of a run.
@@ -11,39 +12,41 @@ pub struct Args {
     pub long: bool,
     /// What everything random derives from.
     pub seed: u64,
+    /// The one case to run.
+    pub case: Option<u64>,
     /// How many cases, kills or sessions instead of the default.
     pub count: Option<u64>,
-    /// The data source that the run is about, if the program knows several.
+    /// How many seconds to go on for, in place of a count.
+    pub seconds: Option<u64>,
+    /// The data source that the run is about, if the proof knows several.
     pub store: Option<String>,
     /// Whether the database's own server is killed, instead of the process that uses it.
     pub database: bool,
-    /// Whether this process is one that the program started itself, with what it is told.
+    /// Whether this process is one that the proof started itself, with what it is told.
     pub child: Option<Vec<String>>,
 }
 
-impl Args {
-    /// Reads the command line: `[--long] [--seed N] [--count N] [--store NAME] [--database]`,
-    /// or `--child` and what the program tells itself.
-    /// Ends the process if it cannot be read.
-    #[must_use]
-    pub fn read() -> Self {
-        match Self::parse(std::env::args().skip(1)) {
-            Ok(args) => args,
-            Err(message) => {
-                #[allow(clippy::print_stderr, reason = "the usage of a program")]
-                {
-                    eprintln!(
-                        "{message}\nusage: [--long] [--seed N] [--count N] [--store NAME] [--database]"
-                    );
-                }
-                std::process::exit(2);
-            }
-        }
-    }
+/// What [`Args::parse`] reads.
+pub const USAGE: &str =
+    "[--long] [--seed N [--case N]] [--count N | --seconds N] [--store NAME] [--database]";
 
-    fn parse(args: impl Iterator<Item = String>) -> Result<Self, String> {
-        let mut parsed =
-            Self { long: false, seed: fresh_seed(), count: None, store: None, database: false, child: None };
+impl Args {
+    /// Reads the arguments after the name of a proof: [`USAGE`], or `--child` and what the proof tells itself.
+    ///
+    /// # Errors
+    /// What cannot be read.
+    pub fn parse(args: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut parsed = Self {
+            long: false,
+            seed: fresh_seed(),
+            case: None,
+            count: None,
+            seconds: None,
+            store: None,
+            database: false,
+            child: None,
+        };
+        let mut is_seeded = false;
         let mut args = args;
         while let Some(arg) = args.next() {
             if arg == "--database" {
@@ -60,8 +63,10 @@ impl Args {
             };
             match arg.as_str() {
                 "--long" => parsed.long = true,
-                "--seed" => parsed.seed = number()?,
+                "--seed" => (parsed.seed, is_seeded) = (number()?, true),
+                "--case" => parsed.case = Some(number()?),
                 "--count" => parsed.count = Some(number()?),
+                "--seconds" => parsed.seconds = Some(number()?),
                 "--child" => {
                     parsed.child = Some(args.collect());
                     return Ok(parsed);
@@ -69,7 +74,24 @@ impl Args {
                 other => return Err(format!("{other} is not an option")),
             }
         }
+        if parsed.case.is_some() && !is_seeded {
+            return Err("--case needs the --seed that it is a case of".to_owned());
+        }
+        if parsed.count.is_some() && parsed.seconds.is_some() {
+            return Err("--count and --seconds exclude each other".to_owned());
+        }
         Ok(parsed)
+    }
+
+    /// For a run that does not consist of cases, for this reason.
+    ///
+    /// # Errors
+    /// If one is asked for.
+    pub fn no_case(&self, reason: &str) -> Result<(), String> {
+        match self.case {
+            None => Ok(()),
+            Some(_) => Err(format!("--case is refused: {reason}; the seed alone is the repeat")),
+        }
     }
 
     /// The store on this machine's disk that the run is about.
@@ -88,10 +110,13 @@ impl Args {
         self.store.as_deref().unwrap_or("sqlite").parse()
     }
 
-    /// The number of cases, kills or sessions to do.
+    /// How much to do: as many cases, kills or sessions, if nothing else is asked for.
     #[must_use]
-    pub fn target(&self, short: u64, long: u64) -> u64 {
-        self.count.unwrap_or(if self.long { long } else { short })
+    pub fn budget(&self, short: u64, long: u64) -> Budget {
+        match self.seconds {
+            Some(seconds) => Budget::Seconds(seconds),
+            None => Budget::Count(self.count.unwrap_or(if self.long { long } else { short })),
+        }
     }
 }
 
@@ -113,8 +138,14 @@ mod tests {
     #[test]
     fn the_options_are_read() {
         let args = parse("--long --seed 7").unwrap();
-        assert_eq!((args.long, args.seed, args.target(1, 2)), (true, 7, 2));
-        assert_eq!(parse("--count 5").unwrap().target(1, 2), 5);
+        assert_eq!((args.long, args.seed, args.budget(1, 2)), (true, 7, Budget::Count(2)));
+        assert_eq!(parse("--count 5").unwrap().budget(1, 2), Budget::Count(5));
+        assert_eq!(parse("--long --seconds 5").unwrap().budget(1, 2), Budget::Seconds(5));
+        assert!(parse("--count 5 --seconds 5").is_err());
+        let one = parse("--case 3 --seed 7").unwrap();
+        assert_eq!((one.seed, one.case), (7, Some(3)));
+        assert!(one.no_case("there are none").is_err() && args.no_case("there are none").is_ok());
+        assert!(parse("--case 3").is_err(), "a case of a seed that nobody knows");
         assert_eq!(parse("--store sled").unwrap().on_disk(), Ok(OnDisk::Sled));
         assert_eq!(parse("").unwrap().on_disk(), Ok(OnDisk::Sqlite));
         assert_eq!(

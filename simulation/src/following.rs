@@ -32,6 +32,9 @@ const ASTRAY_PERCENT: u64 = 5;
 /// How many calls of `push` in a hundred are dropped.
 const ABANDONED_PERCENT: u64 = 30;
 
+/// How long a device may take, on however busy a machine: a calm one does it in a second or two.
+const LONGEST: Duration = Duration::from_secs(300);
+
 /// What must have happened in a run.
 pub const MINIMUM: &[(&str, u64)] = &[
     ("pushes stored that follow one without an answer", 20),
@@ -60,7 +63,9 @@ pub async fn run(kind: StorageKind, seed: u64, breaks: bool) -> std::result::Res
     }
     let mut devices = Vec::new();
     for task in tasks {
-        devices.push(task.await.map_err(text)??);
+        let device = tokio::time::timeout(LONGEST, task).await;
+        let device = device.map_err(|_| format!("a device is not done within {LONGEST:?}"))?;
+        devices.push(device.map_err(text)??);
     }
     check(servers[0].store(), &devices).await?;
     drop(servers);

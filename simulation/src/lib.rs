@@ -1,9 +1,9 @@
 //! Whole-system runs of FastSync: a model-based property test, crash runs with real processes, and a concurrency
 //! run on a real database.
 //!
-//! Each is a program of `src/bin`, started by `cargo xtask prove NAME`. Every randomised run prints its seed,
-//! takes `--seed`, counts what happened, and fails if too little did: a run without conflicts, lost answers and
-//! kills proves nothing.
+//! Each is a proof of the program `simulation`, started by `cargo xtask prove NAME`. Every randomised run prints its seed,
+//! takes `--seed`, counts what happened, and goes on until enough did: a run without conflicts, lost answers and
+//! kills proves nothing. A run of cases names the one that fails, and repeats it alone with `--case`.
 #![allow(
     clippy::expect_used,
     clippy::unwrap_used,
@@ -20,6 +20,8 @@ pub mod crash;
 pub mod differential;
 pub mod following;
 pub mod model;
+pub mod pace;
+pub mod proofs;
 pub mod random;
 pub mod report;
 pub mod storage;

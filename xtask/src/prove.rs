@@ -2,149 +2,134 @@
 
 use anyhow::Result;
 
-use crate::registry::{self, Entry, Form};
+use crate::registry::{self, Entry, Form, Repeat};
 use crate::workspace::{Build, Workspace};
 
-/// A program of `simulation`: it takes `--long`, `--seed N` and `--store NAME`, prints its seed, and fails by its exit
-/// code.
-const fn proof(name: &'static str, about: &'static str) -> Entry {
-    Entry {
-        name,
-        about,
-        package: "simulation",
-        binary: name,
-        build: Build::Checked,
-        short: &[],
-        long: &["--long"],
-        servers: &[],
-    }
-}
+/// The package and the program that the proofs live in.
+pub(crate) const PACKAGE: &str = "simulation";
 
-/// The same program about another data source.
-const fn on(
-    binary: &'static str,
+/// A proof of the program `simulation`: it takes `--long`, `--seed N` and `--store NAME` after its name, prints its seed,
+/// and fails by its exit code.
+const fn proof(
+    name: &'static str,
+    about: &'static str,
     servers: &'static [&'static str],
     [short, long]: [&'static [&'static str]; 2],
-    entry: Entry,
 ) -> Entry {
-    Entry { binary, servers, short, long, ..entry }
+    Entry { name, about, package: PACKAGE, binary: PACKAGE, build: Build::Checked, short, long, servers }
 }
 
-/// Every proof but those of [`APART`]; the whole check runs the short form of each. A new one is a program of `simulation`
+/// The arguments of the short and of the long form: what both begin with, then what each adds.
+macro_rules! forms {
+    ([$($both:literal),*]) => {
+        forms!([$($both),*], [], ["--long"])
+    };
+    ([$($both:literal),*], [$($short:literal),*], [$($long:literal),*]) => {
+        [&[$($both,)* $($short,)*], &[$($both,)* $($long,)*]]
+    };
+}
+
+/// Every proof but those of [`APART`]; the whole check runs the short form of each. A new one is a proof of `simulation`
 /// and a line here.
 pub(crate) const PROOFS: &[Entry] = &[
-    Entry {
-        servers: &["mysql", "mongo"],
-        ..proof(
-            "convergence",
-            "replicas end equal: model-based property test, 2,000 cases of up to 200 steps, 3 to 5 clients, 2 zones, \
-             3 types, every data source",
-        )
-    },
+    proof(
+        "convergence",
+        "replicas end equal: model-based property test, 2,000 cases of up to 200 steps, 3 to 5 clients, 2 zones, \
+         3 types, every data source",
+        &["mysql", "mongo"],
+        forms!(["convergence"]),
+    ),
     proof(
         "client-crash",
         "kill -9 of the client, 200 times: no half-applied session, no lost edit, no cursor ahead of its data",
-    ),
-    on(
-        "client-crash",
         &[],
-        [&["--store", "sled", "--count", "60"], &["--store", "sled", "--count", "700"]],
-        proof("client-crash-sled", "the same of a client on sled"),
+        forms!(["client-crash"]),
+    ),
+    proof(
+        "client-crash-sled",
+        "the same of a client on sled",
+        &[],
+        forms!(["client-crash", "--store", "sled"], ["--count", "60"], ["--count", "700"]),
     ),
     proof(
         "server-crash",
         "kill -9 of the server: nothing acknowledged is lost, nothing is visible in part, retries change nothing",
-    ),
-    on(
-        "server-crash",
         &[],
-        [&["--store", "sled", "--count", "15"], &["--store", "sled", "--count", "100"]],
-        proof("server-crash-sled", "the same of a server on sled"),
+        forms!(["server-crash"]),
     ),
-    on(
-        "server-crash",
+    proof(
+        "server-crash-sled",
+        "the same of a server on sled",
+        &[],
+        forms!(["server-crash", "--store", "sled"], ["--count", "15"], ["--count", "100"]),
+    ),
+    proof(
+        "server-crash-mysql",
+        "the same of a server on MariaDB",
         &["mysql"],
-        [&["--store", "mysql", "--count", "15"], &["--store", "mysql", "--count", "100"]],
-        proof("server-crash-mysql", "the same of a server on MariaDB"),
+        forms!(["server-crash", "--store", "mysql"], ["--count", "15"], ["--count", "100"]),
     ),
-    on(
-        "server-crash",
+    proof(
+        "server-crash-mongo",
+        "the same of a server on MongoDB",
         &["mongo"],
-        [&["--store", "mongo", "--count", "15"], &["--store", "mongo", "--count", "100"]],
-        proof("server-crash-mongo", "the same of a server on MongoDB"),
+        forms!(["server-crash", "--store", "mongo"], ["--count", "15"], ["--count", "100"]),
     ),
-    on(
-        "server-crash",
+    proof(
+        "database-crash-mysql",
+        "the same with kill -9 of MariaDB itself, under a server that lives on",
         &["mysql"],
-        [
-            &["--store", "mysql", "--database", "--count", "5"],
-            &["--store", "mysql", "--database", "--count", "15"],
-        ],
-        proof(
-            "database-crash-mysql",
-            "the same with kill -9 of MariaDB itself, under a server that lives on",
-        ),
+        forms!(["server-crash", "--store", "mysql", "--database"], ["--count", "5"], ["--count", "15"]),
     ),
-    on(
-        "server-crash",
+    proof(
+        "database-crash-mongo",
+        "the same with kill -9 of MongoDB itself, under a server that lives on",
         &["mongo"],
-        [
-            &["--store", "mongo", "--database", "--count", "5"],
-            &["--store", "mongo", "--database", "--count", "15"],
-        ],
-        proof(
-            "database-crash-mongo",
-            "the same with kill -9 of MongoDB itself, under a server that lives on",
-        ),
+        forms!(["server-crash", "--store", "mongo", "--database"], ["--count", "5"], ["--count", "15"]),
     ),
     proof(
         "concurrency",
         "8 pushers, 2 pullers and a process that is killed again and again, on one SQLite file: none missed, none twice; \
          a broken data source fails it",
-    ),
-    on(
-        "concurrency",
         &[],
-        [&["--store", "sled"], &["--store", "sled", "--long"]],
-        proof("concurrency-sled", "8 pushers and 2 pullers in one process on one sled store"),
+        forms!(["concurrency"]),
     ),
-    on(
-        "concurrency",
+    proof(
+        "concurrency-sled",
+        "8 pushers and 2 pullers in one process on one sled store",
+        &[],
+        forms!(["concurrency", "--store", "sled"]),
+    ),
+    proof(
+        "concurrency-mysql",
+        "20,000 sessions of 16 pushers, 4 pullers and a process that is killed, on one MariaDB, with pauses inside \
+         transactions, cut connections and an idle stranger",
         &["mysql"],
         // As many sessions in either form: what goes wrong on a database with many writers is rare.
-        [&["--store", "mysql", "--long"]; 2],
-        proof(
-            "concurrency-mysql",
-            "20,000 sessions of 16 pushers, 4 pullers and a process that is killed, on one MariaDB, with pauses inside \
-             transactions, cut connections and an idle stranger",
-        ),
+        forms!(["concurrency", "--store", "mysql"], ["--long"], ["--long"]),
     ),
-    on(
-        "concurrency",
+    proof(
+        "concurrency-mongo",
+        "16 pushers, 4 pullers and a process that is killed, on one MongoDB",
         &["mongo"],
-        [&["--store", "mongo"], &["--store", "mongo", "--long"]],
-        proof("concurrency-mongo", "16 pushers, 4 pullers and a process that is killed, on one MongoDB"),
+        forms!(["concurrency", "--store", "mongo"]),
     ),
-    Entry {
-        servers: &["mysql", "mongo"],
-        ..proof(
-            "differential",
-            "the same random operations on every data source: equal outcomes, equal contents at every checkpoint",
-        )
-    },
+    proof(
+        "differential",
+        "the same random operations on every data source: equal outcomes, equal contents at every checkpoint",
+        &["mysql", "mongo"],
+        forms!(["differential"]),
+    ),
 ];
 
 /// Proofs that need a server in the place of another, and so a run of their own: a step of the whole check, and not meant by
 /// `all`.
-pub(crate) const APART: &[Entry] = &[on(
-    "concurrency",
+pub(crate) const APART: &[Entry] = &[proof(
+    "concurrency-galera",
+    "16 pushers, 4 pullers and a process that is killed, spread over the nodes of a Galera cluster, one of which is killed \
+     and joins again",
     &["galera"],
-    [&["--store", "mysql"], &["--store", "mysql", "--long"]],
-    proof(
-        "concurrency-galera",
-        "16 pushers, 4 pullers and a process that is killed, spread over the nodes of a Galera cluster, one of which is killed \
-         and joins again",
-    ),
+    forms!(["concurrency", "--store", "mysql"]),
 )];
 
 #[derive(clap::Args)]
@@ -157,6 +142,9 @@ pub(crate) struct Args {
     /// Repeat a run: the seed that it printed.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// Repeat one case of that run alone: the number that the failure printed.
+    #[arg(long, value_name = "N", requires = "seed")]
+    case: Option<u64>,
     /// The form of a proof for this data source: `--store sled` turns `client-crash` into `client-crash-sled`.
     #[arg(long, value_name = "NAME")]
     store: Option<String>,
@@ -176,5 +164,6 @@ pub(crate) fn run(workspace: Workspace, args: &Args) -> Result<bool> {
     };
     let apart = if names.iter().any(|name| name == "all") { &[] } else { APART };
     let entries = [PROOFS, apart].concat();
-    registry::run(workspace, &entries, names, args.form, args.seed)
+    let repeat = args.seed.map(|seed| Repeat { seed, case: args.case });
+    registry::run(workspace, &entries, names, args.form, repeat)
 }

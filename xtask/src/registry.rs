@@ -1,5 +1,8 @@
 //! Proofs and figures by name: what `cargo xtask prove` and `cargo xtask bench` have in common.
 
+use std::process::Command;
+use std::time::Instant;
+
 use anyhow::{Result, bail};
 
 use crate::servers::{self, Policy};
@@ -22,24 +25,36 @@ pub(crate) struct Entry {
     pub(crate) servers: &'static [&'static str],
 }
 
+/// A run to repeat.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Repeat {
+    /// The seed that it printed.
+    pub(crate) seed: u64,
+    /// The one case of it that is meant.
+    pub(crate) case: Option<u64>,
+}
+
 impl Entry {
-    fn args(&self, long: bool, seed: Option<u64>) -> Vec<String> {
+    fn args(&self, long: bool, repeat: Option<Repeat>) -> Vec<String> {
         let own = if long { self.long } else { self.short };
-        let seed = seed.map(|seed| ["--seed".to_owned(), seed.to_string()]);
-        own.iter().map(|&arg| arg.to_owned()).chain(seed.into_iter().flatten()).collect()
+        let seed = repeat.map(|repeat| ("--seed", repeat.seed));
+        let case = repeat.and_then(|repeat| repeat.case).map(|case| ("--case", case));
+        let options = seed.into_iter().chain(case);
+        let options = options.flat_map(|(option, number)| [option.to_owned(), number.to_string()]);
+        own.iter().map(|&arg| arg.to_owned()).chain(options).collect()
     }
 
     fn run(
         &self,
         workspace: &Workspace,
         long: bool,
-        seed: Option<u64>,
+        repeat: Option<Repeat>,
         skips: &mut Skips,
     ) -> Result<Outcome> {
         if let Some(reason) = missing(workspace, self.package, self.binary) {
             return skip(workspace, skips, self.name, &reason);
         }
-        let args = self.args(long, seed);
+        let args = self.args(long, repeat);
         workspace.built(self.build, self.binary, &args.iter().map(String::as_str).collect::<Vec<_>>())?;
         Ok(Outcome::Passed)
     }
@@ -105,7 +120,7 @@ pub(crate) fn run(
     entries: &[Entry],
     names: &[String],
     Form { long, no_install }: Form,
-    seed: Option<u64>,
+    repeat: Option<Repeat>,
 ) -> Result<bool> {
     let mut summary = Summary::default();
     let selected = select(entries, |entry| entry.name, names)?;
@@ -124,32 +139,39 @@ pub(crate) fn run(
     for entry in selected {
         summary.step(entry.name, |skips| {
             println!("  {}", entry.about);
-            entry.run(workspace, long, seed, skips)
+            entry.run(workspace, long, repeat, skips)
         });
     }
     drop(running);
     Ok(summary.finish())
 }
 
-/// Runs the short form of every entry as one step of the tests, up to the first that fails as often as it may be tried.
+/// The seed of the proofs of the whole check: another one for each commit, and the same for one commit. Without one, each
+/// run draws its own.
+fn seed_of_commit(workspace: &Workspace) -> Option<Repeat> {
+    let head = Command::new("git").args(["rev-parse", "HEAD"]).current_dir(&workspace.root).output().ok()?;
+    let seed = seed_of(std::str::from_utf8(&head.stdout).ok()?)?;
+    Some(Repeat { seed, case: None })
+}
+
+/// The first digits of a commit's name, as a number that one can type.
+fn seed_of(commit: &str) -> Option<u64> {
+    u64::from_str_radix(commit.get(..8)?, 16).ok()
+}
+
+/// Runs the short form of every proof as one step of the tests, up to the first that fails.
 pub(crate) fn run_all<'a>(
     workspace: &Workspace,
     entries: impl Iterator<Item = &'a Entry>,
-    tries: u32,
     skips: &mut Skips,
 ) -> Result<Outcome> {
     let mut outcome = Outcome::Skipped;
+    let seed = seed_of_commit(workspace);
     for entry in entries {
         println!("  {}: {}", entry.name, entry.about);
-        let mut tries = tries;
-        let result = loop {
-            tries = tries.saturating_sub(1);
-            match entry.run(workspace, false, None, skips) {
-                Err(error) if tries > 0 => println!("  {}: {error:#}; it is tried again", entry.name),
-                result => break result?,
-            }
-        };
-        if result == Outcome::Passed {
+        let start = Instant::now();
+        if entry.run(workspace, false, seed, skips)? == Outcome::Passed {
+            println!("  {}: passed in {:.1} s", entry.name, start.elapsed().as_secs_f64());
             outcome = Outcome::Passed;
         }
     }
@@ -159,6 +181,7 @@ pub(crate) fn run_all<'a>(
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
+    use std::sync::Arc;
 
     use super::*;
     use crate::workspace::Package;
@@ -191,15 +214,24 @@ mod tests {
             ci,
             env: Vec::new(),
             target: PathBuf::new(),
+            done: Arc::default(),
         }
     }
 
     #[test]
     fn short_long_and_seed_make_the_arguments() {
-        let line = |entry: &Entry, long, seed| entry.args(long, seed).join(" ");
+        let line = |entry: &Entry, long, repeat| entry.args(long, repeat).join(" ");
+        let repeat = |seed, case| Some(Repeat { seed, case });
         assert_eq!(line(&ENTRIES[0], false, None), "");
-        assert_eq!(line(&ENTRIES[0], true, Some(7)), "--long --seed 7");
+        assert_eq!(line(&ENTRIES[0], true, repeat(7, None)), "--long --seed 7");
+        assert_eq!(line(&ENTRIES[1], false, repeat(7, Some(3))), "--few --seed 7 --case 3");
         assert_eq!(line(&ENTRIES[1], false, None), "--few");
+    }
+
+    #[test]
+    fn a_commit_has_one_seed() {
+        assert_eq!(seed_of("0000002ad206729c\n"), Some(42));
+        assert_eq!((seed_of(""), seed_of("not a commit")), (None, None));
     }
 
     #[test]

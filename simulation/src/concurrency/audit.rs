@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fastsync_core::{
-    ObjectId, Position, Repository, Server, SessionKind, SyncManager, SyncableRepository, Zone,
+    ObjectId, Position, Repository, Server, SessionKind, SessionSummary, SyncManager, SyncableRepository,
+    Zone,
 };
 
 use super::pusher::CONTENDED;
@@ -22,6 +23,10 @@ pub(super) struct Expected {
     pub(super) untold: u64,
 }
 
+/// How often the store may have moved while it was looked at: a database may go on with what a killed process had asked
+/// of it.
+const LOOKS: u32 = 100;
+
 /// Every push is in the audit once, with every record; positions are 1, 2, 3 ...; no update is lost.
 /// Of a killed process everything is there that it was told to be.
 pub(super) async fn check(
@@ -31,7 +36,24 @@ pub(super) async fn check(
 ) -> Result<(), String> {
     let text = |error: fastsync_core::Error| error.to_string();
     let source = server.store().source();
-    let sessions = source.sessions(&Zone::Global, Position::START, usize::MAX >> 1).await.map_err(text)?;
+    for _ in 0..LOOKS {
+        let sessions =
+            source.sessions(&Zone::Global, Position::START, usize::MAX >> 1).await.map_err(text)?;
+        let outcome = check_sessions(server, &sessions, expected, killed).await;
+        let seen = Position(sessions.len() as u64);
+        if source.sessions(&Zone::Global, seen, 1).await.map_err(text)?.is_empty() {
+            return outcome;
+        }
+    }
+    Err("the pushers are done, and the store does not come to rest".to_owned())
+}
+
+async fn check_sessions(
+    server: &SyncManager<Server>,
+    sessions: &[SessionSummary],
+    expected: Expected,
+    killed: &[Life],
+) -> Result<(), String> {
     let mut pushes: BTreeMap<_, BTreeSet<u64>> = BTreeMap::new();
     let (mut devices, mut count, mut records) = (BTreeSet::new(), 0, 0);
     let mut of_killed: BTreeMap<&str, u64> = BTreeMap::new();

@@ -20,11 +20,15 @@ use crate::random::Seeded;
 /// When a session gets its position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Taken {
-    /// Before its transaction: another one may commit a later position first.
+    /// Before its transaction: another one may commit a later position first, and a reader go past it.
     BeforeCommit,
     /// With its transaction.
     AtCommit,
 }
+
+/// Every so often a session of some size is held between its position and its commit, for so many milliseconds at most.
+const HELD: u64 = 2;
+const HELD_FOR: u32 = 2_000;
 
 /// A data source with positions of its own. Knows one zone only.
 #[derive(Debug)]
@@ -39,6 +43,8 @@ pub(super) struct Numbered<S> {
 #[derive(Debug, Default)]
 struct Positions {
     last: u64,
+    /// The last one that a reader was told of.
+    read: u64,
     visible: HashMap<Revision, u64>,
 }
 
@@ -58,9 +64,27 @@ impl<S: Sync> Numbered<S> {
         positions.visible.insert(revision, position);
     }
 
+    /// Waits until a reader has gone past this position, which makes it one that the reader misses. On a store where
+    /// that takes chance, pauses alone would not show the fault at every try.
+    async fn hold(&self, position: u64) {
+        for _ in 0..HELD_FOR {
+            let read = self.positions.read().unwrap_or_else(PoisonError::into_inner).read;
+            if read > position {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
     async fn pause(&self) {
         tokio::time::sleep(Duration::from_micros(self.random.below(3_000))).await;
     }
+}
+
+/// Whether it has objects that no other session writes, which nothing makes up for.
+fn commit_is_large(commit: &Commit) -> bool {
+    let (Writes::Inline(writes) | Writes::Staged { overrides: writes }) = &commit.writes;
+    writes.len() > 4
 }
 
 fn revision_of(commit: &Commit) -> Option<Revision> {
@@ -80,7 +104,11 @@ impl<S: SyncableDataSource> SyncableDataSource for Numbered<S> {
         match self.taken {
             Taken::BeforeCommit => {
                 let position = self.take();
-                self.pause().await;
+                if commit_is_large(&commit) && position.is_multiple_of(HELD) {
+                    self.hold(position).await;
+                } else {
+                    self.pause().await;
+                }
                 let outcome = self.inner.commit(commit).await?;
                 if matches!(outcome, CommitOutcome::Applied(_)) {
                     self.show(revision, position);
@@ -129,6 +157,9 @@ impl<S: SyncableDataSource> SyncableDataSource for Numbered<S> {
             records.extend(session);
         }
         let reached = next.unwrap_or(head.max(request.after.position.0));
+        drop(positions);
+        let mut positions = self.positions.write().unwrap_or_else(PoisonError::into_inner);
+        positions.read = positions.read.max(reached);
         Ok(Changes::Page(ChangesPage {
             records,
             next: point(reached),

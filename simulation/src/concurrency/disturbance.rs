@@ -17,9 +17,6 @@ pub(super) struct Disturbance {
     stranger: MySqlConnection,
 }
 
-/// When the first connection is cut.
-const BEGIN_AFTER: Duration = Duration::from_secs(2);
-
 /// How long it takes between two cuts of a connection.
 const CUT_EVERY: Duration = Duration::from_millis(150);
 
@@ -69,8 +66,6 @@ async fn cut(
                   JOIN information_schema.processlist AS p ON p.id = t.trx_mysql_thread_id \
                   WHERE p.db = ? AND t.trx_rows_modified > 0 ORDER BY RAND() LIMIT 1";
     let mut cuts = 0;
-    // Programs that start give up when they are cut off.
-    tokio::time::sleep(BEGIN_AFTER).await;
     loop {
         tokio::select! {
             _ = stopped.changed() => return Ok(cuts),

@@ -7,13 +7,16 @@ use fastsync_core::protocol::{
     Cursor, PROTOCOL_VERSION, PullPage, PullReply, PullRequest, SyncOperationMetadata, TypeVersion,
 };
 use fastsync_core::{
-    DeviceId, Position, Query, Result, Revision, Server, Store, SyncContext, SyncManager, SyncableObject,
-    TypeName, Value, Zone,
+    DeviceId, Error, ErrorKind, Position, Query, Result, Revision, Server, Store, SyncContext, SyncManager,
+    SyncableObject, TypeName, Value, Zone,
 };
 use tokio::sync::watch;
 
 use crate::model::{Item, Shelf};
 use crate::random::Seeded;
+
+/// How often the store may have moved when it is compared.
+const WALKS_AT_REST: u32 = 1_000;
 
 type Key = (TypeName, String);
 
@@ -99,6 +102,22 @@ impl Puller {
         }
     }
 
+    /// Walks, and gives the live records of the store at the same position.
+    async fn walk_at_rest(&mut self) -> Result<Vec<fastsync_core::Record>> {
+        for _ in 0..WALKS_AT_REST {
+            let before = self.position;
+            self.walk().await?;
+            let records = again(|| live(self.server.store())).await?;
+            let source = self.server.store().source();
+            let later = again(|| source.sessions(&Zone::Global, self.position, 1)).await?;
+            if self.position == before && later.is_empty() {
+                return Ok(records);
+            }
+        }
+        let detail = "the pushers are done, and the store does not come to rest";
+        Err(Error::new(ErrorKind::Contention, "compare", detail))
+    }
+
     fn request(&self) -> Result<PullRequest> {
         let types = [Shelf::schema()?, Item::schema()?].map(|schema| {
             let fields = schema.fields().iter().map(|field| field.name.clone()).collect();
@@ -163,8 +182,11 @@ impl Puller {
         Ok(())
     }
 
+    /// Compares with the store at a moment at which nothing is committed: what a killed process had asked of a database
+    /// may still come.
     async fn compare(&mut self) -> Result<()> {
-        for record in again(|| live(self.server.store())).await? {
+        let records = self.walk_at_rest().await?;
+        for record in records {
             let key = (record.key.type_name, record.key.id.to_string());
             if self.state.get(&key).map(|(revision, _)| *revision) != Some(record.metadata.revision) {
                 self.seen.missed += 1;

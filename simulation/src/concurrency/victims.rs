@@ -6,10 +6,11 @@ use fastsync_core::ErrorKind;
 use tokio::sync::watch;
 
 use super::pusher;
-use super::worker::open;
+use super::run::PROOF;
+use super::worker::open_beside;
 use crate::crash::process::{Process, say};
 use crate::random::Seeded;
-use crate::storage::{self, Storage};
+use crate::storage::Storage;
 
 /// What the first argument of such a child is.
 pub(super) const CHILD: &str = "victim";
@@ -23,6 +24,9 @@ const MOST: u64 = 60;
 /// The longest life, in milliseconds.
 const LIFE: u64 = 4_000;
 
+/// How often it is doubled after lives in which nothing got through: a machine may be that busy.
+const LONGEST: u32 = 5;
+
 /// How many lives there are at most for the sake of [`Least`]: a child that never gets anything through has to end as a
 /// failure.
 const MOST_LIVES: usize = 100;
@@ -30,9 +34,6 @@ const MOST_LIVES: usize = 100;
 /// The longest rest between two lives, in milliseconds: what a killed process has left open holds up the others for
 /// seconds on some databases, and a run is not about that alone.
 const REST: u64 = 8_000;
-
-/// How long a database may go on with what a killed process had asked of it.
-const AFTERMATH: Duration = Duration::from_secs(1);
 
 /// Whether a user is one of the killed.
 pub(super) fn is_victim(user: &str) -> bool {
@@ -72,7 +73,7 @@ pub(super) async fn child(args: &[String]) -> Result<(), String> {
     let seed = seed.parse().map_err(|_| format!("{seed} is not a number"))?;
     let text = |error: fastsync_core::Error| error.to_string();
     let random = Seeded::stream(seed, 5_000);
-    let server = open(storage::open(storage).await?).await.map_err(text)?;
+    let server = open_beside(storage).await?;
     let (store, manager) = pusher::open(name, &server).await.map_err(text)?;
     for number in 1.. {
         pusher::edit(&store, name, number, 1 + random.below(MOST)).await.map_err(text)?;
@@ -99,12 +100,10 @@ impl Victims {
         Self { stop, lives }
     }
 
-    /// Stops, and gives every life that there was. What the last one had under way has ended too.
+    /// Stops, and gives every life that there was. A database may go on with what the last one had asked of it.
     pub(super) async fn end(self) -> Result<Vec<Life>, String> {
         let _ = self.stop.send(true);
-        let lives = self.lives.await.map_err(|error| error.to_string())?;
-        tokio::time::sleep(AFTERMATH).await;
-        lives
+        self.lives.await.map_err(|error| error.to_string())?
     }
 }
 
@@ -116,13 +115,14 @@ async fn kill(
 ) -> Result<Vec<Life>, String> {
     let random = Seeded::stream(seed, 6_000);
     let mut lives = Vec::new();
+    let mut fruitless = 0;
     while !*stopped.borrow() || !least.is_reached(&lives) {
         let name = format!("{CHILD}{}", lives.len());
         let args = [CHILD.to_owned(), storage.clone(), name.clone(), random.below(u64::MAX >> 1).to_string()];
-        let process = Process::start(&args).map_err(|error| error.to_string())?;
+        let process = Process::start(PROOF, &args).map_err(|error| error.to_string())?;
         tokio::select! {
             _ = stopped.wait_for(|stop| *stop), if least.is_reached(&lives) => {}
-            () = tokio::time::sleep(Duration::from_millis(100 + random.below(LIFE))) => {}
+            () = tokio::time::sleep(Duration::from_millis(100 + random.below(LIFE << fruitless))) => {}
         }
         let said = process.kill().await.map_err(|error| error.to_string())?;
         let number = |line: &String| line.strip_prefix("ack ")?.strip_suffix('.')?.parse().ok();
@@ -130,6 +130,7 @@ async fn kill(
             return Err(format!("{name}: {problem}"));
         }
         let acknowledged = said.iter().filter_map(number).max().unwrap_or(0);
+        fruitless = if acknowledged > 0 { 0 } else { (fruitless + 1).min(LONGEST) };
         lives.push(Life { name, acknowledged });
         tokio::select! {
             _ = stopped.wait_for(|stop| *stop) => {}

@@ -12,6 +12,7 @@ use super::puller::{Puller, Seen};
 use super::pusher::{Done, push};
 use crate::model::{CheckedItems, Item, Note, Rule, Shelf, zone};
 use crate::random::Seeded;
+use crate::storage;
 
 /// What the workers of a process do.
 #[derive(Debug, Clone)]
@@ -45,6 +46,24 @@ pub(super) async fn open(source: impl SyncableDataSource) -> Result<SyncManager<
         .zones(|_: &SyncContext| ZoneAccess::none().read_write(Zone::Global).read_write(zone("north")))
         .build()
         .await
+}
+
+/// How often a process tries to open a storage on which connections are cut.
+const OPENINGS: u32 = 10;
+
+/// A server on the storage of this name, beside other processes. Its connection may be cut while it opens.
+pub(super) async fn open_beside(name: &str) -> Result<SyncManager<Server>, String> {
+    let mut problem = String::new();
+    for _ in 0..OPENINGS {
+        match storage::open(name).await {
+            Ok(source) => match open(source).await {
+                Ok(server) => return Ok(server),
+                Err(error) => problem = error.to_string(),
+            },
+            Err(error) => problem = error,
+        }
+    }
+    Err(format!("{name} cannot be opened in {OPENINGS} tries: {problem}"))
 }
 
 /// Runs pushers and pullers; `finished` is told when the pushers are done, and `stop` says when the pullers are to

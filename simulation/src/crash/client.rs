@@ -10,9 +10,13 @@ use super::site::{connect, listen, open_file, serve_on};
 use super::verify::{View, check_equal};
 use super::workload::Writer;
 use crate::counts::Counts;
+use crate::pace::Pace;
 use crate::random::Seeded;
 use crate::storage::OnDisk;
 use crate::text;
+
+/// The name of the proof.
+pub const PROOF: &str = "client-crash";
 
 /// The user and writer of the child, and those of the client in the parent.
 const VICTIM: &str = "victim";
@@ -87,11 +91,11 @@ struct Run {
     counts: Counts,
 }
 
-/// Kills a client whose store is of this kind so many times.
+/// Kills a client whose store is of this kind again and again.
 ///
 /// # Errors
 /// What does not hold.
-pub async fn run(kind: OnDisk, seed: u64, kills: u64) -> Result<Counts, String> {
+pub async fn run(kind: OnDisk, seed: u64, pace: &Pace) -> Result<Counts, String> {
     let folder = tempfile::tempdir().map_err(text)?;
     let (server, manager) = open_file(&folder.path().join("server.db")).await.map_err(text)?;
     let (listener, port) = listen().await.map_err(text)?;
@@ -110,11 +114,13 @@ pub async fn run(kind: OnDisk, seed: u64, kills: u64) -> Result<Counts, String> 
         done: 0,
         counts: Counts::default(),
     };
-    for kill in 0..kills {
+    let mut kill = 0;
+    while pace.goes_on(kill, &run.counts) {
         let outcome =
             if kill % FIRST_OPENINGS == 0 { run.first_opening(kill).await } else { run.cycle().await };
         outcome.map_err(|problem| format!("kill {kill}: {problem}"))?;
         run.counts.note("kills");
+        kill += 1;
     }
     run.finish().await?;
     Ok(run.counts)
@@ -128,7 +134,7 @@ impl Run {
     fn start(&self, path: &Path, next: u64) -> Result<Process, String> {
         let (kind, path) = (self.kind.name().to_owned(), path.display().to_string());
         let args = [kind, path, self.port.to_string(), next.to_string()];
-        Process::start(&args).map_err(text)
+        Process::start(PROOF, &args).map_err(text)
     }
 
     /// A kill while the store is opened for the first time: opening it again works.
@@ -152,6 +158,9 @@ impl Run {
         let mut process = self.start(&path, self.done + 1)?;
         let mut line = process.line().await.map_err(text)?;
         while line != "ready." {
+            if line.starts_with("failed ") {
+                return Err(format!("the child {line}"));
+            }
             line = process.line().await.map_err(text)?;
         }
         let life = Duration::from_micros(self.random.below(60_000));

@@ -1,9 +1,13 @@
 //! A child process that is the same program: it says what it has done, line by line, until it is killed.
 
 use std::process::Stdio;
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
+
+/// How long a process may take for what is done in a moment, on however busy a machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A running child.
 #[derive(Debug)]
@@ -13,10 +17,10 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts this program with `--child` and these arguments.
-    pub(crate) fn start(args: &[String]) -> std::io::Result<Self> {
+    /// Starts this program as a child of this proof, with these arguments.
+    pub(crate) fn start(proof: &str, args: &[String]) -> std::io::Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
-            .arg("--child")
+            .args([proof, "--child"])
             .args(args)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -26,9 +30,16 @@ impl Process {
         Ok(Self { child, lines: BufReader::new(stdout).lines() })
     }
 
-    /// The next line of it; an error if it ended.
+    /// The next line of it; an error if it ended, or says nothing for [`PATIENCE`].
     pub(crate) async fn line(&mut self) -> std::io::Result<String> {
-        let line = self.lines.next_line().await?;
+        self.line_within(PATIENCE).await
+    }
+
+    /// The next line of a child that may take so long.
+    pub(crate) async fn line_within(&mut self, patience: Duration) -> std::io::Result<String> {
+        let line = tokio::time::timeout(patience, self.lines.next_line()).await;
+        let line =
+            line.map_err(|_| std::io::Error::other(format!("the child says nothing for {patience:?}")))??;
         line.ok_or_else(|| std::io::Error::other("the child ended by itself"))
     }
 
@@ -50,7 +61,10 @@ impl Process {
 
     /// Waits until it has ended by itself, and says whether well.
     pub(crate) async fn finish(mut self) -> std::io::Result<bool> {
-        Ok(self.child.wait().await?.success())
+        let end = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        let end =
+            end.map_err(|_| std::io::Error::other(format!("the child does not end within {PATIENCE:?}")))?;
+        Ok(end?.success())
     }
 }
 

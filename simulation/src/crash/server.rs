@@ -8,14 +8,18 @@ use fastsync_core::{ErrorKind, MemoryDataSource, Result, Store, StoreRole, Trans
 use tokio::sync::watch;
 
 use super::client::is_absence;
-use super::process::{Process, say};
+use super::process::{PATIENCE, Process, say};
 use super::site::{Moving, listen, open_server, serve_on};
 use super::verify::{View, check_equal};
 use super::workload::Writer;
 use crate::counts::Counts;
+use crate::pace::Pace;
 use crate::random::Seeded;
 use crate::storage::{self, DatabaseServer, Storage, StorageKind};
 use crate::text;
+
+/// The name of the proof.
+pub const PROOF: &str = "server-crash";
 
 /// How many clients push and pull.
 const CLIENTS: usize = 3;
@@ -86,11 +90,11 @@ struct Run {
     counts: Counts,
 }
 
-/// Kills what is to be killed so many times; the server's store is of this kind.
+/// Kills what is to be killed again and again; the server's store is of this kind.
 ///
 /// # Errors
 /// What does not hold.
-pub async fn run(kind: StorageKind, victim: Victim, seed: u64, kills: u64) -> Result<Counts, String> {
+pub async fn run(kind: StorageKind, victim: Victim, seed: u64, pace: &Pace) -> Result<Counts, String> {
     let database = match victim {
         Victim::Server => None,
         Victim::Database => Some(DatabaseServer::of(kind)?),
@@ -105,9 +109,11 @@ pub async fn run(kind: StorageKind, victim: Victim, seed: u64, kills: u64) -> Re
     }
     let mut run = Run { storage, database, random: Seeded::new(seed), peers, counts: Counts::default() };
     let mut process = run.start().await?;
-    for kill in 0..kills {
+    let mut kill = 0;
+    while pace.goes_on(kill, &run.counts) {
         process = run.cycle(process).await.map_err(|problem| format!("kill {kill}: {problem}"))?;
         run.counts.note("kills");
+        kill += 1;
     }
     run.finish(process).await?;
     run.storage.remove().await?;
@@ -116,7 +122,7 @@ pub async fn run(kind: StorageKind, victim: Victim, seed: u64, kills: u64) -> Re
 
 impl Run {
     async fn start(&self) -> Result<Process, String> {
-        let mut process = Process::start(&[self.storage.name().to_owned()]).map_err(text)?;
+        let mut process = Process::start(PROOF, &[self.storage.name().to_owned()]).map_err(text)?;
         let line = process.line().await.map_err(text)?;
         let port = line.strip_prefix("listening ").and_then(|line| line.strip_suffix('.'));
         let port =
@@ -149,7 +155,10 @@ impl Run {
         };
         drop(stop);
         for work in works {
-            let (peer, counts) = work.await.map_err(text)??;
+            let work = tokio::time::timeout(PATIENCE, work).await;
+            let work = work
+                .map_err(|_| format!("a client does not come to an end within {PATIENCE:?} of the kill"))?;
+            let (peer, counts) = work.map_err(text)??;
             self.counts.merge(&counts);
             self.peers.push(peer);
         }
@@ -163,11 +172,30 @@ impl Run {
         }
     }
 
+    /// Calls a server that runs. A database that was killed may leave a zone to whoever had it before for a while, and
+    /// then the server says to come again.
+    async fn patiently<T, F: Future<Output = Result<T>>>(&self, call: impl Fn() -> F) -> Result<T, String> {
+        let outlives = self.database.is_some();
+        let calls = async {
+            loop {
+                match call().await {
+                    Err(error) if outlives && error.is_retryable() => {
+                        tokio::time::sleep(Duration::from_millis(10)).await;
+                    }
+                    outcome => return outcome.map_err(text),
+                }
+            }
+        };
+        let outcome = tokio::time::timeout(PATIENCE, calls).await;
+        outcome.map_err(|_| format!("the server says for {PATIENCE:?} to come again"))?
+    }
+
     /// The push that a client sent last, sent again: the same receipt, also from the server's next life.
     async fn ask_again(&mut self) -> Result<(), String> {
         for peer in &self.peers {
             let Some((request, first)) = peer.way.last() else { continue };
-            let again = peer.way.way().map_err(text)?.push(&request).await.map_err(text)?;
+            let way = peer.way.way().map_err(text)?;
+            let again = self.patiently(|| way.push(&request)).await?;
             let (PushReply::Processed(first), PushReply::Processed(again)) = (&first, &again) else {
                 // A later push of the device may have been committed and its answer cut off.
                 self.counts.note("receipts superseded by a later push");
@@ -200,7 +228,7 @@ impl Run {
     async fn finish(&mut self, process: Process) -> Result<(), String> {
         for _ in 0..3 {
             for peer in &self.peers {
-                peer.writer.manager.sync().await.map_err(text)?;
+                self.patiently(|| peer.writer.manager.sync()).await?;
             }
         }
         process.kill().await.map_err(text)?;

@@ -9,7 +9,7 @@ mod subject;
 
 use std::sync::Arc;
 
-use fastsync_core::SyncableDataSource;
+use fastsync_core::{Random as _, SyncableDataSource};
 
 pub use operation::Operation;
 pub use subject::Subject;
@@ -20,6 +20,18 @@ use operation::Maker;
 
 /// How many operations lie between two checkpoints.
 const CHECKPOINT: u64 = 250;
+
+/// How many operations a case has: every tenth is a long one.
+#[must_use]
+pub const fn case_length(number: u64) -> u64 {
+    if number % 10 == 9 { 10_000 } else { 1_000 }
+}
+
+/// What everything random of a case derives from.
+#[must_use]
+pub fn seed_of(seed: u64, number: u64) -> u64 {
+    Seeded::stream(seed, number).next_u64()
+}
 
 /// What must have happened in a run of so many operations.
 #[must_use]

@@ -8,8 +8,8 @@ use tokio::process::Command;
 use super::{StorageKind, open};
 use crate::text;
 
-/// How often it is looked whether a killed server can be used again, and how long it takes between two looks.
-const LOOKS: u32 = 1_200;
+/// How long a killed server is waited for, and how long it takes between two looks.
+const PATIENCE: Duration = Duration::from_secs(180);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A server whose keeper starts it anew when it ends, and writes the number of its process to a file: `cargo xtask`
@@ -56,16 +56,19 @@ impl DatabaseServer {
     /// Waits until the storage of this name can be used again.
     pub(crate) async fn wait(&self, name: &str) -> Result<(), String> {
         let mut problem = String::new();
-        for _ in 0..LOOKS {
-            problem = match open(name).await {
-                Ok(source) => match source.count_pending().await {
-                    Ok(_) => return Ok(()),
-                    Err(error) => error.to_string(),
-                },
-                Err(problem) => problem,
-            };
-            tokio::time::sleep(PAUSE).await;
-        }
-        Err(format!("the database server does not come back: {problem}"))
+        let looks = async {
+            loop {
+                problem = match open(name).await {
+                    Ok(source) => match source.count_pending().await {
+                        Ok(_) => return,
+                        Err(error) => error.to_string(),
+                    },
+                    Err(problem) => problem,
+                };
+                tokio::time::sleep(PAUSE).await;
+            }
+        };
+        let looks = tokio::time::timeout(PATIENCE, looks).await;
+        looks.map_err(|_| format!("the database server does not come back within {PATIENCE:?}: {problem}"))
     }
 }

@@ -41,12 +41,6 @@ impl StorageKind {
     pub const ALL: [Self; 4] =
         [Self::Disk(OnDisk::Sqlite), Self::Disk(OnDisk::Sled), Self::MySql, Self::Mongo];
 
-    /// Those that a run can be made on here.
-    #[must_use]
-    pub fn available() -> Vec<Self> {
-        Self::ALL.into_iter().filter(|kind| kind.missing().is_none()).collect()
-    }
-
     /// Its name.
     #[must_use]
     pub const fn name(self) -> &'static str {

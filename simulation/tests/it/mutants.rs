@@ -1,9 +1,10 @@
 //! The property test is a test only if it can fail: each deliberate bug is found within a few cases.
 
-use simulation::convergence::{Mutation, find};
+use simulation::convergence::{Mutation, find, run_cases};
+use simulation::pace::{Budget, Pace};
 
 /// In so many cases every mutant is found.
-const CASES: u32 = 300;
+const CASES: u64 = 300;
 
 #[test]
 fn every_mutant_is_found() {
@@ -16,5 +17,6 @@ fn every_mutant_is_found() {
 
 #[test]
 fn a_sound_system_is_not_suspected() {
-    assert_eq!(simulation::convergence::run_cases(1, CASES, 0, None).map(|_| ()), Ok(()));
+    let pace = Pace::begin(Budget::Count(CASES), Vec::new());
+    assert_eq!(run_cases(1, &pace, 0).map(|_| ()), Ok(()));
 }

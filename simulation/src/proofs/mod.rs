@@ -1,0 +1,92 @@
+//! The proofs by name, as the program `simulation` runs them.
+//!
+//! One program, because each further one is linked with every database driver anew.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that reports")]
+
+mod convergence;
+mod crash;
+mod differential;
+mod writers;
+
+use std::process::ExitCode;
+
+use crate::args::{Args, USAGE};
+
+/// A proof: a name, and what runs it.
+struct Proof {
+    name: &'static str,
+    run: fn(&Args) -> ExitCode,
+}
+
+/// All of them. A new one is a line here and one in `xtask/src/prove.rs`.
+const PROOFS: &[Proof] = &[
+    Proof { name: convergence::NAME, run: convergence::run },
+    Proof { name: crash::CLIENT, run: crash::client },
+    Proof { name: crash::SERVER, run: crash::server },
+    Proof { name: writers::NAME, run: writers::run },
+    Proof { name: differential::NAME, run: differential::run },
+];
+
+/// Runs the proof that the first argument names with the others as its options.
+#[must_use]
+pub fn main(mut args: impl Iterator<Item = String>) -> ExitCode {
+    let parsed = named(args.next().as_deref()).and_then(|proof| Ok((proof, Args::parse(args)?)));
+    match parsed {
+        Ok((proof, args)) => (proof.run)(&args),
+        Err(message) => {
+            eprintln!("{message}\nusage: simulation NAME {USAGE}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn named(name: Option<&str>) -> Result<&'static Proof, String> {
+    let name = name.unwrap_or_default();
+    PROOFS.iter().find(|proof| proof.name == name).ok_or_else(|| {
+        let known = PROOFS.iter().map(|proof| proof.name).collect::<Vec<_>>().join(", ");
+        format!("there is no proof {name:?}; there are {known}")
+    })
+}
+
+/// Runs a proof that works on so many threads.
+fn block_on(threads: usize, proof: impl Future<Output = ExitCode>) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(proof),
+        Err(error) => refused(&format!("no runtime: {error}")),
+    }
+}
+
+/// A run that cannot begin.
+fn refused(problem: &str) -> ExitCode {
+    println!("{problem}");
+    ExitCode::FAILURE
+}
+
+/// How a process ends that its proof has started; `prefix` marks what it says to its parent.
+fn end_of_child(outcome: Result<(), String>, say: impl Fn(&str) -> String) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => refused(&say(&problem)),
+    }
+}
+
+/// How a proof ends on a storage that is not here.
+const fn skipped(is_failure: bool) -> ExitCode {
+    if is_failure { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proof_is_found_by_its_name() {
+        for proof in PROOFS {
+            assert_eq!(named(Some(proof.name)).map(|found| found.name), Ok(proof.name));
+        }
+        let problem = named(Some("convergences")).map(|found| found.name).unwrap_err();
+        assert!(problem.contains("convergence, client-crash, "), "{problem}");
+        assert!(named(None).is_err());
+    }
+}

@@ -19,7 +19,8 @@ const MARK: &str = "FASTSYNC_RUN";
 const WATCH: &str = r#"
 read -r word && [ "$word" = done ] && exit
 for attempt in $(seq 100); do
-    found=$(grep -lsz "^FASTSYNC_RUN=$1\$" /proc/[0-9]*/environ) || break
+    found=$(grep -lsz "^FASTSYNC_RUN=$1\$" /proc/[0-9]*/environ)
+    [ -n "$found" ] || break
     for file in $found; do
         process=${file#/proc/}
         kill -KILL "${process%/environ}" 2>/dev/null

@@ -50,17 +50,17 @@ struct Step {
 const STEPS: &[Step] = &[
     step("servers", "find, install and start what the tests need", false, 40, start_servers),
     step("fmt", "formatting", false, 5, format),
-    step("clippy", "lints, warnings denied", false, 180, clippy),
+    step("clippy", "lints, warnings denied", false, 150, clippy),
     step("gates", "rules of this workspace that no compiler checks", false, 5, |run, _| {
         gates::check(&run.workspace)?;
         Ok(Outcome::Passed)
     }),
     step("deny", "licences, banned crates and sources of the dependencies", false, 15, deny),
-    step("build", "everything that the next steps run, in one build", false, 330, |run, _| {
+    step("build", "everything that the next steps run, in one build", false, 300, |run, _| {
         run.workspace.build(Build::Checked, "")?;
         Ok(Outcome::Passed)
     }),
-    step("test", "all tests", true, 120, tests),
+    step("test", "all tests", true, 110, tests),
     step("doctest", "the examples in the documentation", true, 80, |run, _| {
         run.cargo(&["test", "--doc", "--workspace", "--all-features"])
     }),
@@ -72,8 +72,8 @@ const STEPS: &[Step] = &[
     step("examples", "the example programs, each in its self-test form", true, 40, examples),
     step("prove", "the short form of every proof", true, 240, proofs),
     step("cluster", "the proof that needs a cluster of three MariaDB nodes", false, 90, cluster),
-    step("memory", "peak memory of a first pull, of data and of twice the data", false, 60, memory),
-    step("instructions", "what the hot paths cost, counted", false, 90, instructions),
+    step("memory", "peak memory of a first pull, of data and of twice the data", false, 40, memory),
+    step("instructions", "what the hot paths cost, counted", false, 80, instructions),
 ];
 
 const fn step(

@@ -2,6 +2,7 @@
 
 use crate::support::old_client::*;
 use crate::support::*;
+use fastsync_compat::FastSyncCompat;
 use fastsync_core::*;
 use serde_json::json;
 
@@ -14,13 +15,16 @@ async fn a_refused_update_is_refused_as_often_as_it_comes() {
         let world = world().await;
         let mut ada = OldClient::new(&world, "ada@home", dialect);
         ada.add_item("1", "good");
+        ada.add_item("2", "good");
         assert!(ada.sync().await);
         ada.rename("1", "");
-        for _ in 0..3 {
-            // Fails if what was refused is remembered as done: the edit would vanish with a success.
+        for round in 0..3 {
+            // Stored with it: fails if what was refused is noted as done, and vanishes with a success.
+            ada.rename("2", &format!("{round}"));
             assert!(!ada.push().await, "{dialect:?}");
             assert_eq!(ada.last_answer["errors"][0]["code"], "no_name");
         }
+        assert_eq!(world.name_of("ada@home", "2").await.as_deref(), Some("2"));
         ada.rename("1", "mended");
         assert!(ada.push().await);
         assert_eq!(world.name_of("ada@home", "1").await.as_deref(), Some("mended"));
@@ -181,4 +185,32 @@ async fn values_come_in_every_form_that_a_platform_has_for_them() {
         let found = lines.find_by_id(&id(&line)).await.unwrap();
         assert_eq!(found.map(|line| (line.count, line.done)), stored, "{push}");
     }
+}
+
+/// An object with an id of another object in it, as platforms write it.
+#[derive(Debug, Clone, PartialEq, SyncableObject)]
+#[syncable(name = "Link")]
+struct Link {
+    #[syncable(id)]
+    id: String,
+    to: uuid::Uuid,
+}
+
+#[tokio::test]
+async fn a_uuid_may_be_in_capitals() {
+    let store = Store::server(MemoryDataSource::new()).register::<Link>().open().await.unwrap();
+    let links = Repository::<Link>::new(&store);
+    let server = SyncManager::server(&store)
+        .register(links.clone(), LastWriterWins)
+        .zones(policy)
+        .build()
+        .await
+        .unwrap();
+    let compat = FastSyncCompat::builder(server, |_, _| None).build().unwrap();
+    let to = "6F9619FF-8B86-D011-B42D-00C04FC964FF";
+    let push = json!({"data": {"Link": [{"id": "1", "to": to, "metadata": {"version": 1_000}}]}});
+    let push = serde_json::from_value(push).unwrap();
+    let reply = compat.process_push(&SyncContext::new("ada@home"), push).await.unwrap();
+    assert_eq!(reply.refused, []);
+    assert_eq!(links.find_by_id(&id("1")).await.unwrap().unwrap().to, to.parse::<uuid::Uuid>().unwrap());
 }

@@ -119,6 +119,20 @@ async fn the_servers_zone_policy_is_asked_as_well() {
     }
 }
 
+/// The clients keep the metadata of all objects of all types in one place: fails if two share theirs.
+#[tokio::test]
+async fn every_object_has_a_metadata_id_of_its_own() {
+    let world = world().await;
+    add_items(&world, &["1", "2"]).await;
+    add_line(&world, "1").await;
+    let answer = world.pull("ada@home", &[("Item", 0), ("Line", 0)]).await;
+    let data = answer["data"]["data"].as_object().unwrap();
+    let objects = data.values().flat_map(|objects| objects.as_array().unwrap());
+    let ids: std::collections::BTreeSet<_> =
+        objects.map(|object| object["metadataId"].as_str().unwrap()).collect();
+    assert_eq!(ids.len(), 3, "{answer}");
+}
+
 #[tokio::test]
 async fn a_type_is_given_by_one_of_its_names() {
     let world = world().await;

@@ -1,5 +1,6 @@
 //! What a server of original clients is built with.
 
+use crate::support::old_client::*;
 use crate::support::*;
 use fastsync_compat::{CompatLimits, FastSyncCompat};
 use fastsync_core::*;
@@ -92,4 +93,23 @@ async fn no_limit_may_be_zero() {
         let built = FastSyncCompat::builder(world.server.clone(), |_, _| None).limits(limits).build();
         assert_eq!(built.is_ok(), is_good, "{limits:?}");
     }
+}
+
+/// Fails if each zone of a reply may be as large as the whole.
+#[tokio::test]
+async fn a_reply_is_bounded_over_all_its_zones() {
+    let limits = CompatLimits::default().with_reply(10, 1 << 20);
+    let world = world_with(MemoryDataSource::new(), LastWriterWins, limits).await;
+    let notices = Repository::<Notice>::new(&world.store);
+    for n in 0..15 {
+        world.items("ada@home").add(&item(&n.to_string(), "x")).await.unwrap();
+        notices.add(&Notice { id: n.to_string(), text: "x".into() }).await.unwrap();
+    }
+    let mut ada = OldClient::new(&world, "ada@home", Dialect::TypeScript).with_types(&["Item", "Notice"]);
+    let mut pulls = Vec::new();
+    for _ in 0..5 {
+        pulls.push(ada.pull().await);
+    }
+    assert!(pulls.iter().all(|records| *records <= 10), "{pulls:?}");
+    assert_eq!((ada.rows.len(), pulls[4]), (30, 0), "{pulls:?}");
 }

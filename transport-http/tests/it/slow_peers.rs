@@ -82,6 +82,7 @@ async fn slow_peers_are_cut_off(limits: Limits, config: ServeConfig, times: Time
         assert!(said.starts_with(expected) && (said.is_empty() || !expected.is_empty()), "{name}: {said}");
         let refused = [too_slow, "HTTP/1.1 100"].contains(&expected);
         assert_eq!(said.contains(too_slow) && said.contains("\"timeout\""), refused, "{name}: {said}");
+        assert_eq!(said.contains("connection: close"), refused, "{name}: {said}");
     }
     assert_eq!(server.fake.pushes().len(), 2, "only the honest ones");
 }

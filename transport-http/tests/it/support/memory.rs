@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use fastsync_transport_http::server::Listener;
+use fastsync_transport_http::Listener;
 use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
 

@@ -20,9 +20,7 @@ use fastsync_core::{
     DeviceId, Error, ErrorKind, FieldName, Hlc, Incarnation, ObjectId, Result, Revision, SessionId,
     SyncContext, SyncHandler, Timestamp, TypeName, Value, Zone,
 };
-use fastsync_transport_http::{
-    HttpTransport, Limits, Listener, ServeConfig, SyncService, bearer_token, serve,
-};
+use fastsync_transport_http::{HttpTransport, Limits, ServeConfig, SyncService, bearer_token};
 use http::request::Parts;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};

@@ -23,7 +23,7 @@ pub struct CompatLimits {
 }
 
 impl Default for CompatLimits {
-    /// Sessions of 1,000 records and 1 MiB; replies of 50,000 records and 32 MiB, since an original client asks only
+    /// Sessions of 10,000 records and 2 MiB; replies of 50,000 records and 32 MiB, since an original client asks only
     /// once for what it takes to be everything.
     fn default() -> Self {
         Self { session: SessionLimits::default(), reply_records: 50_000, reply_bytes: 32 << 20 }

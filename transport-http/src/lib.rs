@@ -28,6 +28,6 @@ pub mod server;
 pub use client::{HttpTransport, HttpTransportBuilder};
 pub use format::Format;
 #[cfg(feature = "server")]
-pub use server::{Authenticate, Limits, ServeConfig, SyncService, bearer_token, serve};
+pub use server::{Authenticate, Limits, Listener, ServeConfig, SyncService, bearer_token, serve};
 
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;

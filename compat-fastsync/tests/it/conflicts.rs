@@ -111,6 +111,23 @@ async fn an_edit_on_top_of_one_that_lost_is_a_conflict_again() {
     }
 }
 
+/// Fails if what is stored is compared by what it says and not by its version.
+#[tokio::test]
+async fn an_edit_on_top_of_one_that_was_made_again_by_another_is_a_conflict() {
+    for dialect in DIALECTS {
+        let world = world_of(ServerWins).await;
+        let mut ada = OldClient::new(&world, "ada@home", dialect);
+        ada.add_item("1", "ada's");
+        assert!(ada.push().await);
+        for name in ["another's", "ada's"] {
+            world.items("ada@home").update(&item("1", name)).await.unwrap();
+        }
+        ada.rename("1", "ada's next");
+        assert!(ada.push().await, "no pull between");
+        assert_eq!(world.name_of("ada@home", "1").await.as_deref(), Some("ada's"), "{dialect:?}");
+    }
+}
+
 #[tokio::test]
 async fn two_devices_of_one_user_are_a_conflict_too() {
     let world = world_of(ServerWins).await;

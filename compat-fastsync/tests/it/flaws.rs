@@ -1,32 +1,14 @@
 //! The known flaws of the original that a server can prevent, by their numbers. Those that only a client can cause are
 //! listed in the guide page "Moving from FastSync".
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use crate::support::old_client::*;
 use crate::support::*;
 use fastsync_compat::FastSyncCompat;
 use fastsync_core::*;
-use serde_json::{Value as Json, json};
-
-/// A pushed item as the TypeScript client sends it.
-fn pushed(id: &str, name: &str, version: u64, operation: u64, zone: &str) -> Json {
-    json!({"id": id, "deleted": operation == 2, "dirty": true, "metadataId": "m", "name": name, "description": "d",
-        "metadata": {"id": "m", "type": "Item", "syncZone": zone, "version": version,
-            "timestamp": 1_795_294_580.37, "syncOperation": operation}})
-}
-
-fn push_of(zone: &str, items: &[Json]) -> Json {
-    json!({"data": {"Item": items}, "hasData": true,
-        "operationMetadata": {"metadata": {"Item": {"type": "Item", "version": 999, "syncZone": zone}}}})
-}
-
-fn names(answer: &Json) -> Vec<String> {
-    let items = answer["data"]["data"]["Item"].as_array().cloned().unwrap_or_default();
-    items.iter().map(|item| item["name"].as_str().unwrap().to_owned()).collect()
-}
-
-fn cursor(answer: &Json) -> u64 {
-    position_of(answer, "Item")
-}
+use serde_json::json;
 
 #[tokio::test]
 async fn f01_concurrent_pushes_have_versions_of_their_own() {
@@ -54,17 +36,20 @@ async fn f01_concurrent_pushes_have_versions_of_their_own() {
 #[tokio::test]
 async fn f02_f14_a_push_is_visible_whole_or_not_at_all() {
     let world = world().await;
+    let stored = Arc::new(AtomicBool::new(false));
     let reader = tokio::spawn({
-        let world = world.clone();
+        let (world, stored) = (world.clone(), stored.clone());
         async move {
-            let mut after = 0;
-            let mut received = 0;
-            while received < 200 {
+            let (mut after, mut received) = (0, 0);
+            loop {
+                let is_last = stored.load(Ordering::SeqCst);
                 let answer = world.pull("ada@home", &[("Item", after)]).await;
                 let count = names(&answer).len();
                 assert_eq!(count % 20, 0, "part of a push is visible");
                 if count > 0 {
                     (after, received) = (cursor(&answer), received + count);
+                } else if is_last {
+                    return received;
                 }
                 tokio::task::yield_now().await;
             }
@@ -78,7 +63,8 @@ async fn f02_f14_a_push_is_visible_whole_or_not_at_all() {
         assert_eq!(world.push("ada@home", &push_of("home", &items)).await["success"], true);
         tokio::task::yield_now().await;
     }
-    reader.await.unwrap();
+    stored.store(true, Ordering::SeqCst);
+    assert_eq!(reader.await.unwrap(), 200);
 }
 
 #[tokio::test]

@@ -2,9 +2,13 @@
 
 mod conflicts;
 mod dialects;
+mod edits;
 mod flaws;
 mod golden;
 mod http;
+mod limits;
+mod memo;
 mod mixed;
+mod pulls;
 mod support;
 mod swap;

@@ -198,6 +198,18 @@ impl HttpTransportBuilder {
     }
 
     fn tls(&self, problems: &mut Vec<String>) -> Option<rustls::ClientConfig> {
+        let roots = self.trusted(problems);
+        // The provider is named, so that it does not matter which one the application installed for itself.
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map(|builder| builder.with_root_certificates(roots).with_no_client_auth())
+            .map_err(|_| problems.push("TLS cannot be set up".to_owned()))
+            .ok()
+    }
+
+    /// The certificate authorities that are trusted.
+    fn trusted(&self, problems: &mut Vec<String>) -> rustls::RootCertStore {
         let mut roots = rustls::RootCertStore::empty();
         if self.public_roots {
             roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
@@ -214,13 +226,7 @@ impl HttpTransportBuilder {
                 problems.push("the root certificates are not a PEM text with certificates only".to_owned());
             }
         }
-        // The provider is named, so that it does not matter which one the application installed for itself.
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map(|builder| builder.with_root_certificates(roots).with_no_client_auth())
-            .map_err(|_| problems.push("TLS cannot be set up".to_owned()))
-            .ok()
+        roots
     }
 }
 
@@ -262,6 +268,23 @@ fn is_loopback(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Fails if the public authorities are trusted unasked, or are not by default.
+    #[test]
+    fn only_the_authorities_that_are_asked_for_are_trusted() {
+        let public = webpki_roots::TLS_SERVER_ROOTS.len();
+        let own = rcgen::generate_simple_self_signed(["own".to_owned()]).unwrap().cert.pem();
+        let builder = || HttpTransportBuilder::new("https://example.com".to_owned());
+        for (builder, trusted) in [
+            (builder(), public),
+            (builder().root_certificates_pem(own.clone()), public + 1),
+            (builder().without_public_roots(), 0),
+            (builder().without_public_roots().root_certificates_pem(own), 1),
+        ] {
+            let mut problems = Vec::new();
+            assert_eq!((builder.trusted(&mut problems).len(), problems), (trusted, Vec::new()));
+        }
+    }
 
     #[test]
     fn the_base_may_end_in_a_slash_and_have_a_path() {

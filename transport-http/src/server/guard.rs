@@ -9,7 +9,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
 /// What a connection is waiting for. Shared by its bytes and its requests, each of which sees only a part.
@@ -49,8 +48,8 @@ pub(crate) struct Timeouts {
     pub(crate) reply: Duration,
 }
 
-pub(crate) struct GuardedStream {
-    stream: TcpStream,
+pub(crate) struct GuardedStream<S> {
+    stream: S,
     phase: Phase,
     timeouts: Timeouts,
     reading: Pin<Box<Sleep>>,
@@ -60,13 +59,13 @@ pub(crate) struct GuardedStream {
     writing: Option<Pin<Box<Sleep>>>,
 }
 
-impl GuardedStream {
-    pub(crate) fn new(stream: TcpStream, phase: Phase, timeouts: Timeouts) -> Self {
+impl<S> GuardedStream<S> {
+    pub(crate) fn new(stream: S, phase: Phase, timeouts: Timeouts) -> Self {
         let reading = Box::pin(sleep(timeouts.head));
         Self { stream, phase, timeouts, reading, watched: HEAD, writing: None }
     }
 
-    pub(crate) fn into_inner(self) -> TcpStream {
+    pub(crate) fn into_inner(self) -> S {
         self.stream
     }
 
@@ -93,14 +92,8 @@ impl GuardedStream {
         context: &mut Context<'_>,
         written: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        match written {
-            // A trickle is no progress: the time runs on until everything is out.
-            Poll::Ready(Ok(_)) if self.writing.is_some() && self.poll_writing(context).is_ready() => {
-                too_slow()
-            }
-            Poll::Pending if self.poll_writing(context).is_ready() => too_slow(),
-            other => other,
-        }
+        // A trickle is no progress: the time runs on until everything is out.
+        if written.is_pending() && self.poll_writing(context).is_ready() { too_slow() } else { written }
     }
 }
 
@@ -108,7 +101,7 @@ fn too_slow<T>() -> Poll<io::Result<T>> {
     Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
 }
 
-impl AsyncRead for GuardedStream {
+impl<S: AsyncRead + Unpin> AsyncRead for GuardedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -129,7 +122,7 @@ impl AsyncRead for GuardedStream {
     }
 }
 
-impl AsyncWrite for GuardedStream {
+impl<S: AsyncWrite + Unpin> AsyncWrite for GuardedStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

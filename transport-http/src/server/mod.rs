@@ -23,7 +23,7 @@ use serde::Deserialize;
 pub use auth::{Authenticate, bearer_token};
 pub use limits::Limits;
 pub use reply::Body;
-pub use serve::{ServeConfig, serve};
+pub use serve::{Listener, ServeConfig, serve};
 
 use crate::BoxError;
 use crate::body::{ReadError, collect};

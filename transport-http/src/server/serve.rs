@@ -11,7 +11,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -75,6 +75,33 @@ impl ServeConfig {
     }
 }
 
+/// Where [`serve`] takes its connections from: a [`TcpListener`], or for example a Unix socket.
+///
+/// # Contract
+///
+/// - `accept` waits for nothing that the peer of a connection has to do (a TLS handshake): all others would wait too.
+/// - After an error it is called again, a moment later.
+pub trait Listener: Send {
+    /// A connection.
+    type Connection: AsyncRead + AsyncWrite + Send + Unpin + 'static;
+
+    /// Waits for the next connection.
+    ///
+    /// # Errors
+    /// What went wrong with this one connection; the listener goes on.
+    fn accept(&mut self) -> impl Future<Output = io::Result<Self::Connection>> + Send;
+}
+
+impl Listener for TcpListener {
+    type Connection = TcpStream;
+
+    async fn accept(&mut self) -> io::Result<TcpStream> {
+        let (stream, _) = Self::accept(self).await?;
+        let _ = stream.set_nodelay(true);
+        Ok(stream)
+    }
+}
+
 /// The most bytes of a request's head, and of what is read at once.
 const BUFFER_BYTES: usize = 64 * 1024;
 
@@ -87,7 +114,7 @@ const BUFFER_BYTES: usize = 64 * 1024;
 /// None while it runs: what goes wrong with a connection, or with accepting one, ends nothing else. The result
 /// is there for errors of a later version.
 pub async fn serve<S, B>(
-    listener: TcpListener,
+    mut listener: impl Listener,
     service: S,
     config: ServeConfig,
     shutdown: impl Future<Output = ()> + Send,
@@ -116,7 +143,7 @@ where
             next = next => next,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok(stream) => {
                 let served = connection(stream, service.clone(), config.timeouts, stopping.clone());
                 connections.spawn(async move {
                     served.await;
@@ -135,7 +162,7 @@ where
 }
 
 async fn connection<S, B>(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     service: S,
     timeouts: Timeouts,
     mut stopping: watch::Receiver<()>,
@@ -147,7 +174,6 @@ async fn connection<S, B>(
     B::Data: Send,
     B::Error: Into<BoxError>,
 {
-    let _ = stream.set_nodelay(true);
     let phase = Phase::new();
     let io = TokioIo::new(GuardedStream::new(stream, phase.clone(), timeouts));
     // The stream keeps the time: hyper's own limit of the head would also cut idle connections.
@@ -174,7 +200,7 @@ async fn connection<S, B>(
 }
 
 /// Says that no more will come, then reads and forgets what still arrives: for a moment, and not without end.
-async fn linger(mut stream: TcpStream) {
+async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     const MOMENT: Duration = Duration::from_secs(1);
     const MAX_READS: usize = 512;
     let discard = async {

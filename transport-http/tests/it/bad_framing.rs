@@ -1,7 +1,5 @@
 //! Bodies too large, endless, cut off or announced twice, and heads too large.
 
-use std::time::Duration;
-
 use crate::support::*;
 use fastsync_core::{ErrorKind, Transport};
 use fastsync_transport_http::{Limits, ServeConfig};
@@ -40,7 +38,7 @@ async fn sizes() {
 
 #[tokio::test]
 async fn an_endless_chunked_body_ends_at_the_limit() {
-    let server = Server::start(Limits::default().with_body_bytes(100_000), ServeConfig::default()).await;
+    let server = Server::start(Limits::default().with_body_bytes(100_000), patient()).await;
     let connection = Connection::open(server.address).await;
     let (read, mut write) = connection.0.into_split();
     let head = raw("POST /push", &[&bearer(), JSON, "transfer-encoding: chunked"], b"");
@@ -57,7 +55,7 @@ async fn an_endless_chunked_body_ends_at_the_limit() {
     let mut status = String::new();
     tokio::io::AsyncBufReadExt::read_line(&mut reader, &mut status).await.unwrap();
     assert!(status.starts_with("HTTP/1.1 413"), "{status}");
-    let sent = within(Duration::from_secs(20), sender).await.unwrap();
+    let sent = in_time(sender).await.unwrap();
     assert!(sent < 1 << 30, "the connection was never closed");
     assert_eq!(server.fake.calls(), 0);
     server.client_still_works().await;
@@ -65,7 +63,7 @@ async fn an_endless_chunked_body_ends_at_the_limit() {
 
 #[tokio::test]
 async fn a_body_that_breaks_off_reaches_no_handler() {
-    let server = Server::plain().await;
+    let server = Server::start(Limits::default(), patient()).await;
     let body = json(&push_request(1));
     let length = format!("content-length: {}", body.len() + 10);
     let heads: [(&[&str], Vec<u8>); 3] = [
@@ -82,7 +80,7 @@ async fn a_body_that_breaks_off_reaches_no_handler() {
         let mut connection = Connection::open(server.address).await;
         connection.send(&raw("POST /push", &headers, &body)).await;
         connection.0.shutdown().await.unwrap();
-        let rest = connection.closed(Duration::from_secs(5)).await;
+        let rest = connection.closed().await;
         assert!(!rest.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&rest));
         assert_eq!(server.fake.calls(), 0);
     }
@@ -91,7 +89,7 @@ async fn a_body_that_breaks_off_reaches_no_handler() {
 
 #[tokio::test]
 async fn framing_that_could_smuggle_ends_the_connection() {
-    let server = Server::plain().await;
+    let server = Server::start(Limits::default(), patient()).await;
     let body = json(&push_request(1));
     let chunked = [format!("{:x}\r\n", body.len()).as_bytes(), &body, b"\r\n0\r\n\r\n"].concat();
     let smuggled = post("/pull", &json(&pull_request()));
@@ -124,7 +122,7 @@ async fn framing_that_could_smuggle_ends_the_connection() {
             }
             let pulls = server.fake.pulls().len();
             connection.send(request).await;
-            let rest = String::from_utf8(connection.closed(Duration::from_secs(5)).await).unwrap();
+            let rest = String::from_utf8(connection.closed().await).unwrap();
             assert_eq!(rest.matches("HTTP/1.1 ").count(), 1, "{rest}");
             assert!(
                 rest.starts_with("HTTP/1.1 400") || allowed && rest.starts_with("HTTP/1.1 200"),
@@ -138,7 +136,7 @@ async fn framing_that_could_smuggle_ends_the_connection() {
 
 #[tokio::test]
 async fn huge_heads_are_refused() {
-    let server = Server::plain().await;
+    let server = Server::start(Limits::default(), patient()).await;
     let long = format!("x-long: {}", "x".repeat(1 << 20));
     let many: Vec<String> = (0..10_000).map(|n| format!("x-{n}: y")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
@@ -146,7 +144,7 @@ async fn huge_heads_are_refused() {
     for request in [raw("POST /push", &[&long], b""), raw("POST /push", &many, b""), raw(&uri, &[], b"")] {
         let mut connection = Connection::open(server.address).await;
         connection.send(&request).await;
-        let rest = connection.closed(Duration::from_secs(10)).await;
+        let rest = connection.closed().await;
         let text = String::from_utf8_lossy(&rest);
         assert!(text.is_empty() || ["431", "414", "400"].contains(&&text[9..12]), "{text}");
     }
@@ -156,7 +154,7 @@ async fn huge_heads_are_refused() {
 
 #[tokio::test]
 async fn who_is_still_sending_a_refused_body_sees_why_it_is_refused() {
-    let server = Server::start(Limits::default().with_body_bytes(100_000), ServeConfig::default()).await;
+    let server = Server::start(Limits::default().with_body_bytes(100_000), patient()).await;
     for _ in 0..5 {
         // Everything is sent before anything is read: a reset would take the answer away.
         let answer = Connection::open(server.address).await.ask(&post("/push", &vec![b' '; 4 << 20])).await;

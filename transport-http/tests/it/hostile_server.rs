@@ -35,7 +35,7 @@ fn client(address: SocketAddr) -> HttpTransport {
     HttpTransport::builder(format!("http://{address}"))
         .bearer_token(TOKEN)
         .response_bytes(1 << 20)
-        .request_timeout(Duration::from_secs(10))
+        .request_timeout(PATIENCE / 2)
         .build()
         .unwrap()
 }
@@ -128,7 +128,7 @@ async fn answers_that_are_none() {
     let (address, requests) = scripted([answers, vec![ok(&good)]].concat()).await;
     let client = client(address);
     for (at, (name, kind)) in names.iter().zip(kinds).enumerate() {
-        let error = within(Duration::from_secs(15), client.pull(&pull_request())).await.expect_err(name);
+        let error = in_time(client.pull(&pull_request())).await.expect_err(name);
         assert_eq!(error.kind(), kind, "{name}: {error:?}");
         assert!(
             !error.message().contains("hotel") && !error.message().contains("object-"),
@@ -146,6 +146,10 @@ async fn refusals() {
     let html = "content-type: text/html";
     let error =
         |code: &str| format!(r#"{{"error":{{"code":"{code}","message":"why\u0007","retryable":true}}}}"#);
+    // The longest refusal that is read, and one byte more.
+    const LONGEST: usize = 64 << 10;
+    let of_length =
+        |bytes: usize| format!("{}{}", error("bad_cursor"), " ".repeat(bytes - error("bad_cursor").len()));
     let cases: Vec<(Vec<u8>, ErrorKind, Option<&str>)> = vec![
         (answer("401 Unauthorized", &[html], page), ErrorKind::Unauthorized, None),
         (answer("403 Forbidden", &[html], page), ErrorKind::Unauthorized, None),
@@ -172,6 +176,8 @@ async fn refusals() {
         (answer("503 Busy", &[JSON], error("of_the_future").as_bytes()), ErrorKind::Unavailable, None),
         (answer("503 Busy", &[JSON], b"{\"error\":"), ErrorKind::Unavailable, None),
         (answer("503 Busy", &[JSON], &vec![b' '; 1 << 20]), ErrorKind::Unavailable, None),
+        (answer("503 Busy", &[JSON], of_length(LONGEST).as_bytes()), ErrorKind::BadCursor, None),
+        (answer("503 Busy", &[JSON], of_length(LONGEST + 1).as_bytes()), ErrorKind::Unavailable, None),
     ];
     let (address, _) = scripted(cases.iter().map(|(answer, ..)| answer.clone()).collect()).await;
     let client = client(address);
@@ -214,9 +220,10 @@ async fn nobody_is_there() {
     keeps_the_token(&error);
 }
 
+/// Nothing but the limit ends these requests: a busy machine makes them longer and no other.
 #[tokio::test]
 async fn a_server_that_says_nothing_or_says_it_slowly_runs_into_the_time_limit() {
-    let limit = Duration::from_millis(400);
+    let limit = Duration::from_millis(200);
     let (listener, address) = listen().await;
     tokio::spawn(async move {
         let mut kept = Vec::new();
@@ -225,7 +232,7 @@ async fn a_server_that_says_nothing_or_says_it_slowly_runs_into_the_time_limit()
         let (mut stream, _) = listener.accept().await.unwrap();
         read_request(&mut stream).await.unwrap();
         let mut ticks = interval(Duration::from_millis(20));
-        for byte in ok(&json(&page(100))) {
+        for byte in ok(&json(&page(1_000))) {
             ticks.tick().await;
             if stream.write_all(&[byte]).await.is_err() {
                 break;
@@ -240,24 +247,26 @@ async fn a_server_that_says_nothing_or_says_it_slowly_runs_into_the_time_limit()
         .unwrap();
     for _ in 0..2 {
         let begin = Instant::now();
-        let error = client.pull(&pull_request()).await.unwrap_err();
+        let error = in_time(client.pull(&pull_request())).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Timeout, "{error:?}");
-        assert!(begin.elapsed() >= limit && begin.elapsed() < limit * 10, "{:?}", begin.elapsed());
+        assert!(begin.elapsed() >= limit, "{:?}", begin.elapsed());
         keeps_the_token(&error);
     }
 }
 
+/// The server takes the connection, and says nothing: not even that it speaks TLS.
 #[tokio::test]
 async fn a_tls_server_that_only_accepts_runs_into_the_limit_of_connecting() {
     let (listener, address) = listen().await;
     let silent = tokio::spawn(async move { listener.accept().await });
     let client = HttpTransport::builder(format!("https://{address}"))
-        .connect_timeout(Duration::from_millis(300))
+        .connect_timeout(Duration::from_millis(200))
+        .request_timeout(PATIENCE / 2)
         .build()
         .unwrap();
-    let error = within(Duration::from_secs(10), client.pull(&pull_request())).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
-    drop(silent);
+    let error = in_time(client.pull(&pull_request())).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "the request's own limit is a `Timeout`: {error:?}");
+    drop(silent.await.unwrap());
 }
 
 #[tokio::test]

@@ -1,219 +1,243 @@
-//! Peers that take their time are cut off, and the others do not notice.
+//! Peers that take their time are cut off, and the others do not notice. The clock is paused and connections are in
+//! memory: every time is exact, however busy the machine is.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::*;
-use async_trait::async_trait;
-use fastsync_core::protocol::{PullReply, PullRequest, PushReply, PushRequest};
-use fastsync_core::{Result, SyncContext, SyncHandler, Transport};
-use fastsync_transport_http::{HttpTransport, Limits, ServeConfig, SyncService, serve};
-use tokio::io::AsyncWriteExt;
-use tokio::sync::Notify;
-use tokio::time::{Instant, interval, timeout};
+use fastsync_transport_http::{Limits, ServeConfig};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{Instant, advance, sleep, timeout};
 
-const SHORT: Duration = Duration::from_millis(300);
-const PATIENCE: Duration = Duration::from_secs(8);
+const SECOND: Duration = Duration::from_secs(1);
 
-fn limits() -> Limits {
-    Limits::default().with_stall_timeout(SHORT).with_body_timeout(SHORT * 3)
+fn good() -> Vec<u8> {
+    post("/push", &json(&push_request(1)))
 }
 
-fn config() -> ServeConfig {
-    ServeConfig::default().with_head_timeout(SHORT).with_idle_timeout(SHORT).with_reply_timeout(SHORT)
-}
-
-/// Sends a byte every 20 ms until the peer closes, and gives what it said.
-async fn drip(address: std::net::SocketAddr, start: &[u8], byte: u8) -> String {
-    let mut connection = Connection::open(address).await;
-    connection.send(start).await;
-    let (mut read, mut write) = connection.0.split();
-    let mut said = Vec::new();
-    let dripping = async {
-        let mut ticks = interval(Duration::from_millis(20));
-        loop {
-            ticks.tick().await;
-            if write.write_all(&[byte]).await.is_err() {
-                break;
-            }
+/// Sends `start`, then a byte every second if there is one. Gives what the server said until it closed, and after how
+/// many seconds it did.
+async fn peer(address: Address, start: Vec<u8>, byte: Option<u8>) -> (String, u64) {
+    let begin = Instant::now();
+    let (mut read, mut write) = tokio::io::split(address.connect().0);
+    write.write_all(&start).await.unwrap();
+    let dripping = async move {
+        while let Some(byte) = byte {
+            sleep(SECOND).await;
+            let _ = write.write_all(&[byte]).await;
         }
+        std::future::pending::<()>().await;
     };
-    let reading = tokio::io::AsyncReadExt::read_to_end(&mut read, &mut said);
-    within(PATIENCE, async {
+    let mut said = Vec::new();
+    let reading = read.read_to_end(&mut said);
+    in_time(async {
         tokio::select! { _ = reading => {}, () = dripping => {} }
     })
     .await;
-    String::from_utf8(said).unwrap()
+    (String::from_utf8(said).unwrap(), begin.elapsed().as_secs())
 }
 
-#[tokio::test]
-async fn silent_and_dripping_peers_are_closed_while_others_are_served() {
-    let server = Server::start(limits(), config()).await;
-    let address = server.address;
-    let body_head = raw("POST /push", &[&bearer(), JSON, "content-length: 100000"], b"{");
-    let continue_head =
-        raw("POST /push", &[&bearer(), JSON, "content-length: 100", "expect: 100-continue"], b"");
+/// The limits of time, in seconds.
+struct Times {
+    head: u64,
+    idle: u64,
+    stall: u64,
+    body: u64,
+}
 
-    let silent = tokio::spawn(async move { Connection::open(address).await.closed(PATIENCE).await });
-    let partial_head = tokio::spawn(async move {
-        let mut connection = Connection::open(address).await;
-        connection.send(b"POST /push HTTP/1.1\r\nhost: x\r\n").await;
-        connection.closed(PATIENCE).await
+/// All sorts of slow peers at once. Fails for each of the four limits if it is not kept, is another, or is measured
+/// from the last byte instead of the first.
+async fn slow_peers_are_cut_off(limits: Limits, config: ServeConfig, times: Times) {
+    let server = Server::in_memory(limits, config);
+    let Times { head, idle, stall, body } = times;
+    let half = || b"POST /push HTTP/1.1\r\nx: ".to_vec();
+    let body_head = || raw("POST /push", &[&bearer(), JSON, "content-length: 100000"], b"{");
+    let expect = raw("POST /push", &[&bearer(), JSON, "content-length: 100", "expect: 100-continue"], b"");
+    let then_half = || [good(), b"POST /pu".to_vec()].concat();
+    let (nothing, answered, too_slow) = ("", "HTTP/1.1 200", "HTTP/1.1 408");
+    let cases = [
+        ("silent", Vec::new(), None, nothing, head),
+        ("half a head", half(), None, nothing, head),
+        ("a dripped head", half(), Some(b'x'), nothing, head),
+        ("blank lines", b"\r\n".to_vec(), Some(b'\n'), nothing, head),
+        ("idle after an answer", good(), None, answered, idle),
+        // The time of a head runs from its first byte after the answer.
+        ("a second head", then_half(), Some(b'x'), answered, head + 1),
+        ("a silent body", body_head(), None, too_slow, stall),
+        ("a dripped body", body_head(), Some(b' '), too_slow, body),
+        ("to be told to go on", expect, None, "HTTP/1.1 100", stall),
+    ];
+    let longest = cases.iter().map(|case| case.4).max().unwrap();
+    let peers = cases.map(|(name, start, byte, said, after)| {
+        (name, said, after, tokio::spawn(peer(server.address.clone(), start, byte)))
     });
-    let dripped_head = tokio::spawn(async move { drip(address, b"POST /push HTTP/1.1\r\nx: ", b'x').await });
-    let blank_lines = tokio::spawn(async move { drip(address, b"\r\n", b'\n').await });
-    let idle = tokio::spawn(async move {
-        let mut connection = Connection::open(address).await;
-        let answer = connection.ask(&post("/push", &json(&push_request(1)))).await.unwrap();
-        assert_eq!(answer.status, 200);
-        connection.closed(PATIENCE).await
-    });
-    let second_head = tokio::spawn(async move {
-        let good = post("/push", &json(&push_request(1)));
-        drip(address, &[&*good, b"POST /pu"].concat(), b'x').await
-    });
-    let silent_body = tokio::spawn({
-        let head = body_head.clone();
-        async move {
-            let mut connection = Connection::open(address).await;
-            let answer = connection.ask(&head).await.unwrap();
-            connection.closed(PATIENCE).await;
-            answer
-        }
-    });
-    let dripped_body = tokio::spawn(async move { drip(address, &body_head, b' ').await });
-    let expecting =
-        tokio::spawn(async move { Connection::open(address).await.ask(&continue_head).await.unwrap() });
-
-    let client = server.client();
-    for _ in 0..10 {
-        timeout(Duration::from_secs(2), client.pull(&pull_request())).await.expect("delayed").unwrap();
+    for _ in 0..longest {
+        sleep(SECOND).await;
+        let begin = Instant::now();
+        let answer = server.address.connect().ask(&post("/pull", &json(&pull_request()))).await.unwrap();
+        assert_eq!((answer.status, begin.elapsed()), (200, Duration::ZERO), "delayed");
     }
-    for closed in [silent, partial_head, idle] {
-        assert_eq!(String::from_utf8(closed.await.unwrap()).unwrap(), "");
+    for (name, expected, after, peer) in peers {
+        let (said, closed) = peer.await.unwrap();
+        assert_eq!(closed, after, "{name}: {said}");
+        assert!(said.starts_with(expected) && (said.is_empty() || !expected.is_empty()), "{name}: {said}");
+        let refused = [too_slow, "HTTP/1.1 100"].contains(&expected);
+        assert_eq!(said.contains(too_slow) && said.contains("\"timeout\""), refused, "{name}: {said}");
+        assert_eq!(said.contains("connection: close"), refused, "{name}: {said}");
     }
-    assert_eq!(dripped_head.await.unwrap(), "");
-    let blank_lines = blank_lines.await.unwrap();
-    assert!(!blank_lines.contains(" 200 "), "{blank_lines}");
-    assert!(second_head.await.unwrap().starts_with("HTTP/1.1 200"));
-    let answer = silent_body.await.unwrap();
-    assert_eq!((answer.status, &*answer.code()), (408, "timeout"));
-    assert!(dripped_body.await.unwrap().starts_with("HTTP/1.1 408"));
-    assert_eq!(expecting.await.unwrap().status, 408);
     assert_eq!(server.fake.pushes().len(), 2, "only the honest ones");
-    client.push(&push_request(1)).await.unwrap();
 }
 
-#[tokio::test]
-async fn a_body_that_stops_is_given_up_long_before_its_time() {
-    let limits = Limits::default().with_stall_timeout(SHORT).with_body_timeout(PATIENCE * 10);
-    let server = Server::start(limits, ServeConfig::default()).await;
-    let head = raw("POST /push", &[&bearer(), JSON, "content-length: 1000"], b"{");
-    let answer = within(PATIENCE, async { Connection::open(server.address).await.ask(&head).await }).await;
-    assert_eq!(answer.unwrap().status, 408);
+#[tokio::test(start_paused = true)]
+async fn slow_peers_are_cut_off_at_the_documented_times() {
+    let times = Times { head: 10, idle: 60, stall: 10, body: 30 };
+    slow_peers_are_cut_off(Limits::default(), ServeConfig::default(), times).await;
 }
 
-#[tokio::test]
-async fn the_wait_for_a_next_request_is_not_the_time_for_a_head() {
-    let config = ServeConfig::default().with_head_timeout(SHORT / 3).with_idle_timeout(SHORT * 3);
-    let server = Server::start(limits(), config).await;
-    let mut connection = Connection::open(server.address).await;
-    assert_eq!(connection.ask(&post("/push", &json(&push_request(1)))).await.unwrap().status, 200);
-    let begin = Instant::now();
-    connection.closed(PATIENCE).await;
-    assert!(begin.elapsed() >= SHORT * 2, "{:?}", begin.elapsed());
+#[tokio::test(start_paused = true)]
+async fn slow_peers_are_cut_off_at_the_times_that_are_set() {
+    let limits = Limits::default().with_stall_timeout(SECOND * 3).with_body_timeout(SECOND * 20);
+    let config = ServeConfig::default().with_head_timeout(SECOND * 7).with_idle_timeout(SECOND * 5);
+    let times = Times { head: 7, idle: 5, stall: 3, body: 20 };
+    slow_peers_are_cut_off(limits, config, times).await;
 }
 
-#[tokio::test]
+/// Fails if the time of a head is asked only while there is nothing to read.
+#[tokio::test(start_paused = true)]
+async fn a_head_that_is_whole_after_its_time_is_too_late() {
+    let server = Server::in_memory(Limits::default(), ServeConfig::default());
+    let (good, mut connection) = (good(), server.address.connect());
+    let (start, rest) = good.split_at(30);
+    connection.send(start).await;
+    settle().await;
+    // The rest is there before the server has seen that the time is over.
+    advance(SECOND * 11).await;
+    connection.send(rest).await;
+    assert_eq!(connection.closed().await, b"");
+    assert_eq!(server.fake.calls(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_reader_that_takes_nothing_is_closed() {
-    let minute = Duration::from_secs(60);
-    let config = config().with_idle_timeout(minute).with_shutdown_timeout(minute);
-    let server = Server::start(limits(), config).await;
-    server.fake.answer_rows(60_000);
-    let mut connection = Connection::open(server.address).await;
-    connection.send(&post("/pull", &json(&pull_request()))).await;
-    assert_eq!(connection.0.peek(&mut [0]).await.unwrap(), 1);
-    // The server ends once all its connections have; this one reads nothing, and is not the one that closes.
-    server.stop().await;
-    let received = connection.closed(PATIENCE).await.len();
-    assert!(received > 0 && received < 12_000_000, "everything fitted into the buffers: {received}");
+    for (config, seconds) in
+        [(ServeConfig::default(), 60), (ServeConfig::default().with_reply_timeout(SECOND * 90), 90)]
+    {
+        let server = Server::in_memory(Limits::default(), config.with_shutdown_timeout(PATIENCE));
+        server.fake.answer_rows(2_000);
+        let mut connection = server.address.connect();
+        connection.send(&post("/pull", &json(&pull_request()))).await;
+        let begin = Instant::now();
+        settle().await;
+        // The server ends once all its connections have.
+        server.stop().await;
+        assert_eq!(begin.elapsed().as_secs(), seconds);
+        let received = connection.closed().await.len();
+        assert!(received > 0 && received < 200_000, "everything fitted into the buffers: {received}");
+    }
 }
 
-#[tokio::test]
+/// Fails if every byte that is taken begins the time anew.
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_takes_a_trickle_is_closed() {
+    let server = Server::in_memory(Limits::default(), ServeConfig::default());
+    server.fake.answer_rows(2_000);
+    let mut connection = server.address.connect_with_buffer(1_024);
+    connection.send(&post("/pull", &json(&pull_request()))).await;
+    let begin = Instant::now();
+    while let Ok(1..) = connection.0.read(&mut [0; 100]).await {
+        assert!(begin.elapsed() < SECOND * 80, "still served");
+        sleep(SECOND).await;
+    }
+    assert!(begin.elapsed() > SECOND * 60, "{:?}", begin.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_reader_may_take_longer_than_the_wait_for_a_next_request() {
-    let server = Server::start(limits(), config().with_reply_timeout(Duration::from_secs(60))).await;
-    server.fake.answer_rows(60_000);
-    let mut connection = Connection::open(server.address).await;
+    let server = Server::in_memory(Limits::default(), ServeConfig::default().with_idle_timeout(SECOND * 5));
+    server.fake.answer_rows(2_000);
+    let mut connection = server.address.connect();
     connection.send(&post("/pull", &json(&pull_request()))).await;
-    assert_eq!(connection.0.peek(&mut [0]).await.unwrap(), 1);
-    // Others come and go for some time, and are cut off as idle.
-    for _ in 0..3 {
-        Connection::open(server.address).await.closed(PATIENCE).await;
-    }
+    sleep(SECOND * 50).await;
     assert_eq!(connection.answer().await.expect("cut off").status, 200);
-    connection.closed(PATIENCE).await;
+    let begin = Instant::now();
+    connection.closed().await;
+    assert_eq!(begin.elapsed().as_secs(), 5, "the wait for the next request begins when all is taken");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn hundreds_of_idle_peers_delay_nobody() {
-    let server = Server::start(Limits::default(), ServeConfig::default()).await;
-    let mut peers = Vec::new();
-    for _ in 0..500 {
-        peers.push(Connection::open(server.address).await);
-    }
-    timeout(Duration::from_secs(2), server.client().pull(&pull_request())).await.expect("delayed").unwrap();
+    let server = Server::in_memory(Limits::default(), ServeConfig::default());
+    let _peers: Vec<_> = (0..500).map(|_| server.address.connect()).collect();
+    settle().await;
+    let begin = Instant::now();
+    assert_eq!(server.address.connect().ask(&good()).await.unwrap().status, 200);
+    assert_eq!(begin.elapsed(), Duration::ZERO);
 }
 
-#[tokio::test]
+/// Fails if places are not counted, are counted wrongly, or are not given back.
+#[tokio::test(start_paused = true)]
 async fn connections_over_the_limit_wait_for_a_place() {
-    let server = Server::start(limits(), config().with_max_connections(4)).await;
-    let mut peers = Vec::new();
-    for _ in 0..8 {
-        peers.push(Connection::open(server.address).await);
-    }
-    // Served once the silent ones before it are closed.
-    within(PATIENCE, server.client().pull(&pull_request())).await.unwrap();
-}
-
-/// Answers when told to.
-struct Waiting {
-    begun: Arc<Notify>,
-    go_on: Arc<Notify>,
-}
-
-#[async_trait]
-impl SyncHandler for Waiting {
-    async fn process_push(&self, _: &SyncContext, request: PushRequest) -> Result<PushReply> {
-        self.begun.notify_one();
-        self.go_on.notified().await;
-        Ok(receipt(&request, 0))
-    }
-    async fn process_pull(&self, _: &SyncContext, _: PullRequest) -> Result<PullReply> {
-        Ok(page(0))
+    for (config, places) in [
+        (ServeConfig::default().with_max_connections(4), 4),
+        (ServeConfig::default().with_max_connections(0), 1),
+        (ServeConfig::default(), 1_024),
+    ] {
+        let server = Server::in_memory(Limits::default(), config);
+        let mut silent: Vec<_> = (0..places).map(|_| server.address.connect()).collect();
+        let mut waiting = [server.address.connect(), server.address.connect()];
+        for connection in &mut waiting {
+            connection.send(&good()).await;
+        }
+        settle().await;
+        assert_eq!((server.address.accepted(), server.fake.calls()), (places, 0));
+        silent.pop();
+        let [first, second] = &mut waiting;
+        assert_eq!(first.answer().await.unwrap().status, 200);
+        settle().await;
+        assert_eq!((server.address.accepted(), server.fake.calls()), (places + 1, 1));
+        // The others are silent for too long, and so give up theirs.
+        assert_eq!(second.answer().await.unwrap().status, 200);
     }
 }
 
-#[tokio::test]
-async fn a_shutdown_lets_requests_finish_and_closes_the_rest() {
-    let (begun, go_on, stop) = (Arc::new(Notify::new()), Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let handler = Waiting { begun: Arc::clone(&begun), go_on: Arc::clone(&go_on) };
-    let sync = SyncService::builder(handler).authenticate(authenticate).build();
-    let (listener, address) = listen().await;
-    let stopped = Arc::clone(&stop);
-    let serving =
-        tokio::spawn(serve(listener, sync, ServeConfig::default(), async move { stopped.notified().await }));
+#[tokio::test(start_paused = true)]
+async fn what_goes_wrong_with_accepting_ends_nothing_else() {
+    let server = Server::in_memory(Limits::default(), ServeConfig::default());
+    let mut before = server.address.connect();
+    assert_eq!(before.ask(&good()).await.unwrap().status, 200);
+    for _ in 0..3 {
+        server.address.fail_to_accept();
+    }
+    assert_eq!(server.address.connect().ask(&good()).await.unwrap().status, 200);
+    assert_eq!(before.ask(&good()).await.unwrap().status, 200);
+}
 
-    let mut idle = Connection::open(address).await;
-    assert_eq!(idle.ask(&post("/pull", &json(&pull_request()))).await.unwrap().status, 200);
-    let client = HttpTransport::builder(format!("http://{address}")).bearer_token(TOKEN).build().unwrap();
-    let push = tokio::spawn(async move { client.push(&push_request(1)).await });
-    begun.notified().await;
-
-    stop.notify_one();
-    idle.closed(PATIENCE).await;
-    assert!(!serving.is_finished());
-    go_on.notify_one();
-    push.await.unwrap().unwrap();
-    within(PATIENCE, serving).await.unwrap().unwrap();
-    assert!(tokio::net::TcpStream::connect(address).await.is_err());
+#[tokio::test(start_paused = true)]
+async fn what_a_refused_peer_still_sends_is_taken_for_a_moment() {
+    let limits = Limits::default().with_body_bytes(100_000);
+    let server = Server::in_memory(limits, patient());
+    // One that has almost done: it may end, and sees the answer.
+    let mut connection = server.address.connect();
+    connection.0.write_all(&post("/push", &vec![b' '; 1 << 20])).await.expect("not taken");
+    assert_eq!(connection.answer().await.expect("the answer was lost").status, 413);
+    // One that never ends.
+    let mut connection = server.address.connect();
+    let head = raw("POST /push", &[&bearer(), JSON, "content-length: 9999999999"], b"");
+    connection.send(&head).await;
+    let (mut sent, chunk) = (0, vec![b' '; 64 << 10]);
+    while connection.0.write_all(&chunk).await.is_ok() {
+        sent += chunk.len();
+        assert!(sent < 16 << 20, "without end");
+    }
+    // One that says nothing more: a second.
+    let mut connection = server.address.connect();
+    connection.send(&head).await;
+    connection.closed().await;
+    let begin = Instant::now();
+    let closed = async {
+        while connection.0.write_all(b" ").await.is_ok() {
+            sleep(SECOND / 100).await;
+        }
+    };
+    timeout(SECOND * 3, closed).await.expect("kept");
+    assert!(begin.elapsed() >= SECOND * 9 / 10, "{:?}", begin.elapsed());
 }

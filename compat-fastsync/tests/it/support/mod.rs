@@ -2,6 +2,7 @@
 #![allow(dead_code, missing_docs, unreachable_pub, clippy::needless_pass_by_value)]
 
 pub mod old_client;
+pub mod restorable;
 
 use std::future::ready;
 use std::sync::{
@@ -67,6 +68,10 @@ impl TestClock {
     pub fn advance(&self, seconds: u64) {
         self.0.fetch_add(seconds * 1_000, Ordering::SeqCst);
     }
+    /// As when somebody sets the machine's clock.
+    pub fn set_back(&self, seconds: u64) {
+        self.0.fetch_sub(seconds * 1_000, Ordering::SeqCst);
+    }
     pub fn millis(&self) -> u64 {
         self.0.load(Ordering::SeqCst)
     }
@@ -83,7 +88,7 @@ pub fn zone(user: &str) -> Zone {
     Zone::restricted(user.split_once('@').map_or(user, |(_, zone)| zone)).unwrap()
 }
 
-fn policy(context: &SyncContext) -> ZoneAccess {
+pub fn policy(context: &SyncContext) -> ZoneAccess {
     ZoneAccess::none().read_write(Zone::Global).read_write(zone(&context.user))
 }
 
@@ -133,6 +138,18 @@ pub async fn world_on(
     handler: impl ConflictsHandler<Item>,
     limits: CompatLimits,
 ) -> World {
+    let zone_of = |context: &SyncContext, _: &TypeName| Some(zone(&context.user));
+    world_by(store, (handler, LastWriterWins), policy, zone_of, limits).await
+}
+
+/// With handlers for items and notices, and zones, of the test's own.
+pub async fn world_by(
+    store: StoreBuilder,
+    (items, notices): (impl ConflictsHandler<Item>, impl ConflictsHandler<Notice>),
+    policy: impl ZonePolicy,
+    zone_of: impl Fn(&SyncContext, &TypeName) -> Option<Zone> + Send + Sync + 'static,
+    limits: CompatLimits,
+) -> World {
     let clock = TestClock::new();
     let store = store
         .register::<Item>()
@@ -143,18 +160,15 @@ pub async fn world_on(
         .await
         .unwrap();
     let server = SyncManager::server(&store)
-        .register(Items(store.clone()), handler)
+        .register(Items(store.clone()), items)
         .register(Repository::<Line>::in_zone(&store, zone("any")), LastWriterWins)
-        .register(Repository::<Notice>::new(&store), LastWriterWins)
+        .register(Repository::<Notice>::new(&store), notices)
         .zones(policy)
         .build()
         .await
         .unwrap();
-    let compat = FastSyncCompat::builder(server.clone(), |context, _| Some(zone(&context.user)))
-        .alias("t", "Notice")
-        .limits(limits)
-        .build()
-        .unwrap();
+    let compat =
+        FastSyncCompat::builder(server.clone(), zone_of).alias("t", "Notice").limits(limits).build().unwrap();
     let authenticate = |parts: &Parts| {
         let user = parts.headers.get("x-user").map(|user| SyncContext::new(user.to_str().unwrap()));
         ready(user.ok_or_else(|| Error::new(ErrorKind::Unauthorized, "authenticate", "who?")))
@@ -208,6 +222,27 @@ impl World {
     pub async fn name_of(&self, user: &str, item: &str) -> Option<String> {
         self.items(user).find_by_id(&id(item)).await.unwrap().map(|item| item.name)
     }
+}
+
+/// A pushed item as the TypeScript client sends it.
+pub fn pushed(id: &str, name: &str, version: u64, operation: u64, zone: &str) -> Json {
+    json!({"id": id, "deleted": operation == 2, "dirty": true, "metadataId": "m", "name": name, "description": "d",
+        "metadata": {"id": "m", "type": "Item", "syncZone": zone, "version": version,
+            "timestamp": 1_795_294_580.37, "syncOperation": operation}})
+}
+
+pub fn push_of(zone: &str, items: &[Json]) -> Json {
+    json!({"data": {"Item": items}, "hasData": true,
+        "operationMetadata": {"metadata": {"Item": {"type": "Item", "version": 999, "syncZone": zone}}}})
+}
+
+pub fn names(answer: &Json) -> Vec<String> {
+    let items = answer["data"]["data"]["Item"].as_array().cloned().unwrap_or_default();
+    items.iter().map(|item| item["name"].as_str().unwrap().to_owned()).collect()
+}
+
+pub fn cursor(answer: &Json) -> u64 {
+    position_of(answer, "Item")
 }
 
 /// The cursor of a client that has read up to a position.

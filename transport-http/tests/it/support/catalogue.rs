@@ -1,9 +1,7 @@
 //! Runs a list of bad requests.
 
-use std::time::Duration;
-
 use fastsync_core::Transport;
-use fastsync_transport_http::{Limits, ServeConfig};
+use fastsync_transport_http::Limits;
 
 use super::*;
 
@@ -20,7 +18,7 @@ pub fn case(name: impl Into<String>, request: Vec<u8>, status: u16, code: &'stat
 
 /// Each case alone and after a good request; with `stays_open` a good request follows on the same connection.
 pub async fn run(cases: Vec<Case>, limits: Limits, stays_open: bool) {
-    let server = Server::start(limits, ServeConfig::default()).await;
+    let server = Server::start(limits, patient()).await;
     let good = post("/push", &json(&push_request(1)));
     let mut calls = 0;
     for Case { name, request, status, code } in cases {
@@ -38,7 +36,8 @@ pub async fn run(cases: Vec<Case>, limits: Limits, stays_open: bool) {
                 assert_eq!(connection.ask(&good).await.unwrap().status, 200, "after {name}");
                 calls += 1;
             } else {
-                connection.closed(Duration::from_secs(5)).await;
+                assert_eq!(answer.header("connection"), Some("close"), "{name}");
+                connection.closed().await;
             }
         }
     }

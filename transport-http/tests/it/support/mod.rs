@@ -2,6 +2,8 @@
 #![allow(dead_code, unused_imports, unreachable_pub)] // each test file uses a part of it
 
 mod catalogue;
+mod memory;
+mod server;
 
 use std::future::Future;
 use std::io::Write;
@@ -18,14 +20,14 @@ use fastsync_core::{
     DeviceId, Error, ErrorKind, FieldName, Hlc, Incarnation, ObjectId, Result, Revision, SessionId,
     SyncContext, SyncHandler, Timestamp, TypeName, Value, Zone,
 };
-use fastsync_transport_http::{HttpTransport, Limits, ServeConfig, SyncService, bearer_token, serve};
+use fastsync_transport_http::{HttpTransport, Limits, ServeConfig, SyncService, bearer_token};
 use http::request::Parts;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
 pub use catalogue::{Case, case, run};
+pub use memory::{Address, MemoryListener, listen_in_memory, settle};
+pub use server::Server;
 
 pub const TOKEN: &str = "canary-token-7f3a";
 
@@ -172,56 +174,24 @@ pub fn service(fake: &Fake, limits: Limits) -> SyncService {
     SyncService::builder(fake.clone()).authenticate(authenticate).limits(limits).build()
 }
 
-/// A server on a port of its own, stopped when dropped.
-pub struct Server {
-    pub address: SocketAddr,
-    pub fake: Fake,
-    stop: Option<oneshot::Sender<()>>,
-    task: JoinHandle<std::io::Result<()>>,
-}
-
-impl Server {
-    pub async fn start(limits: Limits, config: ServeConfig) -> Self {
-        let fake = Fake::default();
-        let (listener, address) = listen().await;
-        let (stop, stopped) = oneshot::channel();
-        let shutdown = async { drop(stopped.await) };
-        let task = tokio::spawn(serve(listener, service(&fake, limits), config, shutdown));
-        Self { address, fake, stop: Some(stop), task }
-    }
-
-    pub async fn plain() -> Self {
-        Self::start(Limits::default(), ServeConfig::default()).await
-    }
-
-    pub fn base(&self) -> String {
-        format!("http://{}", self.address)
-    }
-
-    pub fn client(&self) -> HttpTransport {
-        HttpTransport::builder(self.base()).bearer_token(TOKEN).build().unwrap()
-    }
-
-    /// Asks it to stop and waits until it has.
-    pub async fn stop(mut self) {
-        drop(self.stop.take());
-        within(Duration::from_secs(20), &mut self.task).await.unwrap().unwrap();
-    }
-
-    pub fn ask_to_stop(&mut self) {
-        drop(self.stop.take());
-    }
-}
-
 pub async fn listen() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     (listener, address)
 }
 
-/// Fails the test rather than to hang.
-pub async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(limit, future).await.expect("took too long")
+/// Longer than anything takes, however busy the machine is.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Fails the test rather than to hang. Nothing is measured with it.
+pub async fn in_time<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future).await.expect("hangs")
+}
+
+/// Limits of time that no test reaches: whoever closes a connection does it for another reason.
+pub fn patient() -> ServeConfig {
+    let long = PATIENCE * 10;
+    ServeConfig::default().with_head_timeout(long).with_idle_timeout(long).with_reply_timeout(long)
 }
 
 pub fn gzip(input: &[u8]) -> Vec<u8> {
@@ -312,14 +282,16 @@ impl Answer {
     }
 }
 
-/// One TCP connection that speaks HTTP byte by byte.
-pub struct Connection(pub TcpStream);
+/// One connection that speaks HTTP byte by byte.
+pub struct Connection<S = TcpStream>(pub S);
 
 impl Connection {
     pub async fn open(address: SocketAddr) -> Self {
         Self(TcpStream::connect(address).await.unwrap())
     }
+}
 
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Sends; a peer that closed already is no failure, its answer may be there.
     pub async fn send(&mut self, bytes: &[u8]) {
         let _ = self.0.write_all(bytes).await;
@@ -327,7 +299,7 @@ impl Connection {
 
     /// The next answer; `None` if the connection ends without one.
     pub async fn answer(&mut self) -> Option<Answer> {
-        within(Duration::from_secs(20), self.read_answer()).await
+        in_time(self.read_answer()).await
     }
 
     async fn read_answer(&mut self) -> Option<Answer> {
@@ -359,7 +331,7 @@ impl Connection {
     }
 
     /// Waits for the peer to close, and gives what it sent before.
-    pub async fn closed(&mut self, limit: Duration) -> Vec<u8> {
+    pub async fn closed(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
         let read = async {
             let mut buffer = [0; 4096];
@@ -367,13 +339,13 @@ impl Connection {
                 rest.extend_from_slice(&buffer[..read]);
             }
         };
-        within(limit, read).await;
+        in_time(read).await;
         rest
     }
 }
 
 /// Reads one request and gives its head and body; `None` at the end of the connection.
-pub async fn read_request(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
+pub async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Option<(String, Vec<u8>)> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);

@@ -7,6 +7,7 @@ mod golden;
 mod hostile_server;
 mod input;
 mod overlap;
+mod query;
 mod rejections;
 mod reset;
 mod store;

@@ -3,6 +3,7 @@
 mod compact;
 mod conflicts;
 mod contention;
+mod forged;
 mod golden;
 mod hostile_server;
 mod input;

@@ -11,6 +11,7 @@ mod overlap;
 mod query;
 mod rejections;
 mod reset;
+mod server_limits;
 mod store;
 mod support;
 mod sync;

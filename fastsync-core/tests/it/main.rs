@@ -12,6 +12,7 @@ mod query;
 mod rejections;
 mod reset;
 mod server_limits;
+mod server_time;
 mod store;
 mod support;
 mod sync;

@@ -9,13 +9,15 @@ use fastsync_core::protocol::*;
 use fastsync_core::source::ResetReason;
 use fastsync_core::*;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::json;
 use tree::Tree;
 
 use crate::support::by_hand::*;
 use crate::support::zone;
 
-fn request() -> PushRequest {
-    let extra = Value::json(&serde_json::json!({"a": {"b": 1, "c": [{"d": null}]}})).unwrap();
+/// A push of a record with every sort of value; `nested` is its JSON.
+fn request(nested: serde_json::Value) -> PushRequest {
+    let extra = Value::json(&nested).unwrap();
     let mut live = new_row("1", 1);
     live.5 = Some(vec![extra, Value::Bytes(vec![1, 2]), Value::Text("x".into()), Value::Null]);
     let mut deleted = new_row("2", 1);
@@ -25,8 +27,8 @@ fn request() -> PushRequest {
     request
 }
 
-fn replies() -> (Vec<PushReply>, Vec<PullReply>) {
-    let request = request();
+fn replies(nested: serde_json::Value) -> (Vec<PushReply>, Vec<PullReply>) {
+    let request = request(nested);
     let outcome = |outcome| ObjectOutcome {
         zone: zone("ada"),
         type_name: type_name("notes"),
@@ -89,10 +91,14 @@ where
 }
 
 fn messages() -> Vec<Box<dyn Reader>> {
-    let (pushed, pulled) = replies();
+    messages_with(json!({"a": {"b": 1, "c": [{"d": null}]}}))
+}
+
+fn messages_with(nested: serde_json::Value) -> Vec<Box<dyn Reader>> {
+    let (pushed, pulled) = replies(nested.clone());
     let mut pull = Device::new(1).pull([Zone::Global, zone("ada")]);
     pull.cursor = Some(Cursor::from("sealed".to_owned()));
-    let mut messages: Vec<Box<dyn Reader>> = vec![Box::new(request()), Box::new(pull)];
+    let mut messages: Vec<Box<dyn Reader>> = vec![Box::new(request(nested)), Box::new(pull)];
     messages.extend(pushed.into_iter().map(|reply| Box::new(reply) as Box<dyn Reader>));
     messages.extend(pulled.into_iter().map(|reply| Box::new(reply) as Box<dyn Reader>));
     messages
@@ -127,6 +133,19 @@ fn a_row_has_six_elements_in_both_forms() {
         }
         for (what, changed) in message.compact().with_rows_changed() {
             assert!(!message.reads_compact(&changed), "{what}: {changed:?}");
+        }
+    }
+}
+
+/// Fails if the values of a map's members pass without their names, with one that has no name.
+#[test]
+fn no_list_in_place_of_a_map_is_longer_than_it() {
+    for message in messages_with(json!([1])) {
+        for changed in message.json().with_maps_as_longer_lists() {
+            assert!(!message.reads_json(&changed), "{changed:?}");
+        }
+        for changed in message.compact().with_maps_as_longer_lists() {
+            assert!(!message.reads_compact(&changed), "{changed:?}");
         }
     }
 }

@@ -28,6 +28,17 @@ impl Tree {
         })
     }
 
+    /// This tree with the values of one map in a list, and null after them; for every map.
+    pub(super) fn with_maps_as_longer_lists(&self) -> Vec<Self> {
+        self.changed(&|tree| match tree {
+            Self::Map(members) => {
+                let values = members.iter().map(|(_, value)| value.clone());
+                vec![Self::List(values.chain([Self::Null]).collect())]
+            }
+            _ => Vec::new(),
+        })
+    }
+
     /// This tree with one row longer or shorter, and with one row as a map; for every row.
     pub(super) fn with_rows_changed(&self) -> Vec<(&'static str, Self)> {
         let change = |what, change: fn(&[Self]) -> Self| {

@@ -105,8 +105,9 @@ impl Query {
     /// Data sources call this first, so that only registered names reach a statement.
     ///
     /// # Errors
-    /// `InvalidInput` if a field is unknown, or is of a kind that the comparison does not have (JSON, bytes and booleans
-    /// have equality only), or a search text holds NUL; `TooLarge` if the filter has too many conditions or levels.
+    /// `InvalidInput` if a field is unknown, or is of a kind that the comparison does not have (JSON, bytes and
+    /// booleans have equality only), or a search text holds NUL; `TooLarge` if the filter has too many
+    /// conditions or levels.
     pub fn admit(&mut self, schema: &TypeSchema) -> Result<()> {
         let mut terms = 0;
         self.filter.admit(schema, &mut terms, 0)?;

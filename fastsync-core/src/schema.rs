@@ -264,7 +264,8 @@ impl FieldSchema {
     }
 }
 
-/// What is wrong with fields that differ from one before in case at most, or take the name of the zone's column.
+/// What is wrong with fields that differ from one before in case at most, or take the name of the zone's
+/// column.
 fn repeated<'a>(restriction: ZoneRestriction, fields: impl Iterator<Item = &'a FieldName>) -> Vec<String> {
     let mut seen = BTreeSet::new();
     if restriction == ZoneRestriction::Restricted {

@@ -1,5 +1,5 @@
-//! A whole server over tables of its own with constraints: what they refuse reaches the device as a refusal of that object,
-//! and everything else goes on.
+//! A whole server over tables of its own with constraints: what they refuse reaches the device as a refusal
+//! of that object, and everything else goes on.
 
 use std::sync::Arc;
 
@@ -124,7 +124,8 @@ fn named<const N: usize>(ids: [&str; N]) -> Vec<String> {
     ids.map(str::to_owned).into()
 }
 
-/// Fails if a refusal of the database is taken for a conflict of versions, for a failure of the whole push, or for nothing.
+/// Fails if a refusal of the database is taken for a conflict of versions, for a failure of the whole push,
+/// or for nothing.
 #[tokio::test]
 async fn what_a_unique_column_refuses_is_refused_and_the_rest_is_stored() {
     for mode in [PushMode::PerObject, PushMode::Atomic] {
@@ -160,8 +161,8 @@ async fn what_a_unique_column_refuses_is_refused_and_the_rest_is_stored() {
     }
 }
 
-/// Fails if the order of a missing person is stored, or a person is deleted who has orders; or if both are refused that
-/// come together.
+/// Fails if the order of a missing person is stored, or a person is deleted who has orders; or if both are
+/// refused that come together.
 #[tokio::test]
 async fn what_a_foreign_key_refuses_is_refused() {
     let fixture = Fixture::new();
@@ -191,7 +192,8 @@ async fn what_a_foreign_key_refuses_is_refused() {
     assert_eq!(server.ids().await, (vec![], vec![]));
 }
 
-/// Fails if what a handler makes of two versions is stored past a constraint, or if its refusal is asked of it for ever.
+/// Fails if what a handler makes of two versions is stored past a constraint, or if its refusal is asked of
+/// it for ever.
 #[tokio::test]
 async fn what_a_handler_makes_is_refused_by_a_constraint_too() {
     let fixture = Fixture::new();

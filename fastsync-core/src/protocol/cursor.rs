@@ -78,7 +78,8 @@ pub(crate) struct CursorSeal {
 
 const VERSION: u8 = 1;
 const MAC_BYTES: usize = 32;
-/// What the types of a cursor take at most, and each of its zones: what is longer was not issued here, and is not decoded.
+/// What the types of a cursor take at most, and each of its zones: what is longer was not issued here, and is
+/// not decoded.
 const MAX_TYPES_BYTES: usize = 64 * 1024;
 const MAX_ZONE_BYTES: usize = 1024;
 

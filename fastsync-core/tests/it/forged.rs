@@ -1,5 +1,5 @@
-//! Messages that no writer of this crate makes: a member named twice, a row with something more. Each is refused in both
-//! forms, wherever in the message it is.
+//! Messages that no writer of this crate makes: a member named twice, a row with something more. Each is
+//! refused in both forms, wherever in the message it is.
 
 mod tree;
 
@@ -120,7 +120,8 @@ fn nothing_is_named_twice() {
             tried += 1;
         }
     }
-    // All of metadata, types and their fields, payload, groups, outcomes, and the members of an object in a value.
+    // All of metadata, types and their fields, payload, groups, outcomes, and the members of an object in a
+    // value.
     assert!(tried > 100, "{tried}");
 }
 
@@ -168,7 +169,8 @@ fn a_wrapped_value_is_alone_in_its_array() {
     }
 }
 
-/// Fails if a JSON value keeps two members of one name: some databases keep the last of them only, and replicas differ.
+/// Fails if a JSON value keeps two members of one name: some databases keep the last of them only, and
+/// replicas differ.
 #[test]
 fn an_object_in_a_value_names_each_member_once() {
     for text in [
@@ -197,7 +199,8 @@ fn read_text<T: DeserializeOwned>(text: &str) -> Result<T, rmp_serde::decode::Er
     rmp_serde::from_slice(&rmp_serde::to_vec(&(text,)).unwrap())
 }
 
-/// Fails if the cursor is taken from a reply that names it twice: another page would be asked for than the reply names.
+/// Fails if the cursor is taken from a reply that names it twice: another page would be asked for than the
+/// reply names.
 #[test]
 fn the_beginning_of_a_reply_names_its_cursor_once() {
     let next = |text: &str| PullReply::next_cursor(&mut serde_json::Deserializer::from_str(text));

@@ -74,7 +74,8 @@ async fn a_search_text_holds_no_nul() {
     assert_eq!(kind_of_answer(Filter::Contains(text(), "ab".into())).await, None);
 }
 
-/// Fails if a name that is no field of the type, or a comparison that its kind does not have, reaches a backend.
+/// Fails if a name that is no field of the type, or a comparison that its kind does not have, reaches a
+/// backend.
 #[tokio::test]
 async fn only_fields_of_the_type_are_asked_for_and_only_what_they_have() {
     let field = |name| FieldName::new(name).unwrap();

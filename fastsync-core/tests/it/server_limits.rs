@@ -1,4 +1,5 @@
-//! Every limit of a server: what is at it is accepted, what is one over it is refused by kind, and nothing is changed.
+//! Every limit of a server: what is at it is accepted, what is one over it is refused by kind, and nothing is
+//! changed.
 
 use crate::support::by_hand::*;
 use crate::support::*;

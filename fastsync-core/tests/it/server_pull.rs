@@ -55,7 +55,8 @@ async fn a_client_with_another_schema_must_upgrade_before_it_pulls() {
     answer(&server.manager, with(&|_| {})).await.unwrap();
 }
 
-/// Fails if a cursor is taken for a type that it does not cover: the records of that type from before it would be missed.
+/// Fails if a cursor is taken for a type that it does not cover: the records of that type from before it
+/// would be missed.
 #[tokio::test]
 async fn a_cursor_is_good_for_the_types_that_it_covers() {
     let server = server().await;
@@ -96,7 +97,8 @@ async fn a_type_that_the_server_does_not_know_is_named_and_not_covered() {
     assert_eq!(server.page(&ada(), pull).await.unknown_types, [type_name("plans")]);
 }
 
-/// Fails if a cursor from before an upgrade is taken for the upgraded type: its records have other values now.
+/// Fails if a cursor from before an upgrade is taken for the upgraded type: its records have other values
+/// now.
 #[tokio::test]
 async fn a_cursor_does_not_cover_another_version_of_a_type() {
     let source = MemoryDataSource::new();

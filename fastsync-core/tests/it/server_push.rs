@@ -1,5 +1,5 @@
-//! What becomes of a push on the server: conflicts that move while they are settled, numbers, events; and of what a gateway
-//! submits.
+//! What becomes of a push on the server: conflicts that move while they are settled, numbers, events; and of
+//! what a gateway submits.
 
 use std::sync::{
     Arc, OnceLock,
@@ -146,12 +146,16 @@ async fn a_deletion_stays_whatever_number_the_same_create_comes_under() {
     let mut ended = anew.clone();
     ended.5 = None;
     assert_eq!(told(&server.receipt(&ada(), device.push(tasks(vec![ended]))).await), [("1", "superseded")]);
+    // Nor does an edit of a life that the server had once.
+    let mut edit = anew.clone();
+    edit.1 = Revision::from_bits(5);
+    assert_eq!(told(&server.receipt(&ada(), device.push(tasks(vec![edit]))).await), [("1", "superseded")]);
     assert_eq!(told(&server.receipt(&ada(), device.push(tasks(vec![anew]))).await), []);
     assert!(server.tasks.find_by_id(&id("1")).await.unwrap().is_some());
 }
 
-/// Fails if a client whose version won is not told of the life that it has on the server, or is told so of its own; or
-/// if what was made of both is dated before one of them.
+/// Fails if a client whose version won is not told of the life that it has on the server, or is told so of
+/// its own; or if what was made of both is dated before one of them.
 #[tokio::test]
 async fn what_won_is_told_and_dated() {
     let (theirs, server_time) = (task("1", "theirs"), Hlc::new(Timestamp::from_millis(500), 0));
@@ -316,11 +320,12 @@ async fn a_gateway_whose_notes_moved_changes_nothing() {
     assert_eq!(server.sessions(&Zone::Global).await.len(), 1);
 }
 
-/// Fails if a constraint of the server's own tables is answered by anything but a refusal of the record that it names.
+/// Fails if a constraint of the server's own tables is answered by anything but a refusal of the record that
+/// it names.
 #[tokio::test]
 async fn a_record_that_a_constraint_refuses_is_refused_alone_or_with_its_session() {
     for mode in [PushMode::PerObject, PushMode::Atomic] {
-        // A storage that refuses every task named "bad", as a unique column would.
+        // Whatever clashes here clashes with a constraint.
         let constrained = |outcome| match outcome {
             CommitOutcome::Conflicts { writes, state } => {
                 let writes = writes

@@ -62,8 +62,8 @@ async fn the_servers_own_edit_is_later_than_what_was_pushed_before() {
     assert!(own.metadata.modified_at > pushed.metadata.modified_at);
 }
 
-/// Fails if an edit may be dated before the version that it replaces: after a restart, in another process, or once the
-/// clock went back.
+/// Fails if an edit may be dated before the version that it replaces: after a restart, in another process, or
+/// once the clock went back.
 #[tokio::test]
 async fn an_edit_is_later_than_the_version_that_it_replaces() {
     let source = MemoryDataSource::new();
@@ -102,8 +102,8 @@ async fn a_clock_that_goes_back_stops_nothing() {
     assert_eq!(times, [NOW, NOW, 10, 10]);
 }
 
-/// Fails if a tie of two times is not broken by device, or broken the other way round, or if the counter of a time does not
-/// count.
+/// Fails if a tie of two times is not broken by device, or broken the other way round, or if the counter of a
+/// time does not count.
 #[tokio::test]
 async fn the_later_edit_wins_whatever_the_order_of_arrival_and_ties_go_by_device() {
     let at = |millis, counter| Hlc::new(Timestamp::from_millis(millis), counter);

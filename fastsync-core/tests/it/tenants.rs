@@ -11,7 +11,8 @@ fn of_tenant(tenant: &str, user: &str) -> SyncContext {
     SyncContext::new(user).with_tenant(tenant)
 }
 
-/// Contexts of which no two may be taken for each other: other tenants, or the same letters put together otherwise.
+/// Contexts of which no two may be taken for each other: other tenants, or the same letters put together
+/// otherwise.
 fn contexts() -> Vec<SyncContext> {
     vec![
         of_tenant("acme", "ada"),
@@ -178,8 +179,8 @@ async fn a_zone_of_another_tenant_is_like_an_absent_one() {
     assert!(server.sessions(&zone("nobody")).await.is_empty());
 }
 
-/// Fails if a cursor outlives the right to read what it stands for, or if a zone that is granted again begins where the
-/// cursor stood.
+/// Fails if a cursor outlives the right to read what it stands for, or if a zone that is granted again begins
+/// where the cursor stood.
 #[tokio::test]
 async fn a_zone_that_is_revoked_is_gone_whatever_the_cursor_says() {
     let granted = Arc::new(Mutex::new(true));

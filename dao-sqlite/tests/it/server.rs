@@ -66,7 +66,7 @@ struct End<Side> {
     orders: Repository<Order>,
 }
 
-impl<Side> End<Side> {
+impl<Side: Send + Sync> End<Side> {
     async fn ids(&self) -> (Vec<String>, Vec<String>) {
         let people = self.people.get_all().await.unwrap().into_iter().map(|person| person.id).collect();
         (people, self.orders.get_all().await.unwrap().into_iter().map(|order| order.id).collect())

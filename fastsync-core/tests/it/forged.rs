@@ -16,8 +16,8 @@ use crate::support::by_hand::*;
 use crate::support::zone;
 
 /// A push of a record with every sort of value; `nested` is its JSON.
-fn request(nested: serde_json::Value) -> PushRequest {
-    let extra = Value::json(&nested).unwrap();
+fn request(nested: &serde_json::Value) -> PushRequest {
+    let extra = Value::json(nested).unwrap();
     let mut live = new_row("1", 1);
     live.5 = Some(vec![extra, Value::Bytes(vec![1, 2]), Value::Text("x".into()), Value::Null]);
     let mut deleted = new_row("2", 1);
@@ -27,7 +27,7 @@ fn request(nested: serde_json::Value) -> PushRequest {
     request
 }
 
-fn replies(nested: serde_json::Value) -> (Vec<PushReply>, Vec<PullReply>) {
+fn replies(nested: &serde_json::Value) -> (Vec<PushReply>, Vec<PullReply>) {
     let request = request(nested);
     let outcome = |outcome| ObjectOutcome {
         zone: zone("ada"),
@@ -91,11 +91,11 @@ where
 }
 
 fn messages() -> Vec<Box<dyn Reader>> {
-    messages_with(json!({"a": {"b": 1, "c": [{"d": null}]}}))
+    messages_with(&json!({"a": {"b": 1, "c": [{"d": null}]}}))
 }
 
-fn messages_with(nested: serde_json::Value) -> Vec<Box<dyn Reader>> {
-    let (pushed, pulled) = replies(nested.clone());
+fn messages_with(nested: &serde_json::Value) -> Vec<Box<dyn Reader>> {
+    let (pushed, pulled) = replies(nested);
     let mut pull = Device::new(1).pull([Zone::Global, zone("ada")]);
     pull.cursor = Some(Cursor::from("sealed".to_owned()));
     let mut messages: Vec<Box<dyn Reader>> = vec![Box::new(request(nested)), Box::new(pull)];
@@ -141,7 +141,7 @@ fn a_row_has_six_elements_in_both_forms() {
 /// Fails if the values of a map's members pass without their names, with one that has no name.
 #[test]
 fn no_list_in_place_of_a_map_is_longer_than_it() {
-    for message in messages_with(json!([1])) {
+    for message in messages_with(&json!([1])) {
         for changed in message.json().with_maps_as_longer_lists() {
             assert!(!message.reads_json(&changed), "{changed:?}");
         }

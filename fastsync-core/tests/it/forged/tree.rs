@@ -12,8 +12,8 @@ pub(super) enum Tree {
     Signed(i64),
     Text(String),
     Bytes(Vec<u8>),
-    List(Vec<Tree>),
-    Map(Vec<(Tree, Tree)>),
+    List(Vec<Self>),
+    Map(Vec<(Self, Self)>),
 }
 
 impl Tree {

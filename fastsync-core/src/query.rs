@@ -88,7 +88,7 @@ pub struct Query {
     pub limit: Option<u64>,
 }
 
-/// The most conditions a filter may have.
+/// The most conditions a filter may have; each value of a list and each group counts as one.
 pub const MAX_FILTER_TERMS: usize = 1_000;
 
 const MAX_FILTER_DEPTH: usize = 32;
@@ -105,8 +105,9 @@ impl Query {
     /// Data sources call this first, so that only registered names reach a statement.
     ///
     /// # Errors
-    /// `InvalidInput` if a field is unknown, is of a kind that the comparison does not have (JSON and bytes have
-    /// equality only), or the filter is too large or too deep.
+    /// `InvalidInput` if a field is unknown, or is of a kind that the comparison does not have (JSON, bytes and
+    /// booleans have equality only), or a search text holds NUL; `TooLarge` if the filter has too many
+    /// conditions or levels.
     pub fn admit(&mut self, schema: &TypeSchema) -> Result<()> {
         let mut terms = 0;
         self.filter.admit(schema, &mut terms, 0)?;
@@ -167,11 +168,12 @@ impl Filter {
         let large = |what: &str, limit: usize| {
             Error::new(ErrorKind::TooLarge, "query", format!("a filter has more than {limit} {what}"))
         };
-        if depth > MAX_FILTER_DEPTH {
+        if depth >= MAX_FILTER_DEPTH {
             return Err(large("levels", MAX_FILTER_DEPTH));
         }
         *terms += match self {
-            Self::In(_, values) => values.len(),
+            // Of no value, it is a condition all the same.
+            Self::In(_, values) => values.len().max(1),
             _ => 1,
         };
         if *terms > MAX_FILTER_TERMS {
@@ -188,6 +190,7 @@ impl Filter {
                 admit_value(schema, field, value)
             }
             Self::In(field, values) => {
+                kind_of(schema, field)?;
                 values.iter_mut().try_for_each(|value| admit_value(schema, field, value))
             }
             Self::IsNull(field) => kind_of(schema, field).map(|_| ()),

@@ -1,5 +1,7 @@
 //! What a type looks like to a data source: its name, fields and kinds.
 
+mod stored;
+
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
@@ -72,6 +74,7 @@ pub enum ZoneRestriction {
 
 /// What a type looks like to a data source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "stored::StoredSchema")]
 pub struct TypeSchema {
     name: TypeName,
     version: u32,
@@ -261,6 +264,19 @@ impl FieldSchema {
     }
 }
 
+/// What is wrong with fields that differ from one before in case at most, or take the name of the zone's
+/// column.
+fn repeated<'a>(restriction: ZoneRestriction, fields: impl Iterator<Item = &'a FieldName>) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    if restriction == ZoneRestriction::Restricted {
+        seen.insert("zone".to_owned());
+    }
+    fields
+        .filter(|field| !seen.insert(field.as_str().to_ascii_lowercase()))
+        .map(|field| format!("field {field} is there twice or is reserved"))
+        .collect()
+}
+
 fn is_canonical_uuid(text: &str) -> bool {
     text.len() == 36
         && text.bytes().enumerate().all(|(at, byte)| match at {
@@ -331,15 +347,8 @@ impl TypeSchemaBuilder {
             })
             .collect();
         let name = TypeName::new(&self.name).map_err(|e| problems.push(e.message().to_owned())).ok();
-        let mut seen = BTreeSet::new();
-        if self.restriction == ZoneRestriction::Restricted {
-            seen.insert("zone".to_owned());
-        }
-        for field in id_field.iter().chain(fields.iter().map(|field| &field.name)) {
-            if !seen.insert(field.as_str().to_ascii_lowercase()) {
-                problems.push(format!("field {field} is there twice or is reserved"));
-            }
-        }
+        let names = id_field.iter().chain(fields.iter().map(|field| &field.name));
+        problems.extend(repeated(self.restriction, names));
         if fields.len() > MAX_FIELDS {
             problems.push(format!("{} fields, the limit is {MAX_FIELDS}", fields.len()));
         }

@@ -5,4 +5,5 @@ mod conformance;
 mod fixture;
 mod many;
 mod native;
+mod server;
 mod tables;

@@ -1,6 +1,6 @@
 //! One field's value.
 
-use std::fmt;
+use std::{fmt, ops::Range};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -321,17 +321,25 @@ impl<'de> de::Visitor<'de> for JsonText<'_> {
         let depth = self.deeper()?;
         let out = self.out;
         out.push('{');
-        let mut first = true;
-        while let Some(key) = map.next_key::<String>()? {
-            if !first {
+        // Where the members' names are in the text, which has one form of each name.
+        let mut names: Vec<Range<usize>> = Vec::new();
+        while let Some(name) = map.next_key::<String>()? {
+            if !names.is_empty() {
                 out.push(',');
             }
-            first = false;
-            JsonText { out, depth }.visit_str(&key)?;
+            let start = out.len();
+            JsonText { out, depth }.visit_str(&name)?;
+            names.push(start..out.len());
             out.push(':');
             map.next_value_seed(JsonText { out, depth })?;
         }
         out.push('}');
+        let name = |place: &Range<usize>| out.get(place.clone());
+        names.sort_unstable_by(|a, b| name(a).cmp(&name(b)));
+        // Some databases keep the last of them only: replicas would differ.
+        if names.windows(2).any(|pair| matches!(pair, [a, b] if name(a) == name(b))) {
+            return Err(de::Error::custom("a JSON object names a member twice"));
+        }
         Ok(())
     }
 }

@@ -73,15 +73,20 @@ impl From<SealedPoint> for Point {
 #[derive(Clone)]
 pub(crate) struct CursorSeal {
     key: [u8; 32],
+    max_text_bytes: usize,
 }
 
 const VERSION: u8 = 1;
 const MAC_BYTES: usize = 32;
-const MAX_TEXT_BYTES: usize = 64 * 1024;
+/// What the types of a cursor take at most, and each of its zones: what is longer was not issued here, and is
+/// not decoded.
+const MAX_TYPES_BYTES: usize = 64 * 1024;
+const MAX_ZONE_BYTES: usize = 1024;
 
 impl CursorSeal {
-    pub(crate) const fn new(key: [u8; 32]) -> Self {
-        Self { key }
+    /// Of cursors over this many zones at most.
+    pub(crate) const fn new(key: [u8; 32], zones: usize) -> Self {
+        Self { key, max_text_bytes: MAX_TYPES_BYTES.saturating_add(MAX_ZONE_BYTES.saturating_mul(zones)) }
     }
 
     pub(crate) fn seal(&self, standing: &Standing, holder: &Holder<'_>) -> Result<Cursor> {
@@ -106,7 +111,7 @@ impl CursorSeal {
     }
 
     fn try_open(&self, cursor: &Cursor, holder: &Holder<'_>) -> Option<Standing> {
-        if cursor.0.len() > MAX_TEXT_BYTES {
+        if cursor.0.len() > self.max_text_bytes {
             return None;
         }
         let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(&cursor.0).ok()?;
@@ -166,11 +171,11 @@ mod tests {
 
     #[test]
     fn opens_only_what_was_sealed_for_the_same_holder() {
-        let seal = CursorSeal::new([7; 32]);
+        let seal = CursorSeal::new([7; 32], 1);
         let cursor = seal.seal(&standing(), &holder("ada")).unwrap();
         assert_eq!(seal.open(&cursor, &holder("ada")).unwrap(), standing());
         for (other, who) in [
-            (CursorSeal::new([8; 32]), holder("ada")),
+            (CursorSeal::new([8; 32], 1), holder("ada")),
             (seal.clone(), holder("bob")),
             (seal.clone(), Holder { tenant: Some("ada"), ..holder("") }),
             (seal.clone(), Holder { tenant: Some(""), ..holder("ada") }),
@@ -182,7 +187,7 @@ mod tests {
 
     #[test]
     fn every_altered_cursor_is_refused() {
-        let seal = CursorSeal::new([7; 32]);
+        let seal = CursorSeal::new([7; 32], 1);
         let cursor = seal.seal(&standing(), &holder("ada")).unwrap();
         let engine = base64::engine::general_purpose::URL_SAFE_NO_PAD;
         let bytes = engine.decode(cursor.as_str()).unwrap();

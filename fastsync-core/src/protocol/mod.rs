@@ -11,8 +11,11 @@ mod pull;
 mod push;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::fmt;
+use std::marker::PhantomData;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 pub use compact::Compact;
 pub use cursor::Cursor;
@@ -41,6 +44,7 @@ pub struct SyncOperationMetadata {
     /// The sending device.
     pub device: DeviceId,
     /// The sender's types.
+    #[serde(deserialize_with = "each_once")]
     pub types: BTreeMap<TypeName, TypeVersion>,
 }
 
@@ -86,6 +90,37 @@ impl SyncOperationMetadata {
             ),
         ))
     }
+}
+
+/// Reads a map that names nothing twice: of two entries with one name, readers would take one or the other.
+fn each_once<'de, K, V, D>(deserializer: D) -> Result<BTreeMap<K, V>, D::Error>
+where
+    K: Deserialize<'de> + Ord,
+    V: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    struct EachOnce<K, V>(PhantomData<(K, V)>);
+
+    impl<'de, K: Deserialize<'de> + Ord, V: Deserialize<'de>> de::Visitor<'de> for EachOnce<K, V> {
+        type Value = BTreeMap<K, V>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a map that names nothing twice")
+        }
+
+        fn visit_map<A: de::MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+            let mut map = BTreeMap::new();
+            while let Some(key) = entries.next_key()? {
+                match map.entry(key) {
+                    Entry::Vacant(entry) => entry.insert(entries.next_value()?),
+                    Entry::Occupied(_) => return Err(de::Error::custom("a map names something twice")),
+                };
+            }
+            Ok(map)
+        }
+    }
+
+    deserializer.deserialize_map(EachOnce(PhantomData))
 }
 
 /// Reads a member that is there: null is a value like any other, not an absent one.

@@ -74,17 +74,21 @@ impl<'de> de::Visitor<'de> for Beginning<'_> {
     }
 
     fn visit_map<A: de::MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
-        let (mut cursor, mut caught_up) = (None, None::<bool>);
+        let (mut result, mut cursor, mut caught_up) = (None, None, None::<bool>);
         while let Some(Name(name)) = members.next_key()? {
             match &*name {
-                "result" => {
-                    if matches!(members.next_value()?, PullResult::ResetRequired) {
+                "result" if result.is_none() => {
+                    if matches!(result.insert(members.next_value()?), PullResult::ResetRequired) {
                         return Err(de::Error::custom("the reply is no page"));
                     }
                 }
-                "cursor" => cursor = Some(members.next_value()?),
-                "caught_up" => caught_up = Some(members.next_value()?),
-                _ => return Err(de::Error::custom("the cursor does not come first")),
+                "cursor" if cursor.is_none() => cursor = Some(members.next_value()?),
+                "caught_up" if caught_up.is_none() => caught_up = Some(members.next_value()?),
+                _ => {
+                    return Err(de::Error::custom(
+                        "the cursor does not come first, or a member is there twice",
+                    ));
+                }
             }
             if let (Some(_), Some(caught_up)) = (&cursor, caught_up) {
                 *self.0 = cursor.filter(|_| !caught_up);

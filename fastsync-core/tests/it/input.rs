@@ -143,7 +143,6 @@ async fn a_bad_pull_is_refused_by_kind() {
         ("absent zone", ErrorKind::UnknownZone, with(&|r| r.zones = vec![zone("nobody")])),
         ("no zone", ErrorKind::InvalidInput, with(&|r| r.zones.clear())),
         ("a zone twice", ErrorKind::InvalidInput, with(&|r| r.zones = vec![Zone::Global; 2])),
-        ("too many zones", ErrorKind::InvalidInput, with(&|r| r.zones = vec![Zone::Global; 10_000])),
         ("no type", ErrorKind::InvalidInput, with(&|r| r.metadata.types.clear())),
         ("a forged cursor", ErrorKind::BadCursor, with(&|r| r.cursor = Some(forged.clone()))),
         ("an empty cursor", ErrorKind::BadCursor, with(&|r| r.cursor = Some(Cursor::from(String::new())))),
@@ -166,14 +165,6 @@ async fn a_bad_pull_is_refused_by_kind() {
     stolen.zones = vec![Zone::Global];
     let error = server.manager.process_pull(&SyncContext::new("bob"), stolen).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BadCursor, "another user's cursor");
-    // Sizes outside the limits are clamped, and paging still makes its way.
-    for max in [0, u32::MAX] {
-        let request = with(&|r| (r.max_records, r.max_bytes) = (max, max));
-        let PullReply::Page(page) = server.manager.process_pull(&ada(), request).await.unwrap() else {
-            panic!()
-        };
-        assert_eq!(page.payload.len(), 1);
-    }
 }
 
 #[tokio::test]

@@ -136,7 +136,7 @@ impl ServerBuilder {
                 endpoints,
                 policy,
                 limits: self.limits,
-                seal: CursorSeal::new(key),
+                seal: CursorSeal::new(key, self.limits.zones),
                 epoch: u64::from_le_bytes(epoch),
                 pushes: UnderWay::default(),
             }),

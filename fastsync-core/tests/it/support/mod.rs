@@ -1,6 +1,9 @@
 //! A small world: one server and any number of clients in memory, with a transport that can be made to fail.
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
+pub mod by_hand;
+pub mod hooked;
+
 use std::sync::{
     Arc, Mutex,
     atomic::{AtomicU64, Ordering},
@@ -169,6 +172,15 @@ pub async fn server_with(handler: impl ConflictsHandler<Task>) -> ServerSide {
 }
 
 pub async fn server_on(source: MemoryDataSource, handler: impl ConflictsHandler<Task>) -> ServerSide {
+    serve(source, handler, own_zone_policy, ServerLimits::default()).await
+}
+
+pub async fn serve(
+    source: impl SyncableDataSource,
+    handler: impl ConflictsHandler<Task>,
+    policy: impl ZonePolicy,
+    limits: ServerLimits,
+) -> ServerSide {
     let clock = TestClock::new(1_000_000);
     let store = Store::server(source)
         .register::<List>()
@@ -183,7 +195,8 @@ pub async fn server_on(source: MemoryDataSource, handler: impl ConflictsHandler<
         .register(Repository::<List>::new(&store), LastWriterWins)
         .register(tasks.clone(), handler)
         .register(Repository::<Note>::new(&store), LastWriterWins)
-        .zones(own_zone_policy)
+        .zones(policy)
+        .limits(limits)
         .build()
         .await
         .unwrap();

@@ -1,0 +1,129 @@
+//! A storage that lets something else happen first, at moments that a test chooses.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
+};
+
+use async_trait::async_trait;
+use fastsync_core::source::{Changes, ChangesRequest, Commit, CommitOutcome, Point, Turn, Write};
+use fastsync_core::*;
+use futures_util::future::{BoxFuture, FutureExt as _};
+
+/// What the engine is about to ask of the storage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    Commit(SessionKind),
+    Pending,
+}
+
+type Hook = Box<dyn FnMut(Call) -> Option<BoxFuture<'static, ()>> + Send>;
+
+/// A storage in memory: what another process does to it at the worst moment comes before the call that it is in front of.
+#[derive(Clone, Default)]
+pub struct Hooked {
+    pub inner: MemoryDataSource,
+    hook: Arc<Mutex<Option<Hook>>>,
+    one_conflict: Arc<AtomicBool>,
+}
+
+impl std::fmt::Debug for Hooked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hooked")
+    }
+}
+
+impl Hooked {
+    /// Asks before each call what is to happen first.
+    pub fn before_each(&self, hook: impl FnMut(Call) -> Option<BoxFuture<'static, ()>> + Send + 'static) {
+        *self.hook.lock().unwrap() = Some(Box::new(hook));
+    }
+
+    /// Lets something happen once, before the `nth` such call from now on.
+    pub fn before(&self, call: Call, nth: usize, first: impl Future<Output = ()> + Send + 'static) {
+        let (mut left, mut first) = (nth, Some(first.boxed()));
+        self.before_each(move |next| {
+            left -= usize::from(next == call && left > 0);
+            if left == 0 { first.take() } else { None }
+        });
+    }
+
+    /// Names one conflict of a commit at a time, as a data source may.
+    pub fn name_one_conflict_at_a_time(&self) {
+        self.one_conflict.store(true, Ordering::SeqCst);
+    }
+
+    async fn first(&self, call: Call) {
+        let first = self.hook.lock().unwrap().as_mut().and_then(|hook| hook(call));
+        if let Some(first) = first {
+            first.await;
+        }
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl SyncableDataSource for Hooked {
+    fn backend(&self) -> &'static str {
+        self.inner.backend()
+    }
+    async fn prepare(&self, types: &[TypeSchema]) -> Result<()> {
+        self.inner.prepare(types).await
+    }
+    async fn get(&self, type_name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Result<Vec<Record>> {
+        self.inner.get(type_name, zone, ids).await
+    }
+    async fn find(&self, query: &Query) -> Result<Vec<Record>> {
+        self.inner.find(query).await
+    }
+    async fn count(&self, query: &Query) -> Result<u64> {
+        self.inner.count(query).await
+    }
+    async fn changes(&self, request: &ChangesRequest) -> Result<Changes> {
+        self.inner.changes(request).await
+    }
+    async fn point(&self, zone: &Zone, position: Position) -> Result<Option<Point>> {
+        self.inner.point(zone, position).await
+    }
+    async fn pending(&self, after: u64, limit: usize) -> Result<Vec<Record>> {
+        self.first(Call::Pending).await;
+        self.inner.pending(after, limit).await
+    }
+    async fn count_pending(&self) -> Result<u64> {
+        self.inner.count_pending().await
+    }
+    async fn stage(&self, session: SessionId, sequence: u64, writes: Vec<Write>) -> Result<()> {
+        self.inner.stage(session, sequence, writes).await
+    }
+    async fn unstage(&self, session: Option<SessionId>) -> Result<()> {
+        self.inner.unstage(session).await
+    }
+    async fn commit(&self, commit: Commit) -> Result<CommitOutcome> {
+        self.first(Call::Commit(commit.kind)).await;
+        let mut outcome = self.inner.commit(commit).await?;
+        if let CommitOutcome::Conflicts { writes, .. } = &mut outcome
+            && self.one_conflict.load(Ordering::SeqCst)
+        {
+            writes.truncate(1);
+        }
+        Ok(outcome)
+    }
+    async fn commit_in_turn(&self, commit: Commit, turn: Turn) -> Result<CommitOutcome> {
+        self.inner.commit_in_turn(commit, turn).await
+    }
+    async fn session(&self, id: SessionId) -> Result<Option<SessionSummary>> {
+        self.inner.session(id).await
+    }
+    async fn sessions(&self, zone: &Zone, after: Position, limit: usize) -> Result<Vec<SessionSummary>> {
+        self.inner.sessions(zone, after, limit).await
+    }
+    async fn state(&self, key: &str) -> Result<Option<Vec<u8>>> {
+        self.inner.state(key).await
+    }
+    async fn states(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>> {
+        self.inner.states(prefix).await
+    }
+    async fn purge(&self, zone: &Zone, through: Position) -> Result<u64> {
+        self.inner.purge(zone, through).await
+    }
+}

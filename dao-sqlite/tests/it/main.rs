@@ -6,3 +6,4 @@ mod fixture;
 mod many;
 mod native;
 mod tables;
+mod two_managers;

@@ -249,7 +249,6 @@ async fn a_push_is_not_stored_after_one_with_exceptions() {
     let mut refused_early = 0;
     for delays in [vec![0], vec![0, 30, 30, 0], vec![10, 0, 0]] {
         let server = strict_server().await;
-        let delays_shown = delays.clone();
         let road = Road::new(vec![Road::to(&server)], delays);
         let (client, sync, road) = traveller(&server, road, 0).await;
         client
@@ -271,7 +270,6 @@ async fn a_push_is_not_stored_after_one_with_exceptions() {
         let refused = pushes[refused.unwrap()].0.session;
         for (request, reply) in pushes.iter().filter(|(request, _)| request.follows == Some(refused)) {
             refused_early += 1;
-            eprintln!("DBG early {delays_shown:?}");
             assert!(matches!(reply, PushReply::Gap { .. }), "{} is not in turn: {reply:?}", request.number);
         }
     }

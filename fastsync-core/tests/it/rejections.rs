@@ -182,7 +182,7 @@ async fn giving_up_an_edit_takes_what_the_server_has_by_now() {
             let (a, mut rejected) = refused_update(&server).await;
             match meanwhile {
                 Meanwhile::Updated => server.tasks.update(&task("1", "newer")).await.unwrap(),
-                Meanwhile::Deleted => drop(server.tasks.remove(&id("1")).await.unwrap()),
+                Meanwhile::Deleted => assert!(server.tasks.remove(&id("1")).await.unwrap()),
                 Meanwhile::Purged => {
                     server.tasks.remove(&id("1")).await.unwrap();
                     server.store.source().purge(&Zone::Global, Position(2)).await.unwrap();

@@ -195,7 +195,7 @@ async fn an_edit_is_made_of_what_is_there_when_it_is_stored() {
     assert_eq!(a.task("1").await, Some(task("1", "first")));
 
     let other = b.clone();
-    source.before(edit, 1, async move { drop(other.tasks.remove(&id("1")).await.unwrap()) });
+    source.before(edit, 1, async move { assert!(other.tasks.remove(&id("1")).await.unwrap()) });
     let error = a.tasks.update(&task("1", "second")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert_eq!(a.task("1").await, None);

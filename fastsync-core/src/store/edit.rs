@@ -163,6 +163,10 @@ impl EditSession {
         let client = self.store.role() == StoreRole::Client;
         let (tag, revision) = self.store.new_tag();
         let device = self.store.device();
+        // Another process may have received what is edited: an edit is later than what it is made of.
+        if let Some(newest) = current.values().map(|record| record.metadata.modified_at).max() {
+            self.store.hybrid().observe(newest);
+        }
         let modified_at = self.store.hybrid().tick(self.store.clock());
         let mut writes = Vec::with_capacity(self.edits.len());
         for (key, edit) in &self.edits {

@@ -101,6 +101,18 @@ async fn edits_go_forward_while_the_clock_jumps_and_the_process_restarts() {
     }
 }
 
+/// Fails if an edit looks at the clock of its process only.
+#[tokio::test]
+async fn an_edit_is_later_than_what_it_edits_though_another_process_received_that() {
+    let (server, a, ahead) = two_clocks().await;
+    let other = client_on(&server, "ada", a.source.clone()).await;
+    ahead.tasks.update(&task("1", "from the future")).await.unwrap();
+    ahead.sync.push().await.unwrap();
+    other.sync.pull().await.unwrap();
+    a.tasks.update(&task("1", "later")).await.unwrap();
+    assert!(edited_at(&a, "1").await > edited_at(&ahead, "1").await);
+}
+
 /// The one who knew of an edit from the future beats it, and so beats who did not and came later by his own clock.
 #[tokio::test]
 async fn an_edit_that_knew_of_another_one_wins_where_that_one_would() {

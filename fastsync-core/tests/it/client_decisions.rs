@@ -11,6 +11,8 @@ enum Local {
     Remove,
     /// The object removed and its id used again.
     Recreate,
+    /// The same, and that object removed too.
+    RecreateAndRemove,
     /// An object that the server did not have.
     Add,
 }
@@ -42,7 +44,7 @@ enum End {
 use End::{Agrees, GivesWay, Waits, Wins};
 
 /// Local edit, server's edit, and the end under `ServerWins` and under `LastWriterWins`.
-const TABLE: [(Local, Remote, End, End); 12] = [
+const TABLE: [(Local, Remote, End, End); 14] = [
     (Local::Update, Remote::Nothing, Waits, Waits),
     (Local::Update, Remote::Update, GivesWay, Wins),
     (Local::Update, Remote::Remove, GivesWay, GivesWay),
@@ -54,6 +56,8 @@ const TABLE: [(Local, Remote, End, End); 12] = [
     (Local::Recreate, Remote::Update, GivesWay, Wins),
     (Local::Recreate, Remote::Remove, Waits, Waits),
     (Local::Recreate, Remote::Recreate, GivesWay, Wins),
+    (Local::RecreateAndRemove, Remote::Update, GivesWay, Wins),
+    (Local::RecreateAndRemove, Remote::Remove, Agrees, Agrees),
     (Local::Add, Remote::Add, GivesWay, Wins),
 ];
 
@@ -65,6 +69,11 @@ async fn edit(tasks: &Repository<Task>, local: Local) {
         Local::Recreate => {
             assert!(tasks.remove(&id("1")).await.unwrap());
             tasks.add(&task("1", "mine")).await.unwrap();
+        }
+        Local::RecreateAndRemove => {
+            assert!(tasks.remove(&id("1")).await.unwrap());
+            tasks.add(&task("1", "mine")).await.unwrap();
+            assert!(tasks.remove(&id("1")).await.unwrap());
         }
     }
 }
@@ -102,7 +111,8 @@ async fn check<H: ConflictsHandler<Task>>(handler: H, local: Local, remote: Remo
 
     let report = a.sync.pull().await.unwrap();
     assert_eq!(report.reset, reset.then_some(ResetReason::Horizon), "{what}");
-    let mine = (local != Local::Remove).then(|| task("1", "mine"));
+    let removed = matches!(local, Local::Remove | Local::RecreateAndRemove);
+    let mine = (!removed).then(|| task("1", "mine"));
     let theirs = server.tasks.find_by_id(&id("1")).await.unwrap();
     let (left, pending, settlement) = match end {
         Waits => (mine, 1, None),

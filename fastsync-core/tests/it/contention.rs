@@ -107,3 +107,33 @@ async fn a_handler_that_edits_does_not_wait_for_itself() {
     let report = pull_beside_an_editor(|tasks| Notes(tasks.clone())).await.unwrap();
     assert_eq!(report.conflicts.len(), 1);
 }
+
+/// Another process edits, which does not wait: the handler is asked while the edits of this process do. Fails if that goes
+/// for the edit of the handler too.
+#[tokio::test]
+async fn a_handler_that_edits_does_not_wait_for_itself_beside_another_process() {
+    let server = server().await;
+    let source = Hooked::default();
+    let store = Store::client(source.clone()).register::<Task>().open().await.unwrap();
+    let tasks = Repository::<Task>::new(&store);
+    let link = Link::new(LoopbackTransport::new(server.manager.clone(), SyncContext::new("ada")));
+    let sync = SyncManager::client(&store).register(tasks.clone(), Notes(tasks.clone())).transport(link);
+    let sync = sync.build().unwrap();
+    server.tasks.add(&task("t", "of the server")).await.unwrap();
+    sync.pull().await.unwrap();
+    server.tasks.update(&task("t", "of the server, newer")).await.unwrap();
+    tasks.update(&task("t", "edit")).await.unwrap();
+    let other = client_on(&server, "ada", source.inner.clone()).await;
+    let mut left = 20;
+    source.before_each(move |call| {
+        if call != Call::Commit(SessionKind::Apply) || left == 0 {
+            return None;
+        }
+        left -= 1;
+        let (tasks, edit) = (other.tasks.clone(), task("t", &format!("edit, {left} left")));
+        Some(async move { tasks.update(&edit).await.unwrap() }.boxed())
+    });
+    assert_eq!(ends(sync.pull()).await.unwrap().conflicts.len(), 1);
+    ends(sync.sync()).await.unwrap();
+    assert_eq!(server.tasks.find_by_id(&id("t")).await.unwrap(), Some(task("t", "edit, 0 left")));
+}

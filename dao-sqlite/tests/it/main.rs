@@ -7,3 +7,4 @@ mod many;
 mod native;
 mod server;
 mod tables;
+mod two_managers;

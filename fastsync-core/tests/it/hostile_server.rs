@@ -69,26 +69,41 @@ fn receipt(change: impl Fn(&mut PushReceipt) + Send + Sync + 'static) -> Tamper<
 
 #[tokio::test]
 async fn pages_that_were_not_asked_for_are_refused_whole() {
-    let cases: Vec<(&str, Tamper<PullReply>)> = vec![
-        ("a zone not asked for", page(|p| p.payload.groups[0].zone = zone("bob"))),
-        ("a type not asked for", page(|p| p.payload.groups[0].type_name = TypeName::new("nothing").unwrap())),
-        ("a global type in a restricted zone", page(|p| p.payload.groups[0].zone = zone("ada"))),
+    let cases: Vec<(&str, ErrorKind, Tamper<PullReply>)> = vec![
+        // Of a type that lives in such zones: that the zone was not asked for is all that is wrong.
+        ("a zone not asked for", ErrorKind::Protocol, page(|p| p.payload.groups[1].zone = zone("bob"))),
+        (
+            "a type not asked for",
+            ErrorKind::Protocol,
+            page(|p| p.payload.groups[0].type_name = TypeName::new("nothing").unwrap()),
+        ),
+        (
+            "a global type in a restricted zone",
+            ErrorKind::UnknownZone,
+            page(|p| p.payload.groups[0].zone = zone("ada")),
+        ),
         (
             "a body of another shape",
+            ErrorKind::Protocol,
             page(|p| {
                 p.payload.groups[0].rows[0].5.as_mut().unwrap().pop();
             }),
         ),
-        ("no revision", page(|p| p.payload.groups[0].rows[0].1 = Revision::NONE)),
-        ("no such device", page(|p| p.payload.devices.clear())),
+        ("no revision", ErrorKind::Protocol, page(|p| p.payload.groups[0].rows[0].1 = Revision::NONE)),
+        ("no such device", ErrorKind::Protocol, page(|p| p.payload.devices.clear())),
     ];
-    for (name, tamper) in cases {
+    for (name, kind, tamper) in cases {
         let server = server().await;
         server.tasks.add_many(&[task("1", "x"), task("2", "y")]).await.unwrap();
+        let notes = Repository::<Note>::in_zone(&server.store, zone("ada"));
+        notes.add(&Note { id: "n".into(), text: "of ada".into() }).await.unwrap();
         let (a, _) = tampered(&server, Box::new(|reply| reply), tamper).await;
         let error = a.sync.pull().await.expect_err(name);
-        assert!(matches!(error.kind(), ErrorKind::Protocol | ErrorKind::UnknownZone), "{name}: {error}");
+        assert_eq!(error.kind(), kind, "{name}: {error}");
         assert!(a.tasks.get_all().await.unwrap().is_empty(), "{name}");
+        for name in ["ada", "bob"] {
+            assert!(Repository::<Note>::in_zone(&a.store, zone(name)).get_all().await.unwrap().is_empty());
+        }
         assert!(!a.sync.status().await.unwrap().has_pulled, "{name}: the cursor has not moved");
     }
 }

@@ -1,5 +1,8 @@
 //! The integration tests of `fastsync-core`, in one program: each further program is linked anew.
 
+mod client_clock;
+mod client_decisions;
+mod client_push;
 mod compact;
 mod conflicts;
 mod contention;
@@ -19,3 +22,4 @@ mod store;
 mod support;
 mod sync;
 mod tenants;
+mod two_managers;

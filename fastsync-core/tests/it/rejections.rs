@@ -3,35 +3,6 @@
 use crate::support::*;
 use fastsync_core::*;
 
-/// A server's repository with a rule of its own.
-#[derive(Clone)]
-struct StrictTasks(Store);
-
-impl SyncableRepository for StrictTasks {
-    type Object = Task;
-
-    fn store(&self) -> &Store {
-        &self.0
-    }
-
-    fn validate(&self, task: &Task) -> Result<(), Rejection> {
-        if task.text.contains("bad") { Err(Rejection::new("bad_word", "mind your language")) } else { Ok(()) }
-    }
-}
-
-async fn strict_server() -> ServerSide {
-    let base = server().await;
-    let manager = SyncManager::server(&base.store)
-        .register(Repository::<List>::new(&base.store), LastWriterWins)
-        .register(StrictTasks(base.store.clone()), LastWriterWins)
-        .register(Repository::<Note>::new(&base.store), LastWriterWins)
-        .zones(own_zone_policy)
-        .build()
-        .await
-        .unwrap();
-    ServerSide { manager, ..base }
-}
-
 async fn per_object_client(server: &ServerSide) -> ClientSide {
     let base = client(server, "ada").await;
     let sync =
@@ -183,4 +154,51 @@ async fn an_edit_in_a_zone_that_may_not_be_written_does_not_block_the_queue() {
     assert_eq!(server.tasks.get_all().await.unwrap(), [task("1", "fine")]);
     a.sync.discard_rejected(&rejected).await.unwrap();
     assert!(elsewhere.get_all().await.unwrap().is_empty());
+}
+
+/// An edit that was refused, as the application has listed it, of an object that the server had as "start".
+async fn refused_update(server: &ServerSide) -> (ClientSide, Vec<RejectedEdit>) {
+    let a = client(server, "ada").await;
+    server.tasks.add(&task("1", "start")).await.unwrap();
+    a.sync.sync().await.unwrap();
+    a.tasks.update(&task("1", "bad")).await.unwrap();
+    a.sync.push().await.unwrap();
+    let rejected = a.sync.rejected().await.unwrap();
+    assert_eq!(rejected.len(), 1);
+    (a, rejected)
+}
+
+/// Fails if giving up goes by what the application has listed, or by what the server had when it refused.
+#[tokio::test]
+async fn giving_up_an_edit_takes_what_the_server_has_by_now() {
+    enum Meanwhile {
+        Updated,
+        Deleted,
+        Purged,
+    }
+    for meanwhile in [Meanwhile::Updated, Meanwhile::Deleted, Meanwhile::Purged] {
+        for fresh_list in [false, true] {
+            let server = strict_server().await;
+            let (a, mut rejected) = refused_update(&server).await;
+            match meanwhile {
+                Meanwhile::Updated => server.tasks.update(&task("1", "newer")).await.unwrap(),
+                Meanwhile::Deleted => assert!(server.tasks.remove(&id("1")).await.unwrap()),
+                Meanwhile::Purged => {
+                    server.tasks.remove(&id("1")).await.unwrap();
+                    server.store.source().purge(&Zone::Global, Position(2)).await.unwrap();
+                }
+            }
+            let report = a.sync.pull().await.unwrap();
+            assert_eq!(report.reset.is_some(), matches!(meanwhile, Meanwhile::Purged));
+            if fresh_list {
+                rejected = a.sync.rejected().await.unwrap();
+            }
+            a.sync.discard_rejected(&rejected).await.unwrap();
+            // At once, before any further pull.
+            assert_eq!(a.tasks.get_all().await.unwrap(), server.tasks.get_all().await.unwrap());
+            assert_eq!(a.pending().await, 0);
+            a.sync.sync().await.unwrap();
+            assert_eq!(a.tasks.get_all().await.unwrap(), server.tasks.get_all().await.unwrap());
+        }
+    }
 }

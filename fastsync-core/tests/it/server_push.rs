@@ -12,7 +12,6 @@ use fastsync_core::*;
 use futures_util::{FutureExt, StreamExt};
 
 use crate::support::by_hand::*;
-use crate::support::hooked::Hooked;
 use crate::support::*;
 
 fn ada() -> SyncContext {
@@ -87,7 +86,7 @@ async fn conflicts_may_be_named_one_at_a_time() {
         }
         other => other,
     };
-    let source = Hooked { inner: MemoryDataSource::new(), answer: Arc::new(one_at_a_time) };
+    let source = Hooked::default().answering(one_at_a_time);
     let server = serve(source, LastWriterWins, own_zone_policy, ServerLimits::default()).await;
     let names: Vec<String> = (0..40).map(|n| format!("{n:02}")).collect();
     let theirs: Vec<Task> = names.iter().map(|name| task(name, "theirs")).collect();
@@ -119,7 +118,7 @@ async fn a_conflict_that_never_ends_is_contention() {
         }
         other => other,
     };
-    let source = Hooked { inner: MemoryDataSource::new(), answer: Arc::new(stale) };
+    let source = Hooked::default().answering(stale);
     let server = serve(source, rules, own_zone_policy, ServerLimits::default()).await;
     server.tasks.add(&task("1", "theirs")).await.unwrap();
     let push = Device::new(1).push(tasks(vec![new_row("1", 1), new_row("2", 1)]));
@@ -340,7 +339,7 @@ async fn a_record_that_a_constraint_refuses_is_refused_alone_or_with_its_session
             }
             other => other,
         };
-        let source = Hooked { inner: MemoryDataSource::new(), answer: Arc::new(constrained) };
+        let source = Hooked::default().answering(constrained);
         let server = serve(source, LastWriterWins, own_zone_policy, ServerLimits::default()).await;
         server.tasks.add(&task("bad", "theirs")).await.unwrap();
         let mut push = Device::new(1).push(tasks(vec![new_row("bad", 1), new_row("good", 1)]));

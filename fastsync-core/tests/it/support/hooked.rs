@@ -1,24 +1,74 @@
-//! A storage in memory whose commits a test answers otherwise.
+//! A storage that lets something else happen first, at moments that a test chooses.
 
-use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use fastsync_core::source::{Changes, ChangesRequest, Commit, CommitOutcome, Point, Turn, Write};
 use fastsync_core::*;
+use futures_util::future::{BoxFuture, FutureExt as _};
 
-type Hook = dyn Fn(CommitOutcome) -> CommitOutcome + Send + Sync;
-
-/// What a commit answers goes through a function first.
-#[derive(Clone)]
-pub struct Hooked {
-    pub inner: MemoryDataSource,
-    pub answer: Arc<Hook>,
+/// What the engine is about to ask of the storage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    Commit(SessionKind),
+    Pending,
 }
 
-impl fmt::Debug for Hooked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+type Answer = dyn Fn(CommitOutcome) -> CommitOutcome + Send + Sync;
+
+type Hook = Box<dyn FnMut(Call) -> Option<BoxFuture<'static, ()>> + Send>;
+
+/// A storage in memory: what another process does to it at the worst moment comes before the call that it is in front of.
+#[derive(Clone, Default)]
+pub struct Hooked {
+    pub inner: MemoryDataSource,
+    hook: Arc<Mutex<Option<Hook>>>,
+    answer: Option<Arc<Answer>>,
+}
+
+impl std::fmt::Debug for Hooked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Hooked")
+    }
+}
+
+impl Hooked {
+    /// Asks before each call what is to happen first.
+    pub fn before_each(&self, hook: impl FnMut(Call) -> Option<BoxFuture<'static, ()>> + Send + 'static) {
+        *self.hook.lock().unwrap() = Some(Box::new(hook));
+    }
+
+    /// Lets something happen once, before the `nth` such call from now on.
+    pub fn before(&self, call: Call, nth: usize, first: impl Future<Output = ()> + Send + 'static) {
+        let (mut left, mut first) = (nth, Some(first.boxed()));
+        self.before_each(move |next| {
+            left -= usize::from(next == call && left > 0);
+            if left == 0 { first.take() } else { None }
+        });
+    }
+
+    /// What a commit answers goes through a function first.
+    #[must_use]
+    pub fn answering(
+        mut self,
+        answer: impl Fn(CommitOutcome) -> CommitOutcome + Send + Sync + 'static,
+    ) -> Self {
+        self.answer = Some(Arc::new(answer));
+        self
+    }
+
+    fn answered(&self, outcome: CommitOutcome) -> CommitOutcome {
+        match &self.answer {
+            Some(answer) => answer(outcome),
+            None => outcome,
+        }
+    }
+
+    async fn first(&self, call: Call) {
+        let first = self.hook.lock().unwrap().as_mut().and_then(|hook| hook(call));
+        if let Some(first) = first {
+            first.await;
+        }
     }
 }
 
@@ -47,6 +97,7 @@ impl SyncableDataSource for Hooked {
         self.inner.point(zone, position).await
     }
     async fn pending(&self, after: u64, limit: usize) -> Result<Vec<Record>> {
+        self.first(Call::Pending).await;
         self.inner.pending(after, limit).await
     }
     async fn count_pending(&self) -> Result<u64> {
@@ -59,10 +110,11 @@ impl SyncableDataSource for Hooked {
         self.inner.unstage(session).await
     }
     async fn commit(&self, commit: Commit) -> Result<CommitOutcome> {
-        self.inner.commit(commit).await.map(&*self.answer)
+        self.first(Call::Commit(commit.kind)).await;
+        self.inner.commit(commit).await.map(|outcome| self.answered(outcome))
     }
     async fn commit_in_turn(&self, commit: Commit, turn: Turn) -> Result<CommitOutcome> {
-        self.inner.commit_in_turn(commit, turn).await.map(&*self.answer)
+        self.inner.commit_in_turn(commit, turn).await.map(|outcome| self.answered(outcome))
     }
     async fn session(&self, id: SessionId) -> Result<Option<SessionSummary>> {
         self.inner.session(id).await

@@ -2,8 +2,9 @@
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
 pub mod by_hand;
-pub mod hooked;
+mod hooked;
 
+use std::pin::pin;
 use std::sync::{
     Arc, Mutex,
     atomic::{AtomicU64, Ordering},
@@ -12,6 +13,9 @@ use std::sync::{
 use async_trait::async_trait;
 use fastsync_core::protocol::{PullReply, PullRequest, PushReply, PushRequest};
 use fastsync_core::*;
+use futures_util::future::{BoxFuture, FutureExt as _};
+
+pub use hooked::{Call, Hooked};
 
 #[derive(Debug, Clone, PartialEq, SyncableObject)]
 #[syncable(name = "lists", priority = 0)]
@@ -45,6 +49,18 @@ pub fn task(id: &str, text: &str) -> Task {
 
 pub fn id(id: &str) -> ObjectId {
     ObjectId::new(id).unwrap()
+}
+
+/// What a future comes to that waits for nothing outside of this thread; where it would hang, the test fails.
+pub async fn ends<T>(future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    for _ in 0..10_000 {
+        if let Some(output) = future.as_mut().now_or_never() {
+            return output;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("it does not come to an end");
 }
 
 /// A clock that the test moves.
@@ -85,6 +101,7 @@ pub enum Fault {
 pub struct Link {
     inner: LoopbackTransport,
     faults: Arc<Mutex<Vec<Fault>>>,
+    meanwhile: Arc<Mutex<Option<BoxFuture<'static, ()>>>>,
     pub pushes: Arc<Mutex<Vec<PushRequest>>>,
     pub pulls: Arc<Mutex<Vec<(PullRequest, PullReply)>>>,
 }
@@ -97,7 +114,18 @@ impl std::fmt::Debug for Link {
 
 impl Link {
     pub fn new(inner: LoopbackTransport) -> Self {
-        Self { inner, faults: Arc::default(), pushes: Arc::default(), pulls: Arc::default() }
+        let (faults, meanwhile, pushes, pulls) = Default::default();
+        Self { inner, faults, meanwhile, pushes, pulls }
+    }
+    /// Lets something happen while the answer to the next request is on its way.
+    pub fn meanwhile(&self, happens: impl Future<Output = ()> + Send + 'static) {
+        *self.meanwhile.lock().unwrap() = Some(happens.boxed());
+    }
+    async fn happens(&self) {
+        let happens = self.meanwhile.lock().unwrap().take();
+        if let Some(happens) = happens {
+            happens.await;
+        }
     }
     pub fn fail_next(&self, fault: Fault) {
         self.faults.lock().unwrap().push(fault);
@@ -126,7 +154,9 @@ impl Transport for Link {
             }
             None => {}
         }
-        self.inner.push(request).await
+        let reply = self.inner.push(request).await;
+        self.happens().await;
+        reply
     }
 
     async fn pull(&self, request: &PullRequest) -> Result<PullReply> {
@@ -143,6 +173,7 @@ impl Transport for Link {
             None => self.inner.pull(request).await?,
         };
         self.pulls.lock().unwrap().push((request.clone(), reply.clone()));
+        self.happens().await;
         Ok(reply)
     }
 }
@@ -203,6 +234,37 @@ pub async fn serve(
     ServerSide { clock, store, manager, tasks }
 }
 
+/// A server's repository with a rule of its own.
+#[derive(Clone)]
+pub struct StrictTasks(pub Store);
+
+impl SyncableRepository for StrictTasks {
+    type Object = Task;
+
+    fn store(&self) -> &Store {
+        &self.0
+    }
+
+    fn validate(&self, task: &Task) -> Result<(), Rejection> {
+        if task.text.contains("bad") { Err(Rejection::new("bad_word", "mind your language")) } else { Ok(()) }
+    }
+}
+
+/// A server that refuses bad tasks.
+pub async fn strict_server() -> ServerSide {
+    let base = server().await;
+    let manager = SyncManager::server(&base.store)
+        .register(Repository::<List>::new(&base.store), LastWriterWins)
+        .register(StrictTasks(base.store.clone()), LastWriterWins)
+        .register(Repository::<Note>::new(&base.store), LastWriterWins)
+        .zones(own_zone_policy)
+        .build()
+        .await
+        .unwrap();
+    ServerSide { manager, ..base }
+}
+
+#[derive(Clone)]
 pub struct ClientSide {
     pub clock: TestClock,
     pub source: MemoryDataSource,
@@ -229,8 +291,30 @@ pub async fn client_with(
     handler: impl ConflictsHandler<Task>,
     limits: PullLimits,
 ) -> ClientSide {
+    client_over(server, user, source.clone(), source, handler, limits).await
+}
+
+/// A client whose storage in memory is behind another one.
+pub async fn client_behind(
+    server: &ServerSide,
+    user: &str,
+    hooked: Hooked,
+    handler: impl ConflictsHandler<Task>,
+) -> ClientSide {
+    let source = hooked.inner.clone();
+    client_over(server, user, hooked, source, handler, PullLimits::default()).await
+}
+
+async fn client_over(
+    server: &ServerSide,
+    user: &str,
+    over: impl SyncableDataSource,
+    source: MemoryDataSource,
+    handler: impl ConflictsHandler<Task>,
+    limits: PullLimits,
+) -> ClientSide {
     let clock = TestClock::new(1_000_000);
-    let store = Store::client(source.clone())
+    let store = Store::client(over)
         .register::<List>()
         .register::<Task>()
         .register::<Note>()
@@ -266,7 +350,16 @@ impl ClientSide {
     pub async fn task(&self, name: &str) -> Option<Task> {
         self.tasks.find_by_id(&id(name)).await.unwrap()
     }
+    /// A task as it is stored.
+    pub async fn record(&self, name: &str) -> Option<Record> {
+        stored(&self.source, name).await
+    }
     pub async fn pending(&self) -> u64 {
         self.sync.status().await.unwrap().pending
     }
+}
+
+/// A task as it is stored.
+pub async fn stored(source: &dyn SyncableDataSource, name: &str) -> Option<Record> {
+    source.get(&TypeName::new("tasks").unwrap(), &Zone::Global, &[id(name)]).await.unwrap().pop()
 }

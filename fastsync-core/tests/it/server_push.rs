@@ -79,13 +79,6 @@ async fn an_outcome_that_holds_no_longer_is_not_told() {
 /// Fails if conflicts that a data source names one after the other count as one that keeps moving.
 #[tokio::test]
 async fn conflicts_may_be_named_one_at_a_time() {
-    let one_at_a_time = |outcome| match outcome {
-        CommitOutcome::Conflicts { mut writes, state } => {
-            writes.truncate(1);
-            CommitOutcome::Conflicts { writes, state }
-        }
-        other => other,
-    };
     let source = Hooked::default().answering(one_at_a_time);
     let server = serve(source, LastWriterWins, own_zone_policy, ServerLimits::default()).await;
     let names: Vec<String> = (0..40).map(|n| format!("{n:02}")).collect();

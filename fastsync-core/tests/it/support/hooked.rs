@@ -72,6 +72,17 @@ impl Hooked {
     }
 }
 
+/// Names one conflict of a commit at a time, as a data source may.
+pub fn one_at_a_time(outcome: CommitOutcome) -> CommitOutcome {
+    match outcome {
+        CommitOutcome::Conflicts { mut writes, state } => {
+            writes.truncate(1);
+            CommitOutcome::Conflicts { writes, state }
+        }
+        other => other,
+    }
+}
+
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl SyncableDataSource for Hooked {

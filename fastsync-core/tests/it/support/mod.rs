@@ -15,7 +15,7 @@ use fastsync_core::protocol::{PullReply, PullRequest, PushReply, PushRequest};
 use fastsync_core::*;
 use futures_util::future::{BoxFuture, FutureExt as _};
 
-pub use hooked::{Call, Hooked};
+pub use hooked::{Call, Hooked, one_at_a_time};
 
 #[derive(Debug, Clone, PartialEq, SyncableObject)]
 #[syncable(name = "lists", priority = 0)]

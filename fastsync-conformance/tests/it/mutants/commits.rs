@@ -171,11 +171,12 @@ impl Broken {
     async fn carry_out(&self, mut commit: Commit) -> Result<CommitOutcome> {
         let is_inline = matches!(commit.writes, Writes::Inline(_));
         match self.bug {
-            Bug::LostUpdate => {
-                if self.would_succeed(&commit).await && self.inner.session(commit.session).await?.is_none() {
-                    pause().await;
-                    expect_anything(&mut commit);
-                }
+            Bug::LostUpdate
+                if self.would_succeed(&commit).await
+                    && self.inner.session(commit.session).await?.is_none() =>
+            {
+                pause().await;
+                expect_anything(&mut commit);
             }
             Bug::PositionBeforeVisibility => {
                 let keys = keys(&commit);

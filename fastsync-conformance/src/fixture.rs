@@ -15,6 +15,7 @@ use fastsync_core::{
 
 use crate::harness::Harness;
 use crate::records::{acme, key, name, put, put_pending, schemas};
+use crate::steps::{Noted, Steps};
 
 /// A handle to one case's storage, with the types of [`schemas`] prepared.
 ///
@@ -23,6 +24,7 @@ use crate::records::{acme, key, name, put, put_pending, schemas};
 pub struct Fixture {
     harness: Arc<dyn Harness>,
     source: Arc<dyn SyncableDataSource>,
+    steps: Arc<Steps>,
     numbers: Arc<Numbers>,
     device: DeviceId,
 }
@@ -58,12 +60,31 @@ impl Fixture {
     /// # Panics
     /// If the storage refuses the types.
     pub async fn new(harness: Arc<dyn Harness>) -> Self {
+        Self::noted(harness, Arc::default()).await
+    }
+
+    /// The same, and notes what is done.
+    pub(crate) async fn noted(harness: Arc<dyn Harness>, steps: Arc<Steps>) -> Self {
         let numbers = Arc::new(Numbers::default());
         let device = DeviceId::random(&*numbers);
-        let source = harness.open().await;
-        let fixture = Self { harness, source, numbers, device };
+        Self::open(harness, steps, numbers, device).await
+    }
+
+    async fn open(
+        harness: Arc<dyn Harness>,
+        steps: Arc<Steps>,
+        numbers: Arc<Numbers>,
+        device: DeviceId,
+    ) -> Self {
+        let source = Arc::new(Noted::new(harness.open().await, Arc::clone(&steps)));
+        let fixture = Self { harness, source, steps, numbers, device };
         fixture.prepare().await;
         fixture
+    }
+
+    /// Says why the case, or the rest of it, cannot run on this harness.
+    pub(crate) fn skip(&self, reason: &str) {
+        self.steps.skip(reason.to_owned());
     }
 
     async fn prepare(&self) {
@@ -96,9 +117,8 @@ impl Fixture {
         if !self.harness.shares_storage() {
             return self.clone();
         }
-        let second = Self { source: self.harness.open().await, ..self.clone() };
-        second.prepare().await;
-        second
+        let Self { harness, steps, numbers, device, .. } = self.clone();
+        Self::open(harness, steps, numbers, device).await
     }
 
     /// Drops this handle and opens the storage again, as after a restart. Only the last handle may do it.
@@ -109,12 +129,9 @@ impl Fixture {
         if !self.harness.is_durable() {
             return self;
         }
-        let Self { harness, source, numbers, device } = self;
+        let Self { harness, source, steps, numbers, device } = self;
         drop(source);
-        let source = harness.open().await;
-        let fixture = Self { harness, source, numbers, device };
-        fixture.prepare().await;
-        fixture
+        Self::open(harness, steps, numbers, device).await
     }
 
     /// A revision that was never used.

@@ -1,6 +1,7 @@
 //! What a data source's author writes to run the suite.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use fastsync_core::{FieldName, SyncableDataSource, TypeName};
@@ -32,9 +33,20 @@ pub trait Harness: Send + Sync + 'static {
         true
     }
 
+    /// How long a case may take. One that takes longer fails.
+    fn time_limit(&self) -> Duration {
+        Duration::from_secs(120)
+    }
+
+    /// How many batches are staged in the storage, counted with the database's own tools: no method of a data source
+    /// tells. `None` where it cannot be counted; the case that asks for it then says `SKIPPED`.
+    async fn count_staged(&self) -> Option<u64> {
+        None
+    }
+
     /// Adds a constraint to the user's own tables, as a user would with the database's tools, and tells whether
     /// that could be done. Databases with constraints answer `true`; the cases then check what the contract
-    /// says of them.
+    /// says of them. Where it cannot be done they say `SKIPPED`.
     async fn constrain(&self, constraint: &Constraint) -> bool {
         let _ = constraint;
         false

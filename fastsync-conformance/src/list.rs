@@ -1,7 +1,10 @@
-//! The one list of cases.
+//! The one list of cases: what each is called, and the sentence of the contract that it checks.
 
-/// Calls a macro with every case: `runner group { case, ... }`. The tests and [`run_all`](crate::run_all) are
-/// made from it.
+/// Calls a macro with every case: `runner group { case: "sentence", ... }`. The table that is run and the tests of
+/// [`conformance_tests`](crate::conformance_tests) are made from it.
+///
+/// A sentence is quoted from the contract, in inner quotes where more is said than it says; it is printed when its case
+/// fails.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __for_each_case {
@@ -9,261 +12,374 @@ macro_rules! __for_each_case {
         $($callback)* ! {
             [$($argument)*]
             run_single prepare {
-                same_types_again_change_nothing,
-                a_new_type_is_added,
-                new_fields_are_null_or_zero,
-                fields_in_another_order_keep_their_values,
-                types_not_named_keep_their_records,
-                contradictions_are_refused_and_named,
-                types_that_differ_in_case_are_refused,
-                unknown_types_are_refused_everywhere,
+                same_types_again_change_nothing: "Calling it again with the same types changes nothing.",
+                a_new_type_is_added: "A type [...] that is new is added.",
+                new_fields_are_null_or_zero: "[...] a field that is new is added; existing records keep \
+                    their values and a new field of theirs is null, or the kind's zero (`false`, `0`, `0.0`, \
+                    empty) if the field is not nullable.",
+                fields_in_another_order_keep_their_values: "'[...] existing records keep their values', also \
+                    when the schema names its fields in another order.",
+                types_not_named_keep_their_records: "Types prepared earlier and not named now keep their \
+                    records.",
+                contradictions_are_refused_and_named: "A type that contradicts what is stored (a kind, the \
+                    id field, the restriction) is refused with `Config` that names every contradiction, and \
+                    nothing is changed.",
+                types_that_differ_in_case_are_refused: "`TypeName`: 'Two names that differ only in case \
+                    cannot be registered together.'",
+                unknown_types_are_refused_everywhere: "A type that was not prepared is `UnknownType`; so it \
+                    is in every method that takes one.",
             }
             run_single get {
-                records_come_in_the_order_of_ids,
-                absent_ids_are_left_out,
-                only_this_zone_and_type_are_found,
-                tombstones_are_included,
-                thousands_of_ids_are_found,
+                records_come_in_the_order_of_ids: "Records come in the order of `ids`; an id named twice may \
+                    come once or twice.",
+                absent_ids_are_left_out: "Ids that are not there are left out.",
+                only_this_zone_and_type_are_found: "Only records of exactly this zone and type are found.",
+                tombstones_are_included: "The records with these ids, tombstones included.",
+                thousands_of_ids_are_found: "'The records with these ids': however many, beyond what a \
+                    database takes as parameters of one statement.",
             }
             run_single identity {
-                object_ids_are_bytes,
-                expectations_are_of_exactly_this_id,
-                zones_are_bytes,
-                one_id_in_two_zones_is_two_records,
-                one_id_in_two_types_is_two_records,
-                records_in_a_zone_of_the_other_kind_are_refused,
+                object_ids_are_bytes: "Ids [...] are compared byte by byte.",
+                expectations_are_of_exactly_this_id: "'Ids [...] are compared byte by byte', in writes too: \
+                    none of these is an edit of another.",
+                zones_are_bytes: "Zones [...] are compared byte by byte.",
+                one_id_in_two_zones_is_two_records: "`Zone`: 'the same id in two zones is two records.'",
+                one_id_in_two_types_is_two_records: "'Types [...] are compared byte by byte': the same id in \
+                    two types is two records.",
+                records_in_a_zone_of_the_other_kind_are_refused: "A record of a global type lives in the \
+                    global zone and one of a restricted type in a restricted zone (`ZoneRestriction`); any \
+                    other is refused with `InvalidInput`.",
             }
             run_single query {
-                comparisons_select,
-                text_compares_by_bytes,
-                null_equals_nothing,
-                is_null_selects_only_null,
-                in_selects_any_of_the_values,
-                text_searches_are_literal,
-                conditions_combine,
-                order_breaks_ties_by_id,
-                offset_and_limit_cut,
-                count_ignores_order_offset_and_limit,
-                the_id_can_be_queried,
-                every_kind_can_be_compared,
-                only_live_records_of_the_zone_are_found,
-                queries_that_do_not_fit_are_refused,
+                comparisons_select: "'Filter [...] (is) as `Query` says': the six comparisons.",
+                text_compares_by_bytes: "Text compares by bytes.",
+                null_equals_nothing: "`Comparison`: 'null equals nothing'; `Comparison::NotEqual`: 'present \
+                    and not equal'; `Filter::Not`: 'a comparison with a null field does not hold, so its \
+                    negation does.'",
+                is_null_selects_only_null: "`Filter::IsNull`: 'the field is null'; empty text is not.",
+                in_selects_any_of_the_values: "`Filter::In`: 'the field equals one of the values.'",
+                text_searches_are_literal: "`Filter::StartsWith`, `Filter::Contains`: '[...] this text, byte \
+                    for byte'; nothing in it is a pattern.",
+                conditions_combine: "`Filter::And`: 'true if there is none'; `Filter::Or`: 'false if there \
+                    is none.'",
+                order_breaks_ties_by_id: "'Order [...] (is) as `Query` says': 'ties, and everything if this \
+                    is empty, by the bytes of the id ascending'; `Order`: 'nulls come first in ascending \
+                    order.'",
+                offset_and_limit_cut: "Offset and limit (are) as `Query` says.",
+                count_ignores_order_offset_and_limit: "How many live records the query's filter selects; \
+                    order, offset and limit are ignored.",
+                the_id_can_be_queried: "The id is a field as any other: it can be compared, searched and \
+                    ordered by.",
+                every_kind_can_be_compared: "'Filter [...] (is) as `Query` says', for fields of every kind.",
+                only_live_records_of_the_zone_are_found: "'The live records that a query selects': \
+                    tombstones are absent, and so are other zones and types.",
+                queries_that_do_not_fit_are_refused: "A query that does not fit the type is `InvalidInput` \
+                    (see `Query::admit`).",
             }
             run_single commit {
-                records_are_stored_as_they_are,
-                a_plain_write_is_not_pending,
-                put_replaces_the_whole_record,
-                tombstones_leave_queries_and_stay_in_the_history,
-                a_deleted_id_can_live_again,
-                clears_writes_and_state_come_together,
-                a_key_written_twice_is_refused,
-                bodies_that_do_not_fit_are_refused,
-                positions_count_up_in_each_zone_written,
-                commits_without_position_take_none,
-                a_large_commit_is_stored_whole,
+                records_are_stored_as_they_are: "'Records are stored with the revision that they bring' (and \
+                    everything else).",
+                a_plain_write_is_not_pending: "'Put without `pending` their change is 0', whatever they \
+                    bring.",
+                put_replaces_the_whole_record: "`Action::Put`: 'stores a record or a tombstone in place of \
+                    what is there.'",
+                tombstones_leave_queries_and_stay_in_the_history: "Put of a tombstone removes the object \
+                    from queries and keeps the tombstone for `get` and `changes`.",
+                a_deleted_id_can_live_again: "`Incarnation`: an id lives again after its tombstone, with the \
+                    life that the record brings.",
+                clears_writes_and_state_come_together: "All or nothing: clears, writes and state entries \
+                    take effect together.",
+                a_key_written_twice_is_refused: "A key written twice in one inline commit is refused with \
+                    `InvalidInput`.",
+                bodies_that_do_not_fit_are_refused: "A record whose body does not fit its type is refused \
+                    with `InvalidInput` or `TooLarge`.",
+                positions_count_up_in_each_zone_written: "With `positioned`, the session gets the next \
+                    position of every zone that it wrote a record to [...] A zone without a written record \
+                    gets none.",
+                commits_without_position_take_none: "`Receipt::positions`: 'empty if the commit was not \
+                    positioned.'",
+                acknowledgements_take_no_position: "An acknowledgement or a clear writes no record: it gives \
+                    no position, moves nothing in the history [...].",
+                a_large_commit_is_stored_whole: "'All or nothing', with some thousand records of two types.",
             }
             run_single expectations {
-                each_expectation_holds_where_it_says,
-                one_revision_is_replaced_once,
-                a_failed_write_changes_nothing,
-                a_failed_state_expectation_changes_nothing,
-                conflicts_are_named_up_to_the_limit,
-                skipped_writes_are_left_out_and_named,
-                an_abort_outweighs_skips,
-                expectations_see_the_state_before_the_clears,
+                each_expectation_holds_where_it_says: "'Every expectation is checked against the state \
+                    before this commit', as `Expect` says: every expectation on every state that a record \
+                    can be in.",
+                one_revision_is_replaced_once: "Of two commits that expect the same revision of a record \
+                    exactly one is applied.",
+                a_failed_write_changes_nothing: "If any write with `OnMismatch::Abort` or any state \
+                    expectation fails, nothing is changed.",
+                a_failed_state_expectation_changes_nothing: "If [...] any state expectation fails, nothing \
+                    is changed and `CommitOutcome::Conflicts` names them.",
+                conflicts_are_named_up_to_the_limit: "`CommitOutcome::Conflicts` names them with what is \
+                    there instead: at least one, at most `Conflict::MAX_PER_OUTCOME` writes.",
+                state_conflicts_are_named_up_to_the_limit: "`CommitOutcome::Conflicts` names them with what \
+                    is there instead: at least one, at most `Conflict::MAX_PER_OUTCOME` writes and at most \
+                    as many state entries.",
+                skipped_writes_are_left_out_and_named: "A failed write with `OnMismatch::Skip` is left out \
+                    and named in `Receipt::skipped`.",
+                an_abort_outweighs_skips: "'If any write with `OnMismatch::Abort` [...] fails, nothing is \
+                    changed', whatever else is skipped.",
+                expectations_see_the_state_before_the_clears: "'Every expectation is checked against the \
+                    state before this commit': what the same commit clears is there.",
             }
             run_single duplicates {
-                the_same_session_gives_the_first_receipt,
-                a_duplicate_changes_nothing,
-                a_local_edit_is_a_duplicate_too,
-                a_conflict_does_not_use_up_the_session,
+                the_same_session_gives_the_first_receipt: "'The same session id again gives \
+                    `CommitOutcome::Duplicate` with the first receipt and changes nothing.' \
+                    `Receipt::skipped`: 'Empty in the receipt of a duplicate.'",
+                a_duplicate_changes_nothing: "'The same session id again [...] changes nothing', whatever it \
+                    brings and whatever happened since.",
+                a_local_edit_is_a_duplicate_too: "'The same session id again gives [...] the first receipt', \
+                    of local edits too: the change is the first.",
+                a_conflict_does_not_use_up_the_session: "A commit that was not applied leaves no trace: the \
+                    same session id may be committed later.",
             }
             run_single state {
-                entries_are_set_replaced_and_removed,
-                entries_can_be_expected,
-                entries_are_listed_by_prefix,
-                keys_are_bytes,
-                keys_have_a_length_limit,
-                values_may_be_large,
+                entries_are_set_replaced_and_removed: "'A small durable value, written by commits': set, \
+                    replaced, removed; empty is a value.",
+                entries_can_be_expected: "`ExpectState`: 'whatever', 'no entry', 'an entry with exactly this \
+                    value'; a failure names the current value.",
+                entries_are_listed_by_prefix: "All state entries whose key begins with `prefix`, by the \
+                    bytes of the key.",
+                keys_are_bytes: "State keys are compared byte by byte.",
+                keys_have_a_length_limit: "`StateWrite::key`: '1 to `MAX_STATE_KEY_BYTES` bytes.'",
+                values_may_be_large: "'A small durable value': a quarantined record fits too.",
             }
             run_single turn {
-                a_state_entry_is_compared_when_the_turn_comes,
-                a_commit_in_turn_does_not_trust_the_one_before,
+                a_state_entry_is_compared_when_the_turn_comes: "'A state entry is compared after the commit \
+                    before is over': three commits begin in the wrong order, and each finds what it expects.",
+                a_commit_in_turn_does_not_trust_the_one_before: "'A state entry is compared after the commit \
+                    before is over', where that one was never made: nothing is changed.",
             }
             run_single changes {
-                an_untouched_zone_is_empty,
-                each_record_appears_once_at_its_last_position,
-                a_write_without_position_does_not_move_a_record,
-                tombstones_take_the_place_of_their_object,
-                records_come_by_position_type_and_id,
-                the_order_of_types_never_changes,
-                zones_have_histories_of_their_own,
-                other_types_are_passed_over,
-                the_head_is_the_newest_session,
-                tags_keep_all_their_bits,
+                an_untouched_zone_is_empty: "A zone that nothing was written to has head 0 and no records.",
+                each_record_appears_once_at_its_last_position: "Each record appears once, at the position of \
+                    the last positioned commit that wrote it, in its latest state.",
+                a_write_without_position_does_not_move_a_record: "'[...] at the position of the last \
+                    positioned commit that wrote it, in its latest state': a write without position shows, \
+                    and does not move the record.",
+                tombstones_take_the_place_of_their_object: "Tombstones are included.",
+                records_come_by_position_type_and_id: "Records come by position; within a position grouped \
+                    by type [...]; within a type by the bytes of the id.",
+                the_order_of_types_never_changes: "'[...] in an order of types that never changes': not by a \
+                    new type, nor by another priority.",
+                zones_have_histories_of_their_own: "'The records of a zone': no other zone's.",
+                other_types_are_passed_over: "'With `types`, records of other types are passed over'; \
+                    '`caught_up` is true exactly if no further record follows in this snapshot; then `next` \
+                    is the head.'",
+                the_head_is_the_newest_session: "`Head`: 'the newest session of a zone', with the tag of its \
+                    commit.",
+                tags_keep_all_their_bits: "`Tag`: 'random 64 bits': the whole range comes back as it was.",
             }
             run_single paging {
-                every_cut_gives_the_same_records,
-                every_cut_of_some_types_gives_the_same_records,
-                a_full_last_page_is_caught_up,
-                a_record_larger_than_the_limit_comes_alone,
-                a_record_written_meanwhile_turns_up_again,
-                the_rest_is_counted_if_asked_for,
+                every_cut_gives_the_same_records: "Continuing after `ChangesPage::next` neither repeats nor \
+                    skips a record, however pages are cut.",
+                every_cut_of_some_types_gives_the_same_records: "'[...] neither repeats nor skips a record', \
+                    also when only some types are read.",
+                a_full_last_page_is_caught_up: "'`caught_up` is true exactly if no further record follows in \
+                    this snapshot': a full last page is the last.",
+                a_record_larger_than_the_limit_comes_alone: "'A page holds at most `limits.records` records \
+                    and, unless it is one record alone, about `limits.bytes` bytes.' (That every page does \
+                    is checked by every `Walk`.)",
+                a_record_written_meanwhile_turns_up_again: "A record that is written meanwhile turns up \
+                    again further along.",
+                the_rest_is_counted_if_asked_for: "`ChangesPage::remaining`: 'about how many records follow \
+                    after this page, if it was asked for.'",
             }
             run_single skip_own {
-                own_pushes_up_to_the_number_are_passed_over,
-                own_records_that_others_rewrote_are_delivered,
-                only_own_records_left_is_caught_up,
+                own_pushes_up_to_the_number_are_passed_over: "With `skip_own`, records last written by that \
+                    device's pushes up to that number are passed over.",
+                own_records_that_others_rewrote_are_delivered: "'Records *last* written by that device's \
+                    pushes': what another device wrote over an own record comes.",
+                only_own_records_left_is_caught_up: "'`caught_up` is true exactly if no further record \
+                    follows', and own records do not follow.",
             }
             run_single load {
-                a_load_gives_everything_once_however_pages_are_cut,
-                what_is_committed_during_a_load_follows,
-                a_load_passes_other_types_over,
-                a_load_of_an_untouched_zone_is_empty,
-                a_load_starts_over_when_what_it_gave_was_purged,
-                a_load_of_another_history_must_reset,
+                a_load_gives_everything_once_however_pages_are_cut: "'Each record comes at least once, and \
+                    last in its latest state'; where nothing is written meanwhile, once.",
+                what_is_committed_during_a_load_follows: "'[...] and then what was committed since the load \
+                    began': whatever is done between two pages, the reader has everything in its latest \
+                    state in the end.",
+                a_load_passes_other_types_over: "'With `types`, records of other types are passed over', by \
+                    a load too; '`caught_up` is true exactly if no further record follows'.",
+                a_load_leaves_out_records_without_a_position: "Records without a position are left out (of a \
+                    load), as they are by position.",
+                a_load_of_an_untouched_zone_is_empty: "A load of nothing is caught up at once; what follows, \
+                    comes by position.",
+                a_load_starts_over_when_what_it_gave_was_purged: "'A reading that began at the very \
+                    beginning goes on below the horizon as long as the horizon has not moved since': a \
+                    reader that loads may have been given what was deleted and purged since.",
+                a_load_of_another_history_must_reset: "'A start point [...] whose tag is not that of its \
+                    position gives `Changes::ResetRequired`', in a load too.",
             }
             run_single reset {
-                a_point_beyond_the_head_must_reset,
-                a_point_of_another_history_must_reset,
-                a_point_before_the_horizon_must_reset,
-                a_point_inside_the_session_at_the_horizon_must_reset,
-                the_beginning_is_never_before_the_horizon,
-                a_reader_with_own_records_begins_before_the_horizon,
-                a_reading_from_the_beginning_goes_on_below_the_horizon,
-                purging_removes_old_tombstones_only,
-                a_purged_id_is_absent,
-                the_horizon_moves_up_to_the_head_only,
-                a_point_is_found_by_its_position,
+                a_point_beyond_the_head_must_reset: "A start point [...] beyond the head [...] gives \
+                    `Changes::ResetRequired`.",
+                a_point_of_another_history_must_reset: "A start point [...] whose tag is not that of its \
+                    position gives `Changes::ResetRequired`.",
+                a_point_before_the_horizon_must_reset: "A start point before the horizon [...] gives \
+                    `Changes::ResetRequired`.",
+                a_point_inside_the_session_at_the_horizon_must_reset: "'A start point before the horizon': a \
+                    reader in the middle of the session at the horizon has not seen all of what was purged.",
+                the_beginning_is_never_before_the_horizon: "'The very beginning is before the horizon only \
+                    with `skip_own`': a new reader gets all that lives.",
+                a_reader_with_own_records_begins_before_the_horizon: "[...] that reader has records already, \
+                    and whether they were deleted since it could not learn.",
+                a_reading_from_the_beginning_goes_on_below_the_horizon: "A reading that began at the very \
+                    beginning goes on below the horizon as long as the horizon has not moved since.",
+                purging_removes_old_tombstones_only: "Live records and younger tombstones stay; the number \
+                    of tombstones removed is returned.",
+                a_deletion_that_waits_is_not_purged: "A tombstone that waits to be pushed stays, however old \
+                    it is.",
+                a_purged_id_is_absent: "After its tombstone was purged, an id is as if it had never been.",
+                the_horizon_moves_up_to_the_head_only: "The horizon never moves back and never beyond the \
+                    head.",
+                a_point_is_found_by_its_position: "'Reading on from it gives what was committed after that \
+                    position, and nothing else.' 'It may be before the horizon [...]' 'The beginning is \
+                    `Point::START`; a position that no session has, has no point.'",
             }
             run_single pending {
-                edits_are_numbered_upwards,
-                an_edit_can_keep_its_change,
-                edits_come_in_the_order_of_their_commits,
-                edits_are_read_in_pages,
-                local_deletions_wait_too,
-                an_acknowledged_edit_is_done,
-                an_edit_since_stays_pending_on_the_new_base,
-                another_life_keeps_its_own_base,
-                many_are_acknowledged_as_exactly_as_one,
-                acknowledging_what_is_not_there_does_nothing,
-                a_plain_write_ends_an_edit,
-                an_expected_change_notices_a_newer_edit,
+                edits_are_numbered_upwards: "Put with `pending` (their change) is [...] the number of this \
+                    commit, which is greater than every number given before.",
+                an_edit_can_keep_its_change: "'Put with it, (their change) is the change that they bring': a \
+                    merge keeps the place of the edit it came from.",
+                edits_come_in_the_order_of_their_commits: "Records with local edits that wait to be pushed, \
+                    by the number of the local commit that edited them last (then in a fixed order).",
+                edits_are_read_in_pages: "'[...] after number `after`, at most `limit`'; 'how many records \
+                    `pending` would give without a limit.'",
+                local_deletions_wait_too: "Tombstones of objects deleted locally are included.",
+                an_acknowledged_edit_is_done: "'A record leaves this list exactly when a commit acknowledges \
+                    its latest change.' `Acknowledge`: 'the record takes the revision, and stops being \
+                    pending if it was not edited since.'",
+                an_edit_since_stays_pending_on_the_new_base: "'[...] stops being pending if it was not \
+                    edited since': a newer edit stays, on the new base.",
+                another_life_keeps_its_own_base: "'An acknowledgement gives its revision to a record of its \
+                    incarnation only': an object that was made anew since keeps the base that it has.",
+                many_are_acknowledged_as_exactly_as_one: "'An acknowledgement gives its revision to a record \
+                    of its incarnation only, and ends the edit that it names and no other': so of many at \
+                    once, where some were edited since, some made anew, and some are not named.",
+                acknowledging_what_is_not_there_does_nothing: "A record that is not there stays so.",
+                a_plain_write_ends_an_edit: "A record leaves this list exactly when a commit [...] writes it \
+                    without `pending`.",
+                an_expected_change_notices_a_newer_edit: "An edit that was overtaken by another is noticed: \
+                    `Expect::Change` is how a pull leaves newer edits alone.",
             }
             run_single staging {
-                staged_writes_are_not_seen,
-                staged_batches_are_committed_as_one,
-                a_batch_staged_again_stays_the_first,
-                the_later_batch_wins,
-                only_the_last_staged_write_of_a_key_counts,
-                overrides_replace_staged_writes,
-                batches_go_when_they_are_applied,
-                staged_batches_can_be_dropped,
-                every_write_can_be_staged,
-                staged_bodies_that_do_not_fit_are_refused,
+                staged_writes_are_not_seen: "Staged writes [...] change nothing that any other method reads.",
+                staged_batches_are_committed_as_one: "`Writes::Staged`: 'the batches staged under the \
+                    commit's session id', all of them, in one session.",
+                a_batch_staged_again_stays_the_first: "Staging the same `(session, sequence)` again keeps \
+                    the first batch.",
+                the_later_batch_wins: "'Batches are committed in the order of `sequence`, whatever the order \
+                    of staging'; 'in staged batches the later write of a key wins.'",
+                only_the_last_staged_write_of_a_key_counts: "In staged batches only the last write of a key \
+                    counts, in what it does and in what it expects.",
+                overrides_replace_staged_writes: "A key in `overrides` replaces every staged write of it.",
+                batches_stay_until_they_are_applied: "After any other outcome (than being applied the \
+                    batches of a staged commit) are still there.",
+                batches_go_when_they_are_applied: "After a staged commit is applied its batches are gone.",
+                a_key_twice_in_overrides_is_refused: "A key twice in `overrides` is refused with \
+                    `InvalidInput`.",
+                staged_batches_can_be_dropped: "Drops what was staged: of one session, or of every session. \
+                    Dropping what is not there is fine.",
+                every_write_can_be_staged: "'The one way to write': local edits, deletions and skips can be \
+                    staged as they can be inline.",
+                staged_bodies_that_do_not_fit_are_refused: "'A record whose body does not fit its type is \
+                    refused', when it is staged or when it is committed.",
+                staged_bodies_are_held_against_the_type_of_the_commit: "What was staged is held against the \
+                    type as it is at the commit.",
             }
             run_single clears {
-                cleared_records_leave_nothing,
-                other_types_and_zones_stay,
-                newer_edits_stay,
-                a_set_is_swapped_in_one_commit,
+                cleared_records_leave_nothing: "`Clear`: 'removes records without leaving tombstones: every \
+                    record of the type in the zone.'",
+                other_types_and_zones_stay: "`Clear`: 'every record of the type in the zone', and no other.",
+                newer_edits_stay: "`Clear`: 'whose pending change is at most `through_change` (0: those with \
+                    nothing pending).'",
+                cleared_edits_wait_no_more: "`Clear`: 'what is removed waits to be pushed no more': it is \
+                    neither listed nor counted.",
+                a_set_is_swapped_in_one_commit: "`Commit::clears`: 'what to remove before anything is \
+                    written': a whole set is swapped in one commit.",
             }
             run_single sessions {
-                a_session_says_who_when_what_and_how_much,
-                every_commit_is_a_session,
-                a_zones_sessions_come_in_commit_order,
-                the_trail_outlives_the_records,
-                authors_are_kept_as_they_are,
+                a_session_says_who_when_what_and_how_much: "'The audit entry of a committed session': 'who, \
+                    when, from which device, what and how much.'",
+                only_written_records_are_counted: "An acknowledgement or a clear writes no record: it [...] \
+                    is not counted in the audit entry.",
+                every_commit_is_a_session: "'The audit entry of a committed session', of one that took no \
+                    position and of one that wrote nothing, too.",
+                a_zones_sessions_come_in_commit_order: "Audit entries of a zone's sessions in commit order \
+                    after a position, at most `limit`.",
+                the_trail_outlives_the_records: "The audit trail outlives what it tells of: overwritten and \
+                    purged records leave it as it was.",
+                authors_are_kept_as_they_are: "`Author::user`: '`None` where there is none'; names keep \
+                    their bytes.",
             }
             run_single values {
-                whole_numbers_are_exact,
-                reals_are_exact,
-                reals_are_brought_into_their_stored_form,
-                text_stays_text,
-                large_values_fit,
-                bytes_are_exact,
-                json_keeps_its_text,
-                other_kinds_are_exact,
-                null_is_not_empty,
-                staged_values_are_exact,
+                whole_numbers_are_exact: "`FieldKind::Integer`: 'a signed 64-bit whole number.'",
+                reals_are_exact: "`FieldKind::Real`: 'a finite 64-bit floating point number', bit for bit.",
+                reals_are_brought_into_their_stored_form: "`Value`: reals 'have no negative zero'; a whole \
+                    number in a real field becomes a real.",
+                text_stays_text: "`FieldKind::Text`: 'text without NUL', byte for byte: it is never a \
+                    number, a date, a pattern or a name.",
+                large_values_fit: "`MAX_RECORD_BYTES`: large values fit up to the limit.",
+                bytes_are_exact: "`FieldKind::Bytes`: 'bytes', any and none.",
+                json_keeps_its_text: "`Value::Json`: 'compact JSON text'; `Value`: 'JSON is text [...] whose \
+                    member order is kept.'",
+                other_kinds_are_exact: "Booleans, UUIDs and moments come back as they were.",
+                null_is_not_empty: "`Value::Null`: 'no value', which is not the empty or zero value of any \
+                    kind.",
+                staged_values_are_exact: "Values survive being staged as they survive being stored.",
             }
             run_single constraints {
-                a_refused_write_is_a_conflict,
-                parents_are_written_first_and_deleted_last,
+                a_refused_write_is_a_conflict: "A write that a constraint of the user's own table refuses is \
+                    a conflict with `ConflictReason::Constraint`; another row is never overwritten.",
+                parents_are_written_first_and_deleted_last: "Parents (lower priority) are written before \
+                    children and deleted after them, over the whole commit.",
             }
             run_single durability {
-                everything_is_there_after_a_restart,
-                the_history_goes_on_after_a_restart,
-                a_session_is_a_duplicate_after_a_restart,
-                staged_batches_are_there_after_a_restart,
-                changes_go_on_after_a_restart,
-                the_horizon_stays_after_a_restart,
-                a_second_handle_sees_what_the_first_wrote,
+                everything_is_there_after_a_restart: "Records, tombstones, state, local edits and the audit \
+                    trail are there after a restart.",
+                the_history_goes_on_after_a_restart: "A reader's point is good after a restart, and \
+                    positions go on where they were.",
+                a_session_is_a_duplicate_after_a_restart: "'The same session id again gives \
+                    `CommitOutcome::Duplicate` with the first receipt', after a restart too.",
+                staged_batches_are_there_after_a_restart: "'Staged writes are durable', and the first batch \
+                    is kept across a restart.",
+                changes_go_on_after_a_restart: "The number of a commit 'is greater than every number given \
+                    before', also of those acknowledged before a restart.",
+                the_horizon_stays_after_a_restart: "'The horizon never moves back', not by a restart either.",
+                a_second_handle_sees_what_the_first_wrote: "A commit is seen whole [...] by every handle \
+                    [...] on the same storage.",
             }
             run_single cancellation {
-                an_abandoned_commit_is_whole_or_absent,
-                abandoned_calls_leave_a_working_storage,
+                an_abandoned_commit_is_whole_or_absent: "An abandoned commit is whole or absent for every \
+                    reader, and can be committed again.",
+                abandoned_calls_leave_a_working_storage: "An abandoned `stage` or `purge` leaves a storage \
+                    that works.",
             }
             run_single blocking {
-                a_timer_ticks_during_a_large_commit,
+                a_timer_ticks_during_a_large_commit: "On a runtime of one thread, a timer keeps ticking \
+                    during a large commit: no pause lasts most of the commit.",
             }
             run_parallel concurrency {
-                no_update_of_a_contended_record_is_lost,
-                an_absent_record_is_created_once,
-                a_session_committed_at_once_is_applied_once,
-                readers_miss_nothing_while_others_commit,
-                no_page_holds_part_of_a_session,
-                edits_at_once_get_numbers_of_their_own,
-                a_contended_state_entry_changes_hands_once,
+                no_update_of_a_contended_record_is_lost: "'Of two commits that expect the same revision of a \
+                    record exactly one is applied': all tasks count up one record, and no count is lost.",
+                an_absent_record_is_created_once: "'Every expectation is checked [...] in the same isolation \
+                    as the write': an object is created once.",
+                a_session_committed_at_once_is_applied_once: "'Of two at once exactly one is `Applied`', and \
+                    the others get its receipt.",
+                readers_miss_nothing_while_others_commit: "'A reader that sees position n sees every session \
+                    at or below n'; 'a commit is seen whole or not at all': while sessions of two types are \
+                    committed, readers page along. None misses a record, sees one go back, or has part of a \
+                    session when it caught up.",
+                no_page_holds_part_of_a_session: "'A commit is seen whole or not at all': one page that \
+                    holds all of a zone never holds part of a session.",
+                edits_at_once_get_numbers_of_their_own: "'Greater than every number given before': local \
+                    edits made at once get numbers of their own.",
+                a_contended_state_entry_changes_hands_once: "'Every method may be called from many tasks at \
+                    once': a compare-and-set of a state entry is one.",
             }
-        }
-    };
-}
-
-/// Makes one `#[test]` per case, in a module `conformance` (or of the name given first). The expression makes
-/// the harness and is evaluated once per test.
-#[macro_export]
-macro_rules! conformance_tests {
-    ($module:ident, $make:expr $(,)?) => {
-        mod $module {
-            #[allow(unused_imports)]
-            use super::*;
-
-            $crate::__for_each_case!([$crate::__tests][$make]);
-        }
-    };
-    ($make:expr $(,)?) => {
-        $crate::conformance_tests!(conformance, $make);
-    };
-}
-
-/// The tests of [`conformance_tests`].
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __tests {
-    ([$make:expr] $($runner:ident $group:ident $cases:tt)*) => {
-        $($crate::__test_group!([$make] $runner $group $cases);)*
-    };
-}
-
-/// One group of [`__tests`].
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __test_group {
-    ([$make:expr] $runner:ident $group:ident { $($case:ident),* $(,)? }) => {
-        mod $group {
-            #[allow(unused_imports)]
-            use super::*;
-
-            $(
-                #[test]
-                fn $case() {
-                    $crate::run_case(
-                        concat!(stringify!($group), "::", stringify!($case)),
-                        &mut || ::std::sync::Arc::new($make),
-                    );
-                }
-            )*
         }
     };
 }

@@ -1,9 +1,12 @@
-//! Running cases: each on a storage, a runtime and a thread of its own.
+//! Running cases: each on a storage, a runtime and a thread of its own, and for a limited time.
 
 use std::any::Any;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
@@ -11,40 +14,34 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::fixture::Fixture;
 use crate::harness::Harness;
+use crate::steps::Steps;
 
-/// After this long a case counts as hung.
-const CASE_LIMIT: Duration = Duration::from_secs(120);
-
-/// Runs a test of your own on a runtime of one thread, as the cases run.
-///
-/// # Panics
-/// If the test fails.
-pub fn run_single<H: Harness, F: Future<Output = ()>>(
-    make: impl FnOnce() -> H,
-    test: impl FnOnce(Fixture) -> F,
-) {
-    block_on(Builder::new_current_thread().enable_all().build(), async {
-        test(Fixture::new(Arc::new(make())).await).await;
-    });
-}
-
-fn block_on(runtime: std::io::Result<Runtime>, test: impl Future<Output = ()>) {
-    let runtime = runtime.expect("a runtime starts");
-    let outcome = runtime.block_on(async { tokio::time::timeout(CASE_LIMIT, test).await });
-    assert!(outcome.is_ok(), "the case hung for {CASE_LIMIT:?}");
-}
-
-/// One case of the list, behind one type: it is compiled here, once, and not again for every data source.
-struct Case {
+/// A case of the suite.
+#[derive(Debug, Clone, Copy)]
+pub struct Case {
     name: &'static str,
+    sentence: &'static str,
     is_parallel: bool,
+    /// Behind one type: it is compiled here, once, and not again for every data source.
     run: fn(Fixture) -> Pin<Box<dyn Future<Output = ()>>>,
 }
 
+/// What became of a case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The data source does what the case asks for.
+    Passed,
+    /// It could not run, for this reason.
+    Skipped(String),
+    /// It failed: what it checks, what was done and what was found, in words.
+    Failed(String),
+}
+
 macro_rules! table {
-    ([] $($runner:ident $group:ident { $($case:ident),* $(,)? })*) => {
+    ([] $($runner:ident $group:ident { $($case:ident: $sentence:literal),* $(,)? })*) => {
         &[$($(Case {
             name: concat!(stringify!($group), "::", stringify!($case)),
+            sentence: $sentence,
             is_parallel: table!(@ $runner),
             run: |fixture| Box::pin(crate::cases::$group::$case(fixture)),
         }),*),*]
@@ -55,50 +52,127 @@ macro_rules! table {
 
 const CASES: &[Case] = crate::__for_each_case!([table][]);
 
-/// Runs the case with this name (`group::case`) on the harness that `make` makes, unless the harness skips it.
+/// Every case of the suite, by group.
+#[must_use]
+pub fn cases() -> &'static [Case] {
+    CASES
+}
+
+impl Case {
+    /// Its name: `group::case`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The sentence of the contract that it checks.
+    #[must_use]
+    pub fn sentence(&self) -> &'static str {
+        self.sentence
+    }
+
+    /// Runs it on a storage of its own. It blocks, for at most a little longer than [`Harness::time_limit`].
+    #[must_use]
+    pub fn run(&self, harness: Arc<dyn Harness>) -> Outcome {
+        if let Some(reason) = harness.skip() {
+            return Outcome::Skipped(reason);
+        }
+        let (case, limit, steps) = (*self, harness.time_limit(), Arc::<Steps>::default());
+        let (sender, receiver) = mpsc::channel();
+        let of_case = Arc::clone(&steps);
+        let body = move || {
+            let run = || case.block_on(limit, harness, of_case);
+            // If nobody waits any more, the case was over time.
+            let _ = sender.send(catch_unwind(AssertUnwindSafe(run)));
+        };
+        if let Err(error) = thread::Builder::new().name(self.name.to_owned()).spawn(body) {
+            return Outcome::Failed(self.report(&steps, &format!("no thread starts: {error}")));
+        }
+        // The runtime ends what waits. What blocks its thread is left alone, a little later.
+        let too_long = format!("it took longer than {limit:?}");
+        let found = match receiver.recv_timeout(limit.saturating_add(limit / 4)) {
+            Ok(Ok(true)) => return steps.skipped().map_or(Outcome::Passed, Outcome::Skipped),
+            Ok(Ok(false)) => too_long,
+            Ok(Err(panic)) => message(&*panic),
+            Err(RecvTimeoutError::Timeout) => format!("{too_long}, and blocks its thread"),
+            Err(RecvTimeoutError::Disconnected) => "it ended without an outcome".to_owned(),
+        };
+        Outcome::Failed(self.report(&steps, &found))
+    }
+
+    /// Whether it ended in time.
+    fn block_on(&self, limit: Duration, harness: Arc<dyn Harness>, steps: Arc<Steps>) -> bool {
+        let mut builder =
+            if self.is_parallel { Builder::new_multi_thread() } else { Builder::new_current_thread() };
+        let run = self.run;
+        block_on(builder.worker_threads(4).enable_all().build(), limit, async move {
+            run(Fixture::noted(harness, steps).await).await;
+        })
+    }
+
+    fn report(&self, steps: &Steps, found: &str) -> String {
+        let mut report = format!("case {} failed\n  the contract says: {}\n", self.name, self.sentence);
+        let done = steps.to_string();
+        if !done.is_empty() {
+            let _ = write!(report, "  what was done, at last:\n{done}");
+        }
+        let _ = write!(report, "  what was found: {found}");
+        report
+    }
+}
+
+fn block_on(runtime: std::io::Result<Runtime>, limit: Duration, test: impl Future<Output = ()>) -> bool {
+    let runtime = runtime.expect("a runtime starts");
+    runtime.block_on(async { tokio::time::timeout(limit, test).await }).is_ok()
+}
+
+/// Runs a test of your own on a runtime of one thread, as the cases run.
 ///
 /// # Panics
-/// If the case fails, or there is none of this name.
+/// If the test fails, or takes longer than [`Harness::time_limit`].
+pub fn run_single<H: Harness, F: Future<Output = ()>>(
+    make: impl FnOnce() -> H,
+    test: impl FnOnce(Fixture) -> F,
+) {
+    let harness = Arc::new(make());
+    let limit = harness.time_limit();
+    let is_over = block_on(Builder::new_current_thread().enable_all().build(), limit, async {
+        test(Fixture::new(harness).await).await;
+    });
+    assert!(is_over, "the test took longer than {limit:?}");
+}
+
+/// Runs the case with this name (`group::case`) on the harness that `make` makes. A case that is skipped says so on
+/// the standard error stream.
+///
+/// # Panics
+/// If the case fails, with a report of it, or there is none of this name.
 pub fn run_case(name: &str, make: &mut dyn FnMut() -> Arc<dyn Harness>) {
     let case = CASES.iter().find(|case| case.name == name);
     let Some(case) = case else { panic!("there is no case {name}") };
-    run(case, make());
-}
-
-fn run(case: &Case, harness: Arc<dyn Harness>) {
-    if let Some(reason) = harness.skip() {
-        #[allow(clippy::print_stderr, reason = "a case that does not run says so")]
-        {
-            eprintln!("SKIPPED {}: {reason}", case.name);
+    match case.run(make()) {
+        Outcome::Passed => {}
+        Outcome::Skipped(reason) => {
+            // Not by a macro: a test's output is not shown if it passes. If nobody can read it, it is not said.
+            let _ = writeln!(std::io::stderr(), "SKIPPED {name}: {reason}");
         }
-        return;
+        Outcome::Failed(report) => panic!("{report}"),
     }
-    let mut builder =
-        if case.is_parallel { Builder::new_multi_thread() } else { Builder::new_current_thread() };
-    block_on(builder.worker_threads(4).enable_all().build(), async {
-        (case.run)(Fixture::new(harness).await).await;
-    });
 }
 
-/// Runs every case on a storage of its own and reports each by name (`group::case`), with the message of its
-/// failure.
-pub async fn run_all<H: Harness>(make: impl Fn() -> H) -> Vec<(&'static str, Result<(), String>)> {
-    let mut results = Vec::with_capacity(CASES.len());
+/// Runs every case on a storage of its own, one after the other, and tells what became of each, by name
+/// (`group::case`).
+pub async fn run_all<H: Harness>(make: impl Fn() -> H) -> Vec<(&'static str, Outcome)> {
+    let mut outcomes = Vec::with_capacity(CASES.len());
     for case in CASES {
         let harness: Arc<dyn Harness> = Arc::new(make());
-        results.push((case.name, on_own_thread(move || run(case, harness)).await));
+        // A thread of its own, so that a caller on a runtime may wait for it.
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        thread::spawn(move || sender.send(case.run(harness)));
+        let lost = |_| Outcome::Failed(format!("case {} ended without an outcome", case.name));
+        outcomes.push((case.name, receiver.await.unwrap_or_else(lost)));
     }
-    results
-}
-
-/// A thread of its own, so that a caller on a runtime may wait for it and a panic is a value.
-async fn on_own_thread(run: impl FnOnce() + Send + 'static) -> Result<(), String> {
-    let (sender, receiver) = tokio::sync::oneshot::channel();
-    thread::spawn(move || sender.send(catch_unwind(AssertUnwindSafe(run))));
-    match receiver.await {
-        Ok(outcome) => outcome.map_err(|panic| message(&*panic)),
-        Err(_) => Err("the case ended without an outcome".to_owned()),
-    }
+    outcomes
 }
 
 fn message(panic: &(dyn Any + Send)) -> String {

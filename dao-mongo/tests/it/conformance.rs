@@ -30,6 +30,13 @@ impl Harness for MongoHarness {
         Arc::new(self.scratch.as_ref().unwrap().open().await)
     }
 
+    async fn count_staged(&self) -> Option<u64> {
+        let database = self.scratch.as_ref().unwrap().database().await;
+        let staged = database.collection::<Document>("fastsync_staged");
+        // Each batch has a first part.
+        Some(staged.count_documents(doc! { "_id.part": 0 }).await.unwrap())
+    }
+
     async fn constrain(&self, constraint: &Constraint) -> bool {
         // MongoDB has unique indexes and no references between documents.
         let Constraint::Unique { type_name, field } = constraint else { return false };

@@ -33,6 +33,12 @@ impl Harness for MySqlHarness {
         Arc::new(MySqlDataSource::new(self.database().pool()).await.unwrap())
     }
 
+    async fn count_staged(&self) -> Option<u64> {
+        let count = "SELECT COUNT(DISTINCT session, sequence) FROM fastsync_staged";
+        let count: i64 = sqlx::query_scalar(count).fetch_one(&self.database().pool()).await.unwrap();
+        u64::try_from(count).ok()
+    }
+
     async fn constrain(&self, constraint: &Constraint) -> bool {
         // The suite's types are restricted. Keys take text of a length only, as users would declare it.
         let short = |table: &str, field: &str| {

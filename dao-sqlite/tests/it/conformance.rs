@@ -28,6 +28,12 @@ impl Harness for SqliteHarness {
         Arc::new(SqliteDataSource::open(self.path()).unwrap())
     }
 
+    async fn count_staged(&self) -> Option<u64> {
+        let sql = Connection::open(self.path()).unwrap();
+        let count = sql.query_row("SELECT count(*) FROM fastsync_staged", [], |row| row.get::<_, i64>(0));
+        u64::try_from(count.unwrap()).ok()
+    }
+
     async fn constrain(&self, constraint: &Constraint) -> bool {
         let sql = Connection::open(self.path()).unwrap();
         sql.busy_timeout(std::time::Duration::from_secs(5)).unwrap();

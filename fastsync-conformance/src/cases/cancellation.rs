@@ -15,8 +15,7 @@ async fn abandon<T>(future: impl Future<Output = T>, polls: usize) {
     }
 }
 
-/// An abandoned commit is whole or absent for every reader, and can be committed again.
-pub async fn an_abandoned_commit_is_whole_or_absent(f: Fixture) {
+pub(crate) async fn an_abandoned_commit_is_whole_or_absent(f: Fixture) {
     for polls in 0..12 {
         let prefix = format!("{polls:02}");
         let records: Vec<_> = (0..40)
@@ -60,8 +59,7 @@ pub async fn an_abandoned_commit_is_whole_or_absent(f: Fixture) {
     }
 }
 
-/// An abandoned `stage` or `purge` leaves a storage that works.
-pub async fn abandoned_calls_leave_a_working_storage(f: Fixture) {
+pub(crate) async fn abandoned_calls_leave_a_working_storage(f: Fixture) {
     let customer = f.customer("c-1", "Anna Berg");
     f.put_all(std::slice::from_ref(&customer)).await;
     f.put_all(&[f.tombstone(&customer)]).await;

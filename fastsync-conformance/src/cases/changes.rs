@@ -6,8 +6,7 @@ async fn history(f: &Fixture) -> Vec<Record> {
     Walk::new(all_changes(&acme())).rest(f.source()).await
 }
 
-/// "A zone that nothing was written to has head 0 and no records."
-pub async fn an_untouched_zone_is_empty(f: Fixture) {
+pub(crate) async fn an_untouched_zone_is_empty(f: Fixture) {
     f.put_all(&[f.in_zone(&f.customer("c-1", "Anna Berg"), &birch())]).await;
     f.edit(&[f.customer("c-2", "Boris Lind")]).await;
     let mut walk = Walk::new(all_changes(&acme()));
@@ -16,8 +15,7 @@ pub async fn an_untouched_zone_is_empty(f: Fixture) {
     assert_eq!((page.head.position, page.next), (Position::START, Point::START));
 }
 
-/// "Each record appears once, at the position of the last positioned commit that wrote it, in its latest state."
-pub async fn each_record_appears_once_at_its_last_position(f: Fixture) {
+pub(crate) async fn each_record_appears_once_at_its_last_position(f: Fixture) {
     let [first, second] = [f.customer("c-1", "Anna Berg"), f.customer("c-2", "Boris Lind")];
     f.put_all(&[first]).await;
     f.put_all(std::slice::from_ref(&second)).await;
@@ -26,9 +24,7 @@ pub async fn each_record_appears_once_at_its_last_position(f: Fixture) {
     assert_eq!(history(&f).await, [second, again]);
 }
 
-/// "[...] at the position of the last positioned commit that wrote it, in its latest state": a write without
-/// position shows, and does not move the record.
-pub async fn a_write_without_position_does_not_move_a_record(f: Fixture) {
+pub(crate) async fn a_write_without_position_does_not_move_a_record(f: Fixture) {
     let [first, second] = [f.customer("c-1", "Anna Berg"), f.customer("c-2", "Boris Lind")];
     f.put_all(&[first]).await;
     f.put_all(std::slice::from_ref(&second)).await;
@@ -38,8 +34,7 @@ pub async fn a_write_without_position_does_not_move_a_record(f: Fixture) {
     assert_eq!(history(&f).await, [latest, second]);
 }
 
-/// "Tombstones are included."
-pub async fn tombstones_take_the_place_of_their_object(f: Fixture) {
+pub(crate) async fn tombstones_take_the_place_of_their_object(f: Fixture) {
     let [first, second] = [f.customer("c-1", "Anna Berg"), f.customer("c-2", "Boris Lind")];
     f.put_all(&[first.clone(), second.clone()]).await;
     let tombstone = f.tombstone(&first);
@@ -47,8 +42,7 @@ pub async fn tombstones_take_the_place_of_their_object(f: Fixture) {
     assert_eq!(history(&f).await, [second, tombstone]);
 }
 
-/// "Records come by position; within a position grouped by type [...]; within a type by the bytes of the id."
-pub async fn records_come_by_position_type_and_id(f: Fixture) {
+pub(crate) async fn records_come_by_position_type_and_id(f: Fixture) {
     let one =
         [f.order("o-2", "c-1", 1), f.customer("c-2", "B"), f.customer("c-10", "J"), f.order("O-9", "c", 1)];
     let two = [f.customer("c-1", "Anna Berg")];
@@ -59,8 +53,7 @@ pub async fn records_come_by_position_type_and_id(f: Fixture) {
     assert_eq!(history(&f).await, [customer_a, customer_b, order_a, order_b, last]);
 }
 
-/// "[...] in an order of types that never changes": not by a new type, nor by another priority.
-pub async fn the_order_of_types_never_changes(f: Fixture) {
+pub(crate) async fn the_order_of_types_never_changes(f: Fixture) {
     let records = [f.customer("c-1", "Anna Berg"), f.order("o-1", "c-1", 1)];
     f.put_all(&records).await;
     let before = history(&f).await;
@@ -88,8 +81,7 @@ pub async fn the_order_of_types_never_changes(f: Fixture) {
     assert_eq!(first.len(), 3, "every record of the old and of the new type comes once");
 }
 
-/// "The records of a zone": no other zone's.
-pub async fn zones_have_histories_of_their_own(f: Fixture) {
+pub(crate) async fn zones_have_histories_of_their_own(f: Fixture) {
     let here = f.customer("c-1", "Anna Berg");
     let there = f.in_zone(&f.customer("c-2", "Boris Lind"), &birch());
     let everywhere = f.article("a-1", "Lamp", 20.0);
@@ -99,9 +91,7 @@ pub async fn zones_have_histories_of_their_own(f: Fixture) {
     }
 }
 
-/// "With `types`, records of other types are passed over"; "`caught_up` is true exactly if no further record
-/// follows in this snapshot; then `next` is the head."
-pub async fn other_types_are_passed_over(f: Fixture) {
+pub(crate) async fn other_types_are_passed_over(f: Fixture) {
     let customer = f.customer("c-1", "Anna Berg");
     f.put_all(&[customer.clone(), f.order("o-1", "c-1", 1)]).await;
     f.put_all(&[f.order("o-2", "c-1", 1)]).await;
@@ -121,8 +111,7 @@ pub async fn other_types_are_passed_over(f: Fixture) {
     assert!(Walk::new(only(&[])).rest(f.source()).await.is_empty());
 }
 
-/// [`Head`](fastsync_core::source::Head): "the newest session of a zone", with the tag of its commit.
-pub async fn the_head_is_the_newest_session(f: Fixture) {
+pub(crate) async fn the_head_is_the_newest_session(f: Fixture) {
     for n in 1..=3 {
         let commit = f.push(vec![put(&f.customer("c-1", "Anna Berg"))]);
         let tag = commit.tag;
@@ -133,8 +122,7 @@ pub async fn the_head_is_the_newest_session(f: Fixture) {
     }
 }
 
-/// [`Tag`]: "random 64 bits": the whole range comes back as it was.
-pub async fn tags_keep_all_their_bits(f: Fixture) {
+pub(crate) async fn tags_keep_all_their_bits(f: Fixture) {
     for bits in [0, 1, 1 << 63, u64::MAX] {
         f.apply(Commit { tag: Tag(bits), ..f.push(vec![put(&f.customer("c-1", "Anna Berg"))]) }).await;
         let mut walk = Walk::new(all_changes(&acme()));

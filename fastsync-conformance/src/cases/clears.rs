@@ -2,8 +2,7 @@
 
 use super::prelude::*;
 
-/// [`Clear`]: "removes records without leaving tombstones: every record of the type in the zone."
-pub async fn cleared_records_leave_nothing(f: Fixture) {
+pub(crate) async fn cleared_records_leave_nothing(f: Fixture) {
     let [live, deleted] = [f.customer("c-1", "Anna Berg"), f.customer("c-2", "Boris Lind")];
     f.put_all(&[live.clone(), deleted.clone()]).await;
     f.put_all(&[f.tombstone(&deleted)]).await;
@@ -15,8 +14,7 @@ pub async fn cleared_records_leave_nothing(f: Fixture) {
     f.apply(f.push(vec![put(&live).expecting(Expect::Absent)])).await;
 }
 
-/// [`Clear`]: "every record of the type in the zone", and no other.
-pub async fn other_types_and_zones_stay(f: Fixture) {
+pub(crate) async fn other_types_and_zones_stay(f: Fixture) {
     let customer = f.customer("1", "Anna Berg");
     let kept = [f.order("1", "1", 1), f.in_zone(&customer, &birch()), f.article("1", "Lamp", 20.0)];
     f.put_all(&[customer]).await;
@@ -28,8 +26,7 @@ pub async fn other_types_and_zones_stay(f: Fixture) {
     }
 }
 
-/// [`Clear`]: "whose pending change is at most `through_change` (0: those with nothing pending)."
-pub async fn newer_edits_stay(f: Fixture) {
+pub(crate) async fn newer_edits_stay(f: Fixture) {
     f.put_all(&[f.customer("c-0", "Anna Berg")]).await;
     let mut changes = Vec::new();
     for n in 1..=3 {
@@ -50,8 +47,27 @@ pub async fn newer_edits_stay(f: Fixture) {
     assert_eq!(pending().await, [0_u64; 0]);
 }
 
-/// [`Commit::clears`]: "what to remove before anything is written": a whole set is swapped in one commit.
-pub async fn a_set_is_swapped_in_one_commit(f: Fixture) {
+pub(crate) async fn cleared_edits_wait_no_more(f: Fixture) {
+    let count = async || f.source().count_pending().await.expect("count succeeds");
+    let kept = f.order("o-1", "c-1", 1);
+    let gone = f.customer("c-2", "Boris Lind");
+    f.put_all(std::slice::from_ref(&gone)).await;
+    f.edit(&[f.customer("c-1", "Anna Berg"), kept.clone(), f.in_zone(&gone, &birch())]).await;
+    f.edit(&[f.tombstone(&gone)]).await;
+    assert_eq!(count().await, 4);
+    f.apply(f.clear("customers", &acme(), u64::MAX)).await;
+    assert_eq!(count().await, 2, "the edits of another type and zone are counted, and no cleared one");
+    f.apply(f.clear("customers", &birch(), u64::MAX)).await;
+    let pending: Vec<_> = f.pending().await.into_iter().map(|record| record.key).collect();
+    assert_eq!((pending, count().await), (vec![kept.key], 1));
+
+    // One that is made anew waits once.
+    let change = f.edit(&[f.customer("c-1", "Anna Lind")]).await;
+    let pending: Vec<_> = f.pending().await.iter().map(|record| record.metadata.change).collect();
+    assert_eq!((pending.len(), pending.last(), count().await), (2, Some(&change), 2));
+}
+
+pub(crate) async fn a_set_is_swapped_in_one_commit(f: Fixture) {
     let old: Vec<_> = (0..5).map(|n| f.customer(&format!("c-{n}"), "Anna Berg")).collect();
     f.put_all(&old).await;
     let new: Vec<_> = (3..8).map(|n| f.customer(&format!("c-{n}"), "Boris Lind")).collect();

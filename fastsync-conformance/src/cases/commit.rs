@@ -2,8 +2,7 @@
 
 use super::prelude::*;
 
-/// "Records are stored with the revision that they bring" (and everything else).
-pub async fn records_are_stored_as_they_are(f: Fixture) {
+pub(crate) async fn records_are_stored_as_they_are(f: Fixture) {
     let mut record = f.customer("c-1", "Anna Berg");
     record.metadata.revision = Revision::from_bits(u64::MAX);
     record.metadata.incarnation = Incarnation::from_bits(1 << 63);
@@ -18,8 +17,7 @@ pub async fn records_are_stored_as_they_are(f: Fixture) {
     f.apply(f.push(vec![put(&record).expecting(Expect::Revision(record.metadata.revision))])).await;
 }
 
-/// "Put without `pending` their change is 0", whatever they bring.
-pub async fn a_plain_write_is_not_pending(f: Fixture) {
+pub(crate) async fn a_plain_write_is_not_pending(f: Fixture) {
     let mut record = f.customer("c-1", "Anna Berg");
     record.metadata.change = 77;
     f.put_all(std::slice::from_ref(&record)).await;
@@ -28,8 +26,7 @@ pub async fn a_plain_write_is_not_pending(f: Fixture) {
     assert_eq!(f.pending().await, []);
 }
 
-/// [`Action::Put`](fastsync_core::source::Action::Put): "stores a record or a tombstone in place of what is there."
-pub async fn put_replaces_the_whole_record(f: Fixture) {
+pub(crate) async fn put_replaces_the_whole_record(f: Fixture) {
     let mut first = f.customer("c-1", "Anna Berg");
     first.body = Some(vec!["Anna Berg".into(), "Oslo".into()]);
     f.put_all(&[first]).await;
@@ -38,8 +35,7 @@ pub async fn put_replaces_the_whole_record(f: Fixture) {
     assert_eq!(f.get(&second.key).await, Some(second));
 }
 
-/// "Put of a tombstone removes the object from queries and keeps the tombstone for `get` and `changes`."
-pub async fn tombstones_leave_queries_and_stay_in_the_history(f: Fixture) {
+pub(crate) async fn tombstones_leave_queries_and_stay_in_the_history(f: Fixture) {
     let customer = f.customer("c-1", "Anna Berg");
     f.put_all(std::slice::from_ref(&customer)).await;
     let tombstone = f.tombstone(&customer);
@@ -53,8 +49,7 @@ pub async fn tombstones_leave_queries_and_stay_in_the_history(f: Fixture) {
     assert_eq!(f.get(&unknown.key).await, Some(unknown), "a tombstone needs no object before it");
 }
 
-/// [`Incarnation`]: an id lives again after its tombstone, with the life that the record brings.
-pub async fn a_deleted_id_can_live_again(f: Fixture) {
+pub(crate) async fn a_deleted_id_can_live_again(f: Fixture) {
     let customer = f.customer("c-1", "Anna Berg");
     f.put_all(std::slice::from_ref(&customer)).await;
     f.put_all(&[f.tombstone(&customer)]).await;
@@ -66,8 +61,7 @@ pub async fn a_deleted_id_can_live_again(f: Fixture) {
     assert_eq!(Walk::new(all_changes(&acme())).rest(f.source()).await, [reborn]);
 }
 
-/// "All or nothing: clears, writes and state entries take effect together."
-pub async fn clears_writes_and_state_come_together(f: Fixture) {
+pub(crate) async fn clears_writes_and_state_come_together(f: Fixture) {
     f.put_all(&[f.customer("c-1", "Anna Berg")]).await;
     let next = f.customer("c-2", "Boris Lind");
     let commit = Commit {
@@ -81,8 +75,7 @@ pub async fn clears_writes_and_state_come_together(f: Fixture) {
     assert_eq!(f.state("cursor").await.as_deref(), Some(&b"7"[..]));
 }
 
-/// "A key written twice in one inline commit is refused with `InvalidInput`."
-pub async fn a_key_written_twice_is_refused(f: Fixture) {
+pub(crate) async fn a_key_written_twice_is_refused(f: Fixture) {
     let other = f.customer("c-2", "Boris Lind");
     let writes =
         vec![put(&other), put(&f.customer("c-1", "Anna Berg")), put(&f.customer("c-1", "Anna Lind"))];
@@ -94,8 +87,7 @@ pub async fn a_key_written_twice_is_refused(f: Fixture) {
     assert_eq!(f.get(&other.key).await, None, "a refused commit changes nothing");
 }
 
-/// "A record whose body does not fit its type is refused with `InvalidInput` or `TooLarge`."
-pub async fn bodies_that_do_not_fit_are_refused(f: Fixture) {
+pub(crate) async fn bodies_that_do_not_fit_are_refused(f: Fixture) {
     let fine = f.customer("c-1", "Anna Berg");
     let too_large = "x".repeat(fastsync_core::MAX_RECORD_BYTES + 1);
     let bad: [(Vec<Value>, ErrorKind); 7] = [
@@ -120,9 +112,7 @@ pub async fn bodies_that_do_not_fit_are_refused(f: Fixture) {
     assert!(Walk::new(all_changes(&acme())).rest(f.source()).await.is_empty());
 }
 
-/// "With `positioned`, the session gets the next position of every zone that it wrote a record to [...] A zone
-/// without a written record gets none."
-pub async fn positions_count_up_in_each_zone_written(f: Fixture) {
+pub(crate) async fn positions_count_up_in_each_zone_written(f: Fixture) {
     let here = f.customer("c-1", "Anna Berg");
     let there = f.in_zone(&here, &birch());
     let article = f.article("a-1", "Lamp", 20.0);
@@ -140,16 +130,33 @@ pub async fn positions_count_up_in_each_zone_written(f: Fixture) {
     assert_eq!(f.put_all(std::slice::from_ref(&here)).await.positions, [(acme(), Position(4))]);
 }
 
-/// [`Receipt::positions`]: "empty if the commit was not positioned."
-pub async fn commits_without_position_take_none(f: Fixture) {
+pub(crate) async fn commits_without_position_take_none(f: Fixture) {
     let receipt = f.apply(f.local(vec![put(&f.customer("c-1", "Anna Berg"))])).await;
     assert_eq!(receipt, Receipt::default());
     let receipt = f.put_all(&[f.customer("c-2", "Boris Lind")]).await;
     assert_eq!(receipt.positions, [(acme(), Position(1))]);
 }
 
-/// "All or nothing", with some thousand records of two types.
-pub async fn a_large_commit_is_stored_whole(f: Fixture) {
+pub(crate) async fn acknowledgements_take_no_position(f: Fixture) {
+    let [here, there] = [f.customer("c-1", "Anna Berg"), f.customer("c-2", "Boris Lind")];
+    let there = f.in_zone(&there, &birch());
+    f.put_all(&[here.clone(), there.clone()]).await;
+    let [mut edited, other] = [f.customer("c-1", "Anna Lind"), f.order("o-1", "c-1", 1)];
+    let changed = f.in_zone(&there, &birch());
+    let change = f.edit(&[edited.clone(), changed.clone()]).await;
+    f.put_all(std::slice::from_ref(&other)).await;
+
+    edited.metadata.revision = f.revision();
+    let writes = [&edited, &changed].map(|record| acknowledge(record, change, edited.metadata.revision));
+    assert_eq!(f.apply(f.push(writes.into())).await.positions, [], "alone");
+    let again = acknowledge(&changed, change, f.revision());
+    let receipt = f.apply(f.push(vec![again, put(&f.order("o-2", "c-1", 1))])).await;
+    assert_eq!(receipt.positions, [(acme(), Position(3))], "beside a record of another zone");
+    let walked = Walk::new(all_changes(&acme())).rest(f.source()).await;
+    assert_eq!(walked[..2], [edited, other], "an acknowledged record stays where it was in the history");
+}
+
+pub(crate) async fn a_large_commit_is_stored_whole(f: Fixture) {
     let records: Vec<_> = (0..2_500)
         .flat_map(|n| [f.customer(&format!("c-{n:04}"), "Anna Berg"), f.order(&format!("o-{n:04}"), "c", n)])
         .collect();

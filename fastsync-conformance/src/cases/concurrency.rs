@@ -31,9 +31,7 @@ fn quantity(record: &Record) -> i64 {
     }
 }
 
-/// "Of two commits that expect the same revision of a record exactly one is applied": all tasks count up one
-/// record, and no count is lost.
-pub async fn no_update_of_a_contended_record_is_lost(f: Fixture) {
+pub(crate) async fn no_update_of_a_contended_record_is_lost(f: Fixture) {
     const ROUNDS: i64 = 12;
     let counter = f.order("o-1", "c-1", 0);
     f.put_all(std::slice::from_ref(&counter)).await;
@@ -62,8 +60,7 @@ pub async fn no_update_of_a_contended_record_is_lost(f: Fixture) {
     assert_eq!(i64::try_from(walk.point().position.0), Ok(applied + 1), "each took one position");
 }
 
-/// "Every expectation is checked [...] in the same isolation as the write": an object is created once.
-pub async fn an_absent_record_is_created_once(f: Fixture) {
+pub(crate) async fn an_absent_record_is_created_once(f: Fixture) {
     for round in 0..10 {
         let tasks = handles(&f).await.into_iter().map(|f| {
             tokio::spawn(async move {
@@ -81,8 +78,7 @@ pub async fn an_absent_record_is_created_once(f: Fixture) {
     }
 }
 
-/// "Of two at once exactly one is `Applied`", and the others get its receipt.
-pub async fn a_session_committed_at_once_is_applied_once(f: Fixture) {
+pub(crate) async fn a_session_committed_at_once_is_applied_once(f: Fixture) {
     for round in 0..10 {
         let session = f.push(vec![put(&f.customer(&format!("c-{round}"), "Anna Berg"))]);
         let tasks = handles(&f).await.into_iter().map(|f| {
@@ -139,10 +135,7 @@ fn pair(f: &Fixture, n: usize, stamp: i64) -> [Record; 2] {
     [f.customer(&format!("c-{n}"), &stamp.to_string()), f.order(&format!("o-{n}"), "c-1", stamp)]
 }
 
-/// "A reader that sees position n sees every session at or below n"; "a commit is seen whole or not at all":
-/// while sessions of two types are committed, readers page along. None misses a record, sees one go back, or has
-/// part of a session when it caught up.
-pub async fn readers_miss_nothing_while_others_commit(f: Fixture) {
+pub(crate) async fn readers_miss_nothing_while_others_commit(f: Fixture) {
     const ROUNDS: i64 = 25;
     let writers: Vec<_> = handles(&f)
         .await
@@ -220,8 +213,7 @@ async fn expected_before(f: &Fixture, records: &[Record; 2]) -> Vec<Expect> {
     expected
 }
 
-/// "A commit is seen whole or not at all": one page that holds all of a zone never holds part of a session.
-pub async fn no_page_holds_part_of_a_session(f: Fixture) {
+pub(crate) async fn no_page_holds_part_of_a_session(f: Fixture) {
     const PAGES: usize = 100;
     const SESSIONS: usize = 20;
     let done = Arc::new(AtomicBool::new(false));
@@ -252,8 +244,7 @@ pub async fn no_page_holds_part_of_a_session(f: Fixture) {
     join_all(vec![writer]).await;
 }
 
-/// "Greater than every number given before": local edits made at once get numbers of their own.
-pub async fn edits_at_once_get_numbers_of_their_own(f: Fixture) {
+pub(crate) async fn edits_at_once_get_numbers_of_their_own(f: Fixture) {
     let tasks = handles(&f).await.into_iter().enumerate().map(|(n, f)| {
         tokio::spawn(async move {
             let mut changes = Vec::new();
@@ -275,8 +266,7 @@ pub async fn edits_at_once_get_numbers_of_their_own(f: Fixture) {
     assert_eq!(pending, distinct.into_iter().copied().collect::<Vec<_>>());
 }
 
-/// "Every method may be called from many tasks at once": a compare-and-set of a state entry is one.
-pub async fn a_contended_state_entry_changes_hands_once(f: Fixture) {
+pub(crate) async fn a_contended_state_entry_changes_hands_once(f: Fixture) {
     let tasks = handles(&f).await.into_iter().enumerate().map(|(n, f)| {
         tokio::spawn(async move {
             let lease = StateWrite {

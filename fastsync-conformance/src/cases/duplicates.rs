@@ -9,9 +9,7 @@ async fn duplicate(f: &Fixture, commit: Commit) -> Receipt {
     }
 }
 
-/// "The same session id again gives [`CommitOutcome::Duplicate`] with the first receipt and changes nothing."
-/// [`Receipt::skipped`]: "Empty in the receipt of a duplicate."
-pub async fn the_same_session_gives_the_first_receipt(f: Fixture) {
+pub(crate) async fn the_same_session_gives_the_first_receipt(f: Fixture) {
     f.put_all(&[f.customer("c-1", "Anna Berg")]).await;
     let record = f.customer("c-2", "Boris Lind");
     let skipped = put(&f.customer("c-1", "Anna Lind")).expecting(Expect::Absent).or_skip();
@@ -27,8 +25,7 @@ pub async fn the_same_session_gives_the_first_receipt(f: Fixture) {
     assert_eq!(walk.point().position, Position(2), "a duplicate takes no position");
 }
 
-/// "The same session id again [...] changes nothing", whatever it brings and whatever happened since.
-pub async fn a_duplicate_changes_nothing(f: Fixture) {
+pub(crate) async fn a_duplicate_changes_nothing(f: Fixture) {
     let commit = f.push(vec![put(&f.customer("c-1", "Anna Berg"))]);
     f.apply(commit.clone()).await;
     let since = f.customer("c-1", "Anna Lind");
@@ -43,8 +40,7 @@ pub async fn a_duplicate_changes_nothing(f: Fixture) {
     assert_eq!(f.state("cursor").await, None);
 }
 
-/// "The same session id again gives [...] the first receipt", of local edits too: the change is the first.
-pub async fn a_local_edit_is_a_duplicate_too(f: Fixture) {
+pub(crate) async fn a_local_edit_is_a_duplicate_too(f: Fixture) {
     let commit = f.local(vec![put_pending(&f.customer("c-1", "Anna Berg"))]);
     let first = f.apply(commit.clone()).await;
     f.edit(&[f.customer("c-2", "Boris Lind")]).await;
@@ -52,8 +48,7 @@ pub async fn a_local_edit_is_a_duplicate_too(f: Fixture) {
     assert_eq!(f.source().count_pending().await.expect("count succeeds"), 2);
 }
 
-/// A commit that was not applied leaves no trace: the same session id may be committed later.
-pub async fn a_conflict_does_not_use_up_the_session(f: Fixture) {
+pub(crate) async fn a_conflict_does_not_use_up_the_session(f: Fixture) {
     let base = f.customer("c-1", "Anna Berg");
     f.put_all(std::slice::from_ref(&base)).await;
     let next = f.customer("c-1", "Anna Lind");

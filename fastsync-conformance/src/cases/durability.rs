@@ -2,8 +2,7 @@
 
 use super::prelude::*;
 
-/// Records, tombstones, state, local edits and the audit trail are there after a restart.
-pub async fn everything_is_there_after_a_restart(f: Fixture) {
+pub(crate) async fn everything_is_there_after_a_restart(f: Fixture) {
     let [live, deleted] = [f.customer("c-1", "Anna Berg"), f.customer("c-2", "Boris Lind")];
     f.put_all(&[live.clone(), deleted.clone()]).await;
     f.put_all(&[f.tombstone(&deleted)]).await;
@@ -26,8 +25,7 @@ pub async fn everything_is_there_after_a_restart(f: Fixture) {
     assert_eq!(after.0, Some(live));
 }
 
-/// A reader's point is good after a restart, and positions go on where they were.
-pub async fn the_history_goes_on_after_a_restart(f: Fixture) {
+pub(crate) async fn the_history_goes_on_after_a_restart(f: Fixture) {
     f.put_all(&[f.customer("c-1", "Anna Berg"), f.customer("c-2", "Boris Lind")]).await;
     let limits = PageLimits { records: 1, bytes: 1 << 20 };
     let mut walk = Walk::new(ChangesRequest { limits, ..all_changes(&acme()) });
@@ -39,8 +37,7 @@ pub async fn the_history_goes_on_after_a_restart(f: Fixture) {
     assert_eq!(rest, ids(&["c-2", "c-3"]));
 }
 
-/// "The same session id again gives [`CommitOutcome::Duplicate`] with the first receipt", after a restart too.
-pub async fn a_session_is_a_duplicate_after_a_restart(f: Fixture) {
+pub(crate) async fn a_session_is_a_duplicate_after_a_restart(f: Fixture) {
     let commit = f.push(vec![put(&f.customer("c-1", "Anna Berg"))]);
     let first = f.apply(commit.clone()).await;
     let edit = f.local(vec![put_pending(&f.customer("c-2", "Boris Lind"))]);
@@ -52,8 +49,7 @@ pub async fn a_session_is_a_duplicate_after_a_restart(f: Fixture) {
     }
 }
 
-/// "Staged writes are durable", and the first batch is kept across a restart.
-pub async fn staged_batches_are_there_after_a_restart(f: Fixture) {
+pub(crate) async fn staged_batches_are_there_after_a_restart(f: Fixture) {
     let commit = Commit { writes: Writes::Staged { overrides: vec![] }, ..f.push(vec![]) };
     let first = f.customer("c-1", "Anna Berg");
     f.stage(commit.session, 0, vec![put(&first)]).await;
@@ -66,8 +62,7 @@ pub async fn staged_batches_are_there_after_a_restart(f: Fixture) {
     assert_eq!(Walk::new(all_changes(&acme())).rest(f.source()).await, [first, second]);
 }
 
-/// The number of a commit "is greater than every number given before", also of those acknowledged before a restart.
-pub async fn changes_go_on_after_a_restart(f: Fixture) {
+pub(crate) async fn changes_go_on_after_a_restart(f: Fixture) {
     let record = f.customer("c-1", "Anna Berg");
     let before = f.edit(std::slice::from_ref(&record)).await;
     f.apply(f.local(vec![acknowledge(&record, before, f.revision())])).await;
@@ -77,8 +72,7 @@ pub async fn changes_go_on_after_a_restart(f: Fixture) {
     assert!(after > before, "{after} comes after {before}");
 }
 
-/// "The horizon never moves back", not by a restart either.
-pub async fn the_horizon_stays_after_a_restart(f: Fixture) {
+pub(crate) async fn the_horizon_stays_after_a_restart(f: Fixture) {
     let customer = f.customer("c-1", "Anna Berg");
     f.put_all(std::slice::from_ref(&customer)).await;
     let mut walk = Walk::new(all_changes(&acme()));
@@ -92,8 +86,7 @@ pub async fn the_horizon_stays_after_a_restart(f: Fixture) {
     assert_eq!(changes, Changes::ResetRequired(ResetReason::Horizon));
 }
 
-/// "A commit is seen whole [...] by every handle [...] on the same storage."
-pub async fn a_second_handle_sees_what_the_first_wrote(f: Fixture) {
+pub(crate) async fn a_second_handle_sees_what_the_first_wrote(f: Fixture) {
     let second = f.second_handle().await;
     let record = f.customer("c-1", "Anna Berg");
     let commit = f.push(vec![put(&record)]);

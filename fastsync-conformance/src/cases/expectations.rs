@@ -14,9 +14,7 @@ async fn four_states(f: &Fixture) -> ([Record; 4], u64) {
     ([nothing, synced, tombstone, edited], change)
 }
 
-/// "Every expectation is checked against the state before this commit", as [`Expect`] says: every expectation on
-/// every state that a record can be in.
-pub async fn each_expectation_holds_where_it_says(f: Fixture) {
+pub(crate) async fn each_expectation_holds_where_it_says(f: Fixture) {
     let ([nothing, synced, deleted, edited], change) = four_states(&f).await;
     let other = f.revision();
     let all = [&nothing, &synced, &deleted, &edited];
@@ -56,8 +54,7 @@ fn nothing_else(f: &Fixture) -> Record {
     f.customer("c-99", "Nobody")
 }
 
-/// "Of two commits that expect the same revision of a record exactly one is applied."
-pub async fn one_revision_is_replaced_once(f: Fixture) {
+pub(crate) async fn one_revision_is_replaced_once(f: Fixture) {
     let base = f.customer("c-1", "Anna Berg");
     f.put_all(std::slice::from_ref(&base)).await;
     let expect = Expect::Revision(base.metadata.revision);
@@ -71,9 +68,7 @@ pub async fn one_revision_is_replaced_once(f: Fixture) {
     assert_eq!(f.get(&base.key).await, Some(winner));
 }
 
-/// "If any write with [`OnMismatch::Abort`](fastsync_core::source::OnMismatch::Abort) or any state expectation
-/// fails, nothing is changed."
-pub async fn a_failed_write_changes_nothing(f: Fixture) {
+pub(crate) async fn a_failed_write_changes_nothing(f: Fixture) {
     let kept = f.customer("c-1", "Anna Berg");
     f.put_all(std::slice::from_ref(&kept)).await;
     let written = [f.customer("c-2", "Boris Lind"), f.order("o-1", "c-2", 1), f.order("o-2", "c-2", 1)];
@@ -97,8 +92,7 @@ pub async fn a_failed_write_changes_nothing(f: Fixture) {
     assert_eq!(walk.point().position, Position(1), "a conflict takes no position");
 }
 
-/// "If [...] any state expectation fails, nothing is changed and [`CommitOutcome::Conflicts`] names them."
-pub async fn a_failed_state_expectation_changes_nothing(f: Fixture) {
+pub(crate) async fn a_failed_state_expectation_changes_nothing(f: Fixture) {
     f.apply(Commit { state: vec![StateWrite::set("cursor", Some(b"7".to_vec()))], ..f.local(vec![]) }).await;
     let record = f.customer("c-1", "Anna Berg");
     let stale = StateWrite {
@@ -116,9 +110,7 @@ pub async fn a_failed_state_expectation_changes_nothing(f: Fixture) {
     assert_eq!(f.state("epoch").await, None);
 }
 
-/// "[`CommitOutcome::Conflicts`] names them with the current records, at least one and at most
-/// [`Conflict::MAX_PER_OUTCOME`]."
-pub async fn conflicts_are_named_up_to_the_limit(f: Fixture) {
+pub(crate) async fn conflicts_are_named_up_to_the_limit(f: Fixture) {
     let count = Conflict::MAX_PER_OUTCOME + 5;
     let stored: Vec<_> = (0..count).map(|n| f.customer(&format!("c-{n:04}"), "Anna Berg")).collect();
     f.put_all(&stored).await;
@@ -132,9 +124,26 @@ pub async fn conflicts_are_named_up_to_the_limit(f: Fixture) {
     }
 }
 
-/// "A failed write with [`OnMismatch::Skip`](fastsync_core::source::OnMismatch::Skip) is left out and named in
-/// [`Receipt::skipped`]."
-pub async fn skipped_writes_are_left_out_and_named(f: Fixture) {
+pub(crate) async fn state_conflicts_are_named_up_to_the_limit(f: Fixture) {
+    let keys: Vec<_> = (0..Conflict::MAX_PER_OUTCOME + 5).map(|n| format!("entry-{n:04}")).collect();
+    let set = |entry: &String, expect, value: &[u8]| StateWrite {
+        key: entry.clone(),
+        expect,
+        value: Some(value.to_vec()),
+    };
+    let first = keys.iter().map(|entry| set(entry, ExpectState::Anything, entry.as_bytes()));
+    f.apply(Commit { state: first.collect(), ..f.local(vec![]) }).await;
+    let stale = keys.iter().map(|entry| set(entry, ExpectState::Absent, b"other"));
+    let (writes, state) = f.conflicts(Commit { state: stale.collect(), ..f.local(vec![]) }).await;
+    assert_eq!(writes, []);
+    assert!((1..=Conflict::MAX_PER_OUTCOME).contains(&state.len()), "{} state conflicts", state.len());
+    for conflict in state {
+        assert_eq!(conflict.current.as_deref(), Some(conflict.key.as_bytes()));
+        assert_eq!(f.state(&conflict.key).await, conflict.current, "nothing is changed");
+    }
+}
+
+pub(crate) async fn skipped_writes_are_left_out_and_named(f: Fixture) {
     let ([nothing, synced, ..], _) = four_states(&f).await;
     let stale = Expect::Revision(f.revision());
     let on_record = put(&f.customer("c-2", "Anna Lind")).expecting(stale).or_skip();
@@ -156,9 +165,7 @@ pub async fn skipped_writes_are_left_out_and_named(f: Fixture) {
     assert_eq!(f.get(&applied.key).await, Some(applied));
 }
 
-/// "If any write with [`OnMismatch::Abort`](fastsync_core::source::OnMismatch::Abort) [...] fails, nothing is
-/// changed", whatever else is skipped.
-pub async fn an_abort_outweighs_skips(f: Fixture) {
+pub(crate) async fn an_abort_outweighs_skips(f: Fixture) {
     let ([nothing, synced, ..], _) = four_states(&f).await;
     let fine = f.order("o-1", "c-2", 5);
     let writes = vec![
@@ -172,8 +179,7 @@ pub async fn an_abort_outweighs_skips(f: Fixture) {
     assert_eq!(f.get(&synced.key).await, Some(synced));
 }
 
-/// "Every expectation is checked against the state before this commit": what the same commit clears is there.
-pub async fn expectations_see_the_state_before_the_clears(f: Fixture) {
+pub(crate) async fn expectations_see_the_state_before_the_clears(f: Fixture) {
     let base = f.customer("c-1", "Anna Berg");
     f.put_all(std::slice::from_ref(&base)).await;
     let next = f.customer("c-1", "Anna Lind");

@@ -2,8 +2,7 @@
 
 use super::prelude::*;
 
-/// "Records come in the order of `ids`; an id named twice may come once or twice."
-pub async fn records_come_in_the_order_of_ids(f: Fixture) {
+pub(crate) async fn records_come_in_the_order_of_ids(f: Fixture) {
     let records = ["c-2", "c-9", "c-1", "c-5"].map(|id| f.customer(id, "Anna Berg"));
     f.put_all(&records).await;
     let wanted = ids(&["c-9", "c-1", "c-5", "c-2"]);
@@ -18,8 +17,7 @@ pub async fn records_come_in_the_order_of_ids(f: Fixture) {
     assert_eq!(found[1].key.id.as_str(), "c-2");
 }
 
-/// "Ids that are not there are left out."
-pub async fn absent_ids_are_left_out(f: Fixture) {
+pub(crate) async fn absent_ids_are_left_out(f: Fixture) {
     let customer = f.customer("c-1", "Anna Berg");
     f.put_all(std::slice::from_ref(&customer)).await;
     let type_name = name("customers");
@@ -29,8 +27,7 @@ pub async fn absent_ids_are_left_out(f: Fixture) {
     assert_eq!(f.source().get(&type_name, &birch(), &wanted).await.expect("get succeeds"), []);
 }
 
-/// "Only records of exactly this zone and type are found."
-pub async fn only_this_zone_and_type_are_found(f: Fixture) {
+pub(crate) async fn only_this_zone_and_type_are_found(f: Fixture) {
     let here = f.customer("1", "Anna Berg");
     let elsewhere = f.in_zone(&f.customer("1", "Boris Lind"), &birch());
     let other_type = f.order("1", "1", 3);
@@ -41,8 +38,7 @@ pub async fn only_this_zone_and_type_are_found(f: Fixture) {
     assert_eq!(f.get(&key(&birch(), "orders", "1")).await, None);
 }
 
-/// "The records with these ids, tombstones included."
-pub async fn tombstones_are_included(f: Fixture) {
+pub(crate) async fn tombstones_are_included(f: Fixture) {
     let customer = f.customer("c-1", "Anna Berg");
     f.put_all(std::slice::from_ref(&customer)).await;
     let tombstone = f.tombstone(&customer);
@@ -50,8 +46,7 @@ pub async fn tombstones_are_included(f: Fixture) {
     assert_eq!(f.get(&customer.key).await, Some(tombstone));
 }
 
-/// "The records with these ids": however many, beyond what a database takes as parameters of one statement.
-pub async fn thousands_of_ids_are_found(f: Fixture) {
+pub(crate) async fn thousands_of_ids_are_found(f: Fixture) {
     const COUNT: usize = 3_000;
     let records: Vec<_> = (0..COUNT).map(|n| f.customer(&format!("c-{n}"), "Anna Berg")).collect();
     f.put_all(&records).await;

@@ -48,8 +48,7 @@ fn lookalikes() -> Vec<String> {
     ids
 }
 
-/// "Ids [...] are compared byte by byte."
-pub async fn object_ids_are_bytes(f: Fixture) {
+pub(crate) async fn object_ids_are_bytes(f: Fixture) {
     let records: Vec<_> = lookalikes().iter().map(|id| f.customer(id, id)).collect();
     f.put_all(&records).await;
     for record in &records {
@@ -63,8 +62,7 @@ pub async fn object_ids_are_bytes(f: Fixture) {
     assert_eq!(walked, expected, "the feed gives ids by their bytes");
 }
 
-/// "Ids [...] are compared byte by byte", in writes too: none of these is an edit of another.
-pub async fn expectations_are_of_exactly_this_id(f: Fixture) {
+pub(crate) async fn expectations_are_of_exactly_this_id(f: Fixture) {
     for id in lookalikes() {
         let write = put(&f.customer(&id, &id)).expecting(Expect::Absent);
         f.apply(f.push(vec![write])).await;
@@ -76,8 +74,7 @@ pub async fn expectations_are_of_exactly_this_id(f: Fixture) {
     assert_eq!(f.live_ids("customers", &acme()).await, expected);
 }
 
-/// "Zones [...] are compared byte by byte."
-pub async fn zones_are_bytes(f: Fixture) {
+pub(crate) async fn zones_are_bytes(f: Fixture) {
     let longest = "z".repeat(Zone::MAX_KEY_BYTES);
     let keys =
         ["acme", "ACME", "acme ", "acmé", "acme\u{301}", "global", "restricted:acme", "%", "*", &longest];
@@ -96,8 +93,7 @@ pub async fn zones_are_bytes(f: Fixture) {
     }
 }
 
-/// [`Zone`]: "the same id in two zones is two records."
-pub async fn one_id_in_two_zones_is_two_records(f: Fixture) {
+pub(crate) async fn one_id_in_two_zones_is_two_records(f: Fixture) {
     let here = f.customer("c-1", "Anna Berg");
     let there = f.in_zone(&here, &birch());
     f.put_all(&[here.clone(), there.clone()]).await;
@@ -109,8 +105,7 @@ pub async fn one_id_in_two_zones_is_two_records(f: Fixture) {
     assert_eq!(f.live_ids("customers", &birch()).await, Vec::<String>::new());
 }
 
-/// "Types [...] are compared byte by byte": the same id in two types is two records.
-pub async fn one_id_in_two_types_is_two_records(f: Fixture) {
+pub(crate) async fn one_id_in_two_types_is_two_records(f: Fixture) {
     let customer = f.customer("1", "Anna Berg");
     let order = f.order("1", "1", 4);
     f.put_all(&[customer.clone(), order.clone()]).await;
@@ -120,9 +115,7 @@ pub async fn one_id_in_two_types_is_two_records(f: Fixture) {
     assert_eq!(f.live_ids("orders", &acme()).await, Vec::<String>::new());
 }
 
-/// A record of a global type lives in the global zone and one of a restricted type in a restricted zone
-/// ([`ZoneRestriction`](fastsync_core::ZoneRestriction)); any other is refused with `InvalidInput`.
-pub async fn records_in_a_zone_of_the_other_kind_are_refused(f: Fixture) {
+pub(crate) async fn records_in_a_zone_of_the_other_kind_are_refused(f: Fixture) {
     let customer = f.in_zone(&f.customer("c-1", "Anna Berg"), &Zone::Global);
     let article = f.in_zone(&f.article("a-1", "Lamp", 20.0), &acme());
     for record in [customer, article] {

@@ -19,8 +19,7 @@ fn by_key(records: Vec<Record>) -> BTreeMap<RecordKey, Record> {
     records.into_iter().map(|record| (record.key.clone(), record)).collect()
 }
 
-/// "Each record comes at least once, and last in its latest state"; where nothing is written meanwhile, once.
-pub async fn a_load_gives_everything_once_however_pages_are_cut(f: Fixture) {
+pub(crate) async fn a_load_gives_everything_once_however_pages_are_cut(f: Fixture) {
     let whole = by_key(sessions(&f).await);
     assert_eq!(whole.len(), 10);
     let cuts = (1..=whole.len() + 1).map(|records| (records, 1 << 20));
@@ -31,9 +30,7 @@ pub async fn a_load_gives_everything_once_however_pages_are_cut(f: Fixture) {
     }
 }
 
-/// "[...] and then what was committed since the load began": whatever is done between two pages, the reader has
-/// everything in its latest state in the end.
-pub async fn what_is_committed_during_a_load_follows(f: Fixture) {
+pub(crate) async fn what_is_committed_during_a_load_follows(f: Fixture) {
     let whole = sessions(&f).await;
     for pages in 0..whole.len() {
         let mut walk = Walk::new(load(1, 1 << 20));
@@ -58,9 +55,7 @@ pub async fn what_is_committed_during_a_load_follows(f: Fixture) {
     }
 }
 
-/// "With `types`, records of other types are passed over", by a load too; "`caught_up` is true exactly if no further
-/// record follows".
-pub async fn a_load_passes_other_types_over(f: Fixture) {
+pub(crate) async fn a_load_passes_other_types_over(f: Fixture) {
     let whole = sessions(&f).await;
     for type_name in ["customers", "orders"] {
         let of_type = whole.iter().filter(|record| record.key.type_name == name(type_name)).cloned();
@@ -79,8 +74,23 @@ pub async fn a_load_passes_other_types_over(f: Fixture) {
     assert_eq!(walk.point().position, Position(4), "of what follows nothing is asked for");
 }
 
-/// A load of nothing is caught up at once; what follows, comes by position.
-pub async fn a_load_of_an_untouched_zone_is_empty(f: Fixture) {
+pub(crate) async fn a_load_leaves_out_records_without_a_position(f: Fixture) {
+    f.apply(f.local(vec![put(&f.customer("c-0", "Never positioned"))])).await;
+    assert!(Walk::new(load(10, 1 << 20)).rest(f.source()).await.is_empty(), "nothing has a position");
+    f.put_all(&[f.customer("c-1", "Anna Berg"), f.order("o-1", "c-1", 1), f.customer("c-5", "Boris Lind")])
+        .await;
+    f.edit(&[f.customer("c-3", "An edit"), f.order("o-0", "c-3", 1), f.customer("c-5", "Edited since")])
+        .await;
+    f.edit(&[f.tombstone(&f.customer("c-4", "Deleted, and never positioned"))]).await;
+    let whole = by_key(Walk::new(all_changes(&acme())).rest(f.source()).await);
+    assert_eq!(whole.len(), 3);
+    for records in 1..=4 {
+        let loaded = Walk::new(load(records, 1 << 20)).rest(f.source()).await;
+        assert_eq!((loaded.len(), by_key(loaded)), (3, whole.clone()), "pages of {records} records");
+    }
+}
+
+pub(crate) async fn a_load_of_an_untouched_zone_is_empty(f: Fixture) {
     let mut walk = Walk::new(load(10, 1 << 20));
     let page = walk.page(f.source()).await;
     assert!(page.records.is_empty() && page.caught_up);
@@ -91,9 +101,7 @@ pub async fn a_load_of_an_untouched_zone_is_empty(f: Fixture) {
     assert_eq!(walk.rest(f.source()).await, customers);
 }
 
-/// "A reading that began at the very beginning goes on below the horizon as long as the horizon has not moved since":
-/// a reader that loads may have been given what was deleted and purged since.
-pub async fn a_load_starts_over_when_what_it_gave_was_purged(f: Fixture) {
+pub(crate) async fn a_load_starts_over_when_what_it_gave_was_purged(f: Fixture) {
     let customers = ["c-1", "c-2", "c-3"].map(|id| f.customer(id, "Anna Berg"));
     let gone = f.customer("c-0", "Bo Ek");
     f.put_all(&[f.tombstone(&gone)]).await;
@@ -112,8 +120,7 @@ pub async fn a_load_starts_over_when_what_it_gave_was_purged(f: Fixture) {
     assert_eq!(changes, Changes::ResetRequired(ResetReason::Horizon));
 }
 
-/// "A start point [...] whose tag is not that of its position gives [`Changes::ResetRequired`]", in a load too.
-pub async fn a_load_of_another_history_must_reset(f: Fixture) {
+pub(crate) async fn a_load_of_another_history_must_reset(f: Fixture) {
     sessions(&f).await;
     let mut walk = Walk::new(load(1, 1 << 20));
     walk.page(f.source()).await;

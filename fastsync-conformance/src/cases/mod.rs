@@ -1,30 +1,30 @@
 //! The cases, grouped by subject. Each takes a fresh [`Fixture`](crate::Fixture) and panics if the data source
-//! breaks the sentence of the contract that its documentation quotes.
+//! breaks the sentence of the contract that the list of cases has for it.
 
-pub mod blocking;
-pub mod cancellation;
-pub mod changes;
-pub mod clears;
-pub mod commit;
-pub mod concurrency;
-pub mod constraints;
-pub mod duplicates;
-pub mod durability;
-pub mod expectations;
-pub mod get;
-pub mod identity;
-pub mod load;
-pub mod paging;
-pub mod pending;
-pub mod prepare;
-pub mod query;
-pub mod reset;
-pub mod sessions;
-pub mod skip_own;
-pub mod staging;
-pub mod state;
-pub mod turn;
-pub mod values;
+pub(crate) mod blocking;
+pub(crate) mod cancellation;
+pub(crate) mod changes;
+pub(crate) mod clears;
+pub(crate) mod commit;
+pub(crate) mod concurrency;
+pub(crate) mod constraints;
+pub(crate) mod duplicates;
+pub(crate) mod durability;
+pub(crate) mod expectations;
+pub(crate) mod get;
+pub(crate) mod identity;
+pub(crate) mod load;
+pub(crate) mod paging;
+pub(crate) mod pending;
+pub(crate) mod prepare;
+pub(crate) mod query;
+pub(crate) mod reset;
+pub(crate) mod sessions;
+pub(crate) mod skip_own;
+pub(crate) mod staging;
+pub(crate) mod state;
+pub(crate) mod turn;
+pub(crate) mod values;
 
 /// What the cases use.
 mod prelude {

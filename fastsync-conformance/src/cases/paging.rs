@@ -18,9 +18,7 @@ fn cut(records: usize, bytes: usize) -> ChangesRequest {
     ChangesRequest { limits: PageLimits { records, bytes }, count_remaining: true, ..all_changes(&acme()) }
 }
 
-/// "Continuing after [`ChangesPage::next`](fastsync_core::source::ChangesPage::next) neither repeats nor skips a
-/// record, however pages are cut."
-pub async fn every_cut_gives_the_same_records(f: Fixture) {
+pub(crate) async fn every_cut_gives_the_same_records(f: Fixture) {
     let whole = three_sessions(&f).await;
     assert_eq!(whole.len(), 10);
     for records in 1..=whole.len() + 1 {
@@ -31,8 +29,7 @@ pub async fn every_cut_gives_the_same_records(f: Fixture) {
     }
 }
 
-/// "[...] neither repeats nor skips a record", also when only some types are read.
-pub async fn every_cut_of_some_types_gives_the_same_records(f: Fixture) {
+pub(crate) async fn every_cut_of_some_types_gives_the_same_records(f: Fixture) {
     let whole = three_sessions(&f).await;
     for type_name in ["customers", "orders"] {
         let expected: Vec<_> =
@@ -45,8 +42,7 @@ pub async fn every_cut_of_some_types_gives_the_same_records(f: Fixture) {
     }
 }
 
-/// "`caught_up` is true exactly if no further record follows in this snapshot": a full last page is the last.
-pub async fn a_full_last_page_is_caught_up(f: Fixture) {
+pub(crate) async fn a_full_last_page_is_caught_up(f: Fixture) {
     let whole = three_sessions(&f).await;
     let mut walk = Walk::new(cut(whole.len() / 2, 1 << 20));
     assert!(!walk.page(f.source()).await.caught_up);
@@ -55,9 +51,7 @@ pub async fn a_full_last_page_is_caught_up(f: Fixture) {
     assert!(page.caught_up && page.records.is_empty());
 }
 
-/// "A page holds at most `limits.records` records and, unless it is one record alone, about `limits.bytes`
-/// bytes." (That every page does is checked by every [`Walk`].)
-pub async fn a_record_larger_than_the_limit_comes_alone(f: Fixture) {
+pub(crate) async fn a_record_larger_than_the_limit_comes_alone(f: Fixture) {
     let large = f.customer("c-2", &"x".repeat(50_000));
     let records = [f.customer("c-1", "Anna Berg"), large.clone(), f.customer("c-3", "Cara Holm")];
     f.put_all(&records).await;
@@ -74,8 +68,7 @@ pub async fn a_record_larger_than_the_limit_comes_alone(f: Fixture) {
     assert!(pages.concat() == records);
 }
 
-/// "A record that is written meanwhile turns up again further along."
-pub async fn a_record_written_meanwhile_turns_up_again(f: Fixture) {
+pub(crate) async fn a_record_written_meanwhile_turns_up_again(f: Fixture) {
     let whole = three_sessions(&f).await;
     for read in 1..whole.len() {
         let mut walk = Walk::new(cut(read, 1 << 20));
@@ -100,9 +93,7 @@ fn rewritten(f: &Fixture, key: RecordKey) -> Record {
     f.record(key, body)
 }
 
-/// [`ChangesPage::remaining`](fastsync_core::source::ChangesPage::remaining): "about how many records follow after
-/// this page, if it was asked for."
-pub async fn the_rest_is_counted_if_asked_for(f: Fixture) {
+pub(crate) async fn the_rest_is_counted_if_asked_for(f: Fixture) {
     let whole = three_sessions(&f).await;
     let page = Walk::new(cut(3, 1 << 20)).page(f.source()).await;
     let remaining = page.remaining.expect("it was asked for");

@@ -8,9 +8,7 @@ fn changed(record: &Record, change: u64) -> Record {
     record
 }
 
-/// "Put with [`pending`](fastsync_core::source::Action::Put::pending) (their change) is [...] the number of this
-/// commit, which is greater than every number given before."
-pub async fn edits_are_numbered_upwards(f: Fixture) {
+pub(crate) async fn edits_are_numbered_upwards(f: Fixture) {
     let mut last = 0;
     for n in 0..5 {
         let records = [f.customer(&format!("c-{n}"), "Anna Berg"), f.order("o-1", "c-1", n)];
@@ -26,8 +24,7 @@ pub async fn edits_are_numbered_upwards(f: Fixture) {
     assert_eq!(receipt.change, 0, "nothing was marked as pending");
 }
 
-/// "Put with it, (their change) is the change that they bring": a merge keeps the place of the edit it came from.
-pub async fn an_edit_can_keep_its_change(f: Fixture) {
+pub(crate) async fn an_edit_can_keep_its_change(f: Fixture) {
     let first = f.edit(&[f.customer("c-1", "Anna Berg")]).await;
     let second = f.edit(&[f.customer("c-2", "Boris Lind")]).await;
     let merged = changed(&f.customer("c-1", "Anna Lind"), first);
@@ -40,9 +37,7 @@ pub async fn an_edit_can_keep_its_change(f: Fixture) {
     assert_eq!(f.source().count_pending().await.expect("count succeeds"), 2);
 }
 
-/// "Records with local edits that wait to be pushed, by the number of the local commit that edited them last
-/// (then in a fixed order)."
-pub async fn edits_come_in_the_order_of_their_commits(f: Fixture) {
+pub(crate) async fn edits_come_in_the_order_of_their_commits(f: Fixture) {
     let [first, second, third] =
         [f.customer("c-9", "Anna Berg"), f.customer("c-5", "Boris Lind"), f.order("o-1", "c-5", 1)];
     f.edit(std::slice::from_ref(&first)).await;
@@ -59,10 +54,7 @@ pub async fn edits_come_in_the_order_of_their_commits(f: Fixture) {
     assert!(pending.contains(&changed(&second, two)) && pending.len() == 3);
 }
 
-/// "[...] after number `after`, at most `limit`"; "how many records [`pending`] would give without a limit."
-///
-/// [`pending`]: fastsync_core::SyncableDataSource::pending
-pub async fn edits_are_read_in_pages(f: Fixture) {
+pub(crate) async fn edits_are_read_in_pages(f: Fixture) {
     let mut changes = Vec::new();
     for n in 0..6 {
         changes.push(f.edit(&[f.customer(&format!("c-{n}"), "Anna Berg")]).await);
@@ -82,8 +74,7 @@ pub async fn edits_are_read_in_pages(f: Fixture) {
     assert_eq!(read(u64::MAX, 10).await, [0_u64; 0]);
 }
 
-/// "Tombstones of objects deleted locally are included."
-pub async fn local_deletions_wait_too(f: Fixture) {
+pub(crate) async fn local_deletions_wait_too(f: Fixture) {
     let customer = f.customer("c-1", "Anna Berg");
     f.put_all(std::slice::from_ref(&customer)).await;
     let tombstone = f.tombstone(&customer);
@@ -96,11 +87,7 @@ pub async fn local_deletions_wait_too(f: Fixture) {
     assert!(f.get(&customer.key).await.is_some_and(|record| record.is_deleted()));
 }
 
-/// "A record leaves this list exactly when a commit acknowledges its latest change." [`Acknowledge`]: "the record
-/// takes the revision, and stops being pending if it was not edited since."
-///
-/// [`Acknowledge`]: fastsync_core::source::Action::Acknowledge
-pub async fn an_acknowledged_edit_is_done(f: Fixture) {
+pub(crate) async fn an_acknowledged_edit_is_done(f: Fixture) {
     let record = f.customer("c-1", "Anna Berg");
     let change = f.edit(std::slice::from_ref(&record)).await;
     let revision = f.revision();
@@ -112,8 +99,7 @@ pub async fn an_acknowledged_edit_is_done(f: Fixture) {
     assert_eq!(f.source().count_pending().await.expect("count succeeds"), 0);
 }
 
-/// "[...] stops being pending if it was not edited since": a newer edit stays, on the new base.
-pub async fn an_edit_since_stays_pending_on_the_new_base(f: Fixture) {
+pub(crate) async fn an_edit_since_stays_pending_on_the_new_base(f: Fixture) {
     let first = f.edit(&[f.customer("c-1", "Anna Berg")]).await;
     let newer = f.customer("c-1", "Anna Lind");
     let second = f.edit(std::slice::from_ref(&newer)).await;
@@ -125,9 +111,7 @@ pub async fn an_edit_since_stays_pending_on_the_new_base(f: Fixture) {
     assert_eq!(f.pending().await, [expected]);
 }
 
-/// "An acknowledgement gives its revision to a record of its incarnation only": an object that was made anew since
-/// is none that the server knows.
-pub async fn another_life_keeps_its_own_base(f: Fixture) {
+pub(crate) async fn another_life_keeps_its_own_base(f: Fixture) {
     let first = f.customer("c-1", "Anna Berg");
     let pushed = f.edit(std::slice::from_ref(&first)).await;
     let mut anew = f.customer("c-1", "Anna Lind");
@@ -136,38 +120,51 @@ pub async fn another_life_keeps_its_own_base(f: Fixture) {
     let change = f.edit(std::slice::from_ref(&anew)).await;
     f.apply(f.local(vec![acknowledge(&first, pushed, f.revision())])).await;
     assert_eq!(f.pending().await, [changed(&anew, change)]);
+
+    // Another life under the number that was pushed, as a merge leaves it: the edit ends, its base stays.
+    let mut merged = changed(&f.customer("c-1", "Anna Holm"), change);
+    merged.metadata.revision = f.revision();
+    f.apply(f.local(vec![put_pending(&merged)])).await;
+    f.apply(f.local(vec![acknowledge(&anew, change, f.revision())])).await;
+    assert_eq!(f.get(&merged.key).await, Some(changed(&merged, 0)));
+    assert_eq!(f.pending().await, []);
 }
 
-/// The same of many at once, as a client commits them: of a local commit some were edited since, some made anew, some are
-/// not named, and each of the others stops being pending.
-pub async fn many_are_acknowledged_as_exactly_as_one(f: Fixture) {
+pub(crate) async fn many_are_acknowledged_as_exactly_as_one(f: Fixture) {
     let pushed: Vec<_> = (0..40).map(|n| f.customer(&format!("c-{n:02}"), "Anna Berg")).collect();
     let change = f.edit(&pushed).await;
     let (mut edited, mut anew) = (f.customer("c-07", "Anna Lind"), f.customer("c-19", "Anna Holm"));
     edited.metadata.incarnation = pushed[7].metadata.incarnation;
     anew.metadata.incarnation = Incarnation::from_bits(pushed[19].metadata.incarnation.to_bits() ^ 1);
     let since = f.edit(&[edited.clone(), anew.clone()]).await;
-    let revision = f.revision();
-    let named = pushed.iter().enumerate().filter(|(at, _)| at % 13 != 5);
-    let writes = named.map(|(_, record)| acknowledge(record, change, revision)).collect();
+    // Another life under the number that was pushed, as a merge leaves it.
+    let mut merged = changed(&f.customer("c-23", "Anna Vik"), change);
+    merged.metadata.incarnation = Incarnation::from_bits(pushed[23].metadata.incarnation.to_bits() ^ 1);
+    f.apply(f.local(vec![put_pending(&merged)])).await;
+
+    // The first come in runs of one revision, the others have each their own.
+    let shared = f.revision();
+    let revisions: Vec<_> = (0..pushed.len()).map(|at| if at < 4 { shared } else { f.revision() }).collect();
+    let named = pushed.iter().zip(&revisions).enumerate().filter(|(at, _)| at % 13 != 5);
+    let writes = named.map(|(_, (record, revision))| acknowledge(record, change, *revision)).collect();
     f.apply(f.local(writes)).await;
     for (at, record) in pushed.iter().enumerate() {
         let mut expected = match at {
             7 => changed(&edited, since),
             19 => changed(&anew, since),
+            23 => changed(&merged, 0),
             _ if at % 13 == 5 => changed(record, change),
             _ => record.clone(),
         };
-        if at % 13 != 5 && at != 19 {
-            expected.metadata.revision = revision;
+        if at % 13 != 5 && at != 19 && at != 23 {
+            expected.metadata.revision = revisions[at];
         }
         assert_eq!(f.get(&record.key).await, Some(expected), "record {at}");
     }
     assert_eq!(f.source().count_pending().await.expect("count succeeds"), 5);
 }
 
-/// "A record that is not there stays so."
-pub async fn acknowledging_what_is_not_there_does_nothing(f: Fixture) {
+pub(crate) async fn acknowledging_what_is_not_there_does_nothing(f: Fixture) {
     let absent = f.customer("c-1", "Anna Berg");
     f.apply(f.local(vec![acknowledge(&absent, 1, f.revision())])).await;
     assert_eq!(f.get(&absent.key).await, None);
@@ -176,9 +173,7 @@ pub async fn acknowledging_what_is_not_there_does_nothing(f: Fixture) {
     assert_eq!(f.apply(f.local(vec![expecting])).await.skipped.len(), 1);
 }
 
-/// "A record leaves this list exactly when a commit [...] writes it without
-/// [`pending`](fastsync_core::source::Action::Put::pending)."
-pub async fn a_plain_write_ends_an_edit(f: Fixture) {
+pub(crate) async fn a_plain_write_ends_an_edit(f: Fixture) {
     let change = f.edit(&[f.customer("c-1", "Anna Berg"), f.customer("c-2", "Boris Lind")]).await;
     let server = f.customer("c-1", "Anna Lind");
     f.apply(f.local(vec![put(&server).expecting(Expect::Change(change))])).await;
@@ -187,8 +182,7 @@ pub async fn a_plain_write_ends_an_edit(f: Fixture) {
     assert_eq!(pending, ids(&["c-2"]));
 }
 
-/// An edit that was overtaken by another is noticed: [`Expect::Change`] is how a pull leaves newer edits alone.
-pub async fn an_expected_change_notices_a_newer_edit(f: Fixture) {
+pub(crate) async fn an_expected_change_notices_a_newer_edit(f: Fixture) {
     let first = f.edit(&[f.customer("c-1", "Anna Berg")]).await;
     let newer = f.customer("c-1", "Anna Lind");
     let second = f.edit(std::slice::from_ref(&newer)).await;

@@ -14,8 +14,7 @@ fn supplier(f: &Fixture, id: &str, body: Vec<Value>) -> Record {
     f.record(key(&acme(), "suppliers", id), body)
 }
 
-/// "Calling it again with the same types changes nothing."
-pub async fn same_types_again_change_nothing(f: Fixture) {
+pub(crate) async fn same_types_again_change_nothing(f: Fixture) {
     let records = [f.customer("c-1", "Anna Berg"), f.order("o-1", "c-1", 2)];
     f.put_all(&records).await;
     for _ in 0..2 {
@@ -27,17 +26,14 @@ pub async fn same_types_again_change_nothing(f: Fixture) {
     assert_eq!(Walk::new(all_changes(&acme())).rest(f.source()).await, records);
 }
 
-/// "A type [...] that is new is added."
-pub async fn a_new_type_is_added(f: Fixture) {
+pub(crate) async fn a_new_type_is_added(f: Fixture) {
     f.source().prepare(&[built(suppliers())]).await.expect("prepare takes a new type");
     let record = supplier(&f, "s-1", vec!["Nordic Paper".into()]);
     f.put_all(std::slice::from_ref(&record)).await;
     assert_eq!(f.get(&record.key).await, Some(record));
 }
 
-/// "[...] a field that is new is added; existing records keep their values and a new field of theirs is null, or
-/// the kind's zero (`false`, `0`, `0.0`, empty) if the field is not nullable."
-pub async fn new_fields_are_null_or_zero(f: Fixture) {
+pub(crate) async fn new_fields_are_null_or_zero(f: Fixture) {
     f.source().prepare(&[built(suppliers())]).await.expect("prepare takes a new type");
     let mut record = supplier(&f, "s-1", vec!["Nordic Paper".into()]);
     f.put_all(std::slice::from_ref(&record)).await;
@@ -88,8 +84,7 @@ pub async fn new_fields_are_null_or_zero(f: Fixture) {
     assert!(f.get(&next.key).await == Some(next), "a new field can be written");
 }
 
-/// "[...] existing records keep their values", also when the schema names its fields in another order.
-pub async fn fields_in_another_order_keep_their_values(f: Fixture) {
+pub(crate) async fn fields_in_another_order_keep_their_values(f: Fixture) {
     let forth = suppliers().field("city", FieldKind::Text);
     f.source().prepare(&[built(forth)]).await.expect("prepare takes a new type");
     let mut record = supplier(&f, "s-1", vec!["Nordic Paper".into(), "Oslo".into()]);
@@ -103,8 +98,7 @@ pub async fn fields_in_another_order_keep_their_values(f: Fixture) {
     assert!(f.get(&record.key).await == Some(record), "a body is in the order of the schema's fields");
 }
 
-/// "Types prepared earlier and not named now keep their records."
-pub async fn types_not_named_keep_their_records(f: Fixture) {
+pub(crate) async fn types_not_named_keep_their_records(f: Fixture) {
     let customer = f.customer("c-1", "Anna Berg");
     f.put_all(std::slice::from_ref(&customer)).await;
     f.source().prepare(&[built(suppliers())]).await.expect("prepare takes a new type");
@@ -113,9 +107,7 @@ pub async fn types_not_named_keep_their_records(f: Fixture) {
     assert_eq!(f.get(&customer.key).await, Some(customer));
 }
 
-/// "A type that contradicts what is stored (a kind, the id field, the restriction) is refused with `Config` that
-/// names every contradiction, and nothing is changed."
-pub async fn contradictions_are_refused_and_named(f: Fixture) {
+pub(crate) async fn contradictions_are_refused_and_named(f: Fixture) {
     let customer = f.customer("c-1", "Anna Berg");
     f.put_all(std::slice::from_ref(&customer)).await;
     let contradicting = [
@@ -147,8 +139,7 @@ pub async fn contradictions_are_refused_and_named(f: Fixture) {
     assert_eq!(error.kind(), ErrorKind::UnknownType);
 }
 
-/// [`TypeName`](fastsync_core::TypeName): "Two names that differ only in case cannot be registered together."
-pub async fn types_that_differ_in_case_are_refused(f: Fixture) {
+pub(crate) async fn types_that_differ_in_case_are_refused(f: Fixture) {
     let loud = built(TypeSchema::builder("CUSTOMERS", "id").restricted().field("name", FieldKind::Text));
     let error = f.source().prepare(&[loud]).await.expect_err("the names collide");
     assert_eq!(error.kind(), ErrorKind::Config);
@@ -156,8 +147,7 @@ pub async fn types_that_differ_in_case_are_refused(f: Fixture) {
     assert_eq!(f.source().find(&query).await.expect_err("no such type").kind(), ErrorKind::UnknownType);
 }
 
-/// "A type that was not prepared is `UnknownType`; so it is in every method that takes one."
-pub async fn unknown_types_are_refused_everywhere(f: Fixture) {
+pub(crate) async fn unknown_types_are_refused_everywhere(f: Fixture) {
     let unknown = name("invoices");
     let record = f.record(key(&acme(), "invoices", "i-1"), vec!["2026-001".into()]);
     let query = Query::all(unknown.clone(), acme());

@@ -44,8 +44,7 @@ async fn orders(f: &Fixture) {
     f.put_all(&orders).await;
 }
 
-/// "Filter [...] (is) as [`Query`] says": the six comparisons.
-pub async fn comparisons_select(f: Fixture) {
+pub(crate) async fn comparisons_select(f: Fixture) {
     orders(&f).await;
     let table: [(Comparison, &[&str]); 6] = [
         (Comparison::Equal, &["o-1", "o-2"]),
@@ -61,8 +60,7 @@ pub async fn comparisons_select(f: Fixture) {
     selects(&f, "orders", Filter::All, &["o-0", "o-1", "o-2", "o-3"]).await;
 }
 
-/// "Text compares by bytes."
-pub async fn text_compares_by_bytes(f: Fixture) {
+pub(crate) async fn text_compares_by_bytes(f: Fixture) {
     let names = ["Zoe", "anna", "Anna", "ängla", "10", "9", "anna ", ""];
     let records: Vec<_> =
         names.iter().enumerate().map(|(n, text)| f.customer(&format!("c-{n}"), text)).collect();
@@ -79,9 +77,7 @@ pub async fn text_compares_by_bytes(f: Fixture) {
     selects(&f, "customers", compare("name", Comparison::Less, "9"), &["c-4", "c-7"]).await;
 }
 
-/// [`Comparison`]: "null equals nothing"; [`Comparison::NotEqual`]: "present and not equal"; [`Filter::Not`]: "a
-/// comparison with a null field does not hold, so its negation does."
-pub async fn null_equals_nothing(f: Fixture) {
+pub(crate) async fn null_equals_nothing(f: Fixture) {
     orders(&f).await;
     let gift = || compare("note", Comparison::Equal, "Gift");
     selects(&f, "orders", compare("note", Comparison::NotEqual, "Gift"), &["o-1", "o-3"]).await;
@@ -97,8 +93,7 @@ pub async fn null_equals_nothing(f: Fixture) {
     selects(&f, "orders", within, &["o-0", "o-1", "o-3"]).await;
 }
 
-/// [`Filter::IsNull`]: "the field is null"; empty text is not.
-pub async fn is_null_selects_only_null(f: Fixture) {
+pub(crate) async fn is_null_selects_only_null(f: Fixture) {
     orders(&f).await;
     selects(&f, "orders", Filter::IsNull(field("note")), &["o-0"]).await;
     selects(&f, "orders", Filter::IsNull(field("quantity")), &[]).await;
@@ -107,8 +102,7 @@ pub async fn is_null_selects_only_null(f: Fixture) {
     selects(&f, "orders", some, &["o-1", "o-2", "o-3"]).await;
 }
 
-/// [`Filter::In`]: "the field equals one of the values."
-pub async fn in_selects_any_of_the_values(f: Fixture) {
+pub(crate) async fn in_selects_any_of_the_values(f: Fixture) {
     orders(&f).await;
     let quantities = |values: &[i64]| {
         Filter::In(field("quantity"), values.iter().map(|value| Value::Integer(*value)).collect())
@@ -120,8 +114,7 @@ pub async fn in_selects_any_of_the_values(f: Fixture) {
     selects(&f, "orders", quantities(&many), &["o-0", "o-1", "o-2", "o-3"]).await;
 }
 
-/// [`Filter::StartsWith`], [`Filter::Contains`]: "[...] this text, byte for byte"; nothing in it is a pattern.
-pub async fn text_searches_are_literal(f: Fixture) {
+pub(crate) async fn text_searches_are_literal(f: Fixture) {
     let names =
         ["100% wool", "100 wool", "a_b", "aXb", "A_B", "a*b", "back\\slash", "it's", "ünder", "[ab]", ""];
     let records: Vec<_> =
@@ -153,8 +146,7 @@ pub async fn text_searches_are_literal(f: Fixture) {
     selects(&f, "customers", Filter::StartsWith(field("city"), String::new()), &[]).await;
 }
 
-/// [`Filter::And`]: "true if there is none"; [`Filter::Or`]: "false if there is none."
-pub async fn conditions_combine(f: Fixture) {
+pub(crate) async fn conditions_combine(f: Fixture) {
     orders(&f).await;
     selects(&f, "orders", Filter::And(vec![]), &["o-0", "o-1", "o-2", "o-3"]).await;
     selects(&f, "orders", Filter::Or(vec![]), &[]).await;
@@ -169,9 +161,7 @@ pub async fn conditions_combine(f: Fixture) {
     selects(&f, "orders", nested, &["o-1", "o-2"]).await;
 }
 
-/// "Order [...] (is) as [`Query`] says": "ties, and everything if this is empty, by the bytes of the id
-/// ascending"; [`Order`]: "nulls come first in ascending order."
-pub async fn order_breaks_ties_by_id(f: Fixture) {
+pub(crate) async fn order_breaks_ties_by_id(f: Fixture) {
     orders(&f).await;
     let table: [(Vec<Order>, [&str; 4]); 6] = [
         (vec![], ["o-0", "o-1", "o-2", "o-3"]),
@@ -188,8 +178,7 @@ pub async fn order_breaks_ties_by_id(f: Fixture) {
     }
 }
 
-/// "Offset and limit (are) as [`Query`] says."
-pub async fn offset_and_limit_cut(f: Fixture) {
+pub(crate) async fn offset_and_limit_cut(f: Fixture) {
     orders(&f).await;
     let table: [(u64, Option<u64>, &[&str]); 7] = [
         (0, Some(2), &["o-3", "o-1"]),
@@ -208,8 +197,7 @@ pub async fn offset_and_limit_cut(f: Fixture) {
     }
 }
 
-/// "How many live records the query's filter selects; order, offset and limit are ignored."
-pub async fn count_ignores_order_offset_and_limit(f: Fixture) {
+pub(crate) async fn count_ignores_order_offset_and_limit(f: Fixture) {
     orders(&f).await;
     let mut query = query("orders", compare("quantity", Comparison::GreaterOrEqual, 20_i64));
     query.order = vec![by("quantity", true)];
@@ -217,8 +205,7 @@ pub async fn count_ignores_order_offset_and_limit(f: Fixture) {
     assert_eq!(f.source().count(&query).await.expect("count succeeds"), 3);
 }
 
-/// The id is a field as any other: it can be compared, searched and ordered by.
-pub async fn the_id_can_be_queried(f: Fixture) {
+pub(crate) async fn the_id_can_be_queried(f: Fixture) {
     orders(&f).await;
     selects(&f, "orders", compare("id", Comparison::Equal, "o-2"), &["o-2"]).await;
     selects(&f, "orders", compare("id", Comparison::Greater, "o-1"), &["o-2", "o-3"]).await;
@@ -232,8 +219,7 @@ pub async fn the_id_can_be_queried(f: Fixture) {
     selects(&f, "customers", bulb, &["p\u{1f4a1}"]).await;
 }
 
-/// "Filter [...] (is) as [`Query`] says", for fields of every kind.
-pub async fn every_kind_can_be_compared(f: Fixture) {
+pub(crate) async fn every_kind_can_be_compared(f: Fixture) {
     let json = |text: &str| Value::Json(text.to_owned());
     let samples = [
         ("s-0", "flag", Value::Bool(true)),
@@ -260,8 +246,7 @@ pub async fn every_kind_can_be_compared(f: Fixture) {
     selects(&f, "samples", compare("whole", Comparison::Less, i64::MIN + 1), &["s-8"]).await;
 }
 
-/// "The live records that a query selects": tombstones are absent, and so are other zones and types.
-pub async fn only_live_records_of_the_zone_are_found(f: Fixture) {
+pub(crate) async fn only_live_records_of_the_zone_are_found(f: Fixture) {
     let kept = f.customer("c-1", "Anna Berg");
     let deleted = f.customer("c-2", "Boris Lind");
     let elsewhere = f.in_zone(&f.customer("c-3", "Cara Holm"), &birch());
@@ -273,8 +258,7 @@ pub async fn only_live_records_of_the_zone_are_found(f: Fixture) {
     selects(&f, "customers", Filter::IsNull(field("city")), &["c-1", "c-5"]).await;
 }
 
-/// "A query that does not fit the type is `InvalidInput` (see [`Query::admit`])."
-pub async fn queries_that_do_not_fit_are_refused(f: Fixture) {
+pub(crate) async fn queries_that_do_not_fit_are_refused(f: Fixture) {
     let bad = [
         query("orders", compare("price", Comparison::Equal, 1_i64)),
         query("orders", compare("quantity", Comparison::Equal, "1")),

@@ -31,8 +31,7 @@ async fn reset(f: &Fixture, after: Point) -> Option<ResetReason> {
     }
 }
 
-/// "A start point [...] beyond the head [...] gives [`Changes::ResetRequired`]."
-pub async fn a_point_beyond_the_head_must_reset(f: Fixture) {
+pub(crate) async fn a_point_beyond_the_head_must_reset(f: Fixture) {
     let points = five_sessions(&f).await;
     let beyond = Point { position: Position(6), ..points[5].clone() };
     assert_eq!(reset(&f, beyond).await, Some(ResetReason::History));
@@ -43,8 +42,7 @@ pub async fn a_point_beyond_the_head_must_reset(f: Fixture) {
     assert_eq!(changes, Changes::ResetRequired(ResetReason::History), "an untouched zone has head 0");
 }
 
-/// "A start point [...] whose tag is not that of its position gives [`Changes::ResetRequired`]."
-pub async fn a_point_of_another_history_must_reset(f: Fixture) {
+pub(crate) async fn a_point_of_another_history_must_reset(f: Fixture) {
     let points = five_sessions(&f).await;
     for at in 1..=5 {
         assert_eq!(reset(&f, points[at].clone()).await, None, "position {at}");
@@ -55,8 +53,7 @@ pub async fn a_point_of_another_history_must_reset(f: Fixture) {
     }
 }
 
-/// "A start point before the horizon [...] gives [`Changes::ResetRequired`]."
-pub async fn a_point_before_the_horizon_must_reset(f: Fixture) {
+pub(crate) async fn a_point_before_the_horizon_must_reset(f: Fixture) {
     let points = five_sessions(&f).await;
     f.purge(&acme(), 3).await;
     let expected = [None, Some(ResetReason::Horizon), Some(ResetReason::Horizon), None, None, None];
@@ -65,9 +62,7 @@ pub async fn a_point_before_the_horizon_must_reset(f: Fixture) {
     }
 }
 
-/// "A start point before the horizon": a reader in the middle of the session at the horizon has not seen all of
-/// what was purged.
-pub async fn a_point_inside_the_session_at_the_horizon_must_reset(f: Fixture) {
+pub(crate) async fn a_point_inside_the_session_at_the_horizon_must_reset(f: Fixture) {
     let customers = ["c-1", "c-2", "c-3"].map(|id| f.customer(id, "Anna Berg"));
     f.put_all(&customers).await;
     f.put_all(&customers.each_ref().map(|customer| f.tombstone(customer))).await;
@@ -79,8 +74,7 @@ pub async fn a_point_inside_the_session_at_the_horizon_must_reset(f: Fixture) {
     assert_eq!(reset(&f, walk.point().clone()).await, Some(ResetReason::Horizon));
 }
 
-/// "The very beginning is before the horizon only with `skip_own`": a new reader gets all that lives.
-pub async fn the_beginning_is_never_before_the_horizon(f: Fixture) {
+pub(crate) async fn the_beginning_is_never_before_the_horizon(f: Fixture) {
     five_sessions(&f).await;
     f.purge(&acme(), 5).await;
     let walked = Walk::new(all_changes(&acme())).rest(f.source()).await;
@@ -88,8 +82,7 @@ pub async fn the_beginning_is_never_before_the_horizon(f: Fixture) {
     assert_eq!(walked, ["c-3"]);
 }
 
-/// "[...] that reader has records already, and whether they were deleted since it could not learn."
-pub async fn a_reader_with_own_records_begins_before_the_horizon(f: Fixture) {
+pub(crate) async fn a_reader_with_own_records_begins_before_the_horizon(f: Fixture) {
     five_sessions(&f).await;
     let skip_own = Some(SkipOwn { device: f.device(), through: 1 });
     let request = ChangesRequest { skip_own, ..all_changes(&acme()) };
@@ -102,9 +95,7 @@ pub async fn a_reader_with_own_records_begins_before_the_horizon(f: Fixture) {
     assert_eq!(reason().await, Some(ResetReason::Horizon));
 }
 
-/// "A reading that began at the very beginning goes on below the horizon as long as the horizon has not moved
-/// since."
-pub async fn a_reading_from_the_beginning_goes_on_below_the_horizon(f: Fixture) {
+pub(crate) async fn a_reading_from_the_beginning_goes_on_below_the_horizon(f: Fixture) {
     for n in 1..=6 {
         f.put_all(&[f.customer(&format!("c-{n}"), "Anna Berg")]).await;
     }
@@ -125,8 +116,7 @@ pub async fn a_reading_from_the_beginning_goes_on_below_the_horizon(f: Fixture) 
     assert_eq!(reset(&f, early).await, Some(ResetReason::Horizon), "the horizon has moved since");
 }
 
-/// "Live records and younger tombstones stay; the number of tombstones removed is returned."
-pub async fn purging_removes_old_tombstones_only(f: Fixture) {
+pub(crate) async fn purging_removes_old_tombstones_only(f: Fixture) {
     five_sessions(&f).await;
     let there = f.in_zone(&f.customer("c-1", "Dora Vik"), &birch());
     f.put_all(std::slice::from_ref(&there)).await;
@@ -144,8 +134,25 @@ pub async fn purging_removes_old_tombstones_only(f: Fixture) {
     assert_eq!(walked, ["c-2", "c-3"]);
 }
 
-/// After its tombstone was purged, an id is as if it had never been.
-pub async fn a_purged_id_is_absent(f: Fixture) {
+pub(crate) async fn a_deletion_that_waits_is_not_purged(f: Fixture) {
+    let [waits, done] = [f.customer("c-1", "Anna Berg"), f.customer("c-2", "Boris Lind")];
+    f.put_all(&[waits.clone(), done.clone()]).await;
+    let (tombstone, local) = (f.tombstone(&waits), f.tombstone(&f.customer("c-3", "Never positioned")));
+    let change = f.edit(&[tombstone.clone(), local.clone()]).await;
+    f.put_all(&[f.tombstone(&done)]).await;
+    assert_eq!(f.purge(&acme(), u64::MAX).await, 1, "only the deletion that is done with");
+    assert_eq!(f.get(&done.key).await, None);
+    let pending: BTreeSet<_> = f.pending().await.into_iter().map(|record| record.key).collect();
+    assert_eq!(pending, [tombstone.key.clone(), local.key.clone()].into());
+    for record in [&tombstone, &local] {
+        assert!(f.get(&record.key).await.is_some_and(|found| found.is_deleted()), "{:?}", record.key);
+    }
+    f.apply(f.local(vec![acknowledge(&tombstone, change, f.revision())])).await;
+    assert_eq!(f.purge(&acme(), u64::MAX).await, 1, "acknowledged, it is done with");
+    assert_eq!(f.get(&tombstone.key).await, None);
+}
+
+pub(crate) async fn a_purged_id_is_absent(f: Fixture) {
     five_sessions(&f).await;
     f.purge(&acme(), 5).await;
     let reborn = f.customer("c-1", "Anna Lind");
@@ -153,8 +160,7 @@ pub async fn a_purged_id_is_absent(f: Fixture) {
     assert_eq!(f.get(&reborn.key).await, Some(reborn));
 }
 
-/// "The horizon never moves back and never beyond the head."
-pub async fn the_horizon_moves_up_to_the_head_only(f: Fixture) {
+pub(crate) async fn the_horizon_moves_up_to_the_head_only(f: Fixture) {
     let points = five_sessions(&f).await;
     f.purge(&acme(), 3).await;
     f.purge(&acme(), 1).await;
@@ -169,9 +175,7 @@ pub async fn the_horizon_moves_up_to_the_head_only(f: Fixture) {
     assert_eq!(f.purge(&birch(), 10).await, 0, "an untouched zone has nothing to purge");
 }
 
-/// "Reading on from it gives what was committed after that position, and nothing else." "It may be before the horizon
-/// [...]" "The beginning is [`Point::START`]; a position that no session has, has no point."
-pub async fn a_point_is_found_by_its_position(f: Fixture) {
+pub(crate) async fn a_point_is_found_by_its_position(f: Fixture) {
     let points = five_sessions(&f).await;
     let point = |zone, position| {
         let f = &f;

@@ -2,8 +2,7 @@
 
 use super::prelude::*;
 
-/// "The audit entry of a committed session": "who, when, from which device, what and how much."
-pub async fn a_session_says_who_when_what_and_how_much(f: Fixture) {
+pub(crate) async fn a_session_says_who_when_what_and_how_much(f: Fixture) {
     let gone = f.customer("c-1", "Anna Berg");
     f.put_all(std::slice::from_ref(&gone)).await;
     let skipped = put(&f.customer("c-1", "Anna Lind")).expecting(Expect::Absent).or_skip();
@@ -30,8 +29,24 @@ pub async fn a_session_says_who_when_what_and_how_much(f: Fixture) {
     }
 }
 
-/// "The audit entry of a committed session", of one that took no position and of one that wrote nothing, too.
-pub async fn every_commit_is_a_session(f: Fixture) {
+pub(crate) async fn only_written_records_are_counted(f: Fixture) {
+    let edited = f.customer("c-1", "Anna Berg");
+    f.put_all(&[f.order("o-1", "c-1", 1)]).await;
+    let change = f.edit(std::slice::from_ref(&edited)).await;
+    let acknowledgement = acknowledge(&edited, change, f.revision());
+    let absent = acknowledge(&f.customer("c-9", "Nobody"), change, f.revision());
+    let clears = vec![Clear { type_name: name("orders"), zone: acme(), through_change: 0 }];
+    let only = Commit { clears: clears.clone(), ..f.push(vec![acknowledgement, absent]) };
+    let again = acknowledge(&edited, change, f.revision());
+    let beside = Commit { clears, ..f.local(vec![again, put(&f.customer("c-2", "Boris Lind"))]) };
+    for (commit, expected) in [(only, vec![]), (beside, vec![(name("customers"), 1)])] {
+        f.apply(commit.clone()).await;
+        let summary = f.source().session(commit.session).await.expect("session succeeds").expect("there");
+        assert_eq!(summary.counts, expected);
+    }
+}
+
+pub(crate) async fn every_commit_is_a_session(f: Fixture) {
     let edit = Commit { kind: SessionKind::Edit, ..f.local(vec![put_pending(&f.customer("c-1", "Anna"))]) };
     let empty = f.local(vec![]);
     for commit in [edit.clone(), empty.clone()] {
@@ -46,8 +61,7 @@ pub async fn every_commit_is_a_session(f: Fixture) {
     assert_eq!(f.source().sessions(&acme(), Position::START, 10).await.expect("sessions succeeds"), []);
 }
 
-/// "Audit entries of a zone's sessions in commit order after a position, at most `limit`."
-pub async fn a_zones_sessions_come_in_commit_order(f: Fixture) {
+pub(crate) async fn a_zones_sessions_come_in_commit_order(f: Fixture) {
     let mut here = Vec::new();
     for n in 0..6 {
         let customer = f.customer("c-1", "Anna Berg");
@@ -83,8 +97,7 @@ impl fastsync_core::Random for Descending {
     }
 }
 
-/// The audit trail outlives what it tells of: overwritten and purged records leave it as it was.
-pub async fn the_trail_outlives_the_records(f: Fixture) {
+pub(crate) async fn the_trail_outlives_the_records(f: Fixture) {
     let customer = f.customer("c-1", "Anna Berg");
     f.put_all(std::slice::from_ref(&customer)).await;
     f.put_all(&[f.tombstone(&customer)]).await;
@@ -96,8 +109,7 @@ pub async fn the_trail_outlives_the_records(f: Fixture) {
     assert_eq!(after, before);
 }
 
-/// [`Author::user`]: "`None` where there is none"; names keep their bytes.
-pub async fn authors_are_kept_as_they_are(f: Fixture) {
+pub(crate) async fn authors_are_kept_as_they_are(f: Fixture) {
     for user in [None, Some("Åsa O'Neil <asa@acme.example>; 💡".to_owned())] {
         let commit = f.push(vec![put(&f.customer("c-1", "Anna Berg"))]);
         let number = u64::from(u32::MAX) + 7;

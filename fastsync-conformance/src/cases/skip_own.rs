@@ -21,8 +21,7 @@ fn another_device() -> DeviceId {
     DeviceId::random(&Fixed)
 }
 
-/// "With `skip_own`, records last written by that device's pushes up to that number are passed over."
-pub async fn own_pushes_up_to_the_number_are_passed_over(f: Fixture) {
+pub(crate) async fn own_pushes_up_to_the_number_are_passed_over(f: Fixture) {
     let (own, other) = (f.device(), another_device());
     let records = ["c-1", "c-2", "c-3", "c-4"].map(|id| f.customer(id, "Anna Berg"));
     let [own_1, other_1, own_2, direct] = &records;
@@ -47,8 +46,7 @@ pub async fn own_pushes_up_to_the_number_are_passed_over(f: Fixture) {
     }
 }
 
-/// "Records *last* written by that device's pushes": what another device wrote over an own record comes.
-pub async fn own_records_that_others_rewrote_are_delivered(f: Fixture) {
+pub(crate) async fn own_records_that_others_rewrote_are_delivered(f: Fixture) {
     let (own, other) = (f.device(), another_device());
     f.apply(by(&f, own, 1, &f.customer("c-1", "Anna Berg"))).await;
     let theirs = f.customer("c-1", "Anna Lind");
@@ -58,8 +56,7 @@ pub async fn own_records_that_others_rewrote_are_delivered(f: Fixture) {
     assert_eq!(Walk::new(skipping(own, 2)).rest(f.source()).await, []);
 }
 
-/// "`caught_up` is true exactly if no further record follows", and own records do not follow.
-pub async fn only_own_records_left_is_caught_up(f: Fixture) {
+pub(crate) async fn only_own_records_left_is_caught_up(f: Fixture) {
     let (own, other) = (f.device(), another_device());
     f.apply(by(&f, other, 1, &f.customer("c-1", "Anna Berg"))).await;
     for number in 1..=5 {

@@ -10,8 +10,7 @@ async fn write(f: &Fixture, state: Vec<StateWrite>) {
     f.apply(Commit { state, ..f.local(vec![]) }).await;
 }
 
-/// "A small durable value, written by commits": set, replaced, removed; empty is a value.
-pub async fn entries_are_set_replaced_and_removed(f: Fixture) {
+pub(crate) async fn entries_are_set_replaced_and_removed(f: Fixture) {
     assert_eq!(f.state("cursor").await, None);
     let bytes: Vec<_> = (0..=255).collect();
     write(&f, vec![set("cursor", &bytes), set("empty", b"")]).await;
@@ -22,8 +21,7 @@ pub async fn entries_are_set_replaced_and_removed(f: Fixture) {
     assert_eq!(f.state("empty").await, None);
 }
 
-/// [`ExpectState`]: "whatever", "no entry", "an entry with exactly this value"; a failure names the current value.
-pub async fn entries_can_be_expected(f: Fixture) {
+pub(crate) async fn entries_can_be_expected(f: Fixture) {
     write(&f, vec![set("cursor", b"a")]).await;
     let table = [
         ("cursor", ExpectState::Anything, true),
@@ -50,8 +48,7 @@ pub async fn entries_can_be_expected(f: Fixture) {
     }
 }
 
-/// "All state entries whose key begins with `prefix`, by the bytes of the key."
-pub async fn entries_are_listed_by_prefix(f: Fixture) {
+pub(crate) async fn entries_are_listed_by_prefix(f: Fixture) {
     let keys = ["a", "a%", "a%b", "a_b", "aXb", "A%", "b/1", "b/10", "b/2", "é/1", "\u{10ffff}"];
     write(&f, keys.iter().map(|entry| set(entry, entry.as_bytes())).collect()).await;
     let table: [(&str, &[&str]); 7] = [
@@ -75,8 +72,7 @@ pub async fn entries_are_listed_by_prefix(f: Fixture) {
     assert_eq!(all.iter().map(|(entry, _)| entry.as_str()).collect::<Vec<_>>(), sorted);
 }
 
-/// "State keys are compared byte by byte."
-pub async fn keys_are_bytes(f: Fixture) {
+pub(crate) async fn keys_are_bytes(f: Fixture) {
     let keys = ["cursor", "Cursor", "cursor ", "cursór", "curso\u{301}r"];
     write(&f, keys.iter().map(|entry| set(entry, entry.as_bytes())).collect()).await;
     for entry in keys {
@@ -86,8 +82,7 @@ pub async fn keys_are_bytes(f: Fixture) {
     assert_eq!(f.source().states("").await.expect("states succeeds").len(), keys.len());
 }
 
-/// [`StateWrite::key`]: "1 to [`MAX_STATE_KEY_BYTES`](fastsync_core::source::MAX_STATE_KEY_BYTES) bytes."
-pub async fn keys_have_a_length_limit(f: Fixture) {
+pub(crate) async fn keys_have_a_length_limit(f: Fixture) {
     let longest = "k".repeat(fastsync_core::source::MAX_STATE_KEY_BYTES);
     write(&f, vec![set(&longest, b"1")]).await;
     assert_eq!(f.state(&longest).await.as_deref(), Some(&b"1"[..]));
@@ -99,8 +94,7 @@ pub async fn keys_have_a_length_limit(f: Fixture) {
     }
 }
 
-/// "A small durable value": a quarantined record fits too.
-pub async fn values_may_be_large(f: Fixture) {
+pub(crate) async fn values_may_be_large(f: Fixture) {
     let value: Vec<_> = (0..600_000_u32).flat_map(|n| n.to_le_bytes().into_iter().take(1)).collect();
     write(&f, vec![set("quarantine/1", &value)]).await;
     assert!(f.state("quarantine/1").await == Some(value));

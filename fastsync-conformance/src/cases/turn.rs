@@ -14,9 +14,7 @@ fn link(f: &Fixture, id: &str, expect: ExpectState, value: &[u8]) -> Commit {
     Commit { state, ..f.push(vec![put(&f.customer(id, "Ada"))]) }
 }
 
-/// "A state entry is compared after the commit before is over": three commits begin in the wrong order, and each finds
-/// what it expects.
-pub async fn a_state_entry_is_compared_when_the_turn_comes(f: Fixture) {
+pub(crate) async fn a_state_entry_is_compared_when_the_turn_comes(f: Fixture) {
     let turns: Vec<_> =
         std::iter::successors(Some(Turn::default()), |turn| Some(turn.next())).take(3).collect();
     let commits = [
@@ -40,8 +38,7 @@ pub async fn a_state_entry_is_compared_when_the_turn_comes(f: Fixture) {
     assert_eq!(f.state(ENTRY).await, Some(b"3".to_vec()));
 }
 
-/// The same sentence, where the commit before never is: it is found out, and nothing is changed.
-pub async fn a_commit_in_turn_does_not_trust_the_one_before(f: Fixture) {
+pub(crate) async fn a_commit_in_turn_does_not_trust_the_one_before(f: Fixture) {
     let first = Turn::default();
     let commit = link(&f, "c-2", ExpectState::Value(b"1".to_vec()), b"2");
     let (own, turn) = (f.clone(), first.next());

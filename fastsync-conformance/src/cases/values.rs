@@ -31,14 +31,12 @@ fn same(a: &Record, b: &Record) -> bool {
     a == b && reals(a) == reals(b)
 }
 
-/// [`FieldKind::Integer`]: "a signed 64-bit whole number."
-pub async fn whole_numbers_are_exact(f: Fixture) {
+pub(crate) async fn whole_numbers_are_exact(f: Fixture) {
     let values = [i64::MIN, i64::MIN + 1, -(1 << 53) - 1, -1, 0, 1, (1 << 53) + 1, i64::MAX - 1, i64::MAX];
     round_trip(&f, "whole", values.map(Value::Integer).into()).await;
 }
 
-/// [`FieldKind::Real`]: "a finite 64-bit floating point number", bit for bit.
-pub async fn reals_are_exact(f: Fixture) {
+pub(crate) async fn reals_are_exact(f: Fixture) {
     let values = [
         0.1,
         0.1 + 0.2,
@@ -58,8 +56,7 @@ pub async fn reals_are_exact(f: Fixture) {
     round_trip(&f, "real", values.map(Value::Real).into()).await;
 }
 
-/// [`Value`]: reals "have no negative zero"; a whole number in a real field becomes a real.
-pub async fn reals_are_brought_into_their_stored_form(f: Fixture) {
+pub(crate) async fn reals_are_brought_into_their_stored_form(f: Fixture) {
     let zero = f.sample("s-1", "real", Value::Real(-0.0));
     let whole = f.sample("s-2", "real", Value::Integer(3));
     f.put_all(&[zero.clone(), whole.clone()]).await;
@@ -75,8 +72,7 @@ pub async fn reals_are_brought_into_their_stored_form(f: Fixture) {
     }
 }
 
-/// [`FieldKind::Text`]: "text without NUL", byte for byte: it is never a number, a date, a pattern or a name.
-pub async fn text_stays_text(f: Fixture) {
+pub(crate) async fn text_stays_text(f: Fixture) {
     let texts = [
         "",
         " ",
@@ -109,22 +105,19 @@ pub async fn text_stays_text(f: Fixture) {
     round_trip(&f, "text", texts.map(Value::from).into()).await;
 }
 
-/// [`MAX_RECORD_BYTES`](fastsync_core::MAX_RECORD_BYTES): large values fit up to the limit.
-pub async fn large_values_fit(f: Fixture) {
+pub(crate) async fn large_values_fit(f: Fixture) {
     let half_a_megabyte = "0123456789abcdef".repeat(32_000);
     let nearly_the_limit = "å".repeat(fastsync_core::MAX_RECORD_BYTES / 2 - 100);
     round_trip(&f, "text", vec![half_a_megabyte.into(), nearly_the_limit.into()]).await;
 }
 
-/// [`FieldKind::Bytes`]: "bytes", any and none.
-pub async fn bytes_are_exact(f: Fixture) {
+pub(crate) async fn bytes_are_exact(f: Fixture) {
     let all: Vec<_> = (0..=255).collect();
     let values = [vec![], vec![0], vec![0, 0, 0], vec![255, 254], b"text".to_vec(), all.repeat(1_000)];
     round_trip(&f, "bytes", values.map(Value::Bytes).into()).await;
 }
 
-/// [`Value::Json`]: "compact JSON text"; [`Value`]: "JSON is text [...] whose member order is kept."
-pub async fn json_keeps_its_text(f: Fixture) {
+pub(crate) async fn json_keeps_its_text(f: Fixture) {
     let deep = format!(
         "{}1{}",
         "[".repeat(fastsync_core::MAX_JSON_DEPTH),
@@ -146,8 +139,7 @@ pub async fn json_keeps_its_text(f: Fixture) {
     round_trip(&f, "json", texts.map(|text| Value::Json(text.to_owned())).into()).await;
 }
 
-/// Booleans, UUIDs and moments come back as they were.
-pub async fn other_kinds_are_exact(f: Fixture) {
+pub(crate) async fn other_kinds_are_exact(f: Fixture) {
     let table: [(&str, Vec<Value>); 3] = [
         ("flag", vec![true.into(), false.into()]),
         (
@@ -174,8 +166,7 @@ pub async fn other_kinds_are_exact(f: Fixture) {
     }
 }
 
-/// [`Value::Null`]: "no value", which is not the empty or zero value of any kind.
-pub async fn null_is_not_empty(f: Fixture) {
+pub(crate) async fn null_is_not_empty(f: Fixture) {
     let empty: [(&str, Value); 8] = [
         ("flag", false.into()),
         ("whole", 0_i64.into()),
@@ -192,8 +183,7 @@ pub async fn null_is_not_empty(f: Fixture) {
     }
 }
 
-/// Values survive being staged as they survive being stored.
-pub async fn staged_values_are_exact(f: Fixture) {
+pub(crate) async fn staged_values_are_exact(f: Fixture) {
     let records = [
         f.sample("s-0", "real", Value::Real(0.1)),
         f.sample("s-1", "bytes", vec![0_u8, 255].into()),

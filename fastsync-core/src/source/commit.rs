@@ -42,7 +42,7 @@ pub enum Writes {
     Inline(Vec<Write>),
     /// The batches staged under the commit's session id.
     Staged {
-        /// Replace the staged writes of their keys.
+        /// Replace the staged writes of their keys; each key once.
         overrides: Vec<Write>,
     },
 }
@@ -163,7 +163,7 @@ pub enum OnMismatch {
 }
 
 /// Removes records without leaving tombstones: every record of the type in the zone whose pending change is at
-/// most `through_change` (0: those with nothing pending).
+/// most `through_change` (0: those with nothing pending). What is removed waits to be pushed no more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Clear {
     /// The type.
@@ -228,9 +228,9 @@ pub enum CommitOutcome {
     Applied(Receipt),
     /// Expectations failed; nothing was changed.
     Conflicts {
-        /// The writes that failed.
+        /// The writes that failed, at most [`Conflict::MAX_PER_OUTCOME`].
         writes: Vec<Conflict>,
-        /// The state entries that failed.
+        /// The state entries that failed, at most as many.
         state: Vec<StateConflict>,
     },
     /// This session was committed before, with this receipt.
@@ -260,7 +260,7 @@ pub struct Conflict {
 }
 
 impl Conflict {
-    /// The most conflicts that one outcome names.
+    /// The most writes, and the most state entries, that one outcome names.
     pub const MAX_PER_OUTCOME: usize = 1_000;
 }
 

@@ -97,7 +97,8 @@ pub trait SyncableDataSource: Debug + Send + Sync + 'static {
     /// - A reader that begins at [`Point::LOAD`] has nothing, asks without `skip_own` and takes records in any order
     ///   until it has caught up. A data source may let it load: it gives what is there by type and id, as
     ///   [`Point::loading`] says, and then what was committed since the load began, by position. Each record
-    ///   comes at least once, and last in its latest state. Large tables are read faster in their own order.
+    ///   comes at least once, and last in its latest state. Records without a position are left out, as they are by
+    ///   position. Large tables are read faster in their own order.
     ///   Another data source takes it for [`Point::START`].
     /// - A zone that nothing was written to has head 0 and no records.
     async fn changes(&self, request: &ChangesRequest) -> Result<Changes>;
@@ -120,11 +121,11 @@ pub trait SyncableDataSource: Debug + Send + Sync + 'static {
     ///
     /// # Behaviour
     /// - Tombstones of objects deleted locally are included.
-    /// - A record leaves this list exactly when a commit acknowledges its latest change, or writes it without
-    ///   [`Action::Put::pending`].
+    /// - A record leaves this list exactly when a commit acknowledges its latest change, writes it without
+    ///   [`Action::Put::pending`], or clears it.
     async fn pending(&self, after: u64, limit: usize) -> Result<Vec<Record>>;
 
-    /// How many records [`Self::pending`] would give without a limit.
+    /// How many records [`Self::pending`] would give from the beginning and without a limit.
     async fn count_pending(&self) -> Result<u64>;
 
     /// Keeps one batch of writes of a large session for [`Writes::Staged`].
@@ -150,14 +151,15 @@ pub trait SyncableDataSource: Debug + Send + Sync + 'static {
     /// - Every expectation is checked against the state before this commit, in the same isolation as the write:
     ///   of two commits that expect the same revision of a record exactly one is applied.
     /// - If any write with [`OnMismatch::Abort`] or any state expectation fails, nothing is changed and
-    ///   [`CommitOutcome::Conflicts`] names them with the current records, at least one and at most
-    ///   [`Conflict::MAX_PER_OUTCOME`].
+    ///   [`CommitOutcome::Conflicts`] names them with what is there instead: at least one, at most
+    ///   [`Conflict::MAX_PER_OUTCOME`] writes and at most as many state entries.
     /// - A failed write with [`OnMismatch::Skip`] is left out and named in [`Receipt::skipped`].
     /// - A write that a constraint of the user's own table refuses is a conflict with
     ///   [`ConflictReason::Constraint`]; another row is never overwritten.
     /// - With `positioned`, the session gets the next position of every zone that it wrote a record to, assigned
     ///   at the end under the zone's lock: a reader that sees position n sees every session at or below n.
-    ///   A zone without a written record gets none.
+    ///   A zone without a written record gets none. An acknowledgement or a clear writes no record: it gives no
+    ///   position, moves nothing in the history, and is not counted in the audit entry.
     /// - Records are stored with the revision that they bring. Put without `pending` their change is 0; put with
     ///   it, it is the change that they bring or, where that is 0, the number of this commit, which is greater
     ///   than every number given before.
@@ -165,10 +167,12 @@ pub trait SyncableDataSource: Debug + Send + Sync + 'static {
     /// - Parents (lower priority) are written before children and deleted after them, over the whole commit.
     /// - A key written twice in one inline commit is refused with `InvalidInput`. In staged batches only the last
     ///   write of a key counts, in what it does and in what it expects; a key in `overrides` replaces every
-    ///   staged write of it.
-    /// - An acknowledgement gives its revision to a record of its incarnation only.
+    ///   staged write of it. A key twice in `overrides` is refused with `InvalidInput`.
+    /// - An acknowledgement gives its revision to a record of its incarnation only, and ends the edit that it names
+    ///   and no other.
     /// - After a staged commit is applied its batches are gone; after any other outcome they are still there.
-    /// - A record whose body does not fit its type is refused with `InvalidInput` or `TooLarge`.
+    /// - A record whose body does not fit its type is refused with `InvalidInput` or `TooLarge`. What was staged is
+    ///   held against the type as it is at the commit.
     async fn commit(&self, commit: Commit) -> Result<CommitOutcome>;
 
     /// Commits as [`commit`](Self::commit) does, where a state entry has what this commit expects only once the commit
@@ -200,6 +204,7 @@ pub trait SyncableDataSource: Debug + Send + Sync + 'static {
     ///
     /// # Behaviour
     /// - Live records and younger tombstones stay; the number of tombstones removed is returned.
+    /// - A tombstone that waits to be pushed stays, however old it is.
     /// - The horizon never moves back and never beyond the head.
     async fn purge(&self, zone: &Zone, through: Position) -> Result<u64>;
 }

@@ -1,320 +1,230 @@
 //! A data source with one deliberate bug, around the memory data source.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use fastsync_conformance::Constraint;
 use fastsync_core::source::{
-    Action, Changes, ChangesRequest, Commit, CommitOutcome, Expect, Point, Receipt, ResetReason, SkipOwn,
-    Turn, Write, Writes,
+    Action, Changes, ChangesRequest, Clear, Commit, CommitOutcome, Expect, OnMismatch, Point, Turn, Write,
+    Writes,
 };
 use fastsync_core::{
-    MemoryDataSource, ObjectId, Position, Query, Record, RecordKey, Result, SessionId, SessionSummary,
-    SyncableDataSource, Tag, Timestamp, TypeName, TypeSchema, Value, Zone,
+    Author, DeviceId, Error, ErrorKind, FieldSchema, MemoryDataSource, ObjectId, Position, Query, Random,
+    Record, RecordKey, Result, SessionId, SessionKind, SessionSummary, SyncableDataSource, Tag, Timestamp,
+    TypeName, TypeSchema, Zone,
 };
-use tokio::task::yield_now;
 
-/// What is wrong.
-#[derive(Debug)]
-pub(crate) enum Bug {
-    /// Nothing.
-    None,
-    /// Expectations are checked, and then the write is done without them.
-    LostUpdate,
-    /// A session has its position, and readers pass it, before its records can be read.
-    PositionBeforeVisibility(Arc<Mutex<HashSet<RecordKey>>>),
-    /// A commit is as many commits as it has writes.
-    OneWriteAtATime,
-    /// The new revision and position are visible before the new body is.
-    StampedBeforeWritten,
-    IdsFoldCase,
-    ZonesFoldCase,
-    /// A session that was committed before is committed again under another id.
-    DuplicatesAreApplied,
-    DuplicatesLoseTheirReceipt,
-    /// State entries are written after the records, in a commit of their own.
-    StateApartFromRecords,
-    /// The next page begins at the next position, even if this one ended inside a session.
-    PagesSkipTies,
-    /// The next page begins with the last session of this one.
-    PagesRepeat,
-    /// A reader has caught up when a page has fewer records than it may.
-    ShortPageIsTheLast,
-    /// A reader has not caught up when a page has as many records as it may.
-    FullPageIsNeverTheLast,
-    AcknowledgeClearsNewerEdits,
-    TombstonesAreForgotten,
-    HorizonIsIgnored,
-    TagsAreNotCompared,
-    PointsLagBehind,
-    /// A reader that is through with loading goes on at the head, and not where it began.
-    LoadsEndAtTheHead,
-    /// A batch that is staged again is kept beside the first.
-    LaterStagingWins,
-    SkipsAreSilent,
-    /// A commit in turn is committed at once.
-    TurnsAreNotWaitedFor,
-    OwnPushesByDeviceOnly,
-    CommitsBlockTheThread,
-    /// Whole numbers go through a floating point column.
-    NumbersBecomeReals,
-    /// Text loses spaces at its end.
-    TextIsTrimmed,
+use super::bugs::Bug;
+
+/// What the bugs go by, of all handles to one storage.
+#[derive(Debug, Default)]
+pub(crate) struct Notes {
+    pub(crate) constraints: Vec<Constraint>,
+    pub(super) batches: HashMap<SessionId, BTreeMap<u64, Vec<Write>>>,
+    /// How many batches were staged.
+    staged: u64,
+    /// The types as they were prepared last.
+    pub(super) types: HashMap<TypeName, TypeSchema>,
+    pub(super) tags: HashMap<(Zone, Position), Tag>,
+    /// Who wrote a record, the last at the end.
+    pub(super) authors: HashMap<RecordKey, Vec<Author>>,
+    /// Records that no positioned commit wrote.
+    pub(super) local: BTreeSet<RecordKey>,
+    /// Records that are not to be seen yet.
+    pub(super) hidden: HashSet<RecordKey>,
+    /// Records that a reader was given.
+    pub(super) given: HashSet<RecordKey>,
+    /// The acknowledgements of a session.
+    pub(super) acknowledged: HashMap<SessionId, Vec<TypeName>>,
+    /// How many edits were cleared.
+    pub(super) cleared: u64,
+    purged: BTreeMap<Zone, Position>,
+    calls: u64,
+    is_busy: bool,
 }
 
 #[derive(Debug)]
 pub(crate) struct Broken {
-    inner: MemoryDataSource,
-    bug: Arc<Bug>,
-    /// The tags of the positions that this handle wrote, for the bugs that make up points.
-    tags: Mutex<HashMap<(Zone, Position), Tag>>,
-    calls: AtomicU64,
-    /// What was staged.
-    staged: Mutex<Vec<(SessionId, u64)>>,
+    pub(super) inner: MemoryDataSource,
+    pub(super) bug: Bug,
+    notes: Arc<Mutex<Notes>>,
+}
+
+/// Long enough for another task to come in between, on a busy machine too.
+pub(super) async fn pause() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+}
+
+/// The same schema with other fields.
+fn with_fields(schema: &TypeSchema, fields: Vec<FieldSchema>) -> TypeSchema {
+    let builder = TypeSchema::builder(schema.name().as_str(), schema.id_field().as_str())
+        .version(schema.version())
+        .priority(schema.priority());
+    let builder = if schema.fits(&Zone::Global) { builder } else { builder.restricted() };
+    let builder = fields.into_iter().fold(builder, |builder, FieldSchema { name, kind, nullable }| {
+        if nullable {
+            builder.nullable_field(name.as_str(), kind)
+        } else {
+            builder.field(name.as_str(), kind)
+        }
+    });
+    builder.build().unwrap()
 }
 
 impl Broken {
-    pub(crate) fn new(inner: MemoryDataSource, bug: Arc<Bug>) -> Self {
-        Self { inner, bug, calls: AtomicU64::default(), tags: Mutex::default(), staged: Mutex::default() }
+    pub(crate) fn new(inner: MemoryDataSource, bug: Bug, notes: Arc<Mutex<Notes>>) -> Self {
+        Self { inner, bug, notes }
     }
 
-    fn zone(&self, zone: &Zone) -> Zone {
-        match (&*self.bug, zone.key()) {
-            (Bug::ZonesFoldCase, Some(key)) => Zone::restricted(key.to_lowercase()).unwrap(),
-            _ => zone.clone(),
-        }
+    pub(super) fn is(&self, bug: Bug) -> bool {
+        self.bug == bug
     }
 
-    fn id(&self, id: &ObjectId) -> ObjectId {
-        match &*self.bug {
-            Bug::IdsFoldCase => ObjectId::new(id.as_str().to_ascii_lowercase()).unwrap(),
-            _ => id.clone(),
-        }
+    pub(super) fn notes<T>(&self, operation: impl FnOnce(&mut Notes) -> T) -> T {
+        operation(&mut self.notes.lock().unwrap())
     }
 
-    /// A record as this data source stores it.
-    fn warp(&self, action: &mut Action) {
-        match action {
-            Action::Put { record, .. } => {
-                (record.key.zone, record.key.id) = (self.zone(&record.key.zone), self.id(&record.key.id));
-                for value in record.body.iter_mut().flatten() {
-                    match (&*self.bug, value) {
-                        (Bug::NumbersBecomeReals, Value::Integer(whole)) => {
-                            #[allow(clippy::cast_possible_truncation)]
-                            let stored = *whole as f64 as i64;
-                            *whole = stored;
-                        }
-                        (Bug::TextIsTrimmed, Value::Text(text)) => *text = text.trim_end().to_owned(),
-                        _ => {}
-                    }
-                }
-            }
-            Action::Acknowledge { key, .. } => (key.zone, key.id) = (self.zone(&key.zone), self.id(&key.id)),
-        }
-    }
-
-    fn count(&self) -> u64 {
-        self.calls.fetch_add(1, Ordering::Relaxed) + 1_000
-    }
-
-    async fn current(&self, key: &RecordKey) -> Option<Record> {
+    pub(super) async fn current(&self, key: &RecordKey) -> Option<Record> {
         let found = self.inner.get(&key.type_name, &key.zone, std::slice::from_ref(&key.id)).await;
         found.ok()?.pop()
     }
 
-    fn another_session(&self, commit: &Commit, number: u64) -> SessionId {
+    /// The id of a further session, which a commit is cut into.
+    pub(super) fn another_session(&self, commit: &Commit) -> SessionId {
         struct Bits(u64);
-        impl fastsync_core::Random for Bits {
+        impl Random for Bits {
             fn next_u64(&self) -> u64 {
                 self.0
             }
         }
-        let at = Timestamp::from_millis(commit.at.as_millis() + number);
-        SessionId::new(at, &Bits(commit.tag.0.wrapping_mul(31).wrapping_add(number)))
+        let call = self.notes(|notes| {
+            notes.calls += 1;
+            notes.calls
+        });
+        let at = Timestamp::from_millis(commit.at.as_millis() + call);
+        SessionId::new(at, &Bits(commit.tag.0.wrapping_mul(31).wrapping_add(call)))
     }
 
-    async fn commit_with_bug(&self, mut commit: Commit) -> Result<CommitOutcome> {
-        let writes = match &mut commit.writes {
-            Writes::Inline(writes) | Writes::Staged { overrides: writes } => writes,
+    /// A commit of these writes in a session of its own.
+    pub(super) fn apart(&self, of: &Commit, writes: Vec<Write>) -> Commit {
+        let session = self.another_session(of);
+        Commit {
+            session,
+            writes: Writes::Inline(writes),
+            clears: vec![],
+            state: vec![],
+            positioned: false,
+            ..of.clone()
+        }
+    }
+
+    async fn prepare_with_bug(&self, types: &[TypeSchema]) -> Result<()> {
+        let known = self.notes(|notes| notes.types.clone());
+        let is_known = |schema: &TypeSchema| known.contains_key(schema.name());
+        let forgotten: Vec<&TypeName> = match self.bug {
+            Bug::PrepareClears => known.keys().collect(),
+            Bug::PrepareForgetsOtherTypes => {
+                known.keys().filter(|name| types.iter().all(|schema| schema.name() != *name)).collect()
+            }
+            _ => Vec::new(),
         };
-        for write in writes.iter_mut() {
-            self.warp(&mut write.action);
-        }
-        let is_inline = matches!(commit.writes, Writes::Inline(_));
-        match &*self.bug {
-            Bug::LostUpdate => {
-                if self.would_succeed(&commit).await && self.inner.session(commit.session).await?.is_none() {
-                    pause().await;
-                    if let Writes::Inline(writes) = &mut commit.writes {
-                        writes.iter_mut().for_each(|write| write.expect = Expect::Anything);
-                    }
-                }
-                self.inner.commit(commit).await
-            }
-            Bug::PositionBeforeVisibility(hidden) => {
-                let keys: Vec<_> = keys(&commit);
-                hidden.lock().unwrap().extend(keys.iter().cloned());
-                let outcome = self.inner.commit(commit).await;
-                pause().await;
-                let mut hidden = hidden.lock().unwrap();
-                hidden.retain(|key| !keys.contains(key));
-                outcome
-            }
-            Bug::OneWriteAtATime if is_inline => self.commit_one_by_one(commit).await,
-            Bug::StampedBeforeWritten if commit.positioned && self.would_succeed(&commit).await => {
-                let mut stamps = commit.clone();
-                if let Writes::Inline(writes) = &mut stamps.writes {
-                    for write in writes {
-                        let Action::Put { record, .. } = &mut write.action else { continue };
-                        let current = self.current(&record.key).await;
-                        if let (Some(body), Some(old)) = (&mut record.body, current.and_then(|old| old.body))
-                        {
-                            *body = old;
-                        }
-                    }
-                }
-                let outcome = self.inner.commit(stamps).await;
-                if let Ok(CommitOutcome::Applied(_)) = outcome {
-                    pause().await;
-                    let session = self.another_session(&commit, 1);
-                    let mut bodies = Commit { session, positioned: false, ..commit };
-                    if let Writes::Inline(writes) = &mut bodies.writes {
-                        writes.iter_mut().for_each(|write| write.expect = Expect::Anything);
-                    }
-                    self.inner.commit(bodies).await?;
-                }
-                outcome
-            }
-            Bug::DuplicatesAreApplied => {
-                if self.inner.session(commit.session).await?.is_some() {
-                    commit.session = self.another_session(&commit, self.count());
-                }
-                self.inner.commit(commit).await
-            }
-            Bug::DuplicatesLoseTheirReceipt => Ok(match self.inner.commit(commit).await? {
-                CommitOutcome::Duplicate(_) => CommitOutcome::Duplicate(Receipt::default()),
-                outcome => outcome,
-            }),
-            Bug::StateApartFromRecords if !commit.state.is_empty() => {
-                let state = std::mem::take(&mut commit.state);
-                let session = self.another_session(&commit, 1);
-                let after = Commit { session, state, ..commit.clone() };
-                let after = Commit { writes: Writes::Inline(vec![]), clears: vec![], ..after };
-                let outcome = self.inner.commit(commit).await?;
-                yield_now().await;
-                match self.inner.commit(after).await? {
-                    CommitOutcome::Applied(_) => Ok(outcome),
-                    failed => Ok(failed),
-                }
-            }
-            Bug::AcknowledgeClearsNewerEdits => {
-                if let Writes::Inline(writes) = &mut commit.writes {
-                    for write in writes {
-                        let Action::Acknowledge { key, change, .. } = &mut write.action else { continue };
-                        *change = self.current(key).await.map_or(0, |record| record.metadata.change);
-                    }
-                }
-                self.inner.commit(commit).await
-            }
-            Bug::SkipsAreSilent => Ok(match self.inner.commit(commit).await? {
-                CommitOutcome::Applied(receipt) => {
-                    CommitOutcome::Applied(Receipt { skipped: vec![], ..receipt })
-                }
-                outcome => outcome,
-            }),
-            Bug::CommitsBlockTheThread => {
-                std::thread::sleep(Duration::from_millis(if keys(&commit).len() > 1_000 { 400 } else { 0 }));
-                self.inner.commit(commit).await
-            }
-            _ => self.inner.commit(commit).await,
-        }
-    }
-
-    async fn would_succeed(&self, commit: &Commit) -> bool {
-        let Writes::Inline(writes) = &commit.writes else { return false };
-        for write in writes {
-            let current = self.current(write.action.key()).await;
-            let current = current.map(|record| (record.metadata.revision, record.metadata.change));
-            if !write.expect.holds(current) {
-                return false;
+        for name in forgotten {
+            for zone in [fastsync_conformance::acme(), Zone::Global] {
+                self.forget(name, &zone).await?;
             }
         }
-        true
-    }
-
-    async fn commit_one_by_one(&self, mut commit: Commit) -> Result<CommitOutcome> {
-        let writes = std::mem::replace(&mut commit.writes, Writes::Inline(vec![]));
-        let Writes::Inline(mut writes) = writes else { return self.inner.commit(commit).await };
-        let last = writes.pop();
-        for (number, write) in (0..).zip(writes) {
-            let session = self.another_session(&commit, number);
-            let part = Commit { session, writes: Writes::Inline(vec![write]), ..commit.clone() };
-            let outcome = self.inner.commit(part).await?;
-            if !matches!(outcome, CommitOutcome::Applied(_)) {
-                return Ok(outcome);
+        let mut types = types.to_vec();
+        match self.bug {
+            Bug::NewTypesAreIgnored if !known.is_empty() => types.retain(is_known),
+            Bug::NewFieldsAreNull => {
+                for schema in types.iter_mut().filter(|schema| is_known(schema)) {
+                    let old = known[schema.name()].fields();
+                    let fields = schema.fields().iter().cloned().map(|field| FieldSchema {
+                        nullable: field.nullable || old.iter().all(|old| old.name != field.name),
+                        ..field
+                    });
+                    *schema = with_fields(schema, fields.collect());
+                }
             }
-            yield_now().await;
-        }
-        commit.writes = Writes::Inline(last.into_iter().collect());
-        self.inner.commit(commit).await
-    }
-
-    async fn changes_with_bug(&self, mut request: ChangesRequest) -> Result<Changes> {
-        request.zone = self.zone(&request.zone);
-        match (&*self.bug, &mut request.skip_own) {
-            (Bug::OwnPushesByDeviceOnly, Some(SkipOwn { through, .. })) => *through = u64::MAX,
-            (Bug::PagesRepeat, _) if request.after.within.is_none() && request.after.position.0 > 1 => {
-                let before = Position(request.after.position.0 - 1);
-                let tag = self.tags.lock().unwrap().get(&(request.zone.clone(), before)).copied();
-                if let Some(tag) = tag {
-                    request.after = Point { position: before, tag, ..Point::START };
+            Bug::FieldsKeepTheirFirstOrder => {
+                for schema in &mut types {
+                    if let Some(old) = known.get(schema.name())
+                        && old.fields().len() == schema.fields().len()
+                    {
+                        *schema = old.clone();
+                    }
                 }
             }
             _ => {}
         }
-        let changes = match (&*self.bug, self.inner.changes(&request).await?) {
-            (Bug::HorizonIsIgnored, Changes::ResetRequired(ResetReason::Horizon))
-            | (Bug::TagsAreNotCompared, Changes::ResetRequired(ResetReason::History)) => {
-                self.inner.changes(&ChangesRequest { after: Point::START, ..request.clone() }).await?
+        let result = match self.inner.prepare(&types).await {
+            Err(_) if self.is(Bug::ContradictionsAreTaken) => Ok(()),
+            Err(error) if self.is(Bug::OneContradictionIsNamed) => {
+                let first = error.message().split(';').next().unwrap_or_default();
+                Err(Error::new(error.kind(), "prepare", first))
             }
-            (_, changes) => changes,
+            result => result,
         };
-        let Changes::Page(mut page) = changes else { return Ok(changes) };
-        match &*self.bug {
-            Bug::PositionBeforeVisibility(hidden) => {
-                let hidden = hidden.lock().unwrap();
-                page.records.retain(|record| !hidden.contains(&record.key));
-            }
-            Bug::PagesSkipTies => page.next.within = None,
-            Bug::ShortPageIsTheLast if page.records.len() < request.limits.records => {
-                (page.next, page.caught_up) = (Point::at(page.head), true);
-            }
-            Bug::FullPageIsNeverTheLast if page.records.len() == request.limits.records => {
-                page.caught_up = false;
-            }
-            Bug::LoadsEndAtTheHead if request.after.loading && !page.next.loading => {
-                (page.next, page.caught_up) = (Point::at(page.head), true);
-                page.remaining = page.remaining.map(|_| 0);
-            }
-            Bug::TombstonesAreForgotten => page.records.retain(|record| !record.is_deleted()),
-            _ => {}
+        if result.is_ok() {
+            let types = types.into_iter().map(|schema| (schema.name().clone(), schema));
+            self.notes(|notes| notes.types.extend(types));
         }
-        Ok(Changes::Page(page))
+        result
     }
-}
 
-/// Long enough for another task to come in between, on a busy machine too.
-async fn pause() {
-    tokio::time::sleep(Duration::from_millis(1)).await;
-}
+    /// A commit that nobody asked for.
+    fn of_its_own(&self, writes: Vec<Write>) -> Commit {
+        let nobody = uuid::Uuid::nil();
+        let nothing = Commit {
+            session: SessionId::from_uuid(nobody),
+            kind: SessionKind::Apply,
+            author: Author { user: None, device: DeviceId::from_uuid(nobody), number: 0 },
+            at: Timestamp::from_millis(0),
+            tag: Tag(7),
+            positioned: false,
+            clears: vec![],
+            writes: Writes::Inline(vec![]),
+            state: vec![],
+        };
+        self.apart(&nothing, writes)
+    }
 
-fn keys(commit: &Commit) -> Vec<RecordKey> {
-    match &commit.writes {
-        Writes::Inline(writes) | Writes::Staged { overrides: writes } => {
-            writes.iter().map(|write| write.action.key().clone()).collect()
+    async fn forget(&self, type_name: &TypeName, zone: &Zone) -> Result<()> {
+        let clear = Clear { type_name: type_name.clone(), zone: zone.clone(), through_change: u64::MAX };
+        self.inner.commit(Commit { clears: vec![clear], ..self.of_its_own(vec![]) }).await.map(drop)
+    }
+
+    /// Takes the storage for a call that gives it back at its end, and not if it is abandoned.
+    async fn keep_busy(&self) -> Result<()> {
+        if !self.is(Bug::AbandonedCallsKeepTheStorageBusy) {
+            return Ok(());
         }
+        if self.notes(|notes| std::mem::replace(&mut notes.is_busy, true)) {
+            return Err(Error::new(ErrorKind::Unavailable, "call", "the storage is busy"));
+        }
+        tokio::task::yield_now().await;
+        tokio::task::yield_now().await;
+        self.notes(|notes| notes.is_busy = false);
+        Ok(())
+    }
+
+    /// Gives up what waits to be pushed.
+    async fn end_edits(&self, mut records: Vec<Record>) -> Result<()> {
+        records.retain(Record::is_deleted);
+        let acknowledge = |record: &Record| Write {
+            action: Action::Acknowledge {
+                key: record.key.clone(),
+                change: record.metadata.change,
+                revision: record.metadata.revision,
+                incarnation: record.metadata.incarnation,
+            },
+            expect: Expect::Anything,
+            on_mismatch: OnMismatch::Abort,
+        };
+        let writes = records.iter().map(acknowledge).collect();
+        self.inner.commit(self.of_its_own(writes)).await.map(drop)
     }
 }
 
@@ -325,100 +235,148 @@ impl SyncableDataSource for Broken {
     }
 
     async fn prepare(&self, types: &[TypeSchema]) -> Result<()> {
-        self.inner.prepare(types).await
+        self.prepare_with_bug(types).await
     }
 
     async fn get(&self, type_name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Result<Vec<Record>> {
-        let ids: Vec<_> = ids.iter().map(|id| self.id(id)).collect();
-        let mut found = self.inner.get(type_name, &self.zone(zone), &ids).await?;
-        if matches!(*self.bug, Bug::TombstonesAreForgotten) {
-            found.retain(|record| !record.is_deleted());
-        }
-        Ok(found)
+        self.get_with_bug(type_name, zone, ids).await
     }
 
     async fn find(&self, query: &Query) -> Result<Vec<Record>> {
-        let mut query = query.clone();
-        query.zone = self.zone(&query.zone);
-        self.inner.find(&query).await
+        self.find_with_bug(query.clone()).await
     }
 
     async fn count(&self, query: &Query) -> Result<u64> {
-        let mut query = query.clone();
-        query.zone = self.zone(&query.zone);
-        self.inner.count(&query).await
+        self.count_with_bug(query.clone()).await
     }
 
     async fn changes(&self, request: &ChangesRequest) -> Result<Changes> {
-        self.changes_with_bug(request.clone()).await
+        let purged = self.notes(|notes| notes.purged.contains_key(&request.zone));
+        self.changes_with_bug(request.clone(), purged).await
     }
 
     async fn point(&self, zone: &Zone, position: Position) -> Result<Option<Point>> {
-        let lag = u64::from(matches!(*self.bug, Bug::PointsLagBehind));
+        let lag = u64::from(self.is(Bug::PointsLagBehind));
         self.inner.point(&self.zone(zone), Position(position.0.saturating_sub(lag))).await
     }
 
     async fn pending(&self, after: u64, limit: usize) -> Result<Vec<Record>> {
+        let limit = if self.is(Bug::PendingIsGivenWhole) { usize::MAX } else { limit };
         let mut found = self.inner.pending(after, limit).await?;
-        if matches!(*self.bug, Bug::TombstonesAreForgotten) {
-            found.retain(|record| !record.is_deleted());
+        match self.bug {
+            Bug::TombstonesAreForgotten => found.retain(|record| !record.is_deleted()),
+            Bug::PendingGoesById => found.sort_by(|a, b| a.key.cmp(&b.key)),
+            _ => {}
         }
         Ok(found)
     }
 
     async fn count_pending(&self) -> Result<u64> {
-        self.inner.count_pending().await
+        let cleared =
+            if self.is(Bug::ClearedEditsStayCounted) { self.notes(|notes| notes.cleared) } else { 0 };
+        Ok(self.inner.count_pending().await? + cleared)
     }
 
-    async fn stage(&self, session: SessionId, sequence: u64, mut writes: Vec<Write>) -> Result<()> {
+    async fn stage(&self, session: SessionId, mut sequence: u64, mut writes: Vec<Write>) -> Result<()> {
+        self.keep_busy().await?;
         writes.iter_mut().for_each(|write| self.warp(&mut write.action));
-        let again = {
-            let mut staged = self.staged.lock().unwrap();
-            staged.push((session, sequence));
-            staged.iter().filter(|batch| **batch == (session, sequence)).count() as u64 - 1
-        };
-        let beside = if matches!(*self.bug, Bug::LaterStagingWins) { again << 40 } else { 0 };
-        self.inner.stage(session, sequence + beside, writes).await
+        let (is_there, number) = self.notes(|notes| {
+            let batches = notes.batches.entry(session).or_default();
+            let is_there = batches.contains_key(&sequence);
+            batches.entry(sequence).or_insert_with(|| writes.clone());
+            notes.staged += 1;
+            (is_there, notes.staged)
+        });
+        match self.bug {
+            Bug::LaterStagingWins if is_there => sequence += number << 40,
+            Bug::BatchesGoByArrival => sequence = number,
+            Bug::BatchesGoBackwards => sequence = u64::from(u32::MAX).saturating_sub(sequence),
+            Bug::LaterBatchesAreLost if sequence > 3 => return Ok(()),
+            Bug::StagedEditsAreNotPending => {
+                for write in &mut writes {
+                    if let Action::Put { pending, .. } = &mut write.action {
+                        *pending = false;
+                    }
+                }
+            }
+            Bug::StagedWritesAreVisible => {
+                self.inner.commit(self.of_its_own(writes.clone())).await?;
+            }
+            _ => {}
+        }
+        match self.inner.stage(session, sequence, writes).await {
+            Err(_) if self.is(Bug::RefusalsAreSwallowed) => Ok(()),
+            result => result,
+        }
     }
 
     async fn unstage(&self, session: Option<SessionId>) -> Result<()> {
+        let session = if self.is(Bug::UnstageDropsEverything) { None } else { session };
         self.inner.unstage(session).await
     }
 
     async fn commit(&self, commit: Commit) -> Result<CommitOutcome> {
-        let tag = commit.tag;
-        let outcome = self.commit_with_bug(commit).await?;
-        if let CommitOutcome::Applied(receipt) = &outcome {
-            let mut tags = self.tags.lock().unwrap();
-            tags.extend(receipt.positions.iter().cloned().map(|at| (at, tag)));
-        }
-        Ok(outcome)
+        self.commit_with_bug(commit).await
     }
 
     async fn commit_in_turn(&self, commit: Commit, turn: Turn) -> Result<CommitOutcome> {
-        if !matches!(*self.bug, Bug::TurnsAreNotWaitedFor) {
+        if !self.is(Bug::TurnsAreNotWaitedFor) {
             turn.comes().await;
         }
         self.commit(commit).await
     }
 
     async fn session(&self, id: SessionId) -> Result<Option<SessionSummary>> {
-        self.inner.session(id).await
+        let Some(mut summary) = self.inner.session(id).await? else { return Ok(None) };
+        match self.bug {
+            Bug::SessionsLoseTheirCounts => summary.counts.clear(),
+            Bug::LocalSessionsAreNotKept if summary.positions.is_empty() => return Ok(None),
+            Bug::AcknowledgementsAreCounted => {
+                let types = self.notes(|notes| notes.acknowledged.get(&id).cloned().unwrap_or_default());
+                summary.counts.extend(types.into_iter().map(|name| (name, 1)));
+            }
+            _ => {}
+        }
+        Ok(Some(summary))
     }
 
     async fn sessions(&self, zone: &Zone, after: Position, limit: usize) -> Result<Vec<SessionSummary>> {
-        self.inner.sessions(&self.zone(zone), after, limit).await
+        let mut found = self.inner.sessions(&self.zone(zone), after, limit).await?;
+        match self.bug {
+            Bug::SessionsGoById => found.sort_by_key(|summary| summary.id),
+            Bug::TheTrailIsPurged if self.notes(|notes| notes.purged.contains_key(zone)) => found.clear(),
+            _ => {}
+        }
+        Ok(found)
     }
 
     async fn state(&self, key: &str) -> Result<Option<Vec<u8>>> {
-        self.inner.state(key).await
+        let mut found = self.inner.state(&self.state_key(key)).await?;
+        match self.bug {
+            Bug::EmptyValuesAreAbsent => found = found.filter(|value| !value.is_empty()),
+            Bug::StateValuesAreCut => found.iter_mut().for_each(|value| value.truncate(1 << 16)),
+            _ => {}
+        }
+        Ok(found)
     }
 
     async fn states(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>> {
-        self.inner.states(prefix).await
+        let prefix = if self.is(Bug::PrefixesAreIgnored) { "" } else { prefix };
+        self.inner.states(&self.state_key(prefix)).await
     }
 
     async fn purge(&self, zone: &Zone, through: Position) -> Result<u64> {
+        self.keep_busy().await?;
+        self.notes(|notes| notes.purged.insert(zone.clone(), through));
+        let through = match self.bug {
+            Bug::PurgeTakesEverything => Position(u64::MAX),
+            Bug::PurgeDoesNothing => return Ok(0),
+            Bug::PurgeTakesWaitingDeletions => {
+                self.end_edits(self.inner.pending(0, usize::MAX).await?).await?;
+                through
+            }
+            _ => through,
+        };
         self.inner.purge(&self.zone(zone), through).await
     }
 }

@@ -56,8 +56,13 @@ fn commit_writes(
     staged: &mut Batches,
     mut given: Vec<Write>,
 ) -> Result<CommitOutcome> {
-    check_keys(&given)?;
-    for write in staged.values_mut().flatten().chain(&mut given) {
+    let keys = keys_of(&given)?;
+    // What is replaced need not fit.
+    let counts = |write: &&mut Write| !keys.contains(write.action.key());
+    for write in staged.values_mut().flatten().filter(counts) {
+        admit(state, write)?;
+    }
+    for write in &mut given {
         admit(state, write)?;
     }
     for clear in &commit.clears {
@@ -103,14 +108,15 @@ fn admit(state: &State, write: &mut Write) -> Result<()> {
     write.admit(&state.types.get(&write.action.key().type_name)?.schema)
 }
 
-fn check_keys(given: &[Write]) -> Result<()> {
+/// The keys of the writes that are given; an error if one is written twice.
+fn keys_of(given: &[Write]) -> Result<HashSet<&RecordKey>> {
     let mut keys = HashSet::with_capacity(given.len());
     for write in given {
         if !keys.insert(write.action.key()) {
             return Err(Error::invalid("commit", "a key is written twice").with_record(write.action.key()));
         }
     }
-    Ok(())
+    Ok(keys)
 }
 
 #[derive(Default)]

@@ -51,6 +51,13 @@ impl MemoryDataSource {
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
+    /// How many batches are staged, of all sessions: what no method of the port tells, for tests.
+    #[must_use]
+    pub fn staged_batches(&self) -> usize {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.staged.values().map(std::collections::BTreeMap::len).sum()
+    }
+
     /// Runs one operation under the lock. A panic cannot leave the state half written: operations check
     /// everything that can fail before they change anything, so a poisoned lock is taken as it is.
     fn with<T>(&self, operation: impl FnOnce(&mut State) -> Result<T>) -> Result<T> {

@@ -32,6 +32,7 @@
 //! reports them, and [`FaultSource`] makes any data source fail on demand.
 
 pub mod cases;
+pub mod crash;
 mod fault;
 mod fixture;
 mod harness;

@@ -2,5 +2,6 @@
 
 mod conformance;
 mod damage;
+mod durability;
 mod kill;
 mod lock;

@@ -2,6 +2,7 @@
 
 mod common;
 mod conformance;
+mod durability;
 mod fixture;
 mod many;
 mod native;

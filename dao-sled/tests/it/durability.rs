@@ -23,20 +23,13 @@ impl CrashHarness for SledCrashHarness {
 
 fastsync_conformance::crash_tests!(SledCrashHarness { synchronous: Synchronous::Full });
 
-/// The name of the test that calls this, as the process that it starts has to be told.
-macro_rules! caught {
-    ($crash:ident, $test:ident, $harness:expr) => {
-        check(Crash::$crash, concat!(module_path!(), "::", stringify!($test)), &$harness)
-    };
-}
-
-/// What the settings say of themselves: without a sync the last commits are lost with power.
+/// Without a sync the last commits are lost with power, as the settings say of themselves.
 #[test]
 fn commits_that_are_not_synced_are_missed() {
-    let harness = SledCrashHarness { synchronous: Synchronous::Normal };
-    match caught!(PowerCut, commits_that_are_not_synced_are_missed, harness) {
+    let test = concat!(module_path!(), "::commits_that_are_not_synced_are_missed");
+    match check(Crash::PowerCut, test, &SledCrashHarness { synchronous: Synchronous::Normal }) {
+        Err(problem) => assert!(problem.contains("power cut"), "{problem}"),
         Ok(Checked::Skipped(reason)) => eprintln!("SKIPPED: {reason}"),
-        Err(problem) => assert!(problem.contains("power cut at call"), "{problem}"),
         Ok(passed) => panic!("{passed:?}"),
     }
 }

@@ -3,5 +3,4 @@
 mod conformance;
 mod damage;
 mod durability;
-mod kill;
 mod lock;

@@ -8,6 +8,8 @@ use fastsync_conformance::crash::{Checked, Crash, CrashHarness, check};
 use fastsync_core::{Result, SyncableDataSource};
 use fastsync_dao_sqlite::{SqliteConfig, SqliteDataSource, Synchronous};
 
+use crate::hasty::Hasty;
+
 struct SqliteCrashHarness {
     synchronous: Synchronous,
 }
@@ -27,20 +29,29 @@ impl CrashHarness for SqliteCrashHarness {
 
 fastsync_conformance::crash_tests!(SqliteCrashHarness { synchronous: Synchronous::Full });
 
-/// The name of the test that calls this, as the process that it starts has to be told.
-macro_rules! caught {
-    ($crash:ident, $test:ident, $harness:expr) => {
-        check(Crash::$crash, concat!(module_path!(), "::", stringify!($test)), &$harness)
-    };
-}
-
-/// What the settings say of themselves: without a sync the last commits are lost with power.
+/// Without a sync the last commits are lost with power, as the settings say of themselves.
 #[test]
 fn commits_that_are_not_synced_are_missed() {
-    let harness = SqliteCrashHarness { synchronous: Synchronous::Normal };
-    match caught!(PowerCut, commits_that_are_not_synced_are_missed, harness) {
+    let test = concat!(module_path!(), "::commits_that_are_not_synced_are_missed");
+    match check(Crash::PowerCut, test, &SqliteCrashHarness { synchronous: Synchronous::Normal }) {
+        Err(problem) => assert!(problem.contains("was acknowledged"), "{problem}"),
         Ok(Checked::Skipped(reason)) => eprintln!("SKIPPED: {reason}"),
-        Err(problem) => assert!(problem.contains("power cut at call"), "{problem}"),
         Ok(passed) => panic!("{passed:?}"),
     }
+}
+
+struct HastyHarness;
+
+#[async_trait]
+impl CrashHarness for HastyHarness {
+    async fn open(&self, place: &str) -> Result<Arc<dyn SyncableDataSource>> {
+        Ok(Arc::new(Hasty(SqliteDataSource::open(place)?)))
+    }
+}
+
+#[test]
+fn an_acknowledgement_before_the_commit_is_caught() {
+    let test = concat!(module_path!(), "::an_acknowledgement_before_the_commit_is_caught");
+    let problem = check(Crash::KilledProcess, test, &HastyHarness).unwrap_err();
+    assert!(problem.contains("was acknowledged"), "{problem}");
 }

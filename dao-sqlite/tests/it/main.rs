@@ -4,6 +4,7 @@ mod common;
 mod conformance;
 mod durability;
 mod fixture;
+mod hasty;
 mod many;
 mod native;
 mod tables;

@@ -54,6 +54,18 @@ impl Store {
         let lock = lock(&config.path, config.lock_timeout)?;
         let folder = config.path.join(SLED);
         let db = guarded(|| open_sled(&folder, config))?;
+        let opened = Self::over(db.clone(), config, &folder, lock);
+        if opened.is_err() {
+            // sled panics if it cannot sync its file when it is closed.
+            drop(guarded(|| {
+                drop(db);
+                Ok(())
+            }));
+        }
+        opened
+    }
+
+    fn over(db: sled::Db, config: &SledConfig, folder: &Path, lock: File) -> Run<Self> {
         let number = match guarded(|| Rows::get(&*db, key::META))? {
             Some(value) => number(&value)?,
             None => 0,
@@ -63,7 +75,7 @@ impl Store {
         // A process may have died between a decision and its end.
         guarded(|| carry_out(&registry, &db))?;
         let disk = match config.synchronous {
-            Synchronous::Full => Some(Disk::open(&folder)?),
+            Synchronous::Full => Some(Disk::open(folder)?),
             Synchronous::Normal => None,
         };
         Ok(Self {
@@ -152,9 +164,12 @@ impl Store {
     }
 
     fn make_durable(&self) -> Run<()> {
+        if let Some(disk) = &self.disk {
+            disk.sync_blobs()?;
+        }
         self.db.flush()?;
         match &self.disk {
-            Some(disk) => Ok(disk.sync()?),
+            Some(disk) => Ok(disk.sync_log()?),
             None => Ok(()),
         }
     }

@@ -11,7 +11,7 @@ use super::workload::{Plan, Rounds, STREAMS};
 use super::{Checked, CrashHarness, Storage};
 
 /// A power cut can come while several commits are under way.
-const POWER_CUT: Plan = Plan { many: 60, last: 9, at_once: true };
+const POWER_CUT: Plan = Plan { many: 1_500, last: 9, at_once: true };
 
 /// Failures come to a commit at a time, so that it is known whose they are.
 const FAILING_DISK: Plan = Plan { many: 60, last: 4, at_once: false };
@@ -58,6 +58,9 @@ pub(super) fn failing_disk(test: &str, harness: &impl CrashHarness) -> Result<Ch
             return skipped();
         };
         let failed = run.calls.iter().filter(|call| call.is_injected).count();
+        if run.failures.is_empty() && !run.has_ended() {
+            return Err(problem("the process died of it".to_owned()));
+        }
         if is_answered && failed > 0 && run.failures.is_empty() {
             return Err(problem(format!("{failed} calls failed, and everything was acknowledged")));
         }
@@ -106,6 +109,11 @@ impl Run {
         let calls = recording::read(&std::fs::read_to_string(log.path()).map_err(text)?)?;
         let runtime = Builder::new_multi_thread().enable_all().build().map_err(text)?;
         Ok(Some(Self { storage, plan, calls, acknowledged, failures, runtime }))
+    }
+
+    /// Whether the process came to its end, or died before.
+    fn has_ended(&self) -> bool {
+        self.calls.iter().any(|call| call.said().contains(&Said::End))
     }
 
     /// Cuts the power at moments of the run: before a sync is over, and after an acknowledgement. Gives how many images

@@ -137,8 +137,9 @@ async fn in_turn(source: &dyn SyncableDataSource, job: &Job) {
 
 /// Tries a round until it is acknowledged, as a program would.
 async fn attempt(source: &dyn SyncableDataSource, job: &Job, stream: usize, round: u64) -> bool {
+    let mut staged = 0;
     for _ in 0..ATTEMPTS {
-        match write(source, job.plan, stream, round).await {
+        match write(source, job.plan, stream, round, &mut staged).await {
             Ok(()) => {
                 say(&format!("done {stream} {round}"));
                 return true;

@@ -100,12 +100,14 @@ pub(super) async fn prepare(source: &dyn SyncableDataSource) -> fastsync_core::R
     source.prepare(&[items(), notes()]).await
 }
 
-/// Commits one round of a stream; a round that was committed already stays as it is.
+/// Commits one round of a stream; a round that was committed already stays as it is. `staged` says how many of its
+/// batches are acknowledged, which another attempt does not repeat.
 pub(super) async fn write(
     source: &dyn SyncableDataSource,
     plan: Plan,
     stream: usize,
     round: u64,
+    staged: &mut u64,
 ) -> Result<(), String> {
     let records = written(plan, stream, round);
     let put = if PUSHES.contains(&stream) { records::put } else { records::put_pending };
@@ -115,8 +117,11 @@ pub(super) async fn write(
         let Writes::Inline(writes) = &commit.writes else { return Err("inline writes".to_owned()) };
         let half = writes.len().div_ceil(2);
         for (sequence, batch) in (0..).zip(writes.chunks(half)) {
-            let staged = source.stage(commit.session, sequence, batch.to_vec()).await;
-            staged.map_err(|error| format!("stage: {error}"))?;
+            if sequence >= *staged {
+                let answer = source.stage(commit.session, sequence, batch.to_vec()).await;
+                answer.map_err(|error| format!("stage: {error}"))?;
+                *staged = sequence + 1;
+            }
         }
         commit.writes = Writes::Staged { overrides: Vec::new() };
     }

@@ -16,6 +16,7 @@ impl CrashHarness for InMemory {
     }
 }
 
+#[allow(clippy::print_stderr, reason = "a check that does not run says so")]
 fn assert_caught(found: std::result::Result<Checked, String>) {
     match found {
         Err(problem) => assert!(problem.contains("was acknowledged, 0 is there"), "{problem}"),

@@ -21,6 +21,8 @@ impl CrashHarness for SledCrashHarness {
     }
 }
 
+// Fails if a flush, a sync of the log, of a blob or of a folder is left out; if blobs are synced after the flush, or the
+// mark is set before the sync; if a failed group is answered as done, or a store that failed goes on.
 fastsync_conformance::crash_tests!(SledCrashHarness { synchronous: Synchronous::Full });
 
 /// Without a sync the last commits are lost with power, as the settings say of themselves.

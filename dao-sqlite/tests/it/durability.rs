@@ -27,6 +27,7 @@ impl CrashHarness for SqliteCrashHarness {
     }
 }
 
+// Fails if `PRAGMA synchronous` is anything below `FULL`.
 fastsync_conformance::crash_tests!(SqliteCrashHarness { synchronous: Synchronous::Full });
 
 /// Without a sync the last commits are lost with power, as the settings say of themselves.

@@ -21,12 +21,14 @@ impl Disk {
         let log = File::options().write(true).open(folder.join("db"))?;
         sync_folder(folder)?;
         let disk = Self { log, blobs: folder.join("blobs"), synced: AtomicI64::new(-1) };
-        disk.sync()?;
+        disk.sync_blobs()?;
+        disk.sync_log()?;
         Ok(disk)
     }
 
-    /// Everything that sled has flushed is on the disk afterwards. A blob comes before what names it.
-    pub(crate) fn sync(&self) -> io::Result<()> {
+    /// The blobs are on the disk afterwards. That comes before sled's flush, which writes what names them: if the disk
+    /// kept that and lost a blob, sled would leave out the page, and half a batch would be there.
+    pub(crate) fn sync_blobs(&self) -> io::Result<()> {
         let last = self.synced.load(Ordering::Relaxed);
         let mut newest = last;
         for blob in std::fs::read_dir(&self.blobs)? {
@@ -46,6 +48,11 @@ impl Disk {
             sync_folder(&self.blobs)?;
             self.synced.store(newest, Ordering::Relaxed);
         }
+        Ok(())
+    }
+
+    /// Everything that sled has flushed is on the disk afterwards.
+    pub(crate) fn sync_log(&self) -> io::Result<()> {
         self.log.sync_data()
     }
 }

@@ -18,6 +18,11 @@ pub(crate) struct Mark {
 }
 
 impl Mark {
+    /// Whether there is one: it is made when everything else of a new store is there.
+    pub(crate) fn is_in(folder: &Path) -> bool {
+        folder.join(MARK).exists()
+    }
+
     /// Compares the mark with the number that the store has, and makes it in a new store.
     pub(crate) fn open(folder: &Path, number: u64) -> Run<Self> {
         let path = folder.join(MARK);

@@ -12,7 +12,7 @@ use fastsync_core::ErrorKind;
 use parking_lot::{RwLock, RwLockWriteGuard};
 
 use crate::config::{SledConfig, Synchronous};
-use crate::disk::Disk;
+use crate::disk::{Disk, sync_folder};
 use crate::error::{Fail, Run, guarded};
 use crate::key::{self, Range};
 use crate::mark::Mark;
@@ -50,10 +50,22 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn open(config: &SledConfig) -> Run<Self> {
-        std::fs::create_dir_all(&config.path)?;
+        make_folder(&config.path)?;
         let lock = lock(&config.path, config.lock_timeout)?;
         let folder = config.path.join(SLED);
         let db = guarded(|| open_sled(&folder, config))?;
+        let opened = Self::over(db.clone(), config, &folder, lock);
+        if opened.is_err() {
+            // sled panics if it cannot sync its file when it is closed.
+            drop(guarded(|| {
+                drop(db);
+                Ok(())
+            }));
+        }
+        opened
+    }
+
+    fn over(db: sled::Db, config: &SledConfig, folder: &Path, lock: File) -> Run<Self> {
         let number = match guarded(|| Rows::get(&*db, key::META))? {
             Some(value) => number(&value)?,
             None => 0,
@@ -63,7 +75,7 @@ impl Store {
         // A process may have died between a decision and its end.
         guarded(|| carry_out(&registry, &db))?;
         let disk = match config.synchronous {
-            Synchronous::Full => Some(Disk::open(&folder)?),
+            Synchronous::Full => Some(Disk::open(folder)?),
             Synchronous::Normal => None,
         };
         Ok(Self {
@@ -152,9 +164,12 @@ impl Store {
     }
 
     fn make_durable(&self) -> Run<()> {
+        if let Some(disk) = &self.disk {
+            disk.sync_blobs()?;
+        }
         self.db.flush()?;
         match &self.disk {
-            Some(disk) => Ok(disk.sync()?),
+            Some(disk) => Ok(disk.sync_log()?),
             None => Ok(()),
         }
     }
@@ -189,6 +204,27 @@ fn number(value: &[u8]) -> Run<u64> {
             ))
         }
     }
+}
+
+/// Makes the folder of a new store. With its name the store would be lost, so that is made durable too.
+fn make_folder(path: &Path) -> io::Result<()> {
+    let made =
+        path.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists()).count();
+    std::fs::create_dir_all(path)?;
+    if Mark::is_in(path) {
+        return Ok(());
+    }
+    // A process that made the folder and died may have left its name to the next one.
+    for folder in path.ancestors().take(made.max(1)) {
+        let above =
+            folder.parent().map(|above| if above.as_os_str().is_empty() { Path::new(".") } else { above });
+        match above.map_or(Ok(()), sync_folder) {
+            // Who may not open it did not make the folder in it.
+            Err(error) if error.kind() != io::ErrorKind::PermissionDenied => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Takes the store's lock, which goes with the process.

@@ -34,6 +34,7 @@
 //! reports them, [`cases()`] lists them, and [`FaultSource`] makes any data source fail on demand.
 
 mod cases;
+pub mod crash;
 mod fault;
 mod fixture;
 mod harness;

@@ -73,6 +73,16 @@ const SERVERS: &[Server] = &[
         start: |_| Ok(Running::default()),
     },
     Server {
+        name: "strace",
+        about: "no server: it records what reaches the disk, and makes a disk fail",
+        needed_by: &["fastsync-dao-sqlite", "fastsync-dao-sled"],
+        on_demand: false,
+        variable: None,
+        program: "strace",
+        install: apt!["strace"],
+        start: |_| Ok(Running::default()),
+    },
+    Server {
         name: "mysql",
         about: "MariaDB; FASTSYNC_MYSQL_URL names another server, of a user who may make databases",
         needed_by: &["fastsync-dao-mysql"],

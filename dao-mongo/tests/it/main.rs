@@ -2,5 +2,6 @@
 
 mod common;
 mod conformance;
+mod durability;
 mod lost_rows;
 mod native;

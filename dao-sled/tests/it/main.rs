@@ -2,5 +2,5 @@
 
 mod conformance;
 mod damage;
-mod kill;
+mod durability;
 mod lock;

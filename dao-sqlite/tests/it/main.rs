@@ -3,7 +3,9 @@
 mod commits;
 mod common;
 mod conformance;
+mod durability;
 mod fixture;
+mod hasty;
 mod many;
 mod native;
 mod server;

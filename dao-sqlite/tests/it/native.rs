@@ -47,6 +47,51 @@ async fn reads_do_not_wait_for_a_long_commit_of_this_process() {
     assert!(reads > 3, "{reads} reads beside the commit");
 }
 
+/// A read of many statements sees one committed state. Fails if a read takes no snapshot.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_is_of_one_state_while_others_commit() {
+    const ROUNDS: i64 = 30;
+    let fixture = Fixture::new();
+    let source = fixture.items().await;
+    let keys: Vec<_> = (0..600).map(|n| format!("{n:04}")).collect();
+    let write = |round: i64| {
+        let body = || Some(vec!["x".into(), round.into(), Value::Null]);
+        keys.iter().map(|key| put(record("items", &Zone::Global, key, body()))).collect::<Vec<_>>()
+    };
+    apply(&source, write(1)).await;
+    let rounds: Vec<_> = (2..=ROUNDS).map(write).collect();
+    let writing = tokio::spawn({
+        let source = source.clone();
+        async move {
+            for writes in rounds {
+                apply(&source, writes).await;
+            }
+        }
+    });
+    let wanted: Vec<_> = keys.iter().map(|key| id(key)).collect();
+    let round_of = |records: &[Record]| {
+        assert_eq!(records.len(), keys.len());
+        let mut rounds: Vec<_> =
+            records.iter().map(|record| record.body.as_ref().unwrap()[1].clone()).collect();
+        rounds.dedup();
+        let [Value::Integer(round)] = rounds[..] else { panic!("a read saw rounds {rounds:?}") };
+        round
+    };
+    let mut reads_on = true;
+    while reads_on {
+        reads_on = !writing.is_finished();
+        round_of(&source.get(&name("items"), &Zone::Global, &wanted).await.unwrap());
+        let page = page(&source, &request(&Zone::Global)).await;
+        let round = round_of(&page.records);
+        assert_eq!(
+            page.head.position.0,
+            round.unsigned_abs(),
+            "the head is of the state that the records are of"
+        );
+    }
+    writing.await.unwrap();
+}
+
 #[tokio::test]
 async fn a_dropped_commit_is_whole_or_nothing() {
     let fixture = Fixture::new();

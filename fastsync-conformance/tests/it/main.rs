@@ -1,5 +1,6 @@
 //! The integration tests of `fastsync-conformance`, in one program: each further program is linked anew.
 
+mod crash;
 mod faults;
 mod memory;
 mod mutants;

@@ -58,6 +58,10 @@ impl Scratch {
         Some(Self { url: url?, name: format!("fastsync_test_{}", Unique::new()) })
     }
 
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     pub async fn database(&self) -> Database {
         Client::with_uri_str(&self.url).await.unwrap().database(&self.name)
     }

@@ -20,6 +20,15 @@ pub fn skip() -> Option<String> {
     Some(format!("{URL} is not set; `cargo xtask test` starts a server and sets it"))
 }
 
+fn pool(options: MySqlConnectOptions) -> MySqlPool {
+    MySqlPoolOptions::new().max_connections(10).connect_lazy_with(options)
+}
+
+/// A pool for the database of this name, which another process has.
+pub fn pool_of(name: &str) -> MySqlPool {
+    pool(std::env::var(URL).unwrap().parse::<MySqlConnectOptions>().unwrap().database(name))
+}
+
 /// A database of its own name; dropping it removes it.
 pub struct Database {
     name: String,
@@ -35,13 +44,17 @@ impl Database {
         database
     }
 
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     pub fn options(&self) -> MySqlConnectOptions {
         self.options.clone().database(&self.name)
     }
 
     /// A pool that few tests at once can have without using the server's connections up.
     pub fn pool(&self) -> MySqlPool {
-        MySqlPoolOptions::new().max_connections(10).connect_lazy_with(self.options())
+        pool(self.options())
     }
 
     /// Runs SQL on the database.

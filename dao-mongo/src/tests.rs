@@ -185,3 +185,18 @@ async fn transactions_of_others_are_not_ended() {
     theirs.commit_transaction().await.unwrap();
     store.database.drop().await.unwrap();
 }
+
+/// A transaction of ours that works is left alone too. Fails if it is ended whatever its age.
+#[tokio::test]
+async fn transactions_that_go_on_are_not_ended() {
+    let Some(url) = url() else { return };
+    let (store, source) = open(&url).await;
+    source.commit(commit(1, "first")).await.unwrap();
+    let mut session = store.writers.session(&store).await.unwrap();
+    session.start_transaction().await.unwrap();
+    let own = store.database.collection::<Document>("items");
+    own.insert_one(doc! { "note": "mine" }).session(&mut session).await.unwrap();
+    crate::orphans::end_abandoned(&store).await.unwrap();
+    session.commit_transaction().await.unwrap();
+    store.database.drop().await.unwrap();
+}

@@ -2,5 +2,9 @@
 
 mod common;
 mod conformance;
+mod faults;
 mod native;
+mod reads;
+mod staging;
 mod tables;
+mod turns;

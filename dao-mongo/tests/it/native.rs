@@ -286,3 +286,20 @@ async fn a_field_that_is_new_can_be_queried() {
     let query = Query { filter, ..Query::all(name("items"), Zone::Global) };
     assert_eq!(ids(&source.find(&query).await.unwrap()), ["a"]);
 }
+
+/// "A deletion that waits to be pushed is not finished with." Fails if a purge takes its tombstone away.
+#[tokio::test]
+async fn a_deletion_that_waits_to_be_pushed_is_not_purged() {
+    let Some(scratch) = Scratch::new() else { return };
+    let source = scratch.items().await;
+    apply(&source, vec![put(item("a", "one")), put(item("b", "two"))]).await;
+    let tombstone = |key: &str| record("items", &Zone::Global, key, None);
+    apply(&source, vec![put(tombstone("b"))]).await;
+    let waits =
+        Write { action: Action::Put { record: tombstone("a"), pending: true }, ..put(tombstone("a")) };
+    source.commit(Commit { positioned: false, ..commit(vec![waits]) }).await.unwrap();
+    assert_eq!(source.purge(&Zone::Global, Position(2)).await.unwrap(), 1);
+    assert_eq!(ids(&source.pending(0, 10).await.unwrap()), ["a"]);
+    let left = source.get(&name("items"), &Zone::Global, &[id("a"), id("b")]).await.unwrap();
+    assert_eq!(ids(&left), ["a"]);
+}

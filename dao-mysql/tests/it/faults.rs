@@ -192,5 +192,62 @@ async fn a_record_that_is_there_is_named_before_a_rule_that_refuses_it() {
     let receipt = apply(&source, writes).await;
     assert_eq!(receipt.skipped.len(), 1);
     assert_eq!(receipt.skipped[0].reason, ConflictReason::Mismatch);
-    assert_eq!(names(&receipt.skipped[0].current.clone().into_iter().collect::<Vec<_>>()), ["two"]);
+    assert_eq!(names(receipt.skipped[0].current.as_slice()), ["two"]);
+}
+
+/// A commit has found a record to be new and waits for another object; somebody creates the record. Fails if it is
+/// overwritten: what was not there could not be locked, and with a clear all is looked up anew.
+#[tokio::test]
+async fn a_record_that_somebody_creates_meanwhile_is_not_overwritten() {
+    let Some(database) = database() else { return };
+    let source = open(&database).await;
+    source.prepare(&[items(), notes()]).await.unwrap();
+    apply(&source, vec![put(item("a", "one"))]).await;
+    let zone = Zone::restricted("team").unwrap();
+    let cleared =
+        Clear { type_name: name("notes"), zone: Zone::restricted("other").unwrap(), through_change: 0 };
+    for (key, clears) in [("n1", Vec::new()), ("n2", vec![cleared])] {
+        let note = |text: &str| put(record("notes", &zone, key, Some(vec![text.into()])));
+        // Objects are written by the order of their types.
+        let writes = vec![put(item("a", "two")), Write { expect: Expect::Absent, ..note("mine") }];
+        let session = Commit { clears, ..commit(writes) };
+        let mut stranger = held(&database).await;
+        let committing = tokio::spawn({
+            let source = source.clone();
+            async move { source.commit(session).await }
+        });
+        database.until_runs("INSERT INTO `items`%").await;
+        apply(&source, vec![note("theirs")]).await;
+        raw_sql("ROLLBACK").execute(&mut stranger).await.unwrap();
+        let outcome = soon(committing).await.unwrap().unwrap();
+        let CommitOutcome::Conflicts { writes, .. } = outcome else { panic!("{key}: {outcome:?}") };
+        assert_eq!(names(writes[0].current.as_slice()), ["theirs"]);
+        let found = source.get(&name("notes"), &zone, &[id(key)]).await.unwrap();
+        assert_eq!(names(&found), ["theirs"]);
+    }
+}
+
+/// Two commit one session at once, and the second finds the record as the first has left it. Fails if it is told of a
+/// conflict with its own work.
+#[tokio::test]
+async fn a_session_that_its_twin_has_committed_is_a_duplicate_and_no_conflict() {
+    let Some(database) = database() else { return };
+    let source = with_items(&database).await;
+    let one = item("a", "one");
+    let expect = Expect::Revision(one.metadata.revision);
+    apply(&source, vec![put(one)]).await;
+    let session = commit(vec![Write { expect, ..put(item("a", "two")) }]);
+    let mut stranger = held(&database).await;
+    let spawn = || {
+        let (source, session) = (source.clone(), session.clone());
+        tokio::spawn(async move { source.commit(session).await.unwrap() })
+    };
+    let first = spawn();
+    database.until_runs("INSERT INTO `items`%").await;
+    let second = spawn();
+    database.until_runs("SELECT%fastsync_records%FOR UPDATE").await;
+    raw_sql("ROLLBACK").execute(&mut stranger).await.unwrap();
+    let CommitOutcome::Applied(applied) = soon(first).await.unwrap() else { panic!("the first is applied") };
+    let second = soon(second).await.unwrap();
+    assert_eq!(second, CommitOutcome::Duplicate(applied));
 }

@@ -258,3 +258,20 @@ async fn words_of_sql_are_names() {
     source.commit(Commit { clears: vec![clear], ..commit(Vec::new()) }).await.unwrap();
     assert_eq!(source.count(&query).await.unwrap(), 0);
 }
+
+/// "A deletion that waits to be pushed is not finished with." Fails if a purge takes its tombstone away.
+#[tokio::test]
+async fn a_deletion_that_waits_to_be_pushed_is_not_purged() {
+    let Some(database) = database() else { return };
+    let source = with_items(&database).await;
+    apply(&source, vec![put(item("a", "one")), put(item("b", "two"))]).await;
+    let tombstone = |key: &str| record("items", &Zone::Global, key, None);
+    apply(&source, vec![put(tombstone("b"))]).await;
+    let waits =
+        Write { action: Action::Put { record: tombstone("a"), pending: true }, ..put(tombstone("a")) };
+    source.commit(Commit { positioned: false, ..commit(vec![waits]) }).await.unwrap();
+    assert_eq!(source.purge(&Zone::Global, Position(2)).await.unwrap(), 1);
+    assert_eq!(ids(&source.pending(0, 10).await.unwrap()), ["a"]);
+    let left = source.get(&name("items"), &Zone::Global, &[id("a"), id("b")]).await.unwrap();
+    assert_eq!(ids(&left), ["a"]);
+}

@@ -290,8 +290,8 @@ async fn numbers_taken_first_lose_rows() {
 
 /// The number of a session that is to be written; `None` if two took it at once.
 async fn naive_number(database: &Database) -> Option<i64> {
-    let counted = database
-        .collection::<Document>("counters")
+    let counters = database.collection::<Document>("counters");
+    let counted = counters
         .find_one_and_update(doc! { "_id": "global" }, doc! { "$inc": { "last": 1_i64 } })
         .upsert(true)
         .return_document(ReturnDocument::After);

@@ -159,8 +159,7 @@ async fn commits_that_cross_are_applied_one_after_the_other() {
     }
     let page = page(&source, &request(&Zone::Global)).await;
     assert_eq!(page.head.position, Position(81));
-    let titles: std::collections::BTreeSet<_> =
-        page.records.iter().map(|record| format!("{:?}", record.metadata.modified_at)).collect();
+    let titles: std::collections::BTreeSet<_> = names(&page.records).into_iter().collect();
     assert_eq!((page.records.len(), titles.len()), (40, 1), "the last session wrote them all");
     let positions: Vec<u64> = sqlx::query_scalar("SELECT DISTINCT position FROM fastsync_records")
         .fetch_all(source.pool())

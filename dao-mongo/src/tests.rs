@@ -136,8 +136,8 @@ async fn every_query_of_push_and_pull_uses_an_index_and_sorts_nothing() {
     store.database.drop().await.unwrap();
 }
 
-/// A process that dies between the first write of its transaction and the commit: here its session is kept from
-/// ending the transaction, as a dead process's is.
+/// A process that dies between the first write of its transaction and the commit: here its session is kept
+/// from ending the transaction, as a dead process's is.
 #[tokio::test]
 async fn a_transaction_left_open_is_ended_by_who_is_held_up() {
     let Some(url) = url() else { return };
@@ -163,8 +163,8 @@ async fn a_transaction_left_open_is_ended_by_who_is_held_up() {
     store.database.drop().await.unwrap();
 }
 
-/// A transaction that is none of ours is left alone, however long it is idle; so is one of ours that goes on. Fails if the
-/// writers that are noted, or the time, are not looked at.
+/// A transaction that is none of ours is left alone, however long it is idle; so is one of ours that goes on.
+/// Fails if the writers that are noted, or the time, are not looked at.
 #[tokio::test]
 async fn transactions_of_others_and_those_that_go_on_are_not_ended() {
     let Some(url) = url() else { return };

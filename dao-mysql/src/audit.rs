@@ -12,8 +12,8 @@ use crate::error::{Fail, Run};
 use crate::sql::{MAX_ROWS, Sql, bytes, marks, number, text, uuid};
 use crate::store::Store;
 
-// What is read here is written once, in one commit, and never changed, so it needs no snapshot: whoever sees the session
-// sees all of it.
+// What is read here is written once, in one commit, and never changed, so it needs no snapshot: whoever sees
+// the session sees all of it.
 const SESSION: &str = "s.id, s.kind, s.user, d.id, s.number, s.committed_at, s.counts";
 
 pub(crate) async fn session(store: &Store, id: SessionId) -> Run<Option<SessionSummary>> {

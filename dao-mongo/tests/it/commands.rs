@@ -1,5 +1,5 @@
-//! What is sent to the server: concerns, and the order of commands. Other tests cannot see it, since a replica set of one
-//! loses nothing.
+//! What is sent to the server: concerns, and the order of commands. Other tests cannot see it, since a
+//! replica set of one loses nothing.
 
 use crate::common::*;
 use fastsync_core::source::*;
@@ -62,9 +62,10 @@ async fn refused(source: &MongoSource) {
     source.unstage(Some(session.session)).await.unwrap();
 }
 
-/// "Commits are acknowledged when a majority has journaled them, whatever the concerns of your client are, and nothing is
-/// read before that." Fails if a read asks for less than a majority or a snapshot, or asks a secondary; if a transaction
-/// reads no snapshot; if a write outside of one waits for less; if a commit is not repeated for the majority.
+/// "Commits are acknowledged when a majority has journaled them, whatever the concerns of your client are,
+/// and nothing is read before that." Fails if a read asks for less than a majority or a snapshot, or asks a
+/// secondary; if a transaction reads no snapshot; if a write outside of one waits for less; if a commit is
+/// not repeated for the majority.
 #[tokio::test]
 async fn everything_is_read_from_and_waits_for_a_majority() {
     let Some(scratch) = Scratch::new() else { return };
@@ -108,8 +109,8 @@ async fn everything_is_read_from_and_waits_for_a_majority() {
     assert!(commits.iter().all(|(_, is_majority)| *is_majority), "{commits:?}");
 }
 
-/// What a conflict names was read from others' commits, which only this server may have. Fails if the conflict is told
-/// before a majority has all that was there.
+/// What a conflict names was read from others' commits, which only this server may have. Fails if the
+/// conflict is told before a majority has all that was there.
 #[tokio::test]
 async fn a_conflict_is_told_when_a_majority_has_what_it_names() {
     let Some(scratch) = Scratch::new() else { return };
@@ -124,7 +125,8 @@ async fn a_conflict_is_told_when_a_majority_has_what_it_names() {
     assert!(aborted.is_some() && aborted < waited, "{commands:?}");
 }
 
-/// Fails if tombstones go before the horizon moves: a reader between the two would miss them and not learn of it.
+/// Fails if tombstones go before the horizon moves: a reader between the two would miss them and not learn of
+/// it.
 #[tokio::test]
 async fn the_horizon_moves_before_the_tombstones_go() {
     let Some(scratch) = Scratch::new() else { return };

@@ -1,4 +1,5 @@
-//! What other processes, a lost connection and a caller that is gone do to a commit: each is forced, none left to chance.
+//! What other processes, a lost connection and a caller that is gone do to a commit: each is forced, none
+//! left to chance.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,8 +20,8 @@ fn staged() -> Commit {
     Commit { writes: Writes::Staged { overrides: Vec::new() }, ..commit(Vec::new()) }
 }
 
-/// "What keeps the commits of different processes apart is the zone's document, which a transaction writes first." Fails if
-/// a transaction only looks at it: one that takes no position would not meet the other.
+/// "What keeps the commits of different processes apart is the zone's document, which a transaction writes
+/// first." Fails if a transaction only looks at it: one that takes no position would not meet the other.
 #[tokio::test]
 async fn a_zone_in_the_hands_of_another_process_is_waited_for() {
     let Some(scratch) = Scratch::new() else { return };
@@ -37,8 +38,8 @@ async fn a_zone_in_the_hands_of_another_process_is_waited_for() {
     assert!(matches!(soon(committing).await.unwrap().unwrap(), CommitOutcome::Applied(_)));
 }
 
-/// A commit has read what is staged and waits for its zone; a further batch is staged. Fails if the commit does not look
-/// again before it drops the batches, or leaves them behind.
+/// A commit has read what is staged and waits for its zone; a further batch is staged. Fails if the commit
+/// does not look again before it drops the batches, or leaves them behind.
 #[tokio::test]
 async fn a_batch_that_is_staged_during_its_commit_is_not_lost() {
     let Some(scratch) = Scratch::new() else { return };
@@ -82,7 +83,8 @@ async fn a_batch_is_kept_whole_or_not_at_all() {
     assert_eq!((found.len(), found.iter().all(is_b)), (12, true));
 }
 
-/// "A call that was started runs to its end, also if its future is dropped." Fails if it runs within its caller's future.
+/// "A call that was started runs to its end, also if its future is dropped." Fails if it runs within its
+/// caller's future.
 #[tokio::test]
 async fn a_commit_goes_on_when_its_caller_is_gone() {
     let Some(scratch) = Scratch::new() else { return };
@@ -104,7 +106,8 @@ async fn a_commit_goes_on_when_its_caller_is_gone() {
     soon(there).await;
 }
 
-/// Commits to several zones take their turns in one order. Fails if some take them in another: two wait for each other.
+/// Commits to several zones take their turns in one order. Fails if some take them in another: two wait for
+/// each other.
 #[tokio::test]
 async fn commits_to_the_same_zones_do_not_wait_for_each_other_in_a_ring() {
     let Some(scratch) = Scratch::new() else { return };
@@ -134,8 +137,8 @@ async fn commits_to_the_same_zones_do_not_wait_for_each_other_in_a_ring() {
     assert_eq!(page(&source, &request(&zones[0])).await.head.position, Position(32));
 }
 
-/// One object of a group has become too large by fields of the user's. Fails if those that share its transaction are refused
-/// with it.
+/// One object of a group has become too large by fields of the user's. Fails if those that share its
+/// transaction are refused with it.
 #[tokio::test]
 async fn a_commit_that_is_too_large_does_not_touch_those_beside_it() {
     let Some(scratch) = Scratch::new() else { return };
@@ -167,8 +170,8 @@ async fn a_commit_that_is_too_large_does_not_touch_those_beside_it() {
     }
 }
 
-/// Stands between a client and the server, and cuts the connection on which a commit is sent, so often: the server has it,
-/// and its answer is lost.
+/// Stands between a client and the server, and cuts the connection on which a commit is sent, so often: the
+/// server has it, and its answer is lost.
 async fn cutting(server: ServerAddress, cuts: Arc<AtomicUsize>) -> ServerAddress {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -1,6 +1,7 @@
-//! The lost-row test: 16 pushers in two processes that are killed now and then, and 4 pullers, on one database. No
-//! pusher waits for another, some of their calls are abandoned, and all contend for a few records. Nothing is lost,
-//! nothing comes in part, positions have no gap; and a naive way to number sessions, positions first, is caught.
+//! The lost-row test: 16 pushers in two processes that are killed now and then, and 4 pullers, on one
+//! database. No pusher waits for another, some of their calls are abandoned, and all contend for a few
+//! records. Nothing is lost, nothing comes in part, positions have no gap; and a naive way to number
+//! sessions, positions first, is caught.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Child, Command, Stdio};
@@ -213,7 +214,8 @@ async fn pull(mut puller: Puller, done: Arc<AtomicBool>) -> Puller {
     loop {
         let is_last = done.load(Ordering::SeqCst);
         while !feed.page(after, *records, replica).await {}
-        // A session raises one counter by one and brings rows of its own, so a reader that caught up can count.
+        // A session raises one counter by one and brings rows of its own, so a reader that caught up can
+        // count.
         let is_real = matches!(feed, Feed::Real(_));
         let raised: i64 = replica.iter().filter(|(key, _)| key.starts_with("counter")).map(|(_, n)| n).sum();
         let seen: BTreeSet<_> = replica.keys().filter_map(|key| key.strip_prefix("row-")?.get(..8)).collect();
@@ -260,8 +262,8 @@ async fn no_row_is_lost_while_16_pushers_in_two_processes_are_killed() {
     assert_eq!(positions, (1..=PUSHERS * sessions).collect::<Vec<_>>(), "each session once, without a gap");
 }
 
-/// The same pullers on sessions that take their number first: they lose rows, so the test can fail. One session takes the
-/// first number and writes when the others are done.
+/// The same pullers on sessions that take their number first: they lose rows, so the test can fail. One
+/// session takes the first number and writes when the others are done.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn numbers_taken_first_lose_rows() {
     let Some(scratch) = Scratch::new() else { return };

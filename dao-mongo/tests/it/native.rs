@@ -1,5 +1,5 @@
-//! What only MongoDB has: documents of the user's, unique indexes and validators, adopted collections, big batches,
-//! servers that are refused.
+//! What only MongoDB has: documents of the user's, unique indexes and validators, adopted collections, big
+//! batches, servers that are refused.
 
 use crate::common::*;
 use fastsync_core::source::*;
@@ -85,7 +85,8 @@ async fn a_unique_clash_refuses_its_write_and_a_value_given_free_is_none() {
     let clashes = vec![put(item("c", "three")), skip(item("a", "two")), skip(item("d", "two"))];
     assert_eq!(apply(&source, clashes).await.skipped.len(), 2);
 
-    // Values move along within a commit, in whatever order, also over staged batches, and from what is deleted.
+    // Values move along within a commit, in whatever order, also over staged batches, and from what is
+    // deleted.
     apply(&source, vec![put(item("a", "two")), put(item("b", "three")), put(item("c", "four"))]).await;
     apply(&source, vec![put(item("a", "three")), put(record("items", &Zone::Global, "b", None))]).await;
     let session = staged(commit(Vec::new()));
@@ -231,8 +232,8 @@ async fn a_standalone_server_is_refused_with_the_way_out() {
     assert!(error.message().contains("rs.initiate()"), "{error}");
 }
 
-/// Each process prepares a type of its own. Fails if one stores its types over those of another: they get no number of
-/// their own, or are forgotten.
+/// Each process prepares a type of its own. Fails if one stores its types over those of another: they get no
+/// number of their own, or are forgotten.
 #[tokio::test]
 async fn many_processes_may_prepare_at_once() {
     let Some(scratch) = Scratch::new() else { return };
@@ -258,7 +259,8 @@ async fn many_processes_may_prepare_at_once() {
     assert_eq!((records.len(), kinds.len()), (6, 6));
 }
 
-/// "No position is ever given twice, whatever happens to the lock of a zone." Fails if the index of positions is not unique.
+/// "No position is ever given twice, whatever happens to the lock of a zone." Fails if the index of positions
+/// is not unique.
 #[tokio::test]
 async fn a_position_cannot_be_given_twice() {
     let Some(scratch) = Scratch::new() else { return };
@@ -270,7 +272,8 @@ async fn a_position_cannot_be_given_twice() {
     assert!(error.to_string().contains("E11000"), "{error}");
 }
 
-/// Fails if the objects that are there do not get a field that is new: queries would not find it, though reads show it.
+/// Fails if the objects that are there do not get a field that is new: queries would not find it, though
+/// reads show it.
 #[tokio::test]
 async fn a_field_that_is_new_can_be_queried() {
     let Some(scratch) = Scratch::new() else { return };

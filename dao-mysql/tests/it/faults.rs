@@ -1,5 +1,5 @@
-//! What other transactions, a lost connection and a caller that is gone do to a commit: each is forced, none left to
-//! chance. A lock is held by the test itself; a failure of the server is signalled by a trigger.
+//! What other transactions, a lost connection and a caller that is gone do to a commit: each is forced, none
+//! left to chance. A lock is held by the test itself; a failure of the server is signalled by a trigger.
 
 use crate::common::*;
 use fastsync_core::source::*;
@@ -15,8 +15,8 @@ async fn tries(database: &Database, attempts: u32) -> MySqlDataSource {
     source
 }
 
-/// From now on the first writes of `items`, so many, fail with this number. All are counted in `tries`, which keeps what
-/// is rolled back.
+/// From now on the first writes of `items`, so many, fail with this number. All are counted in `tries`, which
+/// keeps what is rolled back.
 async fn fail(database: &Database, number: u16, times: u32) {
     let sql = format!(
         "DROP TABLE IF EXISTS tries;
@@ -33,8 +33,8 @@ async fn fail(database: &Database, number: u16, times: u32) {
     database.sql(sql).await;
 }
 
-/// Fails if a deadlock (1213), a lock wait timeout (1205) or another of these numbers is told at once, tried without
-/// end, or has another kind in the end; or if a failure that will come again is tried again.
+/// Fails if a deadlock (1213), a lock wait timeout (1205) or another of these numbers is told at once, tried
+/// without end, or has another kind in the end; or if a failure that will come again is tried again.
 #[tokio::test]
 async fn what_lost_to_another_transaction_is_tried_again() {
     let Some(database) = database() else { return };
@@ -54,8 +54,8 @@ async fn what_lost_to_another_transaction_is_tried_again() {
     assert_eq!((error.kind(), tried().await), (ErrorKind::Backend, 1));
 }
 
-/// The commit holds the index row of `a` and waits for the object `b`; who holds that asks for `a`, and has changed more, so
-/// that the server ends the commit. Fails if a deadlock is told at once.
+/// The commit holds the index row of `a` and waits for the object `b`; who holds that asks for `a`, and has
+/// changed more, so that the server ends the commit. Fails if a deadlock is told at once.
 #[tokio::test]
 async fn a_deadlock_is_tried_again() {
     let Some(database) = database() else { return };
@@ -118,7 +118,8 @@ async fn a_lost_connection_is_told_as_such_and_the_commit_can_be_repeated() {
     assert!(matches!(source.commit(session).await.unwrap(), CommitOutcome::Duplicate(_)));
 }
 
-/// "A write that was started runs to its end, also if its future is dropped." Fails if it runs within its caller's future.
+/// "A write that was started runs to its end, also if its future is dropped." Fails if it runs within its
+/// caller's future.
 #[tokio::test]
 async fn a_commit_goes_on_when_its_caller_is_gone() {
     let Some(database) = database() else { return };
@@ -140,8 +141,8 @@ async fn a_commit_goes_on_when_its_caller_is_gone() {
     soon(there).await;
 }
 
-/// Whoever commits to several zones locks them in one order. Fails if some take them in another: with the second zone held,
-/// that commit never takes the first.
+/// Whoever commits to several zones locks them in one order. Fails if some take them in another: with the
+/// second zone held, that commit never takes the first.
 #[tokio::test]
 async fn zones_are_locked_in_one_order() {
     let Some(database) = database() else { return };
@@ -179,8 +180,8 @@ async fn zones_are_locked_in_one_order() {
     }
 }
 
-/// A commit that takes new records for new and meets a rule of the table looks again before it tells why. Fails if it does
-/// not: the record is named as refused by the rule, while it is the record that is there.
+/// A commit that takes new records for new and meets a rule of the table looks again before it tells why.
+/// Fails if it does not: the record is named as refused by the rule, while it is the record that is there.
 #[tokio::test]
 async fn a_record_that_is_there_is_named_before_a_rule_that_refuses_it() {
     let Some(database) = database() else { return };
@@ -195,8 +196,8 @@ async fn a_record_that_is_there_is_named_before_a_rule_that_refuses_it() {
     assert_eq!(names(receipt.skipped[0].current.as_slice()), ["two"]);
 }
 
-/// A commit has found a record to be new and waits for another object; somebody creates the record. Fails if it is
-/// overwritten: what was not there could not be locked, and with a clear all is looked up anew.
+/// A commit has found a record to be new and waits for another object; somebody creates the record. Fails if
+/// it is overwritten: what was not there could not be locked, and with a clear all is looked up anew.
 #[tokio::test]
 async fn a_record_that_somebody_creates_meanwhile_is_not_overwritten() {
     let Some(database) = database() else { return };
@@ -227,8 +228,8 @@ async fn a_record_that_somebody_creates_meanwhile_is_not_overwritten() {
     }
 }
 
-/// Two commit one session at once, and the second finds the record as the first has left it. Fails if it is told of a
-/// conflict with its own work.
+/// Two commit one session at once, and the second finds the record as the first has left it. Fails if it is
+/// told of a conflict with its own work.
 #[tokio::test]
 async fn a_session_that_its_twin_has_committed_is_a_duplicate_and_no_conflict() {
     let Some(database) = database() else { return };

@@ -10,8 +10,8 @@ use fastsync_dao_mysql::sqlx::{AssertSqlSafe, raw_sql};
 
 type Reading = Pin<Box<dyn Future<Output = Vec<Record>> + Send>>;
 
-/// A read has begun and waits for a table, which is changed meanwhile. Fails if its statements see a state each, or read
-/// without a transaction.
+/// A read has begun and waits for a table, which is changed meanwhile. Fails if its statements see a state
+/// each, or read without a transaction.
 #[tokio::test]
 async fn a_read_sees_the_state_in_which_it_began() {
     let Some(database) = database() else { return };

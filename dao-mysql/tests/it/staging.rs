@@ -15,8 +15,8 @@ fn large(count: usize, letter: &str) -> Vec<Write> {
     (0..count).map(|n| put(item(&format!("i{n}"), &letter.repeat(700_000)))).collect()
 }
 
-/// A server fails in the middle of a batch. Fails if the part before stays, if a batch that comes later adds a part, or if
-/// a commit leaves its batches behind.
+/// A server fails in the middle of a batch. Fails if the part before stays, if a batch that comes later adds
+/// a part, or if a commit leaves its batches behind.
 #[tokio::test]
 async fn a_batch_is_kept_whole_or_not_at_all_and_goes_with_its_commit() {
     let Some(database) = database() else { return };
@@ -41,8 +41,8 @@ async fn a_batch_is_kept_whole_or_not_at_all_and_goes_with_its_commit() {
     assert_eq!(count(&source, "SELECT COUNT(*) FROM fastsync_staged").await, 0);
 }
 
-/// A commit has read what is staged and waits for somebody; a further batch is staged. Fails if the commit does not look
-/// again before it drops the batches.
+/// A commit has read what is staged and waits for somebody; a further batch is staged. Fails if the commit
+/// does not look again before it drops the batches.
 #[tokio::test]
 async fn a_batch_that_is_staged_during_its_commit_is_not_lost() {
     let Some(database) = database() else { return };
@@ -67,7 +67,8 @@ async fn a_batch_that_is_staged_during_its_commit_is_not_lost() {
     assert_eq!(ids(&page(&source, &request(&zone)).await.records), ["n1", "n2"]);
 }
 
-/// More than a commit keeps in memory is read again. Fails if a write that a later batch replaces counts then.
+/// More than a commit keeps in memory is read again. Fails if a write that a later batch replaces counts
+/// then.
 #[tokio::test]
 async fn of_a_key_that_is_staged_twice_the_last_write_counts_in_a_large_session() {
     let Some(database) = database() else { return };

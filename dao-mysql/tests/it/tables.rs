@@ -1,4 +1,5 @@
-//! The user's own tables: adoption, contradictions, unique columns, foreign keys, rows changed past the library.
+//! The user's own tables: adoption, contradictions, unique columns, foreign keys, rows changed past the
+//! library.
 
 use crate::common::*;
 use fastsync_core::source::*;
@@ -222,7 +223,8 @@ async fn ids_are_bytes_and_come_in_their_order() {
     }
 }
 
-/// A statement fits a packet of the server's (16 MiB here), however large its rows are. Fails if rows are counted only.
+/// A statement fits a packet of the server's (16 MiB here), however large its rows are. Fails if rows are
+/// counted only.
 #[tokio::test]
 async fn more_than_a_packet_is_written_in_several_statements() {
     let Some(database) = database() else { return };

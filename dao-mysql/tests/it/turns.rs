@@ -19,8 +19,8 @@ fn following(id: &str) -> Commit {
     Commit { state: vec![state], ..commit(vec![put(item(id, "second"))]) }
 }
 
-/// "A data source whose commits go on beside each other may do before what nobody sees": the rows are written while the
-/// commit before goes on, and only who asks for what is not committed sees them.
+/// "A data source whose commits go on beside each other may do before what nobody sees": the rows are written
+/// while the commit before goes on, and only who asks for what is not committed sees them.
 #[tokio::test]
 async fn a_commit_in_turn_writes_its_rows_before_its_turn() {
     let Some(database) = database() else { return };
@@ -62,7 +62,8 @@ async fn a_commit_in_turn_writes_its_rows_before_its_turn() {
     assert_eq!(ids(&records), ["a", "b"]);
 }
 
-/// The commit before may have begun anew and wait for rows of the one after it, which waits for it: that one lets go.
+/// The commit before may have begun anew and wait for rows of the one after it, which waits for it: that one
+/// lets go.
 #[tokio::test]
 async fn a_commit_in_turn_does_not_keep_its_locks_for_long() {
     let Some(database) = database() else { return };
@@ -110,8 +111,9 @@ async fn a_commit_in_turn_waits_for_the_lock_of_the_one_before() {
     assert!(matches!(soon(second).await.unwrap(), CommitOutcome::Applied(_)));
 }
 
-/// A commit that somebody keeps from its end has written its rows, and has the entries whose value it expects. Fails if it
-/// does not tell so, or tells that it has an entry that is not there: nobody has a lock of that.
+/// A commit that somebody keeps from its end has written its rows, and has the entries whose value it
+/// expects. Fails if it does not tell so, or tells that it has an entry that is not there: nobody has a lock
+/// of that.
 #[tokio::test]
 async fn a_commit_in_turn_tells_what_it_has_written_and_locked() {
     let Some(database) = database() else { return };

@@ -61,8 +61,8 @@ impl Database {
         self.options().connect().await.unwrap()
     }
 
-    /// Waits until such a statement runs on the database, and gives its connection. What it needs is locked by the test, so
-    /// it goes no further.
+    /// Waits until such a statement runs on the database, and gives its connection. What it needs is locked
+    /// by the test, so it goes no further.
     ///
     /// # Panics
     /// If none runs within [`PATIENCE`].
@@ -89,7 +89,8 @@ impl Database {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let mut connection = options.connect().await?;
-                // A connection whose runtime has ended may hold an open transaction, which a removal would wait for.
+                // A connection whose runtime has ended may hold an open transaction, which a removal would
+                // wait for.
                 let select = "SELECT CAST(id AS UNSIGNED) FROM information_schema.processlist WHERE db = ?";
                 for id in query_scalar::<_, u64>(select).bind(&name).fetch_all(&mut connection).await? {
                     // It may have gone by itself.

@@ -9,7 +9,7 @@ use fastsync_core::{ErrorKind, SessionId};
 use mongodb::ClientSession;
 use mongodb::bson::RawDocumentBuf;
 use mongodb::options::{Acknowledgment, WriteConcern};
-use tokio::sync::{OwnedMutexGuard, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::attempt::{Attempt, Refusals};
@@ -18,7 +18,7 @@ use crate::codec::uuid_ref;
 use crate::error::{Fail, Run};
 use crate::finish::read_receipt;
 use crate::job::{Job, turns_of};
-use crate::lane::{Lane, Waiting};
+use crate::lane::{Held, Lane, Waiting};
 use crate::orphans::{IDLE, end_abandoned};
 use crate::staging::{Staged, load, parts};
 use crate::store::{SESSIONS, Store, find, pause, transaction};
@@ -27,7 +27,7 @@ use crate::store::{SESSIONS, Store, find, pause, transaction};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The turns of a commit, held until its transaction is over.
-type Turns = Vec<OwnedMutexGuard<()>>;
+type Turns = Vec<Held>;
 
 pub(crate) async fn commit(store: &Store, mut commit: Commit) -> Run<CommitOutcome> {
     let job = match Job::new(store, &mut commit) {
@@ -77,7 +77,7 @@ async fn together(store: &Store, turn: &str, job: Job) -> Run<CommitOutcome> {
 }
 
 /// Commits a group and tells each what became of it.
-async fn lead(store: &Store, turn: &str, lane: &Arc<Lane>, group: Vec<Waiting>, guard: OwnedMutexGuard<()>) {
+async fn lead(store: &Store, turn: &str, lane: &Arc<Lane>, group: Vec<Waiting>, guard: Held) {
     let turns = BTreeSet::from([turn.to_owned()]);
     let (jobs, replies): (Vec<_>, Vec<_>) = group.into_iter().map(|next| (next.job, next.reply)).unzip();
     // Whoever gave up waiting is not told; the commit is whole all the same.
@@ -202,7 +202,7 @@ async fn transact(
             Stop::Fail(fail) if is_lost_race(&fail) && began.elapsed() < PATIENCE => {
                 if ended_others.elapsed() > IDLE {
                     // Without the right to look, the server's own limit ends them.
-                    drop(end_abandoned(store).await);
+                    drop(end_abandoned(store, IDLE).await);
                     ended_others = Instant::now();
                 }
                 attempts = attempts.saturating_add(1);

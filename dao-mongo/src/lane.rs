@@ -1,9 +1,9 @@
 //! Turns: the commits of one process into one zone do not abort each other, and share transactions.
 //!
-//! MongoDB aborts a transaction that meets another's uncommitted write instead of letting it wait. So commits of
-//! this process wait here, per zone; whoever gets the turn takes everyone who waits along in one transaction. The
-//! turn is only for speed: what keeps commits apart, also those of other processes, is the zone's own document,
-//! which every transaction writes first.
+//! MongoDB aborts a transaction that meets another's uncommitted write instead of letting it wait. So commits
+//! of this process wait here, per zone; whoever gets the turn takes everyone who waits along in one
+//! transaction. The turn is only for speed: what keeps commits apart, also those of other processes, is the
+//! zone's own document, which every transaction writes first.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -26,6 +26,13 @@ pub(crate) struct Waiting {
     pub(crate) reply: oneshot::Sender<Run<CommitOutcome>>,
 }
 
+/// The turn of a lane, which is not forgotten as long as somebody has it.
+#[derive(Debug)]
+pub(crate) struct Held {
+    _guard: OwnedMutexGuard<()>,
+    _lane: Arc<Lane>,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Lane {
     turn: Arc<Turn<()>>,
@@ -37,12 +44,12 @@ impl Lane {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push_back(waiting);
     }
 
-    pub(crate) async fn turn(&self) -> OwnedMutexGuard<()> {
-        Arc::clone(&self.turn).lock_owned().await
+    pub(crate) async fn turn(self: &Arc<Self>) -> Held {
+        Held { _guard: Arc::clone(&self.turn).lock_owned().await, _lane: Arc::clone(self) }
     }
 
-    /// Who goes into the next transaction; nobody if `own` was taken along already. Its caller must not lead others
-    /// then: it would get its own answer late.
+    /// Who goes into the next transaction; nobody if `own` was taken along already. Its caller must not lead
+    /// others then: it would get its own answer late.
     pub(crate) fn take(&self, own: BsonId) -> Vec<Waiting> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.iter().all(|waiting| waiting.job.attempt != own) {
@@ -81,5 +88,24 @@ impl Lanes {
         let lane = Arc::new(Lane::default());
         lanes.insert(key.to_owned(), Arc::downgrade(&lane));
         lane
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    /// Fails if a lane is forgotten while its turn is taken: whoever comes next gets another one, and does
+    /// not wait.
+    #[tokio::test]
+    async fn a_turn_is_waited_for_however_it_was_taken() {
+        let lanes = Lanes::default();
+        let held = lanes.lane("zone").turn().await;
+        assert!(lanes.lane("other").turn().now_or_never().is_some());
+        assert!(lanes.lane("zone").turn().now_or_never().is_none());
+        drop(held);
+        assert!(lanes.lane("zone").turn().now_or_never().is_some());
     }
 }

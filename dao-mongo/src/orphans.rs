@@ -58,12 +58,12 @@ impl Writers {
     }
 }
 
-/// Ends the abandoned transactions of this library's writers; tells how many.
+/// Ends the transactions of this library's writers that have been idle for longer; tells how many.
 ///
 /// Only sessions of the same database user are seen and ended, for which no privilege is needed.
-pub(crate) async fn end_abandoned(store: &Store) -> Run<usize> {
+pub(crate) async fn end_abandoned(store: &Store, idle: Duration) -> Run<usize> {
     let admin = store.database.client().database("admin");
-    let idle = i64::try_from(IDLE.as_micros()).unwrap_or(i64::MAX);
+    let idle = i64::try_from(idle.as_micros()).unwrap_or(i64::MAX);
     let pipeline = [
         doc! { "$currentOp": { "allUsers": false, "idleSessions": true } },
         doc! { "$match": { "type": "idleSession", "transaction.timeInactiveMicros": { "$gt": idle } } },

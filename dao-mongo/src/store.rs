@@ -61,21 +61,7 @@ impl Store {
 
     /// Refuses a server that cannot keep the contract.
     pub(crate) async fn check_server(&self) -> Run<()> {
-        let hello = self.database.run_command(doc! { "hello": 1 }).await?;
-        let refuse = |message: &str| Err(Fail::new(ErrorKind::Config, "connect", message));
-        if whole(hello.get("maxWireVersion")).unwrap_or(0) < i64::from(WIRE_VERSION_5_0) {
-            return refuse("MongoDB 5.0 or later is needed: older servers have no snapshot reads");
-        }
-        let is_replica_set = hello.contains_key("setName");
-        let is_router = hello.get_str("msg").is_ok_and(|text| text == "isdbgrid");
-        if !is_replica_set && !is_router {
-            return refuse(
-                "the server is a standalone, which has no transactions, so commits over several documents would not \
-                 be atomic. Make it a replica set of one: start mongod with `--replSet rs0` and run \
-                 `rs.initiate()` once in mongosh",
-            );
-        }
-        Ok(())
+        judge(&self.database.run_command(doc! { "hello": 1 }).await?)
     }
 
     pub(crate) fn collection(&self, name: &str) -> Collection<RawDocumentBuf> {
@@ -137,6 +123,24 @@ impl Store {
         }
         Ok(reply)
     }
+}
+
+/// Whether a server that introduces itself so can keep the contract.
+fn judge(hello: &Document) -> Run<()> {
+    let refuse = |message: &str| Err(Fail::new(ErrorKind::Config, "connect", message));
+    if whole(hello.get("maxWireVersion")).unwrap_or(0) < i64::from(WIRE_VERSION_5_0) {
+        return refuse("MongoDB 5.0 or later is needed: older servers have no snapshot reads");
+    }
+    let is_replica_set = hello.contains_key("setName");
+    let is_router = hello.get_str("msg").is_ok_and(|text| text == "isdbgrid");
+    if !is_replica_set && !is_router {
+        return refuse(
+            "the server is a standalone, which has no transactions, so commits over several documents would not \
+             be atomic. Make it a replica set of one: start mongod with `--replSet rs0` and run \
+             `rs.initiate()` once in mongosh",
+        );
+    }
+    Ok(())
 }
 
 pub(crate) fn majority() -> WriteConcern {
@@ -209,4 +213,27 @@ pub(crate) async fn pause(low: Duration, high: Duration) {
     let random = RandomState::new().hash_one(0_u8) & 0xffff;
     let spread = high.saturating_sub(low).as_micros().saturating_mul(random.into()) >> 16;
     tokio::time::sleep(low + Duration::from_micros(u64::try_from(spread).unwrap_or(0))).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fails if an old server or a standalone one is taken.
+    #[test]
+    fn servers_are_judged_by_what_they_say() {
+        let set = doc! { "maxWireVersion": 13, "setName": "rs0" };
+        let router = doc! { "maxWireVersion": 21, "msg": "isdbgrid" };
+        assert!(judge(&set).is_ok() && judge(&router).is_ok());
+        for (hello, part) in [
+            (doc! { "maxWireVersion": 12, "setName": "rs0" }, "5.0"),
+            (doc! { "setName": "rs0" }, "5.0"),
+            (doc! { "maxWireVersion": 13 }, "rs.initiate()"),
+            (doc! { "maxWireVersion": 13, "msg": "hello" }, "rs.initiate()"),
+        ] {
+            let error = judge(&hello).unwrap_err().into_error("connect");
+            assert_eq!(error.kind(), ErrorKind::Config);
+            assert!(error.message().contains(part), "{hello}: {error}");
+        }
+    }
 }

@@ -136,8 +136,8 @@ async fn every_query_of_push_and_pull_uses_an_index_and_sorts_nothing() {
     store.database.drop().await.unwrap();
 }
 
-/// A process that dies between the first write of its transaction and the commit: here its session is kept from
-/// ending the transaction, as a dead process's is.
+/// A process that dies between the first write of its transaction and the commit: here its session is kept
+/// from ending the transaction, as a dead process's is.
 #[tokio::test]
 async fn a_transaction_left_open_is_ended_by_who_is_held_up() {
     let Some(url) = url() else { return };
@@ -163,25 +163,29 @@ async fn a_transaction_left_open_is_ended_by_who_is_held_up() {
     store.database.drop().await.unwrap();
 }
 
-/// A transaction that is none of ours is left alone, however long it is idle.
+/// A transaction that is none of ours is left alone, however long it is idle; so is one of ours that goes on.
+/// Fails if the writers that are noted, or the time, are not looked at.
 #[tokio::test]
-async fn transactions_of_others_are_not_ended() {
+async fn transactions_of_others_and_those_that_go_on_are_not_ended() {
     let Some(url) = url() else { return };
     let (store, source) = open(&url).await;
     source.commit(commit(1, "first")).await.unwrap();
+    let writers = store.database.collection::<Document>(WRITERS);
+    let own = store.database.collection::<Document>("items");
     let mut theirs = store.database.client().start_session().await.unwrap();
     // The pool may have given a session that has written for this library before.
-    store
-        .database
-        .collection::<Document>(WRITERS)
-        .delete_one(doc! { "_id": theirs.id().get("id") })
-        .await
-        .unwrap();
+    let writer = doc! { "_id": theirs.id().get("id") };
+    writers.delete_one(writer.clone()).await.unwrap();
     theirs.start_transaction().await.unwrap();
-    let own = store.database.collection::<Document>("items");
     own.insert_one(doc! { "note": "mine" }).session(&mut theirs).await.unwrap();
-    tokio::time::sleep(crate::orphans::IDLE + Duration::from_millis(200)).await;
-    crate::orphans::end_abandoned(&store).await.unwrap();
+    assert_eq!(crate::orphans::end_abandoned(&store, Duration::ZERO).await.unwrap(), 0);
     theirs.commit_transaction().await.unwrap();
+
+    writers.insert_one(writer).await.unwrap();
+    theirs.start_transaction().await.unwrap();
+    own.insert_one(doc! { "note": "more" }).session(&mut theirs).await.unwrap();
+    assert_eq!(crate::orphans::end_abandoned(&store, Duration::from_secs(3_600)).await.unwrap(), 0);
+    assert_eq!(crate::orphans::end_abandoned(&store, Duration::ZERO).await.unwrap(), 1);
+    assert!(theirs.commit_transaction().await.is_err());
     store.database.drop().await.unwrap();
 }

@@ -12,17 +12,17 @@ use crate::error::{Fail, Run};
 use crate::sql::{MAX_ROWS, Sql, bytes, marks, number, text, uuid};
 use crate::store::Store;
 
+// What is read here is written once, in one commit, and never changed, so it needs no snapshot: whoever sees
+// the session sees all of it.
 const SESSION: &str = "s.id, s.kind, s.user, d.id, s.number, s.committed_at, s.counts";
 
 pub(crate) async fn session(store: &Store, id: SessionId) -> Run<Option<SessionSummary>> {
-    let mut snapshot = store.read().await?;
+    let mut connection = store.pool.acquire().await?;
     let select = format!(
         "SELECT {SESSION} FROM fastsync_sessions AS s JOIN fastsync_devices AS d ON d.n = s.device WHERE s.id = ?"
     );
-    let rows = Sql::new(select).bind(&id.as_uuid().as_bytes()[..]).all(&mut snapshot).await?;
-    let mut found = summaries(store, &mut snapshot, &rows).await?;
-    snapshot.rollback().await?;
-    Ok(found.pop())
+    let rows = Sql::new(select).bind(&id.as_uuid().as_bytes()[..]).all(&mut connection).await?;
+    Ok(summaries(store, &mut connection, &rows).await?.pop())
 }
 
 pub(crate) async fn sessions(
@@ -31,18 +31,16 @@ pub(crate) async fn sessions(
     after: Position,
     limit: usize,
 ) -> Run<Vec<SessionSummary>> {
-    let mut snapshot = store.read().await?;
-    let Some(zone) = store.zone(&mut snapshot, zone).await? else { return Ok(Vec::new()) };
+    let mut connection = store.pool.acquire().await?;
+    let Some(zone) = store.zone(&mut connection, zone).await? else { return Ok(Vec::new()) };
     let select = format!(
         "SELECT {SESSION} FROM fastsync_positions AS p STRAIGHT_JOIN fastsync_sessions AS s ON s.id = p.session \
          STRAIGHT_JOIN fastsync_devices AS d ON d.n = s.device \
          WHERE p.zone = ? AND p.position > ? ORDER BY p.position LIMIT ?"
     );
     let limit = u64::try_from(limit).unwrap_or(u64::MAX);
-    let rows = Sql::new(select).bind(zone).bind(after.0).bind(limit).all(&mut snapshot).await?;
-    let found = summaries(store, &mut snapshot, &rows).await?;
-    snapshot.rollback().await?;
-    Ok(found)
+    let rows = Sql::new(select).bind(zone).bind(after.0).bind(limit).all(&mut connection).await?;
+    summaries(store, &mut connection, &rows).await
 }
 
 async fn summaries(

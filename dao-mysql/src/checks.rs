@@ -199,8 +199,12 @@ mod tests {
             ("version", "10.4.1-MariaDB", "10.6.0"),
             ("innodb_flush_log_at_trx_commit", "2", "innodb_flush_log_at_trx_commit"),
             ("sql_mode", "NO_ENGINE_SUBSTITUTION", "STRICT_TRANS_TABLES"),
+            // Each server has one of these two.
             ("tx_isolation", "READ-UNCOMMITTED", "READ UNCOMMITTED"),
+            ("transaction_isolation", "READ-UNCOMMITTED", "READ UNCOMMITTED"),
+            ("character_set_client", "latin1", "character_set_client"),
             ("character_set_connection", "latin1", "character_set_connection"),
+            ("character_set_results", "latin1", "character_set_results"),
             ("autocommit", "OFF", "autocommit"),
             ("max_allowed_packet", "1048576", "max_allowed_packet"),
         ];
@@ -222,17 +226,25 @@ mod tests {
     #[test]
     fn weak_settings_are_warnings_by_name() {
         let mut settings = sound();
-        for (name, value) in
-            [("innodb_flush_log_at_trx_commit", "0"), ("log_bin", "ON"), ("unique_checks", "OFF")]
-        {
+        for (name, value) in [
+            ("innodb_flush_log_at_trx_commit", "0"),
+            ("innodb_doublewrite", "OFF"),
+            ("log_bin", "ON"),
+            ("foreign_key_checks", "OFF"),
+            ("unique_checks", "OFF"),
+            // As good as STRICT_TRANS_TABLES.
+            ("sql_mode", "STRICT_ALL_TABLES"),
+        ] {
             settings.insert(name.to_owned(), value.to_owned());
         }
         let config = MySqlConfig::new().durability(Durability::Relaxed);
         let warnings = judge(&settings, true, true, &config).unwrap().warnings;
         let names: Vec<_> = warnings.iter().map(|warning| warning.setting).collect();
-        assert_eq!(names, ["innodb_flush_log_at_trx_commit", "sync_binlog", "unique_checks"]);
+        let all =
+            ["innodb_flush_log_at_trx_commit", "innodb_doublewrite", "sync_binlog", "foreign_key_checks"];
+        assert_eq!(names, [all.as_slice(), &["unique_checks"]].concat());
         settings.insert("wsrep_on".to_owned(), "ON".to_owned());
-        for (value, count) in [("0", 4), ("1", 3), ("2", 4), ("7", 3)] {
+        for (value, count) in [("0", 6), ("1", 5), ("2", 6), ("7", 5)] {
             settings.insert("wsrep_sync_wait".to_owned(), value.to_owned());
             assert_eq!(judge(&settings, true, true, &config).unwrap().warnings.len(), count, "{value}");
         }

@@ -1,6 +1,7 @@
-//! The lost-row test: 16 pushers in two processes that are killed now and then, and 4 pullers, on one database. No
-//! pusher waits for another, some of their calls are abandoned, and all contend for a few records. Nothing is lost,
-//! nothing comes in part, positions have no gap; and a naive way to number sessions, positions first, is caught.
+//! The lost-row test: 16 pushers in two processes that are killed now and then, and 4 pullers, on one
+//! database. No pusher waits for another, some of their calls are abandoned, and all contend for a few
+//! records. Nothing is lost, nothing comes in part, positions have no gap; and a naive way to number
+//! sessions, positions first, is caught.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Child, Command, Stdio};
@@ -21,6 +22,8 @@ const PUSHERS: u64 = 16;
 const CONTENDED: u64 = 3;
 /// How often each of the two processes is killed.
 const KILLS: u64 = 3;
+/// How long the pushers may take, for their usual number of sessions.
+const LONGEST: Duration = Duration::from_secs(600);
 /// Tells a process of this test that it is one of the two, and what it does.
 const CHILD: &str = "FASTSYNC_LOST_ROWS_CHILD";
 
@@ -116,7 +119,7 @@ async fn child() {
     let pushers = half * PUSHERS / 2..(half + 1) * PUSHERS / 2;
     let tasks = pushers.map(|pusher| tokio::spawn(push(source.clone(), pusher, sessions())));
     for task in tasks.collect::<Vec<_>>() {
-        task.await.unwrap();
+        tokio::time::timeout(LONGEST, task).await.expect("a pusher ends").unwrap();
     }
 }
 
@@ -191,13 +194,28 @@ impl Feed {
     }
 }
 
+/// A client that pulls, with what it has so far.
+struct Puller {
+    feed: Feed,
+    records: usize,
+    after: Point,
+    replica: Replica,
+}
+
+impl Puller {
+    fn new(feed: Feed, records: usize) -> Self {
+        Self { feed, records, after: Point::START, replica: Replica::new() }
+    }
+}
+
 /// Pulls until everyone is done, and once more.
-async fn pull(feed: Feed, records: usize, done: Arc<AtomicBool>) -> Replica {
-    let (mut after, mut replica) = (Point::START, Replica::new());
+async fn pull(mut puller: Puller, done: Arc<AtomicBool>) -> Puller {
+    let Puller { feed, records, after, replica } = &mut puller;
     loop {
         let is_last = done.load(Ordering::SeqCst);
-        while !feed.page(&mut after, records, &mut replica).await {}
-        // A session raises one counter by one and brings rows of its own, so a reader that caught up can count.
+        while !feed.page(after, *records, replica).await {}
+        // A session raises one counter by one and brings rows of its own, so a reader that caught up can
+        // count.
         let is_real = matches!(feed, Feed::Real(_));
         let raised: i64 = replica.iter().filter(|(key, _)| key.starts_with("counter")).map(|(_, n)| n).sum();
         let seen: BTreeSet<_> = replica.keys().filter_map(|key| key.strip_prefix("row-")?.get(..8)).collect();
@@ -207,7 +225,7 @@ async fn pull(feed: Feed, records: usize, done: Arc<AtomicBool>) -> Replica {
             seen.len()
         );
         if is_last {
-            return replica;
+            return puller;
         }
         tokio::time::sleep(Duration::from_millis(3)).await;
     }
@@ -220,8 +238,9 @@ async fn no_row_is_lost_while_16_pushers_in_two_processes_are_killed() {
     let database = source.database().name().to_owned();
     let done = Arc::new(AtomicBool::new(false));
     let feed = || Feed::Real(source.clone());
-    let pullers = [7, 50, 333, 5_000].map(|records| tokio::spawn(pull(feed(), records, Arc::clone(&done))));
-    push_and_kill(&database).await;
+    let pullers = [7, 50, 333, 5_000]
+        .map(|records| tokio::spawn(pull(Puller::new(feed(), records), Arc::clone(&done))));
+    tokio::time::timeout(LONGEST, push_and_kill(&database)).await.expect("the pushers end");
     done.store(true, Ordering::SeqCst);
 
     let sessions = sessions();
@@ -234,7 +253,7 @@ async fn no_row_is_lost_while_16_pushers_in_two_processes_are_killed() {
         }
     }
     for puller in pullers {
-        let replica = puller.await.unwrap();
+        let Puller { replica, .. } = soon(puller).await.unwrap();
         let missed = expected.keys().filter(|key| !replica.contains_key(*key)).count();
         assert!(replica == expected, "a puller missed {missed} of {} rows", expected.len());
     }
@@ -243,41 +262,55 @@ async fn no_row_is_lost_while_16_pushers_in_two_processes_are_killed() {
     assert_eq!(positions, (1..=PUSHERS * sessions).collect::<Vec<_>>(), "each session once, without a gap");
 }
 
-/// The same pullers on sessions that take their number first: they lose rows, so the test can fail.
+/// The same pullers on sessions that take their number first: they lose rows, so the test can fail. One
+/// session takes the first number and writes when the others are done.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn numbers_taken_first_lose_rows() {
     let Some(scratch) = Scratch::new() else { return };
     let database = scratch.database().await;
     let done = Arc::new(AtomicBool::new(false));
-    let pullers =
-        [7, 50].map(|page| tokio::spawn(pull(Feed::Naive(database.clone()), page, Arc::clone(&done))));
+    let first = naive_number(&database).await.unwrap();
+    let feed = || Feed::Naive(database.clone());
+    let pullers = [7, 50].map(|records| tokio::spawn(pull(Puller::new(feed(), records), Arc::clone(&done))));
     let tasks = (0..PUSHERS).map(|pusher| tokio::spawn(push_naive(database.clone(), pusher)));
     let mut pushed = 0;
     for task in tasks.collect::<Vec<_>>() {
         pushed += task.await.unwrap();
     }
     done.store(true, Ordering::SeqCst);
+    let mut caught_up = Vec::new();
     for puller in pullers {
-        let replica = puller.await.unwrap();
-        assert!(replica.len() < pushed, "the naive numbering lost nothing of {pushed} rows");
+        caught_up.push(soon(puller).await.unwrap());
+    }
+    write_naive(&database, "row-late", first).await;
+    for puller in caught_up {
+        let Puller { replica, .. } = soon(pull(puller, Arc::clone(&done))).await;
+        assert!(!replica.contains_key("row-late"), "the naive numbering lost nothing");
+        assert!(replica.len() <= pushed);
     }
 }
 
-async fn push_naive(database: Database, pusher: u64) -> usize {
+/// The number of a session that is to be written; `None` if two took it at once.
+async fn naive_number(database: &Database) -> Option<i64> {
     let counters = database.collection::<Document>("counters");
-    let naive = database.collection::<Document>("naive");
+    let counted = counters
+        .find_one_and_update(doc! { "_id": "global" }, doc! { "$inc": { "last": 1_i64 } })
+        .upsert(true)
+        .return_document(ReturnDocument::After);
+    counted.await.ok().flatten().map(|counted| counted.get_i64("last").unwrap())
+}
+
+async fn write_naive(database: &Database, id: &str, position: i64) {
+    let row = doc! { "_id": id, "position": position };
+    database.collection::<Document>("naive").insert_one(row).await.unwrap();
+}
+
+async fn push_naive(database: Database, pusher: u64) -> usize {
     let mut pushed = 0;
     for number in 1..=20_u64 {
-        let counted = counters
-            .find_one_and_update(doc! { "_id": "global" }, doc! { "$inc": { "last": 1_i64 } })
-            .upsert(true)
-            .return_document(ReturnDocument::After);
-        // At the first, two at once can collide.
-        let Ok(Some(counted)) = counted.await else { continue };
-        let position = counted.get_i64("last").unwrap();
+        let Some(position) = naive_number(&database).await else { continue };
         tokio::time::sleep(Duration::from_micros(spread(pusher << 8 | number) % 5_000)).await;
-        let row = doc! { "_id": format!("row-{pusher:02}-{number:05}"), "position": position };
-        naive.insert_one(row).await.unwrap();
+        write_naive(&database, &format!("row-{pusher:02}-{number:05}"), position).await;
         pushed += 1;
     }
     pushed

@@ -1,7 +1,9 @@
 //! The integration tests of `fastsync-dao-mongo`, in one program: each further program is linked anew.
 
+mod commands;
 mod common;
 mod conformance;
 mod durability;
+mod faults;
 mod lost_rows;
 mod native;

@@ -1,5 +1,5 @@
-//! What only MongoDB has: documents of the user's, unique indexes and validators, adopted collections, big batches,
-//! servers that are refused.
+//! What only MongoDB has: documents of the user's, unique indexes and validators, adopted collections, big
+//! batches, servers that are refused.
 
 use crate::common::*;
 use fastsync_core::source::*;
@@ -85,7 +85,8 @@ async fn a_unique_clash_refuses_its_write_and_a_value_given_free_is_none() {
     let clashes = vec![put(item("c", "three")), skip(item("a", "two")), skip(item("d", "two"))];
     assert_eq!(apply(&source, clashes).await.skipped.len(), 2);
 
-    // Values move along within a commit, in whatever order, also over staged batches, and from what is deleted.
+    // Values move along within a commit, in whatever order, also over staged batches, and from what is
+    // deleted.
     apply(&source, vec![put(item("a", "two")), put(item("b", "three")), put(item("c", "four"))]).await;
     apply(&source, vec![put(item("a", "three")), put(record("items", &Zone::Global, "b", None))]).await;
     let session = staged(commit(Vec::new()));
@@ -229,4 +230,79 @@ async fn a_standalone_server_is_refused_with_the_way_out() {
     let error = MongoDataSource::connect(&url, "app").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.message().contains("rs.initiate()"), "{error}");
+}
+
+/// Each process prepares a type of its own. Fails if one stores its types over those of another: they get no
+/// number of their own, or are forgotten.
+#[tokio::test]
+async fn many_processes_may_prepare_at_once() {
+    let Some(scratch) = Scratch::new() else { return };
+    drop(scratch.items().await);
+    let own = |n: usize| TypeSchema::builder(format!("own{n}"), "id").build().unwrap();
+    let tasks: Vec<_> = (0..6)
+        .map(|n| {
+            let source = scratch.open();
+            async move { source.await.prepare(&[own(n)]).await }
+        })
+        .collect();
+    for done in futures_util::future::join_all(tasks).await {
+        done.unwrap();
+    }
+    let source = scratch.open().await;
+    apply(
+        &source,
+        (0..6).map(|n| put(record(&format!("own{n}"), &Zone::Global, "a", Some(Vec::new())))).collect(),
+    )
+    .await;
+    let records = page(&source, &request(&Zone::Global)).await.records;
+    let kinds: std::collections::BTreeSet<_> = records.iter().map(|record| &record.key.type_name).collect();
+    assert_eq!((records.len(), kinds.len()), (6, 6));
+}
+
+/// "No position is ever given twice, whatever happens to the lock of a zone." Fails if the index of positions
+/// is not unique.
+#[tokio::test]
+async fn a_position_cannot_be_given_twice() {
+    let Some(scratch) = Scratch::new() else { return };
+    let source = scratch.items().await;
+    apply(&source, vec![put(item("a", "one"))]).await;
+    let sessions = source.database().collection::<Document>("fastsync_sessions");
+    let again = doc! { "_id": "x", "positions": [{ "zone": "global", "position": 1_i64 }] };
+    let error = sessions.insert_one(again).await.unwrap_err();
+    assert!(error.to_string().contains("E11000"), "{error}");
+}
+
+/// Fails if the objects that are there do not get a field that is new: queries would not find it, though
+/// reads show it.
+#[tokio::test]
+async fn a_field_that_is_new_can_be_queried() {
+    let Some(scratch) = Scratch::new() else { return };
+    let source = scratch.items().await;
+    apply(&source, vec![put(item("a", "one"))]).await;
+    let more = TypeSchema::builder("items", "id")
+        .field("name", FieldKind::Text)
+        .field("quantity", FieldKind::Integer)
+        .nullable_field("note", FieldKind::Text)
+        .field("price", FieldKind::Integer);
+    source.prepare(&[more.build().unwrap()]).await.unwrap();
+    let filter = Filter::equal("price", 0_i64).unwrap();
+    let query = Query { filter, ..Query::all(name("items"), Zone::Global) };
+    assert_eq!(ids(&source.find(&query).await.unwrap()), ["a"]);
+}
+
+/// "A deletion that waits to be pushed is not finished with." Fails if a purge takes its tombstone away.
+#[tokio::test]
+async fn a_deletion_that_waits_to_be_pushed_is_not_purged() {
+    let Some(scratch) = Scratch::new() else { return };
+    let source = scratch.items().await;
+    apply(&source, vec![put(item("a", "one")), put(item("b", "two"))]).await;
+    let tombstone = |key: &str| record("items", &Zone::Global, key, None);
+    apply(&source, vec![put(tombstone("b"))]).await;
+    let waits =
+        Write { action: Action::Put { record: tombstone("a"), pending: true }, ..put(tombstone("a")) };
+    source.commit(Commit { positioned: false, ..commit(vec![waits]) }).await.unwrap();
+    assert_eq!(source.purge(&Zone::Global, Position(2)).await.unwrap(), 1);
+    assert_eq!(ids(&source.pending(0, 10).await.unwrap()), ["a"]);
+    let left = source.get(&name("items"), &Zone::Global, &[id("a"), id("b")]).await.unwrap();
+    assert_eq!(ids(&left), ["a"]);
 }

@@ -3,5 +3,9 @@
 mod common;
 mod conformance;
 mod durability;
+mod faults;
 mod native;
+mod reads;
+mod staging;
 mod tables;
+mod turns;

@@ -1,4 +1,5 @@
-//! The user's own tables: adoption, contradictions, unique columns, foreign keys, rows changed past the library.
+//! The user's own tables: adoption, contradictions, unique columns, foreign keys, rows changed past the
+//! library.
 
 use crate::common::*;
 use fastsync_core::source::*;
@@ -172,6 +173,12 @@ async fn foreign_keys_refuse_the_write_that_breaks_them() {
     // Moving the children and deleting the parent is one commit.
     apply(&source, vec![parent("p", false), child("c", "q")]).await;
     assert_eq!(source.count(&Query::all(name("parents"), Zone::Global)).await.unwrap(), 1);
+    // So is clearing both, in whatever order they are named. Fails if they are cleared in that order.
+    let clear = |kind| Clear { type_name: name(kind), zone: Zone::Global, through_change: 0 };
+    let clears = vec![clear("parents"), clear("children")];
+    let outcome = source.commit(Commit { clears, ..commit(Vec::new()) }).await.unwrap();
+    assert!(matches!(outcome, CommitOutcome::Applied(_)));
+    assert_eq!(source.count(&Query::all(name("children"), Zone::Global)).await.unwrap(), 0);
 }
 
 #[tokio::test]
@@ -214,4 +221,14 @@ async fn ids_are_bytes_and_come_in_their_order() {
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].body.as_ref().unwrap()[0], (*key).into(), "each has a row of its own");
     }
+}
+
+/// A statement fits a packet of the server's (16 MiB here), however large its rows are. Fails if rows are
+/// counted only.
+#[tokio::test]
+async fn more_than_a_packet_is_written_in_several_statements() {
+    let Some(database) = database() else { return };
+    let source = with_items(&database).await;
+    apply(&source, (0..32).map(|n| put(item(&format!("i{n}"), &"x".repeat(600_000)))).collect()).await;
+    assert_eq!(source.count(&Query::all(name("items"), Zone::Global)).await.unwrap(), 32);
 }

@@ -1,11 +1,18 @@
-//! What the tests of this crate share: the server, and databases of their own.
+//! What the tests of this crate share: the server, databases of their own, and the commands that a client sends.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::print_stderr)]
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 pub use fastsync_conformance::samples::*;
 use fastsync_core::SyncableDataSource;
 use fastsync_dao_mongo::MongoDataSource;
 use fastsync_dao_mongo::mongodb::bson::oid::ObjectId as Unique;
-use fastsync_dao_mongo::mongodb::{Client, Database};
+use fastsync_dao_mongo::mongodb::bson::{Document, doc};
+use fastsync_dao_mongo::mongodb::event::EventHandler;
+use fastsync_dao_mongo::mongodb::event::command::CommandEvent;
+use fastsync_dao_mongo::mongodb::options::ClientOptions;
+use fastsync_dao_mongo::mongodb::{Client, ClientSession, Database};
 
 /// The variables that name the servers; `cargo xtask test` starts both and sets them.
 const URL: &str = "FASTSYNC_MONGO_URL";
@@ -70,6 +77,34 @@ impl Scratch {
         MongoDataSource::connect(&self.url, &self.name).await.unwrap()
     }
 
+    /// With the type [`items`], through a client with these options, whose commands are kept.
+    pub async fn watched(&self, options: &str) -> (MongoDataSource, Sent) {
+        let mut options = ClientOptions::parse(format!("{}{options}", self.url)).await.unwrap();
+        let sent = Sent::default();
+        let keep = sent.clone();
+        options.command_event_handler = Some(EventHandler::callback(move |event| match event {
+            CommandEvent::Started(event) => keep.0.lock().unwrap().started.push(event.command),
+            CommandEvent::Failed(event) => keep.0.lock().unwrap().failed.push(event.command_name),
+            _ => {}
+        }));
+        let client = Client::with_options(options).unwrap();
+        let source = MongoDataSource::open(&client.database(&self.name)).await.unwrap();
+        source.prepare(&[items(), notes()]).await.unwrap();
+        (source, sent)
+    }
+
+    /// Another process has a zone and does not end its transaction.
+    pub async fn held(&self, zone: &str) -> ClientSession {
+        let database = self.database().await;
+        let mut session = database.client().start_session().await.unwrap();
+        session.start_transaction().await.unwrap();
+        let turn = doc! { "$inc": { "turn": 1_i64 } };
+        let zones = database.collection::<Document>("fastsync_zones");
+        let held = zones.update_one(doc! { "_id": zone }, turn).session(&mut session).await.unwrap();
+        assert_eq!(held.matched_count, 1);
+        session
+    }
+
     /// With the type [`items`].
     pub async fn items(&self) -> MongoDataSource {
         let source = self.open().await;
@@ -87,5 +122,43 @@ impl Drop for Scratch {
             runtime.block_on(async { Client::with_uri_str(url).await?.database(&name).drop().await })
         });
         drop(dropping.join());
+    }
+}
+
+/// How long a test waits for what must come.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What must come within [`PATIENCE`].
+pub async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future).await.expect("what must come comes")
+}
+
+/// The commands of a client, in their order.
+#[derive(Debug, Clone, Default)]
+pub struct Sent(Arc<Mutex<Commands>>);
+
+#[derive(Debug, Default)]
+struct Commands {
+    started: Vec<Document>,
+    /// The names of those that were refused.
+    failed: Vec<String>,
+}
+
+impl Sent {
+    /// What was sent since this was asked last.
+    pub fn take(&self) -> Vec<Document> {
+        let mut commands = self.0.lock().unwrap();
+        commands.failed.clear();
+        std::mem::take(&mut commands.started)
+    }
+
+    /// Waits until a transaction found its zone in the hands of another one.
+    pub async fn until_kept_out(&self) {
+        let kept_out = async {
+            while !self.0.lock().unwrap().failed.iter().any(|name| name == "findAndModify") {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        soon(kept_out).await;
     }
 }

@@ -1,11 +1,16 @@
 //! A fresh database on the server of `FASTSYNC_MYSQL_URL`.
 
+use std::time::Duration;
+
 use fastsync_core::{Random, SystemRandom};
-use fastsync_dao_mysql::sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions};
+use fastsync_dao_mysql::sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlPool, MySqlPoolOptions};
 use fastsync_dao_mysql::sqlx::{AssertSqlSafe, ConnectOptions, Connection, query_scalar, raw_sql};
 
 /// The server that the tests use: `cargo xtask test` sets it.
 pub const URL: &str = "FASTSYNC_MYSQL_URL";
+
+/// How long a test waits for what must come.
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Why there is no server. Where `FASTSYNC_REQUIRE` names it, that is a failure.
 pub fn skip() -> Option<String> {
@@ -64,6 +69,32 @@ impl Database {
         connection.close().await.unwrap();
     }
 
+    /// A connection of somebody else, who holds locks or looks on.
+    pub async fn stranger(&self) -> MySqlConnection {
+        self.options().connect().await.unwrap()
+    }
+
+    /// Waits until such a statement runs on the database, and gives its connection. What it needs is locked
+    /// by the test, so it goes no further.
+    ///
+    /// # Panics
+    /// If none runs within [`PATIENCE`].
+    pub async fn until_runs(&self, like: &str) -> u64 {
+        let mut connection = self.stranger().await;
+        let select = "SELECT CAST(id AS UNSIGNED) FROM information_schema.processlist \
+                      WHERE db = ? AND info LIKE ? AND id <> CONNECTION_ID()";
+        let look = async {
+            loop {
+                let found = query_scalar::<_, u64>(select).bind(&self.name).bind(like);
+                if let Some(id) = found.fetch_optional(&mut connection).await.unwrap() {
+                    return id;
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, look).await.unwrap_or_else(|_| panic!("nothing runs like {like}"))
+    }
+
     /// On a thread and a runtime of its own, since a case's runtime may be gone or busy.
     fn on_server(&self, verb: &'static str) {
         let (options, name) = (self.options.clone(), self.name.clone());
@@ -71,7 +102,8 @@ impl Database {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let mut connection = options.connect().await?;
-                // A connection whose runtime has ended may hold an open transaction, which a removal would wait for.
+                // A connection whose runtime has ended may hold an open transaction, which a removal would
+                // wait for.
                 let select = "SELECT CAST(id AS UNSIGNED) FROM information_schema.processlist WHERE db = ?";
                 for id in query_scalar::<_, u64>(select).bind(&name).fetch_all(&mut connection).await? {
                     // It may have gone by itself.

@@ -57,7 +57,8 @@ async fn needless(world: &World, client: usize, conflicts: &[SettledConflict]) -
         let found = store.source().get(&key.type_name, &key.zone, std::slice::from_ref(&key.id)).await;
         let found = found.expect("a store can be read");
         let base = world.ledger.facts().base_of(client, dropped);
-        if let Some(now) = found.first()
+        // An object that is gone, tombstone and all, leaves a deletion with the base of the edit.
+        if let Some(now) = found.first().filter(|now| !now.is_deleted())
             && base == Some(now.metadata.revision)
         {
             needless.push(format!(

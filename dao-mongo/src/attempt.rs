@@ -12,7 +12,7 @@ use crate::bulk::Stop;
 use crate::error::{Fail, Run};
 use crate::job::{CHANGES, Job};
 use crate::slots::{Failed, Given, Slots, conflicts};
-use crate::staging::{Staged, load, of_session, parts};
+use crate::staging::{Staged, admit, load, of_session, parts};
 use crate::store::{STAGED, Store};
 
 /// The writes that rules of the user's refused in earlier attempts of the same commit.
@@ -285,7 +285,12 @@ impl<'a> Attempt<'a> {
             let key = write.action.key();
             !overridden.contains(key) && !staged.is_superseded(part, *at, key)
         });
-        Ok(Cow::Owned(writes.map(|(_, write)| write).collect()))
+        let mut writes: Vec<_> = writes.map(|(_, write)| write).collect();
+        for write in &mut writes {
+            // A type may have been prepared anew since. What another write replaces need not fit.
+            admit(&*self.store.kind(&write.action.key().type_name)?, write)?;
+        }
+        Ok(Cow::Owned(writes))
     }
 
     fn check(&self, slots: &Slots<'_>, write: &Write) -> Option<Failed> {

@@ -117,6 +117,7 @@ impl Plan {
             plan.parts = parts(connection, commit.session).await?;
             plan.read_staged(store, connection).await?;
         }
+        let given = given.into_iter().enumerate();
         plan.given = Arc::new(items(store, connection, plan.parts.len(), given).await?);
         Ok(plan)
     }
@@ -135,14 +136,13 @@ impl Plan {
                 }
             }
             self.staged = self.staged.saturating_add(writes.len());
-            let items = items(store, connection, batch, writes).await?;
+            let items = items(store, connection, batch, self.counting(batch, writes)).await?;
             self.keep(batch, part.bytes, items);
         }
         Ok(())
     }
 
-    fn keep(&mut self, batch: usize, bytes: u64, mut items: Vec<Item>) -> Arc<Vec<Item>> {
-        items.retain(|item| !self.superseded.contains(&item.at));
+    fn keep(&mut self, batch: usize, bytes: u64, items: Vec<Item>) -> Arc<Vec<Item>> {
         let items = Arc::new(items);
         let kept_bytes = self.kept_bytes.saturating_add(bytes);
         if kept_bytes <= KEPT_BYTES {
@@ -183,9 +183,14 @@ impl Plan {
             return Ok(Arc::clone(kept));
         }
         let writes = load(connection, self.session, part).await?;
-        let mut items = items(store, connection, number, writes).await?;
-        items.retain(|item| !self.superseded.contains(&item.at));
-        Ok(Arc::new(items))
+        Ok(Arc::new(items(store, connection, number, self.counting(number, writes)).await?))
+    }
+
+    /// The writes of a batch that count, with their places in it: what replaces another is all that has to fit its type.
+    fn counting(&self, batch: usize, writes: Vec<Write>) -> impl Iterator<Item = (usize, Write)> + Send {
+        let counts: Vec<bool> =
+            (0..writes.len()).map(|place| !self.superseded.contains(&(batch, place))).collect();
+        writes.into_iter().enumerate().zip(counts).filter(|(_, counts)| *counts).map(|(write, _)| write)
     }
 
     /// The rounds that this commit needs.
@@ -226,12 +231,13 @@ async fn items(
     store: &Store,
     connection: &mut MySqlConnection,
     batch: usize,
-    writes: Vec<Write>,
+    writes: impl Iterator<Item = (usize, Write)> + Send,
 ) -> Run<Vec<Item>> {
-    let devices: BTreeSet<Uuid> = writes.iter().filter_map(editor).collect();
+    let writes: Vec<_> = writes.collect();
+    let devices: BTreeSet<Uuid> = writes.iter().filter_map(|(_, write)| editor(write)).collect();
     let devices = store.devices_or_new(connection, &devices).await?;
     let mut items = Vec::with_capacity(writes.len());
-    for (place, mut write) in writes.into_iter().enumerate() {
+    for (place, mut write) in writes {
         let kind = store.kind(connection, &write.action.key().type_name).await?;
         // A type may have been prepared anew since a batch was staged, so this is done at every reading.
         write.admit(&kind.schema)?;

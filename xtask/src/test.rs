@@ -48,7 +48,7 @@ struct Step {
 }
 
 const STEPS: &[Step] = &[
-    step("servers", "find, install and start what the tests need", false, 40, start_servers),
+    step("servers", "find, install and start what the tests need", false, 30, start_servers),
     step("fmt", "formatting", false, 5, format),
     step("clippy", "lints, warnings denied", false, 150, clippy),
     step("gates", "rules of this workspace that no compiler checks", false, 5, |run, _| {
@@ -61,7 +61,7 @@ const STEPS: &[Step] = &[
         Ok(Outcome::Passed)
     }),
     step("test", "all tests", true, 110, tests),
-    step("doctest", "the examples in the documentation", true, 80, |run, _| {
+    step("doctest", "the examples in the documentation", true, 70, |run, _| {
         run.cargo(&["test", "--doc", "--workspace", "--all-features"])
     }),
     step("doc", "the documentation, warnings denied", false, 40, |run, _| {
@@ -69,9 +69,9 @@ const STEPS: &[Step] = &[
         run.workspace.cargo_with(&args, &[("RUSTDOCFLAGS", "-D warnings")])?;
         Ok(Outcome::Passed)
     }),
-    step("examples", "the example programs, each in its self-test form", true, 40, examples),
+    step("examples", "the example programs, each in its self-test form", true, 35, examples),
     step("prove", "the short form of every proof", true, 240, proofs),
-    step("cluster", "the proof that needs a cluster of three MariaDB nodes", false, 90, cluster),
+    step("cluster", "the proof that needs a cluster of three MariaDB nodes", false, 80, cluster),
     step("memory", "peak memory of a first pull, of data and of twice the data", false, 40, memory),
     step("instructions", "what the hot paths cost, counted", false, 80, instructions),
 ];

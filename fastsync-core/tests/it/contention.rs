@@ -114,7 +114,8 @@ async fn a_handler_that_edits_does_not_wait_for_itself() {
 async fn a_handler_that_edits_does_not_wait_for_itself_beside_another_process() {
     let server = server().await;
     let source = Hooked::default();
-    let store = Store::client(source.clone()).register::<Task>().open().await.unwrap();
+    let store =
+        Store::client(source.clone()).register::<Task>().clock(server.clock.clone()).open().await.unwrap();
     let tasks = Repository::<Task>::new(&store);
     let link = Link::new(LoopbackTransport::new(server.manager.clone(), SyncContext::new("ada")));
     let sync = SyncManager::client(&store).register(tasks.clone(), Notes(tasks.clone())).transport(link);

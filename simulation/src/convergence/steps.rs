@@ -159,9 +159,7 @@ async fn hard_reset(world: &Arc<World>, client: usize, types: u8, edits: u8, cal
     world.wire(client).expect(&calls);
     let call = Heard::begin(world, client).await;
     let outcome = end.manager.hard_reset(&names, edits).await;
-    // What is pushed first is not a part of the reset's report.
-    let heard = outcome.as_ref().ok().filter(|_| edits != PendingEdits::PushFirst);
-    call.end(world, heard.map(|report| report.conflicts.as_slice())).await;
+    call.end(world, outcome.as_ref().ok().map(|report| report.conflicts.as_slice())).await;
     match outcome {
         Err(error) if error.kind() == ErrorKind::PendingEdits => world.ledger.note("resets refused"),
         // Before it began, edits were to be pushed or a lost answer to be asked for.

@@ -33,9 +33,9 @@ impl Client {
         } else {
             types.iter().cloned().collect()
         };
-        let settled = self.settle_in_flight().await?;
+        let mut conflicts = self.settle_in_flight().await?.conflicts;
         if edits == PendingEdits::PushFirst {
-            self.push().await?;
+            conflicts.extend(self.push().await?.conflicts);
         }
         let discard_through = match (edits, self.last_pending_change(&types).await?) {
             (_, None) => 0,
@@ -50,7 +50,7 @@ impl Client {
         };
         let anew = types.into_iter().map(|name| (name, discard_through)).collect();
         let mut report = self.pull_once(PullPlan { anew, reset: None }).await?;
-        report.conflicts.splice(0..0, settled.conflicts);
+        report.conflicts.splice(0..0, conflicts);
         Ok(report)
     }
 

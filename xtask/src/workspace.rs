@@ -122,10 +122,10 @@ impl Workspace {
     /// How all tests are run.
     pub(crate) fn test_command(&self) -> &'static [&'static str] {
         if self.has_subcommand("nextest") {
-            return &["nextest", "run", "--workspace", "--all-features"];
+            return &["nextest", "run", "--workspace", "--all-features", "--no-fail-fast"];
         }
         // Not `--all-targets`, which would run the benchmarks as well.
-        &["test", "--workspace", "--all-features", "--lib", "--bins", "--tests"]
+        &["test", "--workspace", "--all-features", "--lib", "--bins", "--tests", "--no-fail-fast"]
     }
 
     /// Runs any program in the root; an exit code other than 0 is an error.

@@ -174,7 +174,11 @@ impl Run {
 
     /// Calls a server that runs. A database that was killed may leave a zone to whoever had it before for a while, and
     /// then the server says to come again.
-    async fn patiently<T, F: Future<Output = Result<T>>>(&self, call: impl Fn() -> F) -> Result<T, String> {
+    async fn patiently<T, F>(&self, call: impl Fn() -> F + Send + Sync) -> Result<T, String>
+    where
+        T: Send,
+        F: Future<Output = Result<T>> + Send,
+    {
         let outlives = self.database.is_some();
         let calls = async {
             loop {

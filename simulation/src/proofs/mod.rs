@@ -6,6 +6,7 @@
 mod convergence;
 mod crash;
 mod differential;
+mod mutants;
 mod writers;
 
 use std::process::ExitCode;
@@ -25,6 +26,7 @@ const PROOFS: &[Proof] = &[
     Proof { name: crash::SERVER, run: crash::server },
     Proof { name: writers::NAME, run: writers::run },
     Proof { name: differential::NAME, run: differential::run },
+    Proof { name: mutants::NAME, run: mutants::run },
 ];
 
 /// Runs the proof that the first argument names with the others as its options.

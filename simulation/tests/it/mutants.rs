@@ -9,7 +9,7 @@ const CASES: u64 = 300;
 #[test]
 fn every_mutant_is_found() {
     for mutation in Mutation::ALL {
-        let found = find(1, CASES, mutation);
+        let found = find(1, CASES, mutation, None);
         let Some(case) = found else { panic!("{mutation:?} is not found in {CASES} cases") };
         println!("{mutation:?}: found by case {case}");
     }

@@ -127,10 +127,6 @@ pub enum Rule {
     Timestamps,
     /// [`ServerWins`].
     Server,
-    /// [`PredefinedRules`] that keep the server's version, whatever it is.
-    KeepServer,
-    /// [`PredefinedRules`] that keep the client's.
-    KeepClient,
     /// [`PredefinedRules`] that keep every token of both versions; an edit is stronger than a deletion.
     Union,
 }
@@ -142,17 +138,9 @@ impl<T: Mergeable> ConflictsHandler<T> for Rule {
             Self::LastWriter => LastWriterWins.resolve(conflict).await,
             Self::Timestamps => TimestampOrdering.resolve(conflict).await,
             Self::Server => ServerWins.resolve(conflict).await,
-            Self::KeepServer => PredefinedRules::new(|_| Ok(Resolution::Server)).resolve(conflict).await,
-            Self::KeepClient => PredefinedRules::new(|_| Ok(Resolution::Client)).resolve(conflict).await,
             Self::Union => PredefinedRules::new(unite::<T>).resolve(conflict).await,
         }
     }
-}
-
-impl Rule {
-    /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::LastWriter, Self::Timestamps, Self::Server, Self::KeepServer, Self::KeepClient, Self::Union];
 }
 
 fn unite<T: Mergeable>(conflict: ObjectConflict<T>) -> Result<Resolution<T>> {

@@ -120,8 +120,6 @@ pub enum Call {
     ServerMeanwhile { edit: Edit },
     /// Before the request arrives, another client pushes.
     PushMeanwhile { client: u8 },
-    /// While the server decides about a conflict of the push, its application edits the object.
-    EditDuringDecision,
 }
 
 /// Cases in memory, and a few with their stores elsewhere, with every data source that there is here at either end.
@@ -134,8 +132,6 @@ fn setups(disk_percent: u32) -> impl Strategy<Value = Setup> {
         2 => Just(Rule::LastWriter),
         2 => Just(Rule::Timestamps),
         1 => Just(Rule::Server),
-        1 => Just(Rule::KeepServer),
-        1 => Just(Rule::KeepClient),
         4 => Just(Rule::Union),
     ];
     // What is not here is replaced, so that a case is the same world everywhere but for that.
@@ -212,7 +208,6 @@ fn calls() -> impl Strategy<Value = Vec<Call>> {
             .prop_map(|(edit, after, yields)| Call::Meanwhile { edit, after, yields }),
         1 => edits().prop_map(|edit| Call::ServerMeanwhile { edit }),
         1 => any::<u8>().prop_map(|client| Call::PushMeanwhile { client }),
-        1 => Just(Call::EditDuringDecision),
     ];
     prop_oneof![2 => Just(Vec::new()), 3 => vec(call, 1..5)]
 }

@@ -21,7 +21,7 @@ pub(super) enum Who {
 }
 
 /// The ids of objects; those before [`REMOVABLE`] are never removed, so that no edit of them may be missing.
-pub(super) const IDS: [&str; 5] = ["a", "b", "c", "d", "e"];
+const IDS: [&str; 5] = ["a", "b", "c", "d", "e"];
 const REMOVABLE: usize = 2;
 
 /// The ids of pairs, under which there is a shelf and an item each.
@@ -194,12 +194,8 @@ impl Session<'_> {
         let changed = self.edit.commit().await?;
         let mut facts = self.world.ledger.facts();
         facts.counts.add("objects edited", changed as u64);
-        let client = match self.who {
-            Who::Server => None,
-            Who::Client(client) => Some(client),
-        };
         for (token, key) in &self.brought {
-            facts.accept(token, key, client);
+            facts.accept(token, key);
         }
         Ok(())
     }

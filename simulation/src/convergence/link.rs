@@ -10,7 +10,6 @@ use fastsync_core::{Error, ErrorKind, Result, SyncContext, Transport};
 
 use super::case::Call;
 use super::edit::{Who, edit};
-use super::heard::Heard;
 use super::mutation::Mutation;
 use super::world::{World, user_of};
 
@@ -130,19 +129,13 @@ impl Link {
                 }
                 Ok((1, Fate::Arrives))
             }
-            Call::EditDuringDecision => {
-                world.interrupt();
-                Ok((1, Fate::Arrives))
-            }
         }
     }
 
     async fn push_meanwhile(&self, world: &Arc<World>, other: usize) {
         world.ledger.note("pushes of others during a call");
         // It may be refused for its clock; nothing else is expected to fail, and what matters shows at the end.
-        let call = Heard::begin(world, other).await;
-        let outcome = world.client(other).manager.push().await;
-        call.end(world, outcome.as_ref().ok().map(|report| report.conflicts.as_slice())).await;
+        let _ = world.client(other).manager.push().await;
     }
 
     async fn after(&self, world: &Arc<World>, call: &Call) {
@@ -160,7 +153,6 @@ impl Transport for Link {
         let wire = world.wire(self.client);
         lock(&wire.sent).push(request.clone());
         let call = wire.next();
-        world.ledger.facts().device(request.metadata.device, self.client);
         let (times, fate) = self.before(&world, &call).await?;
         let mut reply = world.server().manager.process_push(&self.context(), request.clone()).await;
         for _ in 1..times {

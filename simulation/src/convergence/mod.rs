@@ -3,7 +3,6 @@
 mod case;
 mod check;
 mod edit;
-mod heard;
 mod ledger;
 mod link;
 mod mutation;
@@ -20,7 +19,6 @@ pub use self::case::{Call, Case, ClockSetup, Edit, How, Setup, Step, cases};
 pub use self::mutation::Mutation;
 use self::world::World;
 use crate::counts::Counts;
-use crate::model::Rule;
 use crate::pace::Pace;
 use crate::random::Seeded;
 use crate::report::Failure;
@@ -54,9 +52,6 @@ const PER_THOUSAND: &[(&str, u64)] = &[
     ("sessions over two types", 2_000),
     ("pages staged", 5_000),
     ("edits accounted for", 3_000),
-    ("edits while the server decided", 10),
-    ("versions that gave way to a push", 100),
-    ("edits compared with their base", 100),
     ("caught-up clients compared", 10_000),
 ];
 
@@ -106,50 +101,31 @@ fn verdict(world: &World, at: &str) -> Result<(), String> {
     Err(format!("at {at}\n{}", facts.violations.join("\n")))
 }
 
-/// Looks for a deliberate bug in at most so many random cases, all under this rule if one is given; gives the number of
-/// the case that shows it.
+/// Looks for a deliberate bug in at most so many random cases; gives the number of the case that shows it.
 #[must_use]
-pub fn find(seed: u64, cases: u64, mutation: Mutation, rule: Option<Rule>) -> Option<u64> {
-    (0..cases).find(|number| run_one(seed, *number, 0, 0, |case| run_under(case, mutation, rule)).is_err())
+pub fn find(seed: u64, cases: u64, mutation: Mutation) -> Option<u64> {
+    (0..cases).find(|case| run_numbered(seed, *case, 0, 0, Some(mutation)).is_err())
 }
 
-fn run_under(case: &Case, mutation: Mutation, rule: Option<Rule>) -> Result<Counts, String> {
-    let setup = Setup { rule: rule.unwrap_or(case.setup.rule), ..case.setup.clone() };
-    run_case(&Case { setup, steps: case.steps.clone() }, Some(mutation))
-}
-
-/// How often a failure is tried to be made smaller, and for how many milliseconds.
-const SHRINKS: u32 = 4_096;
-const LONGEST_SHRINK: u32 = 60_000;
-
-/// Runs the case of this number, which derives from the seed and the number alone; a failure is made smaller.
+/// Runs the case of this number, which derives from the seed and the number alone; a failure is shrunk.
 ///
 /// # Errors
 /// What does not hold, with the smallest case found for it.
 ///
 /// # Panics
 /// If another thread panicked while it counted.
-pub fn run_numbered(seed: u64, number: u64, disk_percent: u32) -> Result<Counts, String> {
-    run_one(seed, number, disk_percent, SHRINKS, |case| run_case(case, None))
-}
-
-fn run_one(
+pub fn run_numbered(
     seed: u64,
-    number: u64,
+    case: u64,
     disk_percent: u32,
     shrinks: u32,
-    run: impl Fn(&Case) -> Result<Counts, String>,
+    mutation: Option<Mutation>,
 ) -> Result<Counts, String> {
-    let config = Config {
-        cases: 1,
-        failure_persistence: None,
-        max_shrink_iters: shrinks,
-        max_shrink_time: LONGEST_SHRINK,
-        ..Config::default()
-    };
-    let mut runner = TestRunner::new_with_rng(config, rng(seed, number));
+    let config =
+        Config { cases: 1, failure_persistence: None, max_shrink_iters: shrinks, ..Config::default() };
+    let mut runner = TestRunner::new_with_rng(config, rng(seed, case));
     let counts = Mutex::new(Counts::default());
-    let outcome = runner.run(&cases(disk_percent), |case| match run(&case) {
+    let outcome = runner.run(&cases(disk_percent), |case| match run_case(&case, mutation) {
         Ok(counted) => {
             counts.lock().expect("counts").merge(&counted);
             Ok(())
@@ -168,6 +144,9 @@ fn rng(seed: u64, case: u64) -> TestRng {
     let bytes: Vec<u8> = (0..4).flat_map(|_| bits.next_u64().to_le_bytes()).collect();
     TestRng::from_seed(RngAlgorithm::ChaCha, &bytes)
 }
+
+/// How often a failure is tried to be made smaller.
+pub const SHRINKS: u32 = 4_096;
 
 /// On how many threads cases are run: each case is a world of its own.
 const THREADS: usize = 2;
@@ -192,7 +171,7 @@ pub fn run_cases(seed: u64, pace: &Pace, disk_percent: u32) -> Result<Counts, Fa
                 *begun += 1;
                 *begun - 1
             };
-            let outcome = run_numbered(seed, case, disk_percent);
+            let outcome = run_numbered(seed, case, disk_percent, SHRINKS, None);
             let mut state = state.lock().expect("what was run");
             match outcome {
                 Ok(counted) => state.1.merge(&counted),

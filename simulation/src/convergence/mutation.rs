@@ -19,19 +19,11 @@ pub enum Mutation {
     HalfSession,
     /// A replica that missed purged tombstones is not told to start over.
     IgnoreHorizon,
-    /// A client that is sent the version that its edit was made on takes it for another one.
-    ForgetBase,
-    /// A client takes an object made anew for the one that was deleted.
-    ForgetLives,
-    /// An edit that a conflict left standing keeps the base that it had.
-    KeepOldBase,
-    /// The server stores what a conflict was settled to without a look whether the object moved meanwhile.
-    ForgetMoves,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 8] = [
         Self::DropRecord,
         Self::AcknowledgeEverything,
         Self::SkipTies,
@@ -40,9 +32,5 @@ impl Mutation {
         Self::ForgetReceipts,
         Self::HalfSession,
         Self::IgnoreHorizon,
-        Self::ForgetBase,
-        Self::ForgetLives,
-        Self::KeepOldBase,
-        Self::ForgetMoves,
     ];
 }

@@ -1,13 +1,13 @@
 //! A data source that tells the ledger what is committed, and that can be made to break the contract.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use fastsync_core::source::{
     Action, Changes, ChangesRequest, Commit, CommitOutcome, Expect, Point, ResetReason, Turn, Write, Writes,
 };
 use fastsync_core::{
-    ObjectId, Position, Query, Record, Result, Revision, SessionId, SessionKind, SessionSummary, StoreRole,
+    ObjectId, Position, Query, Record, Result, SessionId, SessionKind, SessionSummary, StoreRole,
     SyncableDataSource, TypeName, TypeSchema, Zone,
 };
 
@@ -21,8 +21,6 @@ pub(super) struct Observer {
     role: StoreRole,
     ledger: Ledger,
     mutation: Option<Mutation>,
-    /// The session whose last commit met conflicts.
-    settling: Arc<Mutex<Option<SessionId>>>,
 }
 
 impl Observer {
@@ -33,7 +31,7 @@ impl Observer {
         ledger: &Ledger,
         mutation: Option<Mutation>,
     ) -> Self {
-        Self { inner, role, ledger: ledger.clone(), mutation, settling: Arc::default() }
+        Self { inner, role, ledger: ledger.clone(), mutation }
     }
 
     fn is(&self, role: StoreRole, mutation: Mutation) -> bool {
@@ -43,17 +41,14 @@ impl Observer {
     fn report(&self, commit: &Commit) {
         let (Writes::Inline(writes) | Writes::Staged { overrides: writes }) = &commit.writes;
         let records = writes.iter().filter_map(|write| match &write.action {
-            Action::Put { record, pending } => Some((record, *pending)),
+            Action::Put { record, .. } => Some(record),
             Action::Acknowledge { .. } => None,
         });
         let mut facts = self.ledger.facts();
-        for (record, pending) in records {
+        for record in records {
             facts.stored(record);
             if self.role == StoreRole::Server {
-                let pusher = (commit.kind == SessionKind::Push).then_some(commit.author.device);
-                facts.committed(record, pusher);
-            } else if pending {
-                facts.based(record);
+                facts.committed(record);
             }
         }
         if self.role == StoreRole::Server && commit.kind == SessionKind::Push {
@@ -69,13 +64,6 @@ impl Observer {
                     && write.expect == Expect::Change(0) =>
             {
                 write.expect = Expect::Anything;
-            }
-            Action::Put { record, pending: true } if self.is(StoreRole::Client, Mutation::KeepOldBase) => {
-                let key = &record.key;
-                let found = self.inner.get(&key.type_name, &key.zone, std::slice::from_ref(&key.id)).await?;
-                if let Some(old) = found.first().filter(|old| old.metadata.is_pending()) {
-                    record.metadata.revision = old.metadata.revision;
-                }
             }
             Action::Put { .. }
                 if self.is(StoreRole::Server, Mutation::LoseUpdates)
@@ -94,29 +82,6 @@ impl Observer {
         Ok(write)
     }
 
-    /// A record as a broken engine would see it.
-    fn break_seen(&self, record: &mut Record) {
-        if self.is(StoreRole::Client, Mutation::ForgetBase) && record.metadata.is_pending() {
-            record.metadata.revision = Revision::NONE;
-        }
-        if self.is(StoreRole::Client, Mutation::ForgetLives)
-            && record.metadata.is_pending()
-            && let Some(life) = self.ledger.facts().life_on_server(&record.key)
-        {
-            record.metadata.incarnation = life;
-        }
-    }
-
-    /// The writes of a session that has settled conflicts, without what they expect.
-    fn break_settled(&self, session: SessionId, writes: &mut Writes) {
-        let settling = *self.settling.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.is(StoreRole::Server, Mutation::ForgetMoves) && settling == Some(session) {
-            let (Writes::Inline(writes) | Writes::Staged { overrides: writes }) = writes;
-            let settled = writes.iter_mut().filter(|write| matches!(write.expect, Expect::Revision(_)));
-            settled.for_each(|write| write.expect = Expect::Anything);
-        }
-    }
-
     async fn break_writes(&self, writes: Vec<Write>) -> Result<Vec<Write>> {
         if self.mutation.is_none() {
             return Ok(writes);
@@ -129,6 +94,26 @@ impl Observer {
             broken.pop();
         }
         Ok(broken)
+    }
+}
+
+/// A commit whose outcome nobody waits for any more: a push that was given up. A storage with threads of its own may store it
+/// all the same, so an object may have had, or lost, a life in it.
+struct Unheard<'a> {
+    observer: &'a Observer,
+    commit: Option<&'a Commit>,
+}
+
+impl Drop for Unheard<'_> {
+    fn drop(&mut self) {
+        let Some(commit) = self.commit else { return };
+        let (Writes::Inline(writes) | Writes::Staged { overrides: writes }) = &commit.writes;
+        let mut facts = self.observer.ledger.facts();
+        for write in writes {
+            if let Action::Put { record, .. } = &write.action {
+                facts.stored(record);
+            }
+        }
     }
 }
 
@@ -190,18 +175,15 @@ impl SyncableDataSource for Observer {
             Writes::Inline(writes) => Writes::Inline(self.break_writes(writes).await?),
             Writes::Staged { overrides } => Writes::Staged { overrides: self.break_writes(overrides).await? },
         };
-        self.break_settled(commit.session, &mut commit.writes);
         if self.is(StoreRole::Server, Mutation::ForgetReceipts) {
             commit.state.retain(|entry| !entry.key.starts_with("fastsync/pushed/"));
         }
-        let mut outcome = self.inner.commit_in_turn(commit.clone(), turn).await?;
-        match &mut outcome {
-            CommitOutcome::Applied(_) => self.report(&commit),
-            CommitOutcome::Conflicts { writes, .. } => {
-                writes.iter_mut().filter_map(|write| write.current.as_mut()).for_each(|r| self.break_seen(r));
-                *self.settling.lock().unwrap_or_else(PoisonError::into_inner) = Some(commit.session);
-            }
-            CommitOutcome::Duplicate(_) => {}
+        let mut unheard = Unheard { observer: self, commit: Some(&commit) };
+        let outcome = self.inner.commit_in_turn(commit.clone(), turn).await?;
+        unheard.commit = None;
+        drop(unheard);
+        if matches!(outcome, CommitOutcome::Applied(_)) {
+            self.report(&commit);
         }
         Ok(outcome)
     }

@@ -11,7 +11,6 @@ use fastsync_core::{
 use super::case::{Call, How, Step};
 use super::check::{self, records_of};
 use super::edit::{Who, edit};
-use super::heard::Heard;
 use super::ledger::tokens;
 use super::world::{World, readable, user_of, zones};
 use crate::model::{Item, Note, Shelf, TYPES};
@@ -42,7 +41,7 @@ pub(super) async fn step(world: &Arc<World>, step: &Step) {
         }
         Step::RestartServer => {
             world.ledger.note("restarts of the server");
-            if let Err(error) = World::restart_server(world).await {
+            if let Err(error) = world.restart_server().await {
                 world.ledger.violated(format!("the server does not start again: {error}"));
             }
         }
@@ -52,9 +51,7 @@ pub(super) async fn step(world: &Arc<World>, step: &Step) {
                 world.ledger.note("old pushes that arrived again");
                 // Whatever the answer is: nobody waits for it. That nothing is committed twice is watched.
                 let context = SyncContext::new(user_of(client));
-                let before = world.ledger.facts().overwritten();
                 let _ = world.server().manager.process_push(&context, request).await;
-                world.ledger.facts().nobody_waited_since(before);
             }
         }
         Step::ClockJump { node, seconds } => {
@@ -69,14 +66,11 @@ pub(super) async fn step(world: &Arc<World>, step: &Step) {
 /// Synchronises, checks what a caught-up client shows, and says whether anything moved; `None` if it failed.
 pub(super) async fn synchronise(world: &Arc<World>, client: usize, how: How) -> Option<bool> {
     let manager = world.client(client).manager;
-    let call = Heard::begin(world, client).await;
     let outcome = match how {
         How::Push => manager.push().await.map(|push| SyncReport { push, pull: PullReport::default() }),
         How::Pull => manager.pull().await.map(|pull| SyncReport { push: PushReport::default(), pull }),
         How::Sync => manager.sync().await,
     };
-    let conflicts = outcome.as_ref().ok().map(|r| [&*r.push.conflicts, &*r.pull.conflicts].concat());
-    call.end(world, conflicts.as_deref()).await;
     match outcome {
         Err(error) => {
             failed(world, client, &error);
@@ -157,9 +151,7 @@ async fn hard_reset(world: &Arc<World>, client: usize, types: u8, edits: u8, cal
         world.wire(client).set_torn(true);
     }
     world.wire(client).expect(&calls);
-    let call = Heard::begin(world, client).await;
     let outcome = end.manager.hard_reset(&names, edits).await;
-    call.end(world, outcome.as_ref().ok().map(|report| report.conflicts.as_slice())).await;
     match outcome {
         Err(error) if error.kind() == ErrorKind::PendingEdits => world.ledger.note("resets refused"),
         // Before it began, edits were to be pushed or a lost answer to be asked for.

@@ -1,24 +1,19 @@
 //! A world: one server, some clients, the network between them, and a clock for each.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-
-use async_trait::async_trait;
 
 use fastsync_core::protocol::PushMode;
 use fastsync_core::{
-    Client, ConflictsHandler, MemoryDataSource, ObjectConflict, PullLimits, Repository, Resolution, Result,
-    Server, ServerLimits, SessionLimits, Store, StoreRole, SyncContext, SyncManager, SyncableDataSource,
-    SyncableObject, Zone, ZoneAccess,
+    Client, MemoryDataSource, PullLimits, Repository, Result, Server, ServerLimits, SessionLimits, Store,
+    StoreRole, SyncContext, SyncManager, SyncableDataSource, Zone, ZoneAccess,
 };
 
-use super::case::{Edit, Setup};
-use super::edit::{IDS, Who, edit, type_name};
+use super::case::Setup;
 use super::ledger::Ledger;
 use super::link::{Link, Wire};
 use super::mutation::Mutation;
 use super::observer::Observer;
-use crate::model::{CheckedItems, Item, Mergeable, Note, Rule, Shelf, zone};
+use crate::model::{CheckedItems, Item, Note, Shelf, zone};
 use crate::random::{NodeClock, Seeded, WorldTime};
 use crate::storage::{self, StorageKind};
 
@@ -33,8 +28,6 @@ pub(super) struct World {
     pub(super) time: WorldTime,
     /// What is wrong with it on purpose.
     pub(super) mutation: Option<Mutation>,
-    /// Whether the server's application edits the next object that the server decides about.
-    interrupted: AtomicBool,
     server: Node,
     clients: Vec<Node>,
     server_end: Mutex<Option<ServerEnd>>,
@@ -146,13 +139,12 @@ impl World {
             ledger: Ledger::default(),
             time,
             mutation,
-            interrupted: AtomicBool::new(false),
             server,
             client_ends: clients.iter().map(|_| Mutex::new(None)).collect(),
             clients,
             server_end: Mutex::new(None),
         });
-        Self::restart_server(&world).await?;
+        world.restart_server().await?;
         for client in 0..world.client_count() {
             Self::restart_client(&world, client).await?;
         }
@@ -194,32 +186,26 @@ impl World {
         Observer::new(source, role, &self.ledger, self.mutation)
     }
 
-    /// The server's application edits the next object that the server decides about.
-    pub(super) fn interrupt(&self) {
-        self.interrupted.store(true, Ordering::SeqCst);
-    }
-
     /// Ends the server's process, if it runs, and starts it on the same storage.
-    pub(super) async fn restart_server(world: &Arc<Self>) -> Result<()> {
-        world.server_end.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let store = Store::server(world.watched(&world.server, StoreRole::Server).await)
+    pub(super) async fn restart_server(&self) -> Result<()> {
+        self.server_end.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let store = Store::server(self.watched(&self.server, StoreRole::Server).await)
             .register::<Shelf>()
             .register::<Item>()
             .register::<Note>()
-            .clock(world.server.clock.clone())
-            .random(world.server.random.clone())
+            .clock(self.server.clock.clone())
+            .random(self.server.random.clone())
             .open()
             .await?;
-        let rule = Interrupted { rule: world.setup.rule, world: Arc::downgrade(world) };
         let manager = SyncManager::server(&store)
-            .register(Repository::<Shelf>::new(&store), rule.clone())
-            .register(CheckedItems(Repository::new(&store)), rule.clone())
-            .register(Repository::<Note>::new(&store), rule)
+            .register(Repository::<Shelf>::new(&store), self.setup.rule)
+            .register(CheckedItems(Repository::new(&store)), self.setup.rule)
+            .register(Repository::<Note>::new(&store), self.setup.rule)
             .limits(ServerLimits::default())
             .zones(|context: &SyncContext| access(&context.user))
             .build()
             .await?;
-        let mut end = world.server_end.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut end = self.server_end.lock().unwrap_or_else(PoisonError::into_inner);
         *end = Some(ServerEnd { store, manager });
         Ok(())
     }
@@ -264,35 +250,4 @@ impl World {
             Storage::Elsewhere(storage) => storage.remove().await,
         }
     }
-}
-
-/// The server's rule; now and then the application edits the object while the server decides.
-#[derive(Debug, Clone)]
-struct Interrupted {
-    rule: Rule,
-    world: Weak<World>,
-}
-
-#[async_trait]
-impl<T: Mergeable> ConflictsHandler<T> for Interrupted {
-    async fn resolve(&self, conflict: ObjectConflict<T>) -> Result<Resolution<T>> {
-        if let Some(world) = self.world.upgrade()
-            && let Some(what) = edit_of::<T>(&conflict)
-            && world.interrupted.swap(false, Ordering::SeqCst)
-        {
-            world.ledger.note("edits while the server decided");
-            edit(&world, Who::Server, &what).await;
-        }
-        self.rule.resolve(conflict).await
-    }
-}
-
-/// An edit of the object that a conflict is about.
-fn edit_of<T: SyncableObject>(conflict: &ObjectConflict<T>) -> Option<Edit> {
-    let place = |found: Option<usize>| found.and_then(|at| u8::try_from(at).ok());
-    let name = type_name::<T>().ok()?;
-    let kind = place(["shelves", "items", "notes"].iter().position(|of| *of == name.as_str()))?;
-    let id = place(IDS.iter().position(|id| *id == conflict.id.as_str()))?;
-    let zone = place(zones().iter().position(|zone| *zone == conflict.zone)).unwrap_or(0);
-    Some(Edit::Put { kind, id, zone })
 }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::args::Args;
-use crate::convergence::{minimum, run_cases, run_numbered};
+use crate::convergence::{SHRINKS, minimum, run_cases, run_numbered};
 use crate::pace::Pace;
 use crate::report::{Failure, Report};
 
@@ -21,7 +21,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
     let disk_percent = if args.long { DISK_PERCENT } else { 0 };
     if let Some(case) = args.case {
         println!("{NAME}: case {case} of seed {}", args.seed);
-        let outcome = run_numbered(args.seed, case, disk_percent);
+        let outcome = run_numbered(args.seed, case, disk_percent, SHRINKS, None);
         return report.end(outcome.map_err(|problem| Failure::of(case, problem)), &[]);
     }
     let budget = args.budget(2_000, 20_000);

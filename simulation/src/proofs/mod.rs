@@ -6,7 +6,6 @@
 mod convergence;
 mod crash;
 mod differential;
-mod mutants;
 mod writers;
 
 use std::process::ExitCode;
@@ -26,7 +25,6 @@ const PROOFS: &[Proof] = &[
     Proof { name: crash::SERVER, run: crash::server },
     Proof { name: writers::NAME, run: writers::run },
     Proof { name: differential::NAME, run: differential::run },
-    Proof { name: mutants::NAME, run: mutants::run },
 ];
 
 /// Runs the proof that the first argument names with the others as its options.

@@ -97,26 +97,6 @@ impl Observer {
     }
 }
 
-/// A commit whose outcome nobody waits for any more: a push that was given up. A storage with threads of its own may store it
-/// all the same, so an object may have had, or lost, a life in it.
-struct Unheard<'a> {
-    observer: &'a Observer,
-    commit: Option<&'a Commit>,
-}
-
-impl Drop for Unheard<'_> {
-    fn drop(&mut self) {
-        let Some(commit) = self.commit else { return };
-        let (Writes::Inline(writes) | Writes::Staged { overrides: writes }) = &commit.writes;
-        let mut facts = self.observer.ledger.facts();
-        for write in writes {
-            if let Action::Put { record, .. } = &write.action {
-                facts.stored(record);
-            }
-        }
-    }
-}
-
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl SyncableDataSource for Observer {
@@ -178,10 +158,7 @@ impl SyncableDataSource for Observer {
         if self.is(StoreRole::Server, Mutation::ForgetReceipts) {
             commit.state.retain(|entry| !entry.key.starts_with("fastsync/pushed/"));
         }
-        let mut unheard = Unheard { observer: self, commit: Some(&commit) };
         let outcome = self.inner.commit_in_turn(commit.clone(), turn).await?;
-        unheard.commit = None;
-        drop(unheard);
         if matches!(outcome, CommitOutcome::Applied(_)) {
             self.report(&commit);
         }

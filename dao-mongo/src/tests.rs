@@ -163,7 +163,7 @@ async fn a_transaction_left_open_is_ended_by_who_is_held_up() {
     store.database.drop().await.unwrap();
 }
 
-/// A transaction that is none of ours is left alone, however long it is idle; so is one of ours that goes on.
+/// Foreign transactions are left alone, however long they are idle; so are our own active ones.
 /// Fails if the writers that are noted, or the time, are not looked at.
 #[tokio::test]
 async fn transactions_of_others_and_those_that_go_on_are_not_ended() {

@@ -76,17 +76,17 @@ async fn no_edit_that_knows_of_the_deletion_brings_an_object_back() {
         ada.rename("1", "back");
         assert!(ada.sync().await, "{}", ada.last_answer);
         assert_eq!(world.name_of("ada@home", "1").await, None);
-        assert_eq!(ada.name("1"), None, "and the client is told");
+        assert_eq!(ada.name("1"), None, "and the client learns of it");
     }
 }
 
-/// The time that clients are told of item 1, in seconds.
+/// The modification time of item 1 that clients receive, in seconds.
 async fn time_of(world: &World) -> u64 {
     let answer = world.pull("ada@home", &[("Item", 0)]).await;
     answer["data"]["data"]["Item"][0]["metadata"]["timestamp"].as_u64().unwrap()
 }
 
-/// Fails if a time of the future, or one that is none, is believed.
+/// Fails if a future or invalid time is believed.
 #[tokio::test]
 async fn an_object_has_the_time_of_its_making_unless_that_is_none() {
     for (told, stored) in [

@@ -1,4 +1,4 @@
-//! The ready handlers: what does not come through to the engine, and how it is told.
+//! The ready handlers: requests that never reach the engine, and how they are answered.
 
 use std::future::ready;
 use std::pin::Pin;
@@ -174,7 +174,7 @@ impl ZonePolicy for Failing {
     }
 }
 
-/// Fails if an error of the engine is told by its status, or tells what is not the client's; or is not logged.
+/// Fails if an engine error changes the status, leaks internals to the client, or is not logged.
 #[tokio::test]
 async fn errors_of_the_engine_are_told_in_the_envelope_by_their_kind() {
     for kind in ErrorKind::ALL.iter().copied() {

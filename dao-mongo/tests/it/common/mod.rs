@@ -22,7 +22,7 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|url| !url.is_empty())
 }
 
-/// The server to test on, a replica set; `None` if there is none.
+/// The replica set to test on; `None` if no server is configured.
 ///
 /// # Panics
 /// If there is none and `FASTSYNC_REQUIRE` asks for it.

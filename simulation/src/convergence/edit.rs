@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use fastsync_core::{
-    EditSession, ObjectId, RecordKey, Repository, Result, Store, SyncableObject, SyncableRepository,
-    TypeName, Zone,
+    EditSession, ErrorKind, ObjectId, RecordKey, Repository, Result, Store, SyncableObject,
+    SyncableRepository, TypeName, Zone,
 };
 
 use super::case::Edit;
@@ -61,6 +61,9 @@ impl Growing for Note {
     }
 }
 
+/// How often an edit looks again.
+const ATTEMPTS: usize = 8;
+
 /// One session of edits and the tokens that it brings in.
 struct Session<'a> {
     world: &'a Arc<World>,
@@ -72,7 +75,17 @@ struct Session<'a> {
 
 /// Does an edit; that it fails is a violation.
 pub(super) async fn edit(world: &Arc<World>, who: Who, edit: &Edit) {
-    if let Err(error) = try_edit(world, who, edit).await {
+    let mut outcome = try_edit(world, who, edit).await;
+    // On disk a pull may store or delete an object between the look at it and the edit of it.
+    for _ in 0..ATTEMPTS {
+        match &outcome {
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::AlreadyExists) => {
+                outcome = try_edit(world, who, edit).await;
+            }
+            _ => break,
+        }
+    }
+    if let Err(error) = outcome {
         world.ledger.violated(format!("{who:?} cannot do {edit:?}: {error}"));
     }
 }

@@ -11,7 +11,7 @@ use fastsync_core::{
     SyncableDataSource, TypeName, TypeSchema, Zone,
 };
 
-use super::ledger::Ledger;
+use super::ledger::{Ledger, tokens};
 use super::mutation::Mutation;
 
 /// Watches a data source from outside.
@@ -53,6 +53,38 @@ impl Observer {
         }
         if self.role == StoreRole::Server && commit.kind == SessionKind::Push {
             facts.pushed(commit.author.device, commit.author.number);
+        }
+    }
+
+    /// What an edit of a client's application is made on, as it is stored now: the commit expects just that.
+    async fn before(&self, commit: &Commit) -> Result<Vec<Record>> {
+        let Writes::Inline(writes) = &commit.writes else { return Ok(Vec::new()) };
+        let mut before = Vec::new();
+        if self.role == StoreRole::Client && commit.kind == SessionKind::Edit {
+            for write in writes {
+                let key = write.action.key();
+                let ids = std::slice::from_ref(&key.id);
+                before.extend(self.inner.get(&key.type_name, &key.zone, ids).await?);
+            }
+        }
+        Ok(before)
+    }
+
+    /// The model reads an object and writes it again, as applications do. What a pull stored in between, which it can on
+    /// disk, the application overwrites: the engine did not lose it.
+    fn overwritten(&self, commit: &Commit, before: &[Record]) {
+        let Writes::Inline(writes) = &commit.writes else { return };
+        let mut facts = self.ledger.facts();
+        for write in writes {
+            let Action::Put { record, .. } = &write.action else { continue };
+            let Some(before) = before.iter().find(|before| before.key == record.key) else { continue };
+            if !record.is_deleted() {
+                let kept: Vec<&str> = tokens(record).collect();
+                for token in tokens(before).filter(|token| !kept.contains(token)) {
+                    facts.counts.note("edits that the application overwrote");
+                    facts.excuse(token);
+                }
+            }
         }
     }
 
@@ -117,7 +149,8 @@ impl SyncableDataSource for Observer {
     }
     async fn changes(&self, request: &ChangesRequest) -> Result<Changes> {
         let mut request = request.clone();
-        if self.is(StoreRole::Server, Mutation::SkipTies) {
+        // A load without its place would begin anew for ever, which is another bug.
+        if self.is(StoreRole::Server, Mutation::SkipTies) && !request.after.loading {
             request.after.within = None;
         }
         let answer = self.inner.changes(&request).await?;
@@ -158,9 +191,11 @@ impl SyncableDataSource for Observer {
         if self.is(StoreRole::Server, Mutation::ForgetReceipts) {
             commit.state.retain(|entry| !entry.key.starts_with("fastsync/pushed/"));
         }
+        let before = self.before(&commit).await?;
         let outcome = self.inner.commit_in_turn(commit.clone(), turn).await?;
         if matches!(outcome, CommitOutcome::Applied(_)) {
             self.report(&commit);
+            self.overwritten(&commit, &before);
         }
         Ok(outcome)
     }

@@ -4,13 +4,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::{OwnedRwLockReadGuard, RwLock};
+
 use fastsync_core::{DeviceId, Incarnation, Record, RecordKey, Value};
 
 use crate::counts::Counts;
 
 /// A handle to the one ledger of a run.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Ledger(Arc<Mutex<Facts>>);
+pub(super) struct Ledger {
+    facts: Arc<Mutex<Facts>>,
+    /// Held for reading by commits that go on without their caller.
+    landing: Arc<RwLock<()>>,
+}
 
 /// What is known.
 #[derive(Debug, Default)]
@@ -34,7 +40,17 @@ pub(super) struct Facts {
 impl Ledger {
     /// Everything that is known.
     pub(super) fn facts(&self) -> MutexGuard<'_, Facts> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps [`Self::landed`] waiting until this is dropped.
+    pub(super) async fn landing(&self) -> OwnedRwLockReadGuard<()> {
+        Arc::clone(&self.landing).read_owned().await
+    }
+
+    /// Waits for the commits whose callers gave up.
+    pub(super) async fn landed(&self) {
+        drop(self.landing.write().await);
     }
 
     /// Counts something.

@@ -78,6 +78,7 @@ async fn whole_case(case: &Case, mutation: Option<Mutation>) -> Result<Counts, S
     let world = World::new(case.setup.clone(), mutation).await.map_err(|error| error.to_string())?;
     for (at, step) in case.steps.iter().enumerate() {
         steps::step(&world, step).await;
+        world.ledger.landed().await;
         verdict(&world, &format!("step {at}: {step:?}"))?;
     }
     check::end(&world).await;

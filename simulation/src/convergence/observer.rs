@@ -1,6 +1,8 @@
 //! A data source that tells the ledger what is committed, and that can be made to break the contract.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
 use async_trait::async_trait;
 use fastsync_core::source::{
@@ -191,13 +193,24 @@ impl SyncableDataSource for Observer {
         if self.is(StoreRole::Server, Mutation::ForgetReceipts) {
             commit.state.retain(|entry| !entry.key.starts_with("fastsync/pushed/"));
         }
-        let before = self.before(&commit).await?;
-        let outcome = self.inner.commit_in_turn(commit.clone(), turn).await?;
-        if matches!(outcome, CommitOutcome::Applied(_)) {
-            self.report(&commit);
-            self.overwritten(&commit, &before);
+        let observer = self.clone();
+        let landing = self.ledger.landing().await;
+        let mut watched = Box::pin(async move {
+            let before = observer.before(&commit).await?;
+            let outcome = observer.inner.commit_in_turn(commit.clone(), turn).await?;
+            if matches!(outcome, CommitOutcome::Applied(_)) {
+                observer.report(&commit);
+                observer.overwritten(&commit, &before);
+            }
+            drop(landing);
+            Ok(outcome)
+        });
+        // Memory is done at once. A storage with threads of its own stores a commit also when its caller has given up (a
+        // push beside one that failed), and that is watched to its end.
+        match poll_fn(|context| Poll::Ready(watched.as_mut().poll(context))).await {
+            Poll::Ready(outcome) => outcome,
+            Poll::Pending => tokio::spawn(watched).await.expect("a commit does not panic"),
         }
-        Ok(outcome)
     }
     async fn session(&self, id: SessionId) -> Result<Option<SessionSummary>> {
         self.inner.session(id).await

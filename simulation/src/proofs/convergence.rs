@@ -9,8 +9,7 @@ use crate::report::{Failure, Report};
 
 pub(super) const NAME: &str = "convergence";
 
-/// The share of cases on disk or on a database in the long form. The short form is in memory: there an edit of the model reads
-/// and writes without a pull in between, which it has to.
+/// The share of cases on disk or on a database, which take longer.
 const DISK_PERCENT: u32 = 3;
 
 /// A run of some seconds does at least what happens in so many cases.
@@ -18,14 +17,13 @@ const LEAST: u64 = 300;
 
 pub(super) fn run(args: &Args) -> ExitCode {
     let report = Report::begin(NAME, args.seed);
-    let disk_percent = if args.long { DISK_PERCENT } else { 0 };
     if let Some(case) = args.case {
         println!("{NAME}: case {case} of seed {}", args.seed);
-        let outcome = run_numbered(args.seed, case, disk_percent, SHRINKS, None);
+        let outcome = run_numbered(args.seed, case, DISK_PERCENT, SHRINKS, None);
         return report.end(outcome.map_err(|problem| Failure::of(case, problem)), &[]);
     }
     let budget = args.budget(2_000, 20_000);
     println!("{NAME}: {budget} of cases of up to 200 steps, seed {}", args.seed);
     let pace = Pace::begin(budget, minimum(budget.least(LEAST)));
-    report.end(run_cases(args.seed, &pace, disk_percent), pace.minimum())
+    report.end(run_cases(args.seed, &pace, DISK_PERCENT), pace.minimum())
 }

@@ -13,7 +13,7 @@ proptest! {
     })]
 
     #[test]
-    fn replicas_end_equal_whatever_happens(case in cases(0)) {
+    fn replicas_end_equal_whatever_happens(case in cases(2)) {
         if let Err(problem) = run_case(&case, None) {
             return Err(TestCaseError::fail(problem));
         }

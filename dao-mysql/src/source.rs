@@ -90,8 +90,9 @@ impl MySqlDataSource {
         &self.store
     }
 
-    /// Runs a write in a task of its own, so that it ends as a whole when its caller is dropped.
-    async fn write<T, F>(&self, operation: &'static str, work: impl FnOnce(Arc<Store>) -> F) -> Result<T>
+    /// Runs a call in a task of its own, so that it ends as a whole when its caller is dropped: a write is done or not, and
+    /// no connection goes back to the pool in the middle of a statement, of which the driver knows too little then.
+    async fn run<T, F>(&self, operation: &'static str, work: impl FnOnce(Arc<Store>) -> F) -> Result<T>
     where
         T: Send + 'static,
         F: Future<Output = Run<T>> + Send + 'static,
@@ -99,19 +100,10 @@ impl MySqlDataSource {
         match tokio::spawn(work(Arc::clone(&self.store))).await {
             Ok(done) => done.map_err(|fail| fail.into_error(operation)),
             Err(_) => {
-                let message = "the runtime ended before the write, which may be done or not";
+                let message = "the runtime ended before the call did; a write may be done or not";
                 Err(Fail::new(ErrorKind::Unavailable, operation, message).into_error(operation))
             }
         }
-    }
-
-    /// Runs a read, and again if a table was changed since its snapshot.
-    async fn read<T, F: Future<Output = Run<T>>>(
-        &self,
-        operation: &'static str,
-        work: impl Fn() -> F,
-    ) -> Result<T> {
-        retried(&self.store, work).await.map_err(|fail| fail.into_error(operation))
     }
 }
 
@@ -136,42 +128,58 @@ impl SyncableDataSource for MySqlDataSource {
         let types = types.to_vec();
         let prepare =
             |store: Arc<Store>| async move { retried(&store, || prepare::prepare(&store, &types)).await };
-        self.write("prepare", prepare).await
+        self.run("prepare", prepare).await
     }
 
     async fn get(&self, type_name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Result<Vec<Record>> {
-        self.read("get", || read::get(&self.store, type_name, zone, ids)).await
+        let (name, zone, ids) = (type_name.clone(), zone.clone(), ids.to_vec());
+        let get =
+            |store: Arc<Store>| async move { retried(&store, || read::get(&store, &name, &zone, &ids)).await };
+        self.run("get", get).await
     }
 
     async fn find(&self, query: &Query) -> Result<Vec<Record>> {
-        self.read("find", || query::find(&self.store, query)).await
+        let query = query.clone();
+        let find = |store: Arc<Store>| async move { retried(&store, || query::find(&store, &query)).await };
+        self.run("find", find).await
     }
 
     async fn count(&self, query: &Query) -> Result<u64> {
-        self.read("count", || query::count(&self.store, query)).await
+        let query = query.clone();
+        let count = |store: Arc<Store>| async move { retried(&store, || query::count(&store, &query)).await };
+        self.run("count", count).await
     }
 
     async fn changes(&self, request: &ChangesRequest) -> Result<Changes> {
-        self.read("changes", || feed::changes(&self.store, request)).await
+        let request = request.clone();
+        let changes =
+            |store: Arc<Store>| async move { retried(&store, || feed::changes(&store, &request)).await };
+        self.run("changes", changes).await
     }
 
     async fn point(&self, zone: &Zone, position: Position) -> Result<Option<Point>> {
-        self.read("point", || feed::point(&self.store, zone, position)).await
+        let zone = zone.clone();
+        let point =
+            |store: Arc<Store>| async move { retried(&store, || feed::point(&store, &zone, position)).await };
+        self.run("point", point).await
     }
 
     async fn pending(&self, after: u64, limit: usize) -> Result<Vec<Record>> {
-        self.read("pending", || read::pending(&self.store, after, limit)).await
+        let pending =
+            |store: Arc<Store>| async move { retried(&store, || read::pending(&store, after, limit)).await };
+        self.run("pending", pending).await
     }
 
     async fn count_pending(&self) -> Result<u64> {
-        self.read("count_pending", || read::count_pending(&self.store)).await
+        let count = |store: Arc<Store>| async move { retried(&store, || read::count_pending(&store)).await };
+        self.run("count_pending", count).await
     }
 
     async fn stage(&self, session: SessionId, sequence: u64, writes: Vec<Write>) -> Result<()> {
         let stage = |store: Arc<Store>| async move {
             retried(&store, || staging::stage(&store, session, sequence, &writes)).await
         };
-        self.write("stage", stage).await
+        self.run("stage", stage).await
     }
 
     async fn unstage(&self, session: Option<SessionId>) -> Result<()> {
@@ -179,7 +187,7 @@ impl SyncableDataSource for MySqlDataSource {
             let unstage = || async { staging::unstage(&mut *store.pool.acquire().await?, session).await };
             retried(&store, unstage).await
         };
-        self.write("unstage", unstage).await
+        self.run("unstage", unstage).await
     }
 
     async fn commit(&self, commit: Commit) -> Result<CommitOutcome> {
@@ -187,29 +195,39 @@ impl SyncableDataSource for MySqlDataSource {
     }
 
     async fn commit_in_turn(&self, commit: Commit, turn: Turn) -> Result<CommitOutcome> {
-        self.write("commit", |store| async move { commit::commit(&store, commit, &turn).await }).await
+        self.run("commit", |store| async move { commit::commit(&store, commit, &turn).await }).await
     }
 
     async fn session(&self, id: SessionId) -> Result<Option<SessionSummary>> {
-        self.read("session", || audit::session(&self.store, id)).await
+        let session = |store: Arc<Store>| async move { retried(&store, || audit::session(&store, id)).await };
+        self.run("session", session).await
     }
 
     async fn sessions(&self, zone: &Zone, after: Position, limit: usize) -> Result<Vec<SessionSummary>> {
-        self.read("sessions", || audit::sessions(&self.store, zone, after, limit)).await
+        let zone = zone.clone();
+        let sessions = |store: Arc<Store>| async move {
+            retried(&store, || audit::sessions(&store, &zone, after, limit)).await
+        };
+        self.run("sessions", sessions).await
     }
 
     async fn state(&self, key: &str) -> Result<Option<Vec<u8>>> {
-        self.read("state", || read::state(&self.store, key)).await
+        let key = key.to_owned();
+        let state = |store: Arc<Store>| async move { retried(&store, || read::state(&store, &key)).await };
+        self.run("state", state).await
     }
 
     async fn states(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>> {
-        self.read("states", || read::states(&self.store, prefix)).await
+        let prefix = prefix.to_owned();
+        let states =
+            |store: Arc<Store>| async move { retried(&store, || read::states(&store, &prefix)).await };
+        self.run("states", states).await
     }
 
     async fn purge(&self, zone: &Zone, through: Position) -> Result<u64> {
         let zone = zone.clone();
         let purge =
             |store: Arc<Store>| async move { retried(&store, || feed::purge(&store, &zone, through)).await };
-        self.write("purge", purge).await
+        self.run("purge", purge).await
     }
 }

@@ -1,6 +1,11 @@
 //! Tests that need what is inside: the plans of the statements.
 
-use fastsync_core::source::{Action, Commit, Expect, OnMismatch, Write, Writes};
+use std::task::Poll;
+use std::time::Duration;
+
+use fastsync_core::source::{
+    Action, Changes, ChangesRequest, Commit, Expect, OnMismatch, PageLimits, Point, Write, Writes,
+};
 use fastsync_core::{
     Author, DeviceId, FieldKind, Hlc, Incarnation, ObjectId, Record, RecordKey, Revision, SessionId,
     SessionKind, SyncMetadata, SyncableDataSource, Tag, Timestamp, TypeName, TypeSchema, Zone,
@@ -157,9 +162,49 @@ async fn rows_read(pool: &MySqlPool) -> u64 {
     rows.iter().map(|row| row.try_get_unchecked::<String, _>(1).unwrap().parse::<u64>().unwrap()).sum()
 }
 
+/// Its caller is gone while the server was asked. A connection of which the driver then does not know what it does would
+/// be given to the next one with a transaction open, or to nobody any more.
+#[tokio::test]
+async fn a_read_that_nobody_waits_for_leaves_its_connection_usable() {
+    if server::skip().is_some() {
+        return;
+    }
+    let database = server::Database::new();
+    let pool = MySqlPoolOptions::new().max_connections(1).acquire_timeout(Duration::from_secs(10));
+    let pool = pool.connect_lazy_with(database.options());
+    let source = MySqlDataSource::new(pool.clone()).await.unwrap();
+    source.prepare(&[items()]).await.unwrap();
+    for (polls, pause) in (1..20).flat_map(|polls| [0, 100, 300, 2_000].map(|micros| (polls, micros))) {
+        let request = pull(Point::START);
+        let mut call = source.changes(&request);
+        for _ in 0..polls {
+            let once = std::future::poll_fn(|context| Poll::Ready(call.as_mut().poll(context)));
+            if once.await.is_ready() {
+                break;
+            }
+            // The server answers, and nobody reads it.
+            tokio::time::sleep(Duration::from_micros(pause)).await;
+        }
+        drop(call);
+        // Refused inside a transaction.
+        let outside = sqlx::raw_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ").execute(&pool).await;
+        assert!(outside.is_ok(), "after {polls} polls, {pause} us apart, of a call that was given up: {outside:?}");
+    }
+}
+
+fn pull(after: Point) -> ChangesRequest {
+    ChangesRequest {
+        zone: Zone::Global,
+        after,
+        types: None,
+        skip_own: None,
+        limits: PageLimits { records: 100, bytes: 1 << 24 },
+        count_remaining: false,
+    }
+}
+
 #[tokio::test]
 async fn an_empty_pull_and_a_page_read_as_much_after_many_sessions_as_after_few() {
-    use fastsync_core::source::{Changes, ChangesRequest, PageLimits, Point};
     if server::skip().is_some() {
         return;
     }
@@ -175,14 +220,7 @@ async fn an_empty_pull_and_a_page_read_as_much_after_many_sessions_as_after_few(
             source.commit(commit(number, 4)).await.unwrap();
         }
         done = sessions;
-        let mut request = ChangesRequest {
-            zone: Zone::Global,
-            after: Point::START,
-            types: None,
-            skip_own: None,
-            limits: PageLimits { records: 100, bytes: 1 << 24 },
-            count_remaining: false,
-        };
+        let mut request = pull(Point::START);
         let mut cost = Vec::new();
         for _ in 0..2 {
             let before = rows_read(source.pool()).await;

@@ -31,12 +31,12 @@ const HELD: u64 = 2;
 const HELD_FOR: u32 = 2_000;
 
 /// A data source with positions of its own. Knows one zone only.
-#[derive(Debug)]
-pub(super) struct Numbered<S> {
-    inner: S,
+#[derive(Debug, Clone)]
+pub(super) struct Numbered {
+    inner: Arc<dyn SyncableDataSource>,
     taken: Taken,
     random: Seeded,
-    committing: tokio::sync::Mutex<()>,
+    committing: Arc<tokio::sync::Mutex<()>>,
     positions: Arc<RwLock<Positions>>,
 }
 
@@ -48,9 +48,9 @@ struct Positions {
     visible: HashMap<Revision, u64>,
 }
 
-impl<S: Sync> Numbered<S> {
-    pub(super) fn new(inner: S, taken: Taken, random: Seeded) -> Self {
-        Self { inner, taken, random, committing: tokio::sync::Mutex::default(), positions: Arc::default() }
+impl Numbered {
+    pub(super) fn new(inner: Arc<dyn SyncableDataSource>, taken: Taken, random: Seeded) -> Self {
+        Self { inner, taken, random, committing: Arc::default(), positions: Arc::default() }
     }
 
     fn take(&self) -> u64 {
@@ -76,28 +76,7 @@ impl<S: Sync> Numbered<S> {
         }
     }
 
-    async fn pause(&self) {
-        tokio::time::sleep(Duration::from_micros(self.random.below(3_000))).await;
-    }
-}
-
-/// Whether it has objects that no other session writes, which nothing makes up for.
-fn commit_is_large(commit: &Commit) -> bool {
-    let (Writes::Inline(writes) | Writes::Staged { overrides: writes }) = &commit.writes;
-    writes.len() > 4
-}
-
-fn revision_of(commit: &Commit) -> Option<Revision> {
-    let (Writes::Inline(writes) | Writes::Staged { overrides: writes }) = &commit.writes;
-    writes.iter().find_map(|write| match &write.action {
-        Action::Put { record, .. } => Some(record.metadata.revision),
-        Action::Acknowledge { .. } => None,
-    })
-}
-
-#[async_trait]
-impl<S: SyncableDataSource> SyncableDataSource for Numbered<S> {
-    async fn commit(&self, commit: Commit) -> Result<CommitOutcome> {
+    async fn number(&self, commit: Commit) -> Result<CommitOutcome> {
         let Some(revision) = revision_of(&commit).filter(|_| commit.positioned) else {
             return self.inner.commit(commit).await;
         };
@@ -124,6 +103,36 @@ impl<S: SyncableDataSource> SyncableDataSource for Numbered<S> {
                 }
                 Ok(outcome)
             }
+        }
+    }
+
+    async fn pause(&self) {
+        tokio::time::sleep(Duration::from_micros(self.random.below(3_000))).await;
+    }
+}
+
+/// Whether it has objects that no other session writes, which nothing makes up for.
+fn commit_is_large(commit: &Commit) -> bool {
+    let (Writes::Inline(writes) | Writes::Staged { overrides: writes }) = &commit.writes;
+    writes.len() > 4
+}
+
+fn revision_of(commit: &Commit) -> Option<Revision> {
+    let (Writes::Inline(writes) | Writes::Staged { overrides: writes }) = &commit.writes;
+    writes.iter().find_map(|write| match &write.action {
+        Action::Put { record, .. } => Some(record.metadata.revision),
+        Action::Acknowledge { .. } => None,
+    })
+}
+
+#[async_trait]
+impl SyncableDataSource for Numbered {
+    async fn commit(&self, commit: Commit) -> Result<CommitOutcome> {
+        // To the end, whoever waits for it: what the storage took needs its position, although the push was given up.
+        let this = self.clone();
+        match tokio::spawn(async move { this.number(commit).await }).await {
+            Ok(outcome) => outcome,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
     }
 

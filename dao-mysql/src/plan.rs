@@ -117,7 +117,7 @@ impl Plan {
             plan.parts = parts(connection, commit.session).await?;
             plan.read_staged(store, connection).await?;
         }
-        let given = given.into_iter().enumerate();
+        let given = given.into_iter().enumerate().collect();
         plan.given = Arc::new(items(store, connection, plan.parts.len(), given).await?);
         Ok(plan)
     }
@@ -187,10 +187,9 @@ impl Plan {
     }
 
     /// The writes of a batch that count, with their places in it: what replaces another is all that has to fit its type.
-    fn counting(&self, batch: usize, writes: Vec<Write>) -> impl Iterator<Item = (usize, Write)> + Send {
-        let counts: Vec<bool> =
-            (0..writes.len()).map(|place| !self.superseded.contains(&(batch, place))).collect();
-        writes.into_iter().enumerate().zip(counts).filter(|(_, counts)| *counts).map(|(write, _)| write)
+    fn counting(&self, batch: usize, writes: Vec<Write>) -> Vec<(usize, Write)> {
+        let counts = |(place, _): &(usize, Write)| !self.superseded.contains(&(batch, *place));
+        writes.into_iter().enumerate().filter(counts).collect()
     }
 
     /// The rounds that this commit needs.
@@ -231,9 +230,8 @@ async fn items(
     store: &Store,
     connection: &mut MySqlConnection,
     batch: usize,
-    writes: impl Iterator<Item = (usize, Write)> + Send,
+    writes: Vec<(usize, Write)>,
 ) -> Run<Vec<Item>> {
-    let writes: Vec<_> = writes.collect();
     let devices: BTreeSet<Uuid> = writes.iter().filter_map(|(_, write)| editor(write)).collect();
     let devices = store.devices_or_new(connection, &devices).await?;
     let mut items = Vec::with_capacity(writes.len());

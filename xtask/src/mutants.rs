@@ -1,8 +1,8 @@
 //! `cargo xtask mutants`: changes the code in one place at a time, and sees whether a test notices. On demand: each change is
 //! a build and a run of the tests.
 
+use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
-use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hasher as _;
 use std::path::{Path, PathBuf};
 
@@ -82,8 +82,8 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
     }
     chosen.sort();
     let mut kept = Kept::load(workspace);
-    let known: BTreeSet<_> =
-        chosen.iter().filter(|mutant| kept.outcome(workspace, mutant).is_some()).collect();
+    let (known, open): (Vec<_>, Vec<_>) =
+        chosen.iter().cloned().partition(|mutant| kept.is_settled(workspace, mutant));
     println!(
         "{} of {all} changes are chosen; {} of them are known from runs before",
         chosen.len(),
@@ -93,7 +93,6 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
         chosen.iter().for_each(|mutant| println!("  {}", mutant.name));
         return Ok(true);
     }
-    let open: Vec<_> = chosen.iter().filter(|mutant| !known.contains(mutant)).cloned().collect();
     // Few at a time: an interrupted run keeps what it has.
     for some in open.chunks(25) {
         kept.add(workspace, attempt(workspace, args, &folder, some)?)?;
@@ -222,7 +221,12 @@ impl Kept {
         Self(files.as_object().into_iter().flatten().filter_map(file).collect())
     }
 
-    /// What became of a change, if its file is as it was then. One that was missed is open: there may be a test now.
+    /// Whether nothing can have changed about a change. One that was missed is open: there may be a test now.
+    fn is_settled(&self, workspace: &Workspace, mutant: &Mutant) -> bool {
+        self.outcome(workspace, mutant).is_some_and(|outcome| outcome != MISSED)
+    }
+
+    /// What became of a change, if its file is as it was then.
     fn outcome(&self, workspace: &Workspace, mutant: &Mutant) -> Option<&str> {
         let (hash, outcomes) = self.0.get(&mutant.file)?;
         (*hash == content_hash(workspace, &mutant.file))

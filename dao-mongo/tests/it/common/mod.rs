@@ -13,6 +13,7 @@ use fastsync_dao_mongo::mongodb::event::EventHandler;
 use fastsync_dao_mongo::mongodb::event::command::CommandEvent;
 use fastsync_dao_mongo::mongodb::options::ClientOptions;
 use fastsync_dao_mongo::mongodb::{Client, ClientSession, Database};
+use tokio::sync::Notify;
 
 /// The variables that name the servers; `cargo xtask test` starts both and sets them.
 const URL: &str = "FASTSYNC_MONGO_URL";
@@ -84,7 +85,10 @@ impl Scratch {
         let keep = sent.clone();
         options.command_event_handler = Some(EventHandler::callback(move |event| match event {
             CommandEvent::Started(event) => keep.0.lock().unwrap().started.push(event.command),
-            CommandEvent::Failed(event) => keep.0.lock().unwrap().failed.push(event.command_name),
+            CommandEvent::Failed(event) => {
+                keep.0.lock().unwrap().failed.push(event.command_name);
+                keep.1.notify_one();
+            }
             _ => {}
         }));
         let client = Client::with_options(options).unwrap();
@@ -135,7 +139,7 @@ pub async fn soon<T>(future: impl Future<Output = T>) -> T {
 
 /// The commands of a client, in their order.
 #[derive(Debug, Clone, Default)]
-pub struct Sent(Arc<Mutex<Commands>>);
+pub struct Sent(Arc<Mutex<Commands>>, Arc<Notify>);
 
 #[derive(Debug, Default)]
 struct Commands {
@@ -156,7 +160,7 @@ impl Sent {
     pub async fn until_kept_out(&self) {
         let kept_out = async {
             while !self.0.lock().unwrap().failed.iter().any(|name| name == "findAndModify") {
-                tokio::time::sleep(Duration::from_millis(2)).await;
+                self.1.notified().await;
             }
         };
         soon(kept_out).await;

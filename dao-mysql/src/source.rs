@@ -133,8 +133,9 @@ impl SyncableDataSource for MySqlDataSource {
 
     async fn get(&self, type_name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Result<Vec<Record>> {
         let (name, zone, ids) = (type_name.clone(), zone.clone(), ids.to_vec());
-        let get =
-            |store: Arc<Store>| async move { retried(&store, || read::get(&store, &name, &zone, &ids)).await };
+        let get = |store: Arc<Store>| async move {
+            retried(&store, || read::get(&store, &name, &zone, &ids)).await
+        };
         self.run("get", get).await
     }
 

@@ -188,7 +188,10 @@ async fn a_read_that_nobody_waits_for_leaves_its_connection_usable() {
         drop(call);
         // Refused inside a transaction.
         let outside = sqlx::raw_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ").execute(&pool).await;
-        assert!(outside.is_ok(), "after {polls} polls, {pause} us apart, of a call that was given up: {outside:?}");
+        assert!(
+            outside.is_ok(),
+            "after {polls} polls, {pause} us apart, of a call that was given up: {outside:?}"
+        );
     }
 }
 

@@ -60,7 +60,8 @@ pub fn with_token(tokens: &str, token: &str) -> String {
 
 /// Every token of either text, in one order whatever the order of merging. Of tokens `name=number` the greatest
 /// number of each name is kept.
-fn union(left: &str, right: &str) -> String {
+#[must_use]
+pub fn union(left: &str, right: &str) -> String {
     let mut tallies: BTreeMap<&str, u64> = BTreeMap::new();
     let mut others = BTreeSet::new();
     for token in left.split_whitespace().chain(right.split_whitespace()) {
@@ -174,17 +175,4 @@ impl SyncableRepository for CheckedItems {
 #[must_use]
 pub fn zone(key: &str) -> Zone {
     Zone::restricted(key).expect("a valid key")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn texts_merge_without_loss_in_any_order() {
-        let (left, right) = ("#1 #3 a=2 b=9", "#2 #3 a=10");
-        assert_eq!(union(left, right), "#1 #2 #3 a=10 b=9");
-        assert_eq!(union(left, right), union(right, left));
-        assert_eq!((tally(left, "b"), tally(left, "c")), (9, 0));
-    }
 }

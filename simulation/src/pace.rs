@@ -67,31 +67,13 @@ impl Pace {
         self.goes_on_at(now().saturating_sub(self.began).as_secs(), done, counts)
     }
 
-    fn goes_on_at(&self, seconds: u64, done: u64, counts: &Counts) -> bool {
+    /// The same after so many seconds.
+    #[must_use]
+    pub fn goes_on_at(&self, seconds: u64, done: u64, counts: &Counts) -> bool {
         let (used, budget, most) = match self.budget {
             Budget::Count(count) => (done, count, count.saturating_mul(PATIENCE)),
             Budget::Seconds(budget) => (seconds, budget, budget.saturating_mul(PATIENCE).max(PATIENT_FOR)),
         };
         done == 0 || used < budget || (used < most && !counts.missing(&self.minimum).is_empty())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_run_goes_on_until_its_budget_is_used_and_enough_has_happened() {
-        let mut counts = Counts::default();
-        let some = vec![("conflicts", 1)];
-        let (count, time) =
-            (Pace::begin(Budget::Count(3), some.clone()), Pace::begin(Budget::Seconds(7), some));
-        assert!(count.goes_on_at(900, 2, &counts) && time.goes_on_at(6, 900, &counts));
-        // Too little happened: it goes on, but not for ever.
-        assert!(count.goes_on_at(0, 3, &counts) && time.goes_on_at(7, 1, &counts));
-        assert!(!count.goes_on_at(0, 30, &counts) && !time.goes_on_at(300, 1, &counts));
-        counts.note("conflicts");
-        assert!(!count.goes_on_at(0, 3, &counts) && !time.goes_on_at(7, 1, &counts));
-        assert!(time.goes_on_at(300, 0, &counts), "one case is run however slow the machine");
     }
 }

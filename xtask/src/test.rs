@@ -225,19 +225,23 @@ fn tests(run: &mut Run<'_>, _: &mut Skips) -> Result<Outcome> {
     // Whatever a run before has said is not of this one.
     let junit = run.workspace.target.join(slowest::REPORT);
     let _ = std::fs::remove_file(&junit);
+    // Most tests wait for a disk or a server most of the time.
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    let threads = (2 * cores).to_string();
+    let env = [("NEXTEST_TEST_THREADS", threads.as_str())];
     let outcome = if run.args.quick {
         let packages = command.iter().flat_map(|&word| match word {
             "--workspace" => QUICK_PACKAGES.to_vec(),
             word => vec![word],
         });
-        run.cargo(&packages.collect::<Vec<_>>())
+        run.workspace.cargo_with(&packages.collect::<Vec<_>>(), &env)
     } else {
-        run.cargo(command)
+        run.workspace.cargo_with(command, &env)
     };
     if uses_nextest {
         slowest::print(&junit);
     }
-    outcome
+    outcome.map(|()| Outcome::Passed)
 }
 
 fn examples(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {

@@ -199,14 +199,19 @@ async fn secrets_stay_out_of_texts() {
     let Some(database) = database() else { return };
     let source = open(&database).await;
     assert_eq!(format!("{source:?}"), "MySqlDataSource { .. }");
-    let error = MySqlDataSource::connect("mysql://ann:tops3cret@127.0.0.1:1/x").await.unwrap_err();
-    assert!(!format!("{error:?} {error}").contains("tops3cret"));
-    assert_eq!(error.kind(), ErrorKind::Unavailable);
     let options = database.options();
     let pool = MySqlPoolOptions::new().connect_lazy_with(options.username("nobody").password("tops3cret"));
     let error = MySqlDataSource::new(pool).await.unwrap_err();
     assert!(!format!("{error:?} {error}").contains("tops3cret"));
     assert_eq!(error.kind(), ErrorKind::Config);
+}
+
+/// On a clock that runs ahead: the driver tries for half a minute.
+#[tokio::test(start_paused = true)]
+async fn secrets_stay_out_of_the_text_when_nobody_listens() {
+    let error = MySqlDataSource::connect("mysql://ann:tops3cret@127.0.0.1:1/x").await.unwrap_err();
+    assert!(!format!("{error:?} {error}").contains("tops3cret"));
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
 }
 
 #[tokio::test]

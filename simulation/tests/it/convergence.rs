@@ -6,7 +6,8 @@ use simulation::convergence::{cases, run_case};
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 256,
+        // Thousands are run by `cargo xtask prove convergence`.
+        cases: 48,
         failure_persistence: Some(Box::new(FileFailurePersistence::Direct("proptest-regressions/convergence.txt"))),
         max_shrink_iters: 4_096,
         ..ProptestConfig::default()

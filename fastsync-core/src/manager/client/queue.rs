@@ -6,10 +6,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::Client;
-use super::state::{decode, encode};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ObjectId, TypeName, Zone};
 use crate::protocol::{PushRequest, SyncPayload};
+use crate::source::entry::{decode, encode};
 use crate::source::{ExpectState, StateWrite};
 use crate::store::StateKey;
 

@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Server;
 use crate::context::ZoneAccess;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::model::{Record, RecordKey, Revision, SessionId};
 use crate::protocol::{ObjectOutcome, Outcome, PushReceipt, PushReply, PushRequest, SyncPayload};
+use crate::source::entry;
 
 /// How many pushes before the last are kept: a device has so many, and the last one, under way at most.
 const KEPT: usize = 3;
@@ -45,15 +46,11 @@ pub(super) enum Standing {
 
 impl LastPush {
     pub(super) fn encode(&self) -> Result<Vec<u8>> {
-        postcard::to_stdvec(self).map_err(|error| {
-            Error::new(ErrorKind::Backend, "push", "a receipt cannot be written").with_source(error)
-        })
+        entry::encode(self)
     }
 
     pub(super) fn decode(stored: Option<&[u8]>) -> Result<Option<Self>> {
-        stored.map(postcard::from_bytes).transpose().map_err(|error| {
-            Error::new(ErrorKind::Corrupt, "push", "a stored receipt cannot be read").with_source(error)
-        })
+        stored.map(entry::decode).transpose()
     }
 
     pub(super) fn standing(

@@ -98,7 +98,7 @@ fn newer(found: u8) -> Error {
         "decode",
         format!(
             "a stored entry was written by a newer release (form {found}, this one reads up to {FORM}): upgrade \
-             this program"
+             the program that reads it"
         ),
     )
 }

@@ -103,7 +103,8 @@ impl StoreBuilder {
     ///
     /// # Errors
     /// `Config` that names every problem: types that break a rule or differ only in case, limits of zero, a store
-    /// of the other role or of another tenant, storage that contradicts a type. Errors of the data source.
+    /// of the other role or of another tenant, storage that contradicts a type. `Unsupported` if a newer release wrote to
+    /// the store. Errors of the data source. Nothing is changed then but what `prepare` adds.
     ///
     /// Cancellation: opening again continues where this stopped.
     pub async fn open(self) -> Result<Store> {

@@ -4,7 +4,7 @@
 //! and an edit that follows another without a pull between is not taken for a conflict, each object that a user pushed
 //! has an entry of some ten bytes in the store, written with the object.
 
-use fastsync_core::source::{ExpectState, StateWrite};
+use fastsync_core::source::{ExpectState, StateWrite, entry};
 use fastsync_core::{Error, ErrorKind, Record, RecordKey, Result, Revision, SyncContext, Value};
 use serde::{Deserialize, Serialize};
 
@@ -31,10 +31,7 @@ const REMEMBERED: usize = 4;
 impl Memo {
     pub(crate) fn read(stored: Option<Vec<u8>>) -> Result<Self> {
         let Some(bytes) = stored else { return Ok(Self::default()) };
-        let memo: Self = postcard::from_bytes(&bytes).map_err(|error| {
-            Error::new(ErrorKind::Corrupt, "push", "a stored note of a push cannot be read")
-                .with_source(error)
-        })?;
+        let memo: Self = entry::decode(&bytes)?;
         Ok(Self { stored: Some(bytes), ..memo })
     }
 
@@ -74,9 +71,7 @@ impl Memo {
         let surplus = self.pushes.len().saturating_sub(REMEMBERED);
         self.pushes.drain(..surplus);
         self.revision = revision;
-        let value = postcard::to_stdvec(&self).map_err(|error| {
-            Error::new(ErrorKind::Backend, "push", "a note of a push cannot be written").with_source(error)
-        })?;
+        let value = entry::encode(&self)?;
         Ok(StateWrite { key, expect, value: Some(value) })
     }
 }

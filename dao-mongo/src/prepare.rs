@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use fastsync_core::source::entry;
 use fastsync_core::{ErrorKind, FieldSchema, TypeSchema};
 use futures_util::TryStreamExt;
 use mongodb::IndexModel;
@@ -80,8 +81,10 @@ pub(crate) async fn stored_types(store: &Store) -> Run<(Vec<StoredType>, i64)> {
     let found = store.database.collection::<Document>(META).find_one(doc! { "_id": "types" }).await?;
     let Some(found) = found else { return Ok((Vec::new(), 0)) };
     let types = found.get_array("types").map_err(|_| unreadable())?;
-    let read = |stored: &Bson| serde_json::from_str(stored.as_str()?).ok();
-    let types = types.iter().map(|stored| read(stored).ok_or_else(unreadable)).collect::<Run<Vec<_>>>()?;
+    let read = |stored: &Bson| -> Run<StoredType> {
+        Ok(entry::decode_json(stored.as_str().ok_or_else(unreadable)?.as_bytes())?)
+    };
+    let types = types.iter().map(read).collect::<Run<Vec<_>>>()?;
     Ok((types, whole(found.get("changes")).unwrap_or(0)))
 }
 
@@ -176,10 +179,7 @@ async fn fill(store: &Store, schema: &TypeSchema, known: Option<&StoredType>) ->
 
 /// Stores the types unless another process did so since they were read.
 async fn replace(store: &Store, types: &[StoredType], changes: i64) -> Run<bool> {
-    let json = |stored: &StoredType| {
-        serde_json::to_string(stored).map_err(|_| Fail::invalid("prepare", "a schema cannot be stored"))
-    };
-    let types = types.iter().map(json).collect::<Run<Vec<_>>>()?;
+    let types = types.iter().map(entry::encode_json).collect::<fastsync_core::Result<Vec<_>>>()?;
     let meta = store.database.collection::<Document>(META);
     let next = doc! { "_id": "types", "changes": changes.saturating_add(1), "types": types };
     if changes == 0 {

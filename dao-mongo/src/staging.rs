@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 
-use fastsync_core::source::{Action, Write};
+use fastsync_core::source::{Action, Write, entry};
 use fastsync_core::{RecordKey, SessionId};
 use mongodb::ClientSession;
 use mongodb::bson::spec::BinarySubtype;
@@ -40,7 +40,7 @@ pub(crate) async fn stage(
     }
     let mut parts = Vec::new();
     for (part, writes) in (0_i32..).zip(cut(&writes)) {
-        let bytes = postcard::to_stdvec(writes).map_err(|_| unreadable())?;
+        let bytes = entry::encode(writes)?;
         let mut key = RawDocumentBuf::new();
         key.append_ref("session", uuid_ref(session.as_uuid().as_bytes()));
         key.append_ref("sequence", ordered(sequence));
@@ -170,15 +170,10 @@ pub(crate) async fn load(
     store
         .each(session, crate::store::find(STAGED, &filter), &mut |document| {
             if let Some(RawBsonRef::Binary(blob)) = document.get("writes")? {
-                let writes: Vec<Write> = postcard::from_bytes(blob.bytes).map_err(|_| unreadable())?;
-                found = Some(writes);
+                found = Some(entry::decode(blob.bytes)?);
             }
             Ok(())
         })
         .await?;
     Ok(found)
-}
-
-fn unreadable() -> Fail {
-    Fail::corrupt("a staged batch cannot be read")
 }

@@ -3,6 +3,7 @@
 //! MySQL commits around every change of a table, so everything is checked before anything is changed, and each step
 //! can be repeated: a `prepare` that was ended in the middle goes on when it is called again.
 
+use fastsync_core::source::entry;
 use fastsync_core::{Error, ErrorKind, FieldKind, FieldSchema, TypeSchema, ZoneRestriction};
 use sqlx::MySqlConnection;
 
@@ -109,8 +110,7 @@ fn register(
 
 /// Notes a type as it is prepared now; gives its number.
 async fn note(connection: &mut MySqlConnection, n: Option<u64>, stored: &StoredType) -> Run<u64> {
-    let body =
-        serde_json::to_vec(stored).map_err(|_| Fail::invalid("prepare", "a schema cannot be stored"))?;
+    let body = entry::encode_json(stored)?;
     if let Some(n) = n {
         let update = "UPDATE fastsync_types SET body = ? WHERE n = ?";
         Sql::new(update).bind(body).bind(n).execute(connection).await?;

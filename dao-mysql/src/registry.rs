@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use fastsync_core::source::entry;
 use fastsync_core::{FieldKind, FieldName, FieldSchema, TypeName, TypeSchema, ZoneRestriction};
 use serde::{Deserialize, Serialize};
 use sqlx::MySqlConnection;
@@ -135,9 +136,7 @@ pub(crate) async fn load(connection: &mut MySqlConnection, server: &Server) -> R
 pub(crate) async fn stored_types(connection: &mut MySqlConnection) -> Run<Vec<(u64, StoredType)>> {
     let mut types = Vec::new();
     for row in Sql::new("SELECT n, body FROM fastsync_types ORDER BY n").all(connection).await? {
-        let stored = serde_json::from_slice(bytes(&row, 1)?.unwrap_or_default())
-            .map_err(|error| Fail::corrupt(format!("fastsync_types holds no schema: {error}")))?;
-        types.push((number(&row, 0)?, stored));
+        types.push((number(&row, 0)?, entry::decode_json(bytes(&row, 1)?.unwrap_or_default())?));
     }
     Ok(types)
 }

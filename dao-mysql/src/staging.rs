@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use fastsync_core::source::Write;
+use fastsync_core::source::{Write, entry};
 use fastsync_core::{SessionId, TypeName};
 use sqlx::MySqlConnection;
 
@@ -68,8 +68,8 @@ async fn insert(
 ) -> Run<bool> {
     let types: BTreeSet<_> =
         writes.iter().map(|write| (write.action.key().type_name.clone(), write.is_deletion())).collect();
-    let types = serde_json::to_vec(&types).map_err(|_| unreadable())?;
-    let blob = postcard::to_stdvec(writes).map_err(|_| unreadable())?;
+    let types = entry::encode_json(&types)?;
+    let blob = entry::encode(writes)?;
     let sql = "INSERT INTO fastsync_staged (session, sequence, part, types, writes) VALUES (?, ?, ?, ?, ?)";
     let sql = Sql::new(sql).bind(&session.as_uuid().as_bytes()[..]).bind(sequence).bind(part);
     match sql.bind(types).bind(blob).execute(connection).await {
@@ -97,7 +97,7 @@ pub(crate) async fn parts(connection: &mut MySqlConnection, session: SessionId) 
     let rows = Sql::new(sql).bind(&session.as_uuid().as_bytes()[..]).all(connection).await?;
     let mut parts = Vec::with_capacity(rows.len());
     for row in rows {
-        let types = serde_json::from_slice(bytes(&row, 2)?.unwrap_or_default()).map_err(|_| unreadable())?;
+        let types = entry::decode_json(bytes(&row, 2)?.unwrap_or_default())?;
         parts.push(Part {
             sequence: number(&row, 0)?,
             part: number(&row, 1)?,
@@ -116,7 +116,7 @@ pub(crate) async fn load(
     let sql = "SELECT writes FROM fastsync_staged WHERE session = ? AND sequence = ? AND part = ?";
     let sql = Sql::new(sql).bind(&session.as_uuid().as_bytes()[..]).bind(part.sequence).bind(part.part);
     let row = sql.first(connection).await?.ok_or_else(unreadable)?;
-    postcard::from_bytes(bytes(&row, 0)?.unwrap_or_default()).map_err(|_| unreadable())
+    Ok(entry::decode(bytes(&row, 0)?.unwrap_or_default())?)
 }
 
 fn unreadable() -> Fail {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use fastsync_core::source::entry;
 use fastsync_core::{Error, ErrorKind, FieldSchema, TypeName, TypeSchema, Value};
 use serde::{Deserialize, Serialize};
 
@@ -43,8 +44,7 @@ impl Registry {
         let mut registry = Self::default();
         for row in rows.scan(&Range::prefix(key::types())) {
             let (key, value) = row?;
-            let stored: StoredKind = serde_json::from_slice(&value)
-                .map_err(|error| Fail::corrupt(format!("a stored type is no schema: {error}")))?;
+            let stored: StoredKind = entry::decode_json(&value)?;
             let mut kind = Kind::new(key::read_kind(&key)?, &stored.schema, stored.columns);
             kind.adopt(&stored.schema);
             registry.insert(kind);
@@ -84,9 +84,7 @@ impl Registry {
         for schema in sorted {
             let Some(kind) = self.register(schema, &mut problems) else { continue };
             let stored = StoredKind { schema: kind.schema.clone(), columns: kind.columns.clone() };
-            let value =
-                serde_json::to_vec(&stored).map_err(|_| Fail::invalid("a schema cannot be stored"))?;
-            rows.push((key::kind(kind.n), value));
+            rows.push((key::kind(kind.n), entry::encode_json(&stored)?.into_bytes()));
             self.insert(kind);
         }
         if problems.is_empty() { Ok(rows) } else { Err(Fail::new(ErrorKind::Config, problems.join("; "))) }

@@ -1,5 +1,6 @@
 //! What is stored under the keys. Each value begins with the version of its form.
 
+use fastsync_core::source::entry;
 use fastsync_core::{
     DeviceId, Hlc, Incarnation, ObjectId, Position, Record, RecordKey, Revision, SessionId, SessionSummary,
     SyncMetadata, Tag, Value, Zone,
@@ -11,7 +12,7 @@ use crate::error::{Fail, Run};
 use crate::registry::Kind;
 
 /// The version of every value that this crate writes.
-pub(crate) const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = entry::FORM;
 
 /// How much was written, in the one row [`META`](crate::key::META).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -155,13 +156,7 @@ pub(crate) fn decode<T: DeserializeOwned>(value: &[u8]) -> Run<T> {
 }
 
 fn content(value: &[u8]) -> Run<&[u8]> {
-    match value.split_first() {
-        Some((&VERSION, content)) => Ok(content),
-        Some((version, _)) => {
-            Err(Fail::corrupt(format!("a value has version {version}, {VERSION} is known")))
-        }
-        None => Err(unreadable()),
-    }
+    Ok(entry::content(value)?)
 }
 
 fn unreadable() -> Fail {
@@ -258,7 +253,8 @@ mod tests {
         for (name, _, value) in rows.iter().filter(|(_, _, value)| !value.is_empty()) {
             let mut later = value.clone();
             later[0] = VERSION + 1;
-            assert!(content(&later).is_err(), "{name}");
+            let Err(Fail::Core(error)) = content(&later) else { panic!("{name} is read") };
+            assert_eq!(error.kind(), fastsync_core::ErrorKind::Unsupported, "{name}");
         }
     }
 }

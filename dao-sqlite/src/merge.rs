@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::io::Read as _;
 
-use fastsync_core::source::Write;
+use fastsync_core::source::{Write, entry};
 use rusqlite::blob::Blob;
 use rusqlite::{Connection, MAIN_DB};
 
@@ -20,14 +20,10 @@ pub(crate) const WIDTH: usize = 256;
 /// The writes of a part. Few, since many parts are in memory at once.
 const PART: usize = 32;
 
-/// The first byte of a batch in parts. Before there were parts a batch was a list of its writes, which begins with
-/// their number.
-const IN_PARTS: u8 = 0;
-
-/// Writes as they are stored: parts in postcard, each after its length.
+/// Writes as they are stored: the version of this form, then parts in postcard, each after its length.
 pub(crate) fn encode(writes: &mut [Write]) -> Run<Vec<u8>> {
     sort(writes);
-    let mut blob = vec![IN_PARTS];
+    let mut blob = vec![entry::FORM];
     for part in writes.chunks(PART) {
         let at = blob.len();
         blob.extend([0; LENGTH]);
@@ -136,14 +132,8 @@ impl<'a> Reader<'a> {
         let mut blob = connection.blob_open(MAIN_DB, "fastsync_staged", "writes", batch.row, true)?;
         let mut first = Vec::new();
         (&mut blob).take(1).read_to_end(&mut first).map_err(|_| unreadable())?;
-        let mut part: Vec<Write> = Vec::new();
-        if first != [IN_PARTS] {
-            let mut whole = first;
-            blob.read_to_end(&mut whole).map_err(|_| unreadable())?;
-            part = postcard::from_bytes(&whole).map_err(|_| unreadable())?;
-            sort(&mut part);
-        }
-        Ok(Self { blob, batch: number, place: 0, part: part.into_iter() })
+        entry::content(&first)?;
+        Ok(Self { blob, batch: number, place: 0, part: Vec::new().into_iter() })
     }
 
     fn read(&mut self) -> Run<Option<Staged>> {

@@ -1,5 +1,6 @@
 //! Creating the tables of types, and adopting tables that are there already.
 
+use fastsync_core::source::entry;
 use fastsync_core::{Error, ErrorKind, FieldKind, FieldSchema, TypeSchema, ZoneRestriction};
 use rusqlite::OptionalExtension;
 
@@ -72,7 +73,7 @@ fn register(
 }
 
 fn json(stored: &StoredType) -> Run<String> {
-    serde_json::to_string(stored).map_err(|_| Fail::invalid("prepare", "a schema cannot be stored"))
+    Ok(entry::encode_json(stored)?)
 }
 
 /// The statements that bring the user's table to what the type needs.

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use fastsync_core::source::entry;
 use fastsync_core::{FieldSchema, TypeName, TypeSchema, ZoneRestriction};
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Fail, Run};
+use crate::error::Run;
 use crate::put::values;
 
 /// A type as `fastsync_types` has it.
@@ -132,9 +133,7 @@ pub(crate) fn stored_types(connection: &Connection) -> Run<Vec<(i64, StoredType)
     let mut types = Vec::new();
     while let Some(row) = rows.next()? {
         let text: String = row.get(1)?;
-        let stored = serde_json::from_str(&text)
-            .map_err(|error| Fail::corrupt(format!("fastsync_types holds no schema: {error}")))?;
-        types.push((row.get(0)?, stored));
+        types.push((row.get(0)?, entry::decode_json(text.as_bytes())?));
     }
     Ok(types)
 }

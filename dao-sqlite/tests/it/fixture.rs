@@ -78,6 +78,34 @@ async fn the_contents_are_written_as_they_were() {
     }
 }
 
+/// Fails if what a newer release wrote is taken for damage, or is lost.
+#[tokio::test]
+async fn a_later_form_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let later = async |name: &str, change: &str| {
+        let path = folder.path().join(name);
+        std::fs::copy(fixture(), &path).unwrap();
+        assert_eq!(Connection::open(&path).unwrap().execute(change, []).unwrap(), 1, "{change}");
+        let source = SqliteDataSource::open(&path)?;
+        let writes = Writes::Staged { overrides: Vec::new() };
+        let staged = Commit { session: session(99), writes, ..commit(Vec::new()) };
+        source.commit(staged).await.map(drop)
+    };
+    let unchanged = later("1", "UPDATE fastsync_staged SET sequence = sequence").await;
+    unchanged.unwrap();
+    for (name, change) in [
+        ("2", "UPDATE fastsync_staged SET writes = CAST(x'02' || substr(writes, 2) AS BLOB)"),
+        (
+            "3",
+            "UPDATE fastsync_types SET schema = replace(schema, '\"form\":1', '\"form\":2') WHERE name = 'items'",
+        ),
+    ] {
+        let error = later(name, change).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{change}: {error}");
+        assert!(error.message().contains("newer release"), "{error}");
+    }
+}
+
 #[tokio::test]
 async fn version_1_is_read() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,17 +1,19 @@
 //! What client and server say to each other: plain serde types, independent of any transport.
 //!
 //! The wire form is JSON with names in snake case, or the same in a binary format ([`Compact`]); `docs/protocol.md`
-//! describes it and golden files pin it.
+//! describes it and golden files pin it. Members that a reader does not know are ignored, unless the sender names in
+//! [`SyncOperationMetadata::requires`] what must not be.
 //! Records travel as rows (arrays) grouped by zone and type, so that names are sent once per group.
 
 mod compact;
 mod cursor;
+mod feature;
 mod payload;
 mod pull;
 mod push;
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -20,12 +22,13 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 pub use compact::Compact;
 pub use cursor::Cursor;
 pub(crate) use cursor::{CursorSeal, Holder, Standing};
+pub use feature::{FEATURES, FeatureName, MAX_FEATURES, Requirements};
 pub(crate) use payload::unknown_type;
 pub use payload::{RecordGroup, Row, SyncPayload};
 pub use pull::{PullPage, PullReply, PullRequest};
 pub use push::{ObjectOutcome, Outcome, PushMode, PushReceipt, PushReply, PushRequest};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::model::{DeviceId, FieldName, TypeName};
 use crate::schema::TypeSchema;
 
@@ -37,7 +40,6 @@ pub const MIN_PROTOCOL_VERSION: u16 = 1;
 
 /// What accompanies every request: protocol, device, and the types as this end knows them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct SyncOperationMetadata {
     /// The protocol version of the sender.
     pub protocol: u16,
@@ -46,11 +48,14 @@ pub struct SyncOperationMetadata {
     /// The sender's types.
     #[serde(deserialize_with = "each_once")]
     pub types: BTreeMap<TypeName, TypeVersion>,
+    /// What the reader must know so as not to misunderstand the request, at most [`MAX_FEATURES`]. A reply uses no
+    /// feature that its request does not name.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty", deserialize_with = "feature::each_once")]
+    pub requires: BTreeSet<FeatureName>,
 }
 
 /// A type as one end knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct TypeVersion {
     /// The schema version.
     pub version: u32,
@@ -70,7 +75,7 @@ impl TypeVersion {
 impl SyncOperationMetadata {
     pub(crate) fn new<'a>(device: DeviceId, schemas: impl Iterator<Item = &'a TypeSchema>) -> Self {
         let types = schemas.map(|schema| (schema.name().clone(), TypeVersion::of(schema))).collect();
-        Self { protocol: PROTOCOL_VERSION, device, types }
+        Self { protocol: PROTOCOL_VERSION, device, types, requires: BTreeSet::new() }
     }
 
     /// Whether this end can talk with the sender.
@@ -78,17 +83,15 @@ impl SyncOperationMetadata {
     /// # Errors
     /// `UpgradeRequired` if the protocol version is outside the supported window.
     pub fn check_protocol(&self) -> Result<()> {
-        if (MIN_PROTOCOL_VERSION..=PROTOCOL_VERSION).contains(&self.protocol) {
-            return Ok(());
-        }
-        Err(Error::new(
-            ErrorKind::UpgradeRequired,
-            "negotiate",
-            format!(
-                "the peer speaks protocol {}, supported are {MIN_PROTOCOL_VERSION} to {PROTOCOL_VERSION}",
-                self.protocol
-            ),
-        ))
+        feature::check_protocol(self.protocol)
+    }
+
+    /// Whether this end knows everything that the sender requires.
+    ///
+    /// # Errors
+    /// `UpgradeRequired` that names the features that are not among [`FEATURES`].
+    pub fn check_features(&self) -> Result<()> {
+        feature::check_features(&self.requires)
     }
 }
 

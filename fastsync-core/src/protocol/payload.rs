@@ -15,7 +15,6 @@ use crate::schema::{MAX_FIELDS, TypeSchema};
 
 /// Records on the wire: rows grouped by zone and type.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct SyncPayload {
     /// The devices that rows name by their place here.
     pub devices: Vec<DeviceId>,
@@ -25,7 +24,6 @@ pub struct SyncPayload {
 
 /// The rows of one type in one zone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct RecordGroup {
     /// The zone.
     pub zone: Zone,
@@ -36,10 +34,10 @@ pub struct RecordGroup {
     pub rows: Vec<Row>,
 }
 
-/// One record: `[id, revision, incarnation, modified_at, device, [values...] | null]`.
+/// One record: `[id, revision, incarnation, modified_at, device, [values...] | null]`. What follows is ignored.
 ///
 /// In a push the revision is the base of the edit, `"0"` for an object that the server has not seen.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Row(
     /// The object's id.
     pub ObjectId,
@@ -52,17 +50,65 @@ pub struct Row(
     /// Who modified it: an index into the payload's devices.
     pub u32,
     /// Its values in the order of the sender's fields; null if it is deleted.
-    #[serde(deserialize_with = "bounded_body::<Value, _>")]
     pub Option<Vec<Value>>,
 );
 
-/// Reads a body, of values in the form `V`, without letting its length grow past what any type can have.
-pub(super) fn bounded_body<'de, V, D>(deserializer: D) -> Result<Option<Vec<Value>>, D::Error>
+impl<'de> Deserialize<'de> for Row {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        read_row::<ObjectId, Value, D>(deserializer)
+    }
+}
+
+/// Reads a row with its id in the form `I` and its values in the form `V`.
+pub(super) fn read_row<'de, I, V, D>(deserializer: D) -> Result<Row, D::Error>
 where
+    I: Deserialize<'de> + Into<ObjectId>,
     V: Deserialize<'de> + Into<Value>,
     D: Deserializer<'de>,
 {
-    deserializer.deserialize_option(BodyVisitor(PhantomData::<V>))
+    deserializer.deserialize_seq(RowVisitor(PhantomData::<(I, V)>))
+}
+
+struct RowVisitor<I, V>(PhantomData<(I, V)>);
+
+impl<'de, I, V> de::Visitor<'de> for RowVisitor<I, V>
+where
+    I: Deserialize<'de> + Into<ObjectId>,
+    V: Deserialize<'de> + Into<Value>,
+{
+    type Value = Row;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a row: an array of at least 6")
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Row, A::Error> {
+        let missing = |place| de::Error::invalid_length(place, &self);
+        let row = Row(
+            seq.next_element::<I>()?.ok_or_else(|| missing(0))?.into(),
+            seq.next_element()?.ok_or_else(|| missing(1))?,
+            seq.next_element()?.ok_or_else(|| missing(2))?,
+            seq.next_element()?.ok_or_else(|| missing(3))?,
+            seq.next_element()?.ok_or_else(|| missing(4))?,
+            seq.next_element::<Body<V>>()?.ok_or_else(|| missing(5))?.values,
+        );
+        // Places of a later release.
+        while seq.next_element::<de::IgnoredAny>()?.is_some() {}
+        Ok(row)
+    }
+}
+
+/// A body of values in the form `V`; its length cannot grow past what any type can have.
+struct Body<V> {
+    values: Option<Vec<Value>>,
+    form: PhantomData<V>,
+}
+
+impl<'de, V: Deserialize<'de> + Into<Value>> Deserialize<'de> for Body<V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let values = deserializer.deserialize_option(BodyVisitor(PhantomData::<V>))?;
+        Ok(Self { values, form: PhantomData })
+    }
 }
 
 struct BodyVisitor<V>(PhantomData<V>);

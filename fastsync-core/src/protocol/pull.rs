@@ -11,7 +11,6 @@ use crate::source::ResetReason;
 
 /// A device asks for what changed since its cursor.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct PullRequest {
     /// Protocol, device, types.
     pub metadata: SyncOperationMetadata,
@@ -45,7 +44,8 @@ pub enum PullReply {
 
 impl PullReply {
     /// Where the pull goes on after this reply, read from the beginning of its wire form and without its records; none
-    /// if it does not go on, or if the beginning does not tell. The rest is not looked at: it may be anything.
+    /// if it does not go on, or if the beginning does not tell. Unknown members are passed over. The rest is not looked
+    /// at: it may be anything.
     pub fn next_cursor<'de, D: Deserializer<'de>>(wire: D) -> Option<Cursor> {
         let mut found = None;
         // To read no further is an error for serde.
@@ -84,11 +84,14 @@ impl<'de> de::Visitor<'de> for Beginning<'_> {
                 }
                 "cursor" if cursor.is_none() => cursor = Some(members.next_value()?),
                 "caught_up" if caught_up.is_none() => caught_up = Some(members.next_value()?),
-                _ => {
-                    return Err(de::Error::custom(
-                        "the cursor does not come first, or a member is there twice",
-                    ));
+                "result" | "cursor" | "caught_up" => {
+                    return Err(de::Error::custom("a member is there twice"));
                 }
+                // Reading a payload for what may come after it would take as long as waiting.
+                "payload" | "remaining" | "unknown_types" | "server_time" | "reason" => {
+                    return Err(de::Error::custom("the cursor does not come first"));
+                }
+                _ => drop(members.next_value::<de::IgnoredAny>()?),
             }
             if let (Some(_), Some(caught_up)) = (&cursor, caught_up) {
                 *self.0 = cursor.filter(|_| !caught_up);
@@ -105,7 +108,6 @@ struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// One page of what changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct PullPage {
     /// Continue here. To be stored once `caught_up`, together with the records.
     pub cursor: Cursor,
@@ -130,7 +132,7 @@ impl<'de> Deserialize<'de> for PullReply {
 /// The members of every reply together, with the payload in the form `P`: serde's own way to read a tagged enum keeps
 /// the whole content aside until it has seen the tag.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, bound(deserialize = "P: Deserialize<'de>"))]
+#[serde(bound(deserialize = "P: Deserialize<'de>"))]
 pub(super) struct PullReplyForm<P> {
     result: PullResult,
     #[serde(default, deserialize_with = "present")]

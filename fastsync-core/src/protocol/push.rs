@@ -7,7 +7,6 @@ use crate::model::{ObjectId, Revision, SessionId, TypeName, Zone};
 
 /// A device sends a session: local edits with the revisions they started from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct PushRequest {
     /// Protocol, device, types.
     pub metadata: SyncOperationMetadata,
@@ -53,7 +52,6 @@ pub enum PushReply {
 
 /// What became of a push.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct PushReceipt {
     /// The session.
     pub session: SessionId,
@@ -68,7 +66,6 @@ pub struct PushReceipt {
 
 /// What became of an object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct ObjectOutcome {
     /// The zone.
     pub zone: Zone,
@@ -83,7 +80,7 @@ pub struct ObjectOutcome {
 
 /// What became of an object, where there is something to tell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// A conflict was settled in favour of the client's version: it was stored as sent.
     Kept,
@@ -109,7 +106,7 @@ impl<'de> Deserialize<'de> for PushReply {
 
 /// The members of every reply together, with the payload in the form `P`; as in [`PullReplyForm`](super::pull).
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, bound(deserialize = "P: Deserialize<'de>"))]
+#[serde(bound(deserialize = "P: Deserialize<'de>"))]
 pub(super) struct PushReplyForm<P> {
     result: PushResult,
     #[serde(default, deserialize_with = "present")]

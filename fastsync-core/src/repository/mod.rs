@@ -347,7 +347,7 @@ async fn drop_records(store: &Store, type_name: TypeName, zone: Zone) -> Result<
         // An edit made since the look above stays: it is pending.
         clears: vec![Clear { type_name: type_name.clone(), zone, through_change: 0 }],
         writes: Writes::Inline(Vec::new()),
-        state: vec![StateKey::refetch(&type_name)],
+        state: vec![StateKey::refetch(&type_name)?],
     };
     match store.source().commit(commit).await? {
         CommitOutcome::Applied(_) | CommitOutcome::Duplicate(_) => {

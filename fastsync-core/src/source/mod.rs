@@ -2,6 +2,7 @@
 
 mod changes;
 mod commit;
+pub mod entry;
 pub mod memory;
 mod turn;
 

@@ -7,6 +7,8 @@ use std::{
     sync::{Arc, RwLock},
 };
 
+use serde::de::DeserializeOwned;
+
 use super::{Events, Inner, SessionLimits, StateKey, Store, StoreRole};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
@@ -15,6 +17,7 @@ use crate::model::{
 };
 use crate::object::SyncableObject;
 use crate::schema::TypeSchema;
+use crate::source::entry::{self, decode, encode};
 use crate::source::{Commit, CommitOutcome, ExpectState, StateWrite, SyncableDataSource, Writes};
 
 /// Collects what a store needs; everything is checked in [`StoreBuilder::open`].
@@ -100,7 +103,8 @@ impl StoreBuilder {
     ///
     /// # Errors
     /// `Config` that names every problem: types that break a rule or differ only in case, limits of zero, a store
-    /// of the other role or of another tenant, storage that contradicts a type. Errors of the data source.
+    /// of the other role or of another tenant, storage that contradicts a type. `Unsupported` if a newer release wrote to
+    /// the store. Errors of the data source. Nothing is changed then but what `prepare` adds.
     ///
     /// Cancellation: opening again continues where this stopped.
     pub async fn open(self) -> Result<Store> {
@@ -158,16 +162,16 @@ impl StoreBuilder {
     async fn identify(&self) -> Result<(DeviceId, Hlc)> {
         for _ in 0..ATTEMPTS {
             if let Some(role) = self.source.state(StateKey::ROLE).await? {
-                return self.recognise(&role).await;
+                return self.recognise(&decode::<String>(&role)?).await;
             }
-            let tenant = self.tenant.as_ref().map(|tenant| tenant.as_bytes().to_vec());
-            let key: Vec<u8> = (0..4).flat_map(|_| self.random.next_u64().to_le_bytes()).collect();
+            let key = [(); 4].map(|()| self.random.next_u64().to_le_bytes());
+            let key = (self.role == StoreRole::Server).then(|| encode(&key)).transpose()?;
             let entries = [
-                (StateKey::ROLE, Some(self.role.name().as_bytes().to_vec())),
-                (StateKey::DEVICE, Some(DeviceId::random(&*self.random).as_uuid().as_bytes().to_vec())),
-                (StateKey::EPOCH, Some(self.random.next_u64().to_le_bytes().to_vec())),
-                (StateKey::CURSOR_KEY, (self.role == StoreRole::Server).then_some(key)),
-                (StateKey::TENANT, tenant),
+                (StateKey::ROLE, Some(encode(self.role.name())?)),
+                (StateKey::DEVICE, Some(encode(&DeviceId::random(&*self.random))?)),
+                (StateKey::EPOCH, Some(encode(&self.random.next_u64())?)),
+                (StateKey::CURSOR_KEY, key),
+                (StateKey::TENANT, self.tenant.as_deref().map(encode).transpose()?),
             ];
             let state = entries
                 .into_iter()
@@ -193,24 +197,41 @@ impl StoreBuilder {
         Err(Error::new(ErrorKind::Contention, "open", "the identity of a new store cannot be written"))
     }
 
-    async fn recognise(&self, role: &[u8]) -> Result<(DeviceId, Hlc)> {
+    async fn recognise(&self, role: &str) -> Result<(DeviceId, Hlc)> {
         let config = |message: String| Error::new(ErrorKind::Config, "open", message);
         let corrupt = || Error::new(ErrorKind::Corrupt, "open", "the identity of the store cannot be read");
-        if role != self.role.name().as_bytes() {
+        if role != self.role.name() {
             return Err(config(format!("the store is not one of a {}", self.role.name())));
         }
-        let bound = self.source.state(StateKey::TENANT).await?;
-        if bound.as_deref() != self.tenant.as_deref().map(str::as_bytes) {
+        let bound: Option<String> = self.entry(StateKey::TENANT).await?;
+        if bound != self.tenant {
             return Err(config("the store is bound to another tenant".to_owned()));
         }
-        let device = self.source.state(StateKey::DEVICE).await?.ok_or_else(corrupt)?;
-        let device = DeviceId::from_uuid(uuid::Uuid::from_slice(&device).map_err(|_| corrupt())?);
-        let last_edit = match self.source.state(StateKey::CLOCK).await? {
-            None => Hlc::default(),
-            Some(bytes) => {
-                Hlc::from_bits(u64::from_le_bytes(bytes.as_slice().try_into().map_err(|_| corrupt())?))?
+        self.check_forms().await?;
+        let device = self.entry(StateKey::DEVICE).await?.ok_or_else(corrupt)?;
+        Ok((device, self.entry(StateKey::CLOCK).await?.unwrap_or_default()))
+    }
+
+    async fn entry<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
+        self.source.state(key).await?.as_deref().map(decode).transpose()
+    }
+
+    /// Refuses entries of a later form before anything is changed. A server has one for each device of its users: those
+    /// are met one by one.
+    async fn check_forms(&self) -> Result<()> {
+        let entries = match self.role {
+            StoreRole::Client => self.source.states(StateKey::ALL).await?,
+            StoreRole::Server => {
+                let mut entries = Vec::new();
+                for key in [StateKey::EPOCH, StateKey::CURSOR_KEY] {
+                    entries.extend(self.source.state(key).await?.map(|value| (key.to_owned(), value)));
+                }
+                entries
             }
         };
-        Ok((device, last_edit))
+        for (key, value) in &entries {
+            entry::content(value).map_err(|error| error.with_context("entry", key))?;
+        }
+        Ok(())
     }
 }

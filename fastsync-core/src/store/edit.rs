@@ -8,9 +8,7 @@ use crate::model::{
     Author, Incarnation, ObjectId, Record, RecordKey, Revision, SessionKind, SyncMetadata, TypeName, Value,
     Zone,
 };
-use crate::source::{
-    Action, Commit, CommitOutcome, ConflictReason, Expect, OnMismatch, StateWrite, Write, Writes,
-};
+use crate::source::{Action, Commit, CommitOutcome, ConflictReason, Expect, OnMismatch, Write, Writes};
 
 /// How often an edit is tried again when the records that it touches keep moving.
 const ATTEMPTS: usize = 16;
@@ -221,7 +219,7 @@ impl EditSession {
             positioned: !client,
             clears: Vec::new(),
             writes: Writes::Inline(writes),
-            state: vec![StateWrite::set(StateKey::CLOCK, Some(modified_at.to_bits().to_le_bytes().to_vec()))],
+            state: vec![StateKey::clock(modified_at)?],
         };
         Ok((commit, keys))
     }

@@ -1,12 +1,15 @@
 //! The state entries that the engine keeps in a data source.
 
-use crate::model::{DeviceId, RecordKey, TypeName};
+use crate::error::Result;
+use crate::model::{DeviceId, Hlc, RecordKey, TypeName};
 use crate::source::StateWrite;
+use crate::source::entry::encode;
 
 /// Keys of state entries. All begin with `fastsync/`.
 pub(crate) struct StateKey;
 
 impl StateKey {
+    pub(crate) const ALL: &'static str = "fastsync/";
     pub(crate) const ROLE: &'static str = "fastsync/role";
     pub(crate) const TENANT: &'static str = "fastsync/tenant";
     pub(crate) const DEVICE: &'static str = "fastsync/device";
@@ -36,8 +39,13 @@ impl StateKey {
     }
 
     /// Marks a type whose records are to be fetched anew by the next pull.
-    pub(crate) fn refetch(type_name: &TypeName) -> StateWrite {
-        StateWrite::set(format!("{}{type_name}", Self::REFETCH), Some(Vec::new()))
+    pub(crate) fn refetch(type_name: &TypeName) -> Result<StateWrite> {
+        Ok(StateWrite::set(format!("{}{type_name}", Self::REFETCH), Some(encode(&())?)))
+    }
+
+    /// Keeps the clock ahead of everything seen, over restarts too.
+    pub(crate) fn clock(last: Hlc) -> Result<StateWrite> {
+        Ok(StateWrite::set(Self::CLOCK, Some(encode(&last)?)))
     }
 
     /// Why an edit was refused.

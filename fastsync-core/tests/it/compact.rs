@@ -108,7 +108,12 @@ fn push(payload: SyncPayload) -> PushRequest {
     )];
     let device = DeviceId::from_uuid(uuid::Uuid::from_u128(7));
     PushRequest {
-        metadata: SyncOperationMetadata { protocol: PROTOCOL_VERSION, device, types: types.into() },
+        metadata: SyncOperationMetadata {
+            protocol: PROTOCOL_VERSION,
+            device,
+            types: types.into(),
+            requires: std::collections::BTreeSet::new(),
+        },
         session: SessionId::from_uuid(uuid::Uuid::from_u128(9)),
         number: 1,
         follows: None,

@@ -1,5 +1,5 @@
-//! Messages that no writer of this crate makes: a member named twice, a row with something more. Each is
-//! refused in both forms, wherever in the message it is.
+//! Messages that no writer of this crate makes. A member named twice or a row with less is refused in both forms, wherever
+//! in the message it is; what a later release may add is ignored.
 
 mod tree;
 
@@ -62,6 +62,17 @@ trait Reader {
     fn compact(&self) -> Tree;
     fn reads_json(&self, changed: &Tree) -> bool;
     fn reads_compact(&self, changed: &Tree) -> bool;
+    /// Whether the changed message says the same.
+    fn is_same_json(&self, changed: &Tree) -> bool;
+    fn is_same_compact(&self, changed: &Tree) -> bool;
+}
+
+fn from_json<T: DeserializeOwned>(tree: &Tree) -> serde_json::Result<T> {
+    serde_json::from_slice(&serde_json::to_vec(tree).unwrap())
+}
+
+fn from_compact<T: DeserializeOwned>(tree: &Tree) -> Result<T, rmp_serde::decode::Error> {
+    rmp_serde::from_slice(&rmp_serde::to_vec(tree).unwrap())
 }
 
 impl<T> Reader for T
@@ -82,11 +93,20 @@ where
     }
 
     fn reads_json(&self, changed: &Tree) -> bool {
-        serde_json::from_slice::<T>(&serde_json::to_vec(changed).unwrap()).is_ok()
+        from_json::<T>(changed).is_ok()
     }
 
     fn reads_compact(&self, changed: &Tree) -> bool {
-        rmp_serde::from_slice::<Compact<T>>(&rmp_serde::to_vec(changed).unwrap()).is_ok()
+        from_compact::<Compact<T>>(changed).is_ok()
+    }
+
+    fn is_same_json(&self, changed: &Tree) -> bool {
+        from_json::<T>(changed).is_ok_and(|read| read == from_json::<T>(&self.json()).unwrap())
+    }
+
+    fn is_same_compact(&self, changed: &Tree) -> bool {
+        let own: Compact<T> = from_compact(&self.compact()).unwrap();
+        from_compact::<Compact<T>>(changed).is_ok_and(|read| read == own)
     }
 }
 
@@ -125,15 +145,63 @@ fn nothing_is_named_twice() {
     assert!(tried > 100, "{tried}");
 }
 
-/// Fails if a row of one form holds more, or less, than a row of the other may.
+/// Fails if a member that a later release adds, anywhere in any message, is an error or changes what is read.
 #[test]
-fn a_row_has_six_elements_in_both_forms() {
+fn unknown_members_are_ignored() {
+    let mut tried = 0;
     for message in messages() {
-        for (what, changed) in message.json().with_rows_changed() {
+        for changed in message.json().with_unknown_members() {
+            assert!(message.is_same_json(&changed), "{changed:?}");
+            tried += 1;
+        }
+        for changed in message.compact().with_unknown_members() {
+            assert!(message.is_same_compact(&changed), "{changed:?}");
+            tried += 1;
+        }
+    }
+    // Requests, replies, metadata, types, payloads, groups, outcomes and what they hold.
+    assert!(tried > 90, "{tried}");
+}
+
+/// Fails if a row of one form holds less than a row of the other may, or if what is more in it is not ignored.
+#[test]
+fn a_row_has_six_elements_or_more_in_both_forms() {
+    let mut longer = 0;
+    for message in messages() {
+        let (json, compact) = (message.json(), message.compact());
+        for (what, changed) in json.with_rows_spoiled() {
             assert!(!message.reads_json(&changed), "{what}: {changed:?}");
         }
-        for (what, changed) in message.compact().with_rows_changed() {
+        for (what, changed) in compact.with_rows_spoiled() {
             assert!(!message.reads_compact(&changed), "{what}: {changed:?}");
+        }
+        for (what, changed) in json.with_longer_rows() {
+            assert!(message.is_same_json(&changed), "{what}: {changed:?}");
+            longer += 1;
+        }
+        for (what, changed) in compact.with_longer_rows() {
+            assert!(message.is_same_compact(&changed), "{what}: {changed:?}");
+            longer += 1;
+        }
+    }
+    assert!(longer > 10, "{longer}");
+}
+
+/// Fails if a variant that a later release adds is read as another, or is no error: it needs a feature or a version.
+#[test]
+fn unknown_variants_are_errors() {
+    for message in messages() {
+        for known in
+            ["atomic", "per_object", "processed", "client_forked", "gap", "page", "reset_required", "horizon"]
+                .into_iter()
+                .chain(["kept", "rejected"])
+        {
+            for changed in message.json().with_text_changed(known, "later") {
+                assert!(!message.reads_json(&changed), "{known}: {changed:?}");
+            }
+            for changed in message.compact().with_text_changed(known, "later") {
+                assert!(!message.reads_compact(&changed), "{known}: {changed:?}");
+            }
         }
     }
 }

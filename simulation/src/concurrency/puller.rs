@@ -125,7 +125,12 @@ impl Puller {
         });
         let types: BTreeMap<_, _> = types.into_iter().collect();
         Ok(PullRequest {
-            metadata: SyncOperationMetadata { protocol: PROTOCOL_VERSION, device: self.device, types },
+            metadata: SyncOperationMetadata {
+                protocol: PROTOCOL_VERSION,
+                device: self.device,
+                types,
+                requires: std::collections::BTreeSet::new(),
+            },
             zones: vec![Zone::Global],
             cursor: self.cursor.clone(),
             own_through: 0,

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use fastsync_core::protocol::{MIN_PROTOCOL_VERSION, PROTOCOL_VERSION, PullReply, PushReply};
+use fastsync_core::protocol::{PullReply, PushReply, Requirements};
 use fastsync_core::{Error, ErrorKind, SyncContext, SyncHandler};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
@@ -316,27 +316,18 @@ fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, ErrorKind::InvalidInput, message)
 }
 
-/// Decodes a request. One of a later protocol may have another form: then the version is what is wrong with it.
+/// Decodes a request. One of a later protocol, or with a feature that is not known here, may have another form: then that
+/// is what is wrong with it.
 fn request<T: Message>(format: Format, bytes: &[u8]) -> Result<T, Refusal> {
     #[derive(Deserialize)]
     struct Probe {
-        metadata: Version,
-    }
-    #[derive(Deserialize)]
-    struct Version {
-        protocol: u16,
+        metadata: Requirements,
     }
     format.decode(bytes).map_err(|error| {
-        let other_protocol = error.well_formed
-            && format.decode_plain::<Probe>(bytes).is_ok_and(|probe| {
-                !(MIN_PROTOCOL_VERSION..=PROTOCOL_VERSION).contains(&probe.metadata.protocol)
-            });
-        if other_protocol {
-            let message =
-                format!("supported are the protocol versions {MIN_PROTOCOL_VERSION} to {PROTOCOL_VERSION}");
-            Refusal::new(StatusCode::UPGRADE_REQUIRED, ErrorKind::UpgradeRequired, message)
-        } else {
-            invalid(error.to_string())
+        let probe = error.well_formed.then(|| format.decode_plain::<Probe>(bytes).ok()).flatten();
+        match probe.map(|probe| probe.metadata.check()) {
+            Some(Err(later)) => Refusal::of(&later),
+            _ => invalid(error.to_string()),
         }
     })
 }

@@ -24,7 +24,6 @@ async fn json_that_is_none() {
         ("truncated".into(), good[..good.len() / 2].into()),
         ("single quotes".into(), good.replace('"', "'").into_bytes()),
         ("trailing comma".into(), good.replace("\"number\":1,", "\"number\":1,,").into_bytes()),
-        ("unknown field".into(), good.replace("\"number\":1,", "\"number\":1,\"canary\":1,").into_bytes()),
         ("duplicate field".into(), good.replace("\"number\":1,", "\"number\":1,\"number\":2,").into_bytes()),
         ("missing field".into(), good.replace("\"number\":1,", "").into_bytes()),
         ("lone surrogate".into(), good.replace("quoted", "\\ud800").into_bytes()),
@@ -75,6 +74,11 @@ async fn json_that_is_none() {
         texts.push((format!("objects of depth {depth}"), nested.into_bytes()));
         let inside = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         texts.push((format!("value of depth {depth}"), good.replace("\"object-0\"", &inside).into_bytes()));
+        let unknown = format!("\"number\":1,\"canary\":{inside},");
+        texts.push((
+            format!("unknown member of depth {depth}"),
+            good.replace("\"number\":1,", &unknown).into_bytes(),
+        ));
     }
     let many = "0,".repeat(1_500_000);
     texts.push((
@@ -96,13 +100,57 @@ async fn json_that_is_none() {
 #[tokio::test]
 async fn a_request_of_another_protocol_is_told_so_whatever_its_form() {
     let good = String::from_utf8(json(&push_request(1))).unwrap();
-    let later = good
-        .replace("\"protocol\":1", "\"protocol\":2")
-        .replace("\"number\":1", "\"number\":1,\"more\":true");
+    let later = good.replace("\"protocol\":1", "\"protocol\":2").replace("\"number\":1", "\"number\":true");
+    let feature = good
+        .replace("\"protocol\":1", "\"protocol\":1,\"requires\":[\"fly\"]")
+        .replace("\"mode\":\"atomic\"", "\"mode\":\"flying\"");
+    assert!(feature.contains("flying") && feature.contains("\"fly\""));
     run(
-        vec![case("later protocol", post("/push", later.as_bytes()), 426, "upgrade_required")],
+        vec![
+            case("later protocol", post("/push", later.as_bytes()), 426, "upgrade_required"),
+            case("later feature", post("/push", feature.as_bytes()), 426, "upgrade_required"),
+        ],
         Limits::default(),
         true,
     )
     .await;
+}
+
+/// Fails if a member of a later release, in either form, is an error, changes the request or may be nested without limit.
+#[tokio::test]
+async fn what_is_unknown_is_ignored_within_the_limits() {
+    let (text, binary) = (String::from_utf8(json(&push_request(1))).unwrap(), message_pack(&push_request(1)));
+    let in_text =
+        |unknown: &str| text.replace("\"number\":1,", &format!("\"number\":1,\"later\":{unknown},"));
+    let in_binary = |unknown: &[u8]| [&[binary[0] + 1], &b"\xa5later"[..], unknown, &binary[1..]].concat();
+    let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+    let longer = text.replace("x\"]]", "x\"],[{}],0]");
+    assert_ne!(longer, text, "a row is longer");
+    let server = Server::start(Limits::default(), patient()).await;
+    let good = [
+        post("/push", in_text("{\"a\":[1,\"]\",null]}").as_bytes()),
+        post("/push", in_text(&nested(63)).as_bytes()),
+        post("/push", longer.as_bytes()),
+        post_binary("/push", &[], &in_binary(b"\x93\x01\xc0\x81\xa1a\xc4\x01\xff")),
+        post_binary("/push", &[], &in_binary(&[&[0x91; 30][..], b"\x90"].concat())),
+        post_binary("/push", &[], &in_binary(b"\xd4\x01\x01")),
+    ];
+    let calls = good.len();
+    for (at, request) in good.into_iter().enumerate() {
+        let answer = Connection::open(server.address).await.ask(&request).await.unwrap();
+        assert_eq!(answer.status, 200, "{at}: {}", answer.text());
+    }
+    assert_eq!(server.fake.pushes(), vec![push_request(1); calls]);
+    for (at, request) in [
+        post("/push", in_text(&nested(64)).as_bytes()),
+        post_binary("/push", &[], &in_binary(&[&[0x91; 31][..], b"\x90"].concat())),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let answer = Connection::open(server.address).await.ask(&request).await.unwrap();
+        assert_eq!((answer.status, &*answer.code()), (400, "invalid_input"), "{at}: {}", answer.text());
+    }
+    assert_eq!(server.fake.calls(), calls);
+    server.stop().await;
 }

@@ -67,7 +67,9 @@ fn keeps_the_token(error: &Error) {
 async fn answers_that_are_none() {
     let good = json(&page(3));
     let text = String::from_utf8(good.clone()).unwrap();
+    let deep = format!("{}{}", "[".repeat(64), "]".repeat(64));
     let html = b"<html>Please log in to the hotel</html>";
+    let unknown = text.replace("\"caught_up\"", "\"x\":[{\"caught_up\":null}],\"caught_up\"");
     let packed = gzip(&good);
     let gzipped = [JSON, "content-encoding: gzip"];
     let large = vec![b' '; (1 << 20) + 1];
@@ -91,8 +93,13 @@ async fn answers_that_are_none() {
         ("{}", ok(b"{}"), ErrorKind::Protocol),
         ("another answer", ok(&json(&receipt(&push_request(1), 0))), ErrorKind::Protocol),
         (
-            "unknown field",
-            ok(text.replace("\"caught_up\"", "\"x\":1,\"caught_up\"").as_bytes()),
+            "unknown member that is too deep",
+            ok(text.replace("\"caught_up\"", &format!("\"x\":{deep},\"caught_up\"")).as_bytes()),
+            ErrorKind::Protocol,
+        ),
+        (
+            "a member twice",
+            ok(text.replace("\"caught_up\"", "\"remaining\":1,\"caught_up\"").as_bytes()),
             ErrorKind::Protocol,
         ),
         ("more after it", ok(format!("{text}x").as_bytes()), ErrorKind::Protocol),
@@ -125,7 +132,7 @@ async fn answers_that_are_none() {
     let (names, rest): (Vec<_>, Vec<_>) =
         cases.into_iter().map(|(name, answer, kind)| (name, (answer, kind))).unzip();
     let (answers, kinds): (Vec<_>, Vec<_>) = rest.into_iter().unzip();
-    let (address, requests) = scripted([answers, vec![ok(&good)]].concat()).await;
+    let (address, requests) = scripted([answers, vec![ok(&good), ok(unknown.as_bytes())]].concat()).await;
     let client = client(address);
     for (at, (name, kind)) in names.iter().zip(kinds).enumerate() {
         let error = in_time(client.pull(&pull_request())).await.expect_err(name);
@@ -138,6 +145,7 @@ async fn answers_that_are_none() {
         keeps_the_token(&error);
     }
     assert_eq!(client.pull(&pull_request()).await.unwrap(), page(3));
+    assert_eq!(client.pull(&pull_request()).await.unwrap(), page(3), "what is unknown is ignored");
 }
 
 #[tokio::test]

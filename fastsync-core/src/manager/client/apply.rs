@@ -177,10 +177,9 @@ impl Client {
     }
 
     /// The entry that keeps the clock ahead of everything seen, over restarts too.
-    pub(super) fn observe(&self, newest: Option<Hlc>) -> Option<StateWrite> {
-        let newest = newest?;
+    pub(super) fn observe(&self, newest: Option<Hlc>) -> Result<Option<StateWrite>> {
+        let Some(newest) = newest else { return Ok(None) };
         self.store.hybrid().observe(newest);
-        let last = self.store.hybrid().last().to_bits().to_le_bytes();
-        Some(StateWrite::set(StateKey::CLOCK, Some(last.to_vec())))
+        StateKey::clock(self.store.hybrid().last()).map(Some)
     }
 }

@@ -3,6 +3,7 @@
 mod apply;
 mod builder;
 mod collect;
+mod kept;
 mod pull;
 mod push;
 mod queue;

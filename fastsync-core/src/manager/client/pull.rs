@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::future;
 
 use super::apply::{Application, Incoming, incoming};
-use super::state::encode;
+use super::state::encode_cursor;
 use super::{Client, PullReport, SyncPhase, SyncProgress};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Hlc, Record, RecordKey, SessionId, TypeName};
 use crate::protocol::{Cursor, PullPage, PullReply, PullRequest, SyncOperationMetadata};
+use crate::source::entry::encode;
 use crate::source::{Clear, ExpectState, ResetReason, StateWrite};
 use crate::store::StateKey;
 use crate::transport::PullAnswer;
@@ -268,9 +269,11 @@ impl Client {
         let mut report = PullReport { received: walk.received, conflicts: Vec::new(), reset: plan.reset };
         let mut state = Vec::new();
         if stored.as_ref() != Some(&cursor) {
-            let expect =
-                stored.map_or(ExpectState::Absent, |cursor| ExpectState::Value(cursor.as_str().into()));
-            let value = Some(cursor.as_str().into());
+            let expect = match &stored {
+                Some(cursor) => ExpectState::Value(encode_cursor(cursor)?),
+                None => ExpectState::Absent,
+            };
+            let value = Some(encode_cursor(&cursor)?);
             state.push(StateWrite { key: StateKey::CURSOR.to_owned(), expect, value });
         }
         if walk.unknown_types != self.load_unknown_types().await? {
@@ -279,7 +282,7 @@ impl Client {
         state.extend(
             plan.anew.keys().map(|name| StateWrite::set(format!("{}{name}", StateKey::REFETCH), None)),
         );
-        state.extend(self.observe(walk.newest));
+        state.extend(self.observe(walk.newest)?);
         let clears = self.clears(plan, &walk);
         if walk.received == 0 && state.is_empty() && clears.is_empty() {
             return Ok(Pulled::Done(report));

@@ -9,11 +9,11 @@ use super::apply::{Application, Incoming};
 use super::collect::Withheld;
 use super::queue::{InFlight, PushQueue, moved_by_another_process};
 use super::replies::Replies;
-use super::state::encode;
 use super::{Client, PushReport, SyncPhase, SyncProgress};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{DeviceId, SessionId};
 use crate::protocol::{PushReceipt, PushReply};
+use crate::source::entry::encode;
 use crate::source::{CommitOutcome, StateWrite, Writes};
 use crate::store::StateKey;
 use crate::transport::PreparedPush;
@@ -171,7 +171,7 @@ impl Client {
             PushReply::Gap { last } => {
                 // The server has forgotten pushes of ours (a restored backup): it goes on from where it is, and what it
                 // has must be fetched anew.
-                let anew = self.endpoints.keys().map(StateKey::refetch).collect();
+                let anew = self.refetch_all()?;
                 self.empty_queue(&mut pushing.queue, last, anew).await
             }
             PushReply::ClientForked | PushReply::Processed(_) => {
@@ -274,13 +274,18 @@ impl Client {
         }
     }
 
+    /// Marks every type to be fetched anew.
+    fn refetch_all(&self) -> Result<Vec<StateWrite>> {
+        self.endpoints.keys().map(StateKey::refetch).collect()
+    }
+
     /// The store was copied: this copy goes on as a device of its own.
     async fn take_new_identity(&self, queue: &mut PushQueue) -> Result<()> {
         let device = DeviceId::random(self.store.random());
-        let entry = StateWrite::set(StateKey::DEVICE, Some(device.as_uuid().as_bytes().to_vec()));
+        let entry = StateWrite::set(StateKey::DEVICE, Some(encode(&device)?));
         // A cursor is bound to its device: the next pull fetches everything anew.
         let mut entries = vec![entry, StateWrite::set(StateKey::CURSOR, None)];
-        entries.extend(self.endpoints.keys().map(StateKey::refetch));
+        entries.extend(self.refetch_all()?);
         self.empty_queue(queue, 0, entries).await?;
         self.store.set_device(device);
         Ok(())
@@ -299,7 +304,7 @@ impl Client {
         for edit in &plan.rejected {
             entries.push(StateWrite::set(StateKey::rejected(&edit.key), Some(encode(edit)?)));
         }
-        entries.extend(self.observe(plan.newest));
+        entries.extend(self.observe(plan.newest)?);
         let application = Application {
             session: self.store.new_session(),
             clears: Vec::new(),

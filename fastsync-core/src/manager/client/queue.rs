@@ -6,15 +6,16 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::Client;
-use super::state::{decode, encode};
+use super::kept;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ObjectId, TypeName, Zone};
 use crate::protocol::{PushRequest, SyncPayload};
+use crate::source::entry::{decode, encode};
 use crate::source::{ExpectState, StateWrite};
 use crate::store::StateKey;
 
 /// A push as it was sent, and which local changes it carries.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct InFlight {
     pub(super) request: PushRequest,
     /// The pending change of each row, in the order of the rows.
@@ -84,7 +85,7 @@ impl PushQueue {
             entries.push(StateWrite::set(StateKey::pushed_session(gone.request.number), None));
         }
         for new in sessions.iter().filter(|session| !is_among(session, &self.sessions)) {
-            let value = Some(encode(&**new)?);
+            let value = Some(kept::encode(new)?);
             entries.push(StateWrite::set(StateKey::pushed_session(new.request.number), value));
         }
         Ok((entries, Self { acknowledged, sessions, stored: Some(value) }))
@@ -112,7 +113,7 @@ impl Client {
             let Some(session) = self.store.source().state(&key).await? else {
                 return Err(moved_by_another_process());
             };
-            sessions.push_back(Arc::new(decode(&session)?));
+            sessions.push_back(Arc::new(kept::decode(&session)?));
         }
         Ok(PushQueue { acknowledged: entry.acknowledged, sessions, stored })
     }

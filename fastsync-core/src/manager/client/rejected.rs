@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::apply::{Application, Incoming};
 use super::collect::Withheld;
-use super::state::{decode, encode};
 use super::{Client, ClientStatus};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Record, RecordKey, Revision, SyncMetadata};
+use crate::source::entry::{decode, encode};
 use crate::source::{Action, Expect, ExpectState, OnMismatch, StateWrite, Write};
 use crate::store::StateKey;
 

@@ -2,37 +2,24 @@
 
 use std::collections::BTreeSet;
 
-use serde::{Serialize, de::DeserializeOwned};
-
 use super::Client;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::model::{Author, SessionId, SessionKind, TypeName};
 use crate::protocol::Cursor;
+use crate::source::entry::{decode, encode};
 use crate::source::{Clear, Commit, StateWrite, Writes};
 use crate::store::StateKey;
 
-pub(super) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>> {
-    postcard::to_stdvec(value).map_err(|error| {
-        Error::new(ErrorKind::Backend, "encode", "a state entry cannot be written").with_source(error)
-    })
-}
-
-pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-    postcard::from_bytes(bytes).map_err(|error| {
-        Error::new(ErrorKind::Corrupt, "decode", "a state entry cannot be read").with_source(error)
-    })
+/// The stored form of a cursor: its text.
+pub(super) fn encode_cursor(cursor: &Cursor) -> Result<Vec<u8>> {
+    encode(cursor.as_str())
 }
 
 impl Client {
     pub(super) async fn load_cursor(&self) -> Result<Option<Cursor>> {
         let stored = self.store.source().state(StateKey::CURSOR).await?;
-        stored
-            .map(|bytes| {
-                String::from_utf8(bytes)
-                    .map(Cursor::from)
-                    .map_err(|_| Error::new(ErrorKind::Corrupt, "decode", "the stored cursor cannot be read"))
-            })
-            .transpose()
+        let text: Option<String> = stored.as_deref().map(decode).transpose()?;
+        Ok(text.map(Cursor::from))
     }
 
     pub(super) async fn load_unknown_types(&self) -> Result<BTreeSet<TypeName>> {
@@ -45,7 +32,10 @@ impl Client {
         let entries = self.store.source().states(StateKey::REFETCH).await?;
         entries
             .into_iter()
-            .map(|(key, _)| TypeName::new(key.strip_prefix(StateKey::REFETCH).unwrap_or(&key)))
+            .map(|(key, mark)| {
+                decode::<()>(&mark)?;
+                TypeName::new(key.strip_prefix(StateKey::REFETCH).unwrap_or(&key))
+            })
             .collect()
     }
 

@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use serde::de::DeserializeOwned;
+
 use super::{Server, UnderWay};
 use crate::conflict::ConflictsHandler;
 use crate::context::ZonePolicy;
@@ -10,6 +12,7 @@ use crate::manager::SyncManager;
 use crate::manager::registry::Registry;
 use crate::protocol::CursorSeal;
 use crate::repository::SyncableRepository;
+use crate::source::entry::decode;
 use crate::store::{SessionLimits, StateKey, Store, StoreRole};
 
 /// What a server accepts and sends at most.
@@ -137,16 +140,18 @@ impl ServerBuilder {
                 policy,
                 limits: self.limits,
                 seal: CursorSeal::new(key, self.limits.zones),
-                epoch: u64::from_le_bytes(epoch),
+                epoch,
                 pushes: UnderWay::default(),
             }),
         })
     }
 }
 
-async fn read_identity<const N: usize>(store: &Store, key: &str) -> Result<[u8; N]> {
-    let stored = store.source().state(key).await?.unwrap_or_default();
+async fn read_identity<T: DeserializeOwned>(store: &Store, key: &str) -> Result<T> {
+    let stored = store.source().state(key).await?;
     stored
-        .try_into()
-        .map_err(|_| Error::new(ErrorKind::Corrupt, "build", "the identity of the store cannot be read"))
+        .as_deref()
+        .map(decode)
+        .transpose()?
+        .ok_or_else(|| Error::new(ErrorKind::Corrupt, "build", "the identity of the store cannot be read"))
 }

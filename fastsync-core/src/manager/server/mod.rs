@@ -1,6 +1,7 @@
 //! The server's end: `process_push`, `process_pull`.
 
 mod builder;
+mod digest;
 mod pull;
 mod push;
 mod receipt;
@@ -51,6 +52,7 @@ impl Server {
     /// Whether this end can serve the sender at all.
     fn check_sender(&self, context: &SyncContext, metadata: &SyncOperationMetadata) -> Result<()> {
         metadata.check_protocol()?;
+        metadata.check_features()?;
         if context.device.is_some_and(|device| device != metadata.device) {
             return Err(Error::new(
                 ErrorKind::Unauthorized,
@@ -82,8 +84,8 @@ impl SyncManager<Server> {
     ///
     /// # Errors
     /// `UnknownType`, `UnknownZone` (a zone of the wrong sort for its type), `InvalidInput`, `TooLarge`, `ClockSkew`,
-    /// `UpgradeRequired`, `Unauthorized`, `Contention`; those of the data source. Nothing is changed
-    /// then.
+    /// `UpgradeRequired`, `Unauthorized`, `Contention`; `Unsupported` if a newer release processed the device's last push;
+    /// those of the data source. Nothing is changed then.
     ///
     /// Cancellation: a dropped future leaves the whole session or none of it; the device asks again.
     pub async fn process_push(&self, context: &SyncContext, request: PushRequest) -> Result<PushReply> {

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::Server;
-use super::receipt::{Answer, LastPush, Standing, digest};
+use super::digest::digest;
+use super::receipt::{Answer, LastPush, Standing};
 use super::settle::{Decision, expected};
 use crate::context::{SyncContext, ZoneAccess};
 use crate::error::{Error, ErrorKind, Result};
@@ -59,7 +60,7 @@ impl Server {
         let begun = self.pushes.begin(&state_key, request.session, request.follows);
         let access = self.policy.zones(context).await?;
         self.check_size(&request.payload)?;
-        let digest = digest(&request)?;
+        let digest = digest(&request);
         let follows = request.follows;
         let session = Session {
             context,

@@ -6,15 +6,16 @@ use serde::{Deserialize, Serialize};
 
 use super::Server;
 use crate::context::ZoneAccess;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::model::{Record, RecordKey, Revision, SessionId};
-use crate::protocol::{ObjectOutcome, Outcome, PushReceipt, PushReply, PushRequest, SyncPayload};
+use crate::protocol::{ObjectOutcome, Outcome, PushReceipt, PushReply, SyncPayload};
+use crate::source::entry;
 
 /// How many pushes before the last are kept: a device has so many, and the last one, under way at most.
 const KEPT: usize = 3;
 
 /// The last push of a device: enough to give the same receipt again.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct LastPush {
     pub(super) answer: Answer,
     pub(super) exceptions: Vec<(RecordKey, Outcome)>,
@@ -45,15 +46,15 @@ pub(super) enum Standing {
 
 impl LastPush {
     pub(super) fn encode(&self) -> Result<Vec<u8>> {
-        postcard::to_stdvec(self).map_err(|error| {
-            Error::new(ErrorKind::Backend, "push", "a receipt cannot be written").with_source(error)
-        })
+        let exceptions = self.exceptions.iter().map(|(key, outcome)| (key, outcome.into())).collect();
+        entry::encode(&Kept { answer: self.answer, exceptions, before: &*self.before })
     }
 
     pub(super) fn decode(stored: Option<&[u8]>) -> Result<Option<Self>> {
-        stored.map(postcard::from_bytes).transpose().map_err(|error| {
-            Error::new(ErrorKind::Corrupt, "push", "a stored receipt cannot be read").with_source(error)
-        })
+        let Some(stored) = stored else { return Ok(None) };
+        let Kept { answer, exceptions, before }: Kept<RecordKey, Vec<Answer>> = entry::decode(stored)?;
+        let exceptions = exceptions.into_iter().map(|(key, outcome)| (key, outcome.into())).collect();
+        Ok(Some(Self { answer, exceptions, before }))
     }
 
     pub(super) fn standing(
@@ -102,11 +103,45 @@ impl LastPush {
     }
 }
 
-/// What a device's push amounts to, for telling a retry from another push.
-pub(super) fn digest(request: &PushRequest) -> Result<[u8; 32]> {
-    let bytes = postcard::to_stdvec(request)
-        .map_err(|error| Error::invalid("push", "the push cannot be read").with_source(error))?;
-    Ok(*blake3::hash(&bytes).as_bytes())
+/// The stored form of a [`LastPush`], with keys and answers as they are at hand. Fields are told by their place.
+#[derive(Serialize, Deserialize)]
+struct Kept<K, A> {
+    answer: Answer,
+    exceptions: Vec<(K, KeptOutcome)>,
+    before: A,
+}
+
+/// The stored form of an [`Outcome`], which messages may have more of.
+#[derive(Serialize, Deserialize)]
+enum KeptOutcome {
+    Kept,
+    Merged,
+    Superseded,
+    Rejected { code: String, message: String },
+}
+
+impl From<&Outcome> for KeptOutcome {
+    fn from(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Kept => Self::Kept,
+            Outcome::Merged => Self::Merged,
+            Outcome::Superseded => Self::Superseded,
+            Outcome::Rejected { code, message } => {
+                Self::Rejected { code: code.clone(), message: message.clone() }
+            }
+        }
+    }
+}
+
+impl From<KeptOutcome> for Outcome {
+    fn from(kept: KeptOutcome) -> Self {
+        match kept {
+            KeptOutcome::Kept => Self::Kept,
+            KeptOutcome::Merged => Self::Merged,
+            KeptOutcome::Superseded => Self::Superseded,
+            KeptOutcome::Rejected { code, message } => Self::Rejected { code, message },
+        }
+    }
 }
 
 impl Server {
@@ -137,5 +172,42 @@ impl Server {
             exceptions,
             current: SyncPayload::from_records(current),
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{ObjectId, TypeName, Zone};
+
+    /// Fails if an outcome is forgotten or read as another, or the form changes: form 1 stays as it is.
+    #[test]
+    fn every_outcome_is_kept_and_as_in_its_file() {
+        let answer = |number: u8| Answer {
+            number: u64::from(number) + 300,
+            digest: [number; 32],
+            session: SessionId::from_uuid(uuid::Uuid::from_u128(u128::from(number))),
+            revision: Revision::from_bits(u64::from(number)),
+        };
+        let key = |id: &str| RecordKey {
+            zone: Zone::restricted("z").unwrap(),
+            type_name: TypeName::new("items").unwrap(),
+            id: ObjectId::new(id).unwrap(),
+        };
+        let last = LastPush {
+            answer: answer(3),
+            exceptions: vec![
+                (key("a"), Outcome::Kept),
+                (key("b"), Outcome::Merged),
+                (key("c"), Outcome::Superseded),
+                (key("d"), Outcome::Rejected { code: "zone".into(), message: "no".into() }),
+            ],
+            before: vec![answer(2), answer(1)],
+        };
+        let stored = last.encode().unwrap();
+        let hex: String = stored.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, include_str!("../../../tests/golden/stored/receipt-1.hex").trim_end());
+        assert_eq!(LastPush::decode(Some(&stored)).unwrap(), Some(last));
+        assert_eq!(LastPush::decode(None).unwrap(), None);
     }
 }

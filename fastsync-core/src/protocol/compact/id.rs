@@ -29,6 +29,12 @@ impl<'de> Deserialize<'de> for Compact<ObjectId> {
     }
 }
 
+impl From<Compact<Self>> for ObjectId {
+    fn from(compact: Compact<Self>) -> Self {
+        compact.0
+    }
+}
+
 struct IdVisitor;
 
 impl de::Visitor<'_> for IdVisitor {

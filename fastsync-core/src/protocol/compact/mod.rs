@@ -1,6 +1,4 @@
 //! The messages as binary formats have them.
-//!
-//! Their plain serde form cannot change: stores keep it, and a push is known again by its digest.
 
 mod id;
 mod row;
@@ -44,7 +42,7 @@ macro_rules! in_the_form_of {
 in_the_form_of!(PushRequest: PushForm, PullRequest: PullRequest, SyncPayload: PayloadForm, RecordGroup: GroupForm);
 
 #[derive(Serialize, Deserialize)]
-#[serde(remote = "PushRequest", deny_unknown_fields)]
+#[serde(remote = "PushRequest")]
 struct PushForm {
     metadata: SyncOperationMetadata,
     session: SessionId,
@@ -56,7 +54,7 @@ struct PushForm {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(remote = "SyncPayload", deny_unknown_fields)]
+#[serde(remote = "SyncPayload")]
 struct PayloadForm {
     devices: Vec<DeviceId>,
     #[serde(with = "each")]
@@ -64,7 +62,7 @@ struct PayloadForm {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(remote = "RecordGroup", deny_unknown_fields)]
+#[serde(remote = "RecordGroup")]
 struct GroupForm {
     zone: Zone,
     #[serde(rename = "type")]

@@ -1,13 +1,11 @@
 //! Rows: arrays, as in JSON.
 
-use std::fmt;
-
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeTuple as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::SerializeTuple as _};
 
 use super::{Compact, each};
 use crate::model::{ObjectId, Value};
 use crate::protocol::Row;
-use crate::protocol::payload::bounded_body;
+use crate::protocol::payload::read_row;
 
 impl Serialize for Compact<&Row> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -34,44 +32,8 @@ impl Serialize for BodyRef<'_> {
     }
 }
 
-struct Body(Option<Vec<Value>>);
-
-impl<'de> Deserialize<'de> for Body {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        bounded_body::<Compact<Value>, _>(deserializer).map(Self)
-    }
-}
-
 impl<'de> Deserialize<'de> for Compact<Row> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_tuple(6, RowVisitor).map(Self)
-    }
-}
-
-struct RowVisitor;
-
-impl<'de> de::Visitor<'de> for RowVisitor {
-    type Value = Row;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a row: an array of 6")
-    }
-
-    fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Row, A::Error> {
-        fn next<'de, T: Deserialize<'de>, A: de::SeqAccess<'de>>(
-            seq: &mut A,
-            place: usize,
-        ) -> Result<T, A::Error> {
-            seq.next_element()?.ok_or_else(|| de::Error::invalid_length(place, &RowVisitor))
-        }
-        let Compact(id) = next::<Compact<ObjectId>, _>(&mut seq, 0)?;
-        Ok(Row(
-            id,
-            next(&mut seq, 1)?,
-            next(&mut seq, 2)?,
-            next(&mut seq, 3)?,
-            next(&mut seq, 4)?,
-            next::<Body, _>(&mut seq, 5)?.0,
-        ))
+        read_row::<Compact<ObjectId>, Compact<Value>, D>(deserializer).map(Self)
     }
 }

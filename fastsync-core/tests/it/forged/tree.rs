@@ -16,6 +16,9 @@ pub(super) enum Tree {
     Map(Vec<(Self, Self)>),
 }
 
+/// Changed trees, with what was changed.
+pub(super) type Named = Vec<(&'static str, Tree)>;
+
 impl Tree {
     /// This tree with one member of one map twice, for every such member.
     pub(super) fn with_each_member_twice(&self) -> Vec<Self> {
@@ -39,23 +42,83 @@ impl Tree {
         })
     }
 
-    /// This tree with one row longer or shorter, and with one row as a map; for every row.
-    pub(super) fn with_rows_changed(&self) -> Vec<(&'static str, Self)> {
-        let change = |what, change: fn(&[Self]) -> Self| {
+    /// This tree with members that no release knows, first and last in one map of a message; for every such map.
+    pub(super) fn with_unknown_members(&self) -> Vec<Self> {
+        let names =
+            ["metadata", "protocol", "version", "devices", "rows", "zone", "result", "session", "code"];
+        self.changed(&|tree| match tree {
+            Self::Map(members)
+                if members.iter().any(|(name, _)| names.iter().any(|known| name.is(known))) =>
+            {
+                let more = [
+                    (Self::Text("later".into()), Self::unknown()),
+                    (Self::Text("latest".into()), Self::Null),
+                ];
+                vec![
+                    Self::Map(more.iter().chain(members).cloned().collect()),
+                    Self::Map(members.iter().chain(&more).cloned().collect()),
+                ]
+            }
+            _ => Vec::new(),
+        })
+    }
+
+    /// Everything that content of a later release may be made of.
+    fn unknown() -> Self {
+        let inner =
+            Self::Map(vec![(Self::Text("rows".into()), Self::List(vec![Self::Null, Self::Bool(true)]))]);
+        Self::List(vec![inner, Self::Unsigned(u64::MAX), Self::Signed(-1), Self::Text("\u{1f4a1}\"".into())])
+    }
+
+    fn is(&self, text: &str) -> bool {
+        matches!(self, Self::Text(own) if own == text)
+    }
+
+    /// This tree with another text in place of one, a member's name too; for every place.
+    pub(super) fn with_text_changed(&self, from: &str, to: &str) -> Vec<Self> {
+        let to = Self::Text(to.to_owned());
+        self.changed(&|tree| match tree {
+            Self::Text(text) if text == from => vec![to.clone()],
+            Self::Map(members) if members.iter().any(|(name, _)| name.is(from)) => {
+                let renamed = members.iter().map(|(name, value)| {
+                    (if name.is(from) { to.clone() } else { name.clone() }, value.clone())
+                });
+                vec![Self::Map(renamed.collect())]
+            }
+            _ => Vec::new(),
+        })
+    }
+
+    /// This tree with one row longer; for every row.
+    pub(super) fn with_longer_rows(&self) -> Named {
+        let change = self.rows_changed();
+        [
+            change("null more", |row| Self::List([row, &[Self::Null]].concat())),
+            change("the last again", |row| Self::List([row, &row[5..]].concat())),
+            change("much more", |row| Self::List([row, &[Self::unknown(), Self::unknown()]].concat())),
+        ]
+        .concat()
+    }
+
+    /// This tree with one row shorter, and with one row as a map; for every row.
+    pub(super) fn with_rows_spoiled(&self) -> Named {
+        let change = self.rows_changed();
+        [
+            change("the last less", |row| Self::List(row[..5].to_vec())),
+            change("nothing", |_| Self::List(Vec::new())),
+            change("a map", |row| Self::Map((0..).map(Self::Unsigned).zip(row.iter().cloned()).collect())),
+        ]
+        .concat()
+    }
+
+    fn rows_changed(&self) -> impl Fn(&'static str, fn(&[Self]) -> Self) -> Named {
+        |what, change| {
             let rows = self.changed(&|tree| match tree {
                 Self::List(row) if Self::is_row(row) => vec![change(row)],
                 _ => Vec::new(),
             });
-            rows.into_iter().map(move |changed| (what, changed))
-        };
-        change("null more", |row| Self::List([row, &[Self::Null]].concat()))
-            .chain(change("the last again", |row| Self::List([row, &row[5..]].concat())))
-            .chain(change("the last less", |row| Self::List(row[..5].to_vec())))
-            .chain(change("nothing", |_| Self::List(Vec::new())))
-            .chain(change("a map", |row| {
-                Self::Map((0..).map(Self::Unsigned).zip(row.iter().cloned()).collect())
-            }))
-            .collect()
+            rows.into_iter().map(|changed| (what, changed)).collect()
+        }
     }
 
     /// A list of six, of which the last is a list or null: nothing else in these messages is.

@@ -1,6 +1,6 @@
 //! Requests that a test makes by hand: of a device that does as no client of this crate would.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fastsync_core::protocol::*;
 use fastsync_core::*;
@@ -55,7 +55,12 @@ impl Device {
     }
 
     fn metadata(&self) -> SyncOperationMetadata {
-        SyncOperationMetadata { protocol: PROTOCOL_VERSION, device: self.id, types: types() }
+        SyncOperationMetadata {
+            protocol: PROTOCOL_VERSION,
+            device: self.id,
+            types: types(),
+            requires: BTreeSet::new(),
+        }
     }
 
     /// The next push, object by object.

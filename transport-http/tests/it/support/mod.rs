@@ -95,7 +95,8 @@ pub fn device() -> DeviceId {
 pub fn metadata() -> SyncOperationMetadata {
     let fields = vec![FieldName::new("name").unwrap(), FieldName::new("note").unwrap()];
     let types = [(TypeName::new("items").unwrap(), TypeVersion { version: 1, fields })].into();
-    SyncOperationMetadata { protocol: PROTOCOL_VERSION, device: device(), types }
+    let requires = std::collections::BTreeSet::new();
+    SyncOperationMetadata { protocol: PROTOCOL_VERSION, device: device(), types, requires }
 }
 
 pub fn payload(rows: usize) -> SyncPayload {

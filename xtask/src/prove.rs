@@ -42,13 +42,13 @@ pub(crate) const PROOFS: &[Entry] = &[
         "replicas end equal: model-based property test, cases of up to 200 steps, 3 to 5 clients, 2 zones, \
          3 types, every rule, every data source",
         &["mysql", "mongo"],
-        forms!(["convergence"], "35"),
+        forms!(["convergence"], "32"),
     ),
     proof(
         "client-crash",
         "kill -9 of the client, again and again: no half-applied session, no lost edit, no cursor ahead of its data",
         &[],
-        forms!(["client-crash"], "15"),
+        forms!(["client-crash"], "12"),
     ),
     proof(
         "client-crash-sled",
@@ -78,7 +78,7 @@ pub(crate) const PROOFS: &[Entry] = &[
         "server-crash-mongo",
         "the same of a server on MongoDB",
         &["mongo"],
-        forms!(["server-crash", "--store", "mongo"], "20", "100"),
+        forms!(["server-crash", "--store", "mongo"], "15", "100"),
     ),
     proof(
         "database-crash-mysql",
@@ -90,14 +90,14 @@ pub(crate) const PROOFS: &[Entry] = &[
         "database-crash-mongo",
         "the same with kill -9 of MongoDB itself, under a server that lives on",
         &["mongo"],
-        forms!(["server-crash", "--store", "mongo", "--database"], "15", "15"),
+        forms!(["server-crash", "--store", "mongo", "--database"], "12", "15"),
     ),
     proof(
         "concurrency",
         "8 pushers, 2 pullers and a process that is killed again and again, on one SQLite file: none missed, none twice; \
          a broken data source fails it",
         &[],
-        forms!(["concurrency"], "10"),
+        forms!(["concurrency"], "8"),
     ),
     proof(
         "concurrency-sled",
@@ -110,13 +110,13 @@ pub(crate) const PROOFS: &[Entry] = &[
         "16 pushers, 4 pullers and a process that is killed, on one MariaDB, with pauses inside \
          transactions, cut connections and an idle stranger",
         &["mysql"],
-        forms!(["concurrency", "--store", "mysql"], "20"),
+        forms!(["concurrency", "--store", "mysql"], "14"),
     ),
     proof(
         "concurrency-mongo",
         "16 pushers, 4 pullers and a process that is killed, on one MongoDB",
         &["mongo"],
-        forms!(["concurrency", "--store", "mongo"], "12"),
+        forms!(["concurrency", "--store", "mongo"], "8"),
     ),
     proof(
         "differential",

@@ -8,7 +8,7 @@ use tokio::runtime::Builder;
 
 use super::child::{Job, Process, Said};
 use super::verify::verify;
-use super::workload::{Plan, Rounds, STREAMS};
+use super::workload::{Plan, Rounds, STREAMS, write};
 use super::{Checked, CrashHarness, Storage};
 
 /// Commits of a few megabytes, so that one takes long enough to be killed in the middle.
@@ -91,7 +91,21 @@ fn kill(
             looked
         })?;
     }
+    runtime.block_on(go_on(harness, place, acknowledged))?;
     Ok(acknowledged)
+}
+
+/// After the last kill the storage takes commits as before: also those for which it has to end what the killed process
+/// had begun.
+async fn go_on(harness: &impl CrashHarness, place: &str, acknowledged: Rounds) -> Result<(), String> {
+    let source = harness.open(place).await.map_err(|error| error.to_string())?;
+    for (stream, acknowledged) in acknowledged.into_iter().enumerate() {
+        // The first of them may be there: its acknowledgement can have been lost.
+        for round in acknowledged + 1..=acknowledged + 2 {
+            write(&*source, PLAN, stream, round, &mut 0).await?;
+        }
+    }
+    Ok(())
 }
 
 fn kill_server(pid_file: &Path) -> Result<(), String> {

@@ -1,6 +1,7 @@
 //! One error type: what went wrong (`kind`), where (`operation`, `backend`), and why (`source`).
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 /// The result of every fallible operation of this library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -136,6 +137,7 @@ struct Inner {
     message: String,
     context: Vec<(&'static str, String)>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    protocols: Option<RangeInclusive<u16>>,
 }
 
 impl Error {
@@ -148,6 +150,7 @@ impl Error {
             message: message.into(),
             context: Vec::new(),
             source: None,
+            protocols: None,
         }))
     }
 
@@ -170,6 +173,20 @@ impl Error {
     pub fn with_context(mut self, key: &'static str, value: impl fmt::Display) -> Self {
         self.0.context.push((key, value.to_string()));
         self
+    }
+
+    /// Names the protocol versions that are served, because the one that was asked for is not.
+    #[must_use]
+    pub fn with_protocols(mut self, versions: RangeInclusive<u16>) -> Self {
+        self.0.protocols = Some(versions);
+        self
+    }
+
+    /// The protocol versions that the server serves, if it refuses a request for its version: a client that speaks one of
+    /// them goes on with the highest.
+    #[must_use]
+    pub fn protocols(&self) -> Option<RangeInclusive<u16>> {
+        self.0.protocols.clone()
     }
 
     /// What went wrong.

@@ -22,6 +22,8 @@ use crate::protocol::{Cursor, PullReply, PullRequest, PushReply, PushRequest};
 ///   (another service's page, a truncated body) is `Protocol`.
 /// - The same request may be sent again at any time; a transport may itself retry only if it repeats the request
 ///   unchanged.
+/// - A request is written in the form of the protocol version that its metadata names, and its reply read in that form. What the
+///   server says of the versions that it serves comes back with its error ([`Error::protocols`](crate::Error::protocols)).
 /// - Cancellation: dropping the future may or may not have delivered the request.
 #[async_trait]
 pub trait Transport: Debug + Send + Sync + 'static {
@@ -146,7 +148,8 @@ impl<T: Transport + ?Sized> Transport for Arc<T> {
 
 /// The server's end of a transport: what a route calls once the request is authenticated and decoded.
 ///
-/// [`SyncManager`](crate::SyncManager)`<Server>` is one; a wrapper around it (limits, metrics) is another.
+/// [`SyncManager`](crate::SyncManager)`<Server>` is one; a wrapper around it (limits, metrics, another protocol version) is
+/// another. A reply is in the version that the metadata of its request names.
 #[async_trait]
 pub trait SyncHandler: Send + Sync + 'static {
     /// Processes a push on behalf of `context`.

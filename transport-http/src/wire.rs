@@ -22,6 +22,9 @@ pub(crate) struct ErrorDetail<'a> {
     pub(crate) message: Cow<'a, str>,
     #[serde(default)]
     pub(crate) retryable: bool,
+    /// The oldest and the newest protocol version that are served, if the one of the request is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) protocols: Option<(u16, u16)>,
 }
 
 /// The value of a header that is there once.

@@ -109,7 +109,8 @@ pub(super) fn check_protocol(protocol: u16) -> Result<()> {
         format!(
             "the peer speaks protocol {protocol}, supported are {MIN_PROTOCOL_VERSION} to {PROTOCOL_VERSION}"
         ),
-    ))
+    )
+    .with_protocols(MIN_PROTOCOL_VERSION..=PROTOCOL_VERSION))
 }
 
 pub(super) fn check_features(required: &BTreeSet<FeatureName>) -> Result<()> {

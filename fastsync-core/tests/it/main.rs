@@ -25,3 +25,4 @@ mod support;
 mod sync;
 mod tenants;
 mod two_managers;
+mod versions;

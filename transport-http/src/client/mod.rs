@@ -326,7 +326,10 @@ impl Fail {
             None if status.is_redirection() => "redirects are not followed".to_owned(),
             None => "the request was refused".to_owned(),
         };
-        let error = self.kind(kind, message).with_context("status", status.as_u16());
+        let mut error = self.kind(kind, message).with_context("status", status.as_u16());
+        if let Some((oldest, newest)) = detail.and_then(|detail| detail.protocols) {
+            error = error.with_protocols(oldest..=newest);
+        }
         match retry_after(headers) {
             Some(seconds) => error.with_context("retry_after", seconds),
             None => error,

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::convert::Infallible;
+use std::ops::RangeInclusive;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -88,11 +89,12 @@ pub(crate) struct Refusal {
     message: Cow<'static, str>,
     allow: Option<&'static str>,
     close: bool,
+    protocols: Option<(u16, u16)>,
 }
 
 impl Refusal {
     pub(crate) fn new(status: StatusCode, kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, kind, message: message.into(), allow: None, close: false }
+        Self { status, kind, message: message.into(), allow: None, close: false, protocols: None }
     }
 
     /// What is told of an error: never more than its kind, unless it is about what the caller sent.
@@ -101,7 +103,8 @@ impl Refusal {
         let kind = error.kind();
         let message = fixed_message(kind)
             .map_or_else(|| Cow::Owned(error.message().chars().take(LONGEST).collect()), Cow::Borrowed);
-        Self::new(status_of(kind), kind, message)
+        let protocols = error.protocols().map(RangeInclusive::into_inner);
+        Self { protocols, ..Self::new(status_of(kind), kind, message) }
     }
 
     pub(crate) fn allowing(mut self, methods: &'static str) -> Self {
@@ -118,7 +121,12 @@ impl Refusal {
     pub(crate) fn into_response(self, version: Version) -> Response<Body> {
         let retryable =
             matches!(self.kind, ErrorKind::Contention | ErrorKind::Unavailable | ErrorKind::Timeout);
-        let detail = ErrorDetail { code: self.kind.code().into(), message: self.message, retryable };
+        let detail = ErrorDetail {
+            code: self.kind.code().into(),
+            message: self.message,
+            retryable,
+            protocols: self.protocols,
+        };
         let body = serde_json::to_vec(&ErrorBody { error: detail }).unwrap_or_default();
         let mut response = message(Format::Json, body, &HeaderMap::new(), None);
         *response.status_mut() = self.status;

@@ -1,6 +1,7 @@
 //! Bodies that are no JSON, or not the JSON that was asked for.
 
 use crate::support::*;
+use fastsync_core::Transport as _;
 use fastsync_transport_http::Limits;
 
 #[tokio::test]
@@ -114,6 +115,25 @@ async fn a_request_of_another_protocol_is_told_so_whatever_its_form() {
         true,
     )
     .await;
+}
+
+/// Fails if a client of a later release is not told what this server serves, or is told it where it does not help.
+#[tokio::test]
+async fn a_request_of_another_protocol_is_told_which_ones_are_served() {
+    let server = Server::start(Limits::default(), patient()).await;
+    let good = String::from_utf8(json(&push_request(1))).unwrap();
+    let later = good.replace("\"protocol\":1", "\"protocol\":2").replace("\"number\":1", "\"number\":true");
+    let feature = good.replace("\"protocol\":1", "\"protocol\":1,\"requires\":[\"fly\"]");
+    let feature = feature.replace("\"mode\":\"atomic\"", "\"mode\":\"flying\"");
+    for (text, told) in [(later, true), (feature, false)] {
+        let answer =
+            Connection::open(server.address).await.ask(&post("/push", text.as_bytes())).await.unwrap();
+        assert_eq!((answer.status, answer.text().contains(r#""protocols":[1,1]"#)), (426, told));
+        let request = push_request(1);
+        server.fake.refuse_protocol(told.then_some(1..=1));
+        let error = server.client().push(&request).await.err().and_then(|error| error.protocols());
+        assert_eq!(error, told.then_some(1..=1), "through the client");
+    }
 }
 
 /// Fails if a member of a later release, in either form, is an error, changes the request or may be nested without limit.

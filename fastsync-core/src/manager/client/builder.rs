@@ -1,14 +1,15 @@
 //! Building a client's manager.
 
-use std::{collections::BTreeSet, fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, ops::RangeInclusive, sync::Arc};
 
+use super::versions::Agreeing;
 use super::{Client, ProgressListener, SyncProgress};
 use crate::conflict::ConflictsHandler;
 use crate::error::Result;
 use crate::manager::SyncManager;
 use crate::manager::registry::Registry;
 use crate::model::Zone;
-use crate::protocol::PushMode;
+use crate::protocol::{MIN_PROTOCOL_VERSION, PROTOCOL_VERSION, PushMode};
 use crate::repository::SyncableRepository;
 use crate::store::{Store, StoreRole};
 use crate::transport::Transport;
@@ -39,6 +40,7 @@ pub struct ClientBuilder {
     mode: PushMode,
     pull_limits: PullLimits,
     progress: Option<ProgressListener>,
+    protocols: RangeInclusive<u16>,
 }
 
 impl fmt::Debug for ClientBuilder {
@@ -57,6 +59,7 @@ impl ClientBuilder {
             mode: PushMode::default(),
             pull_limits: PullLimits::default(),
             progress: None,
+            protocols: MIN_PROTOCOL_VERSION..=PROTOCOL_VERSION,
         }
     }
 
@@ -100,6 +103,13 @@ impl ClientBuilder {
         self
     }
 
+    /// Sets the protocol versions that are offered, for tests of a transport that makes up others.
+    #[doc(hidden)]
+    pub fn protocols(mut self, versions: RangeInclusive<u16>) -> Self {
+        self.protocols = versions;
+        self
+    }
+
     /// Checks everything.
     ///
     /// # Errors
@@ -132,7 +142,7 @@ impl ClientBuilder {
             inner: Arc::new(Client {
                 store: self.store,
                 endpoints,
-                transport,
+                transport: Arc::new(Agreeing::new(transport, self.protocols)),
                 zones: zones.into_iter().collect(),
                 mode: self.mode,
                 pull_limits: self.pull_limits,

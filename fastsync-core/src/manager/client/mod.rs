@@ -14,6 +14,7 @@ mod report;
 mod reset;
 mod settle;
 mod state;
+mod versions;
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 

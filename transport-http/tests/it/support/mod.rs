@@ -8,6 +8,7 @@ mod server;
 use std::future::Future;
 use std::io::Write;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -41,6 +42,7 @@ struct State {
     pushes: Vec<PushRequest>,
     pulls: Vec<PullRequest>,
     fail: Option<(ErrorKind, &'static str)>,
+    protocols: Option<RangeInclusive<u16>>,
     rows: usize,
 }
 
@@ -60,12 +62,20 @@ impl Fake {
     pub fn fail_with(&self, failure: Option<(ErrorKind, &'static str)>) {
         self.0.lock().unwrap().fail = failure;
     }
+    /// Refuses every request for its version, and says which are served.
+    pub fn refuse_protocol(&self, served: Option<RangeInclusive<u16>>) {
+        self.0.lock().unwrap().protocols = served;
+    }
     pub fn answer_rows(&self, rows: usize) {
         self.0.lock().unwrap().rows = rows;
     }
     fn take(&self, context: &SyncContext) -> Result<usize> {
         let mut state = self.0.lock().unwrap();
         state.users.push(context.user.clone());
+        if let Some(served) = state.protocols.clone() {
+            let error = Error::new(ErrorKind::UpgradeRequired, "fake", "another version");
+            return Err(error.with_protocols(served));
+        }
         match state.fail {
             Some((kind, message)) => Err(Error::new(kind, "fake", message)),
             None => Ok(state.rows),

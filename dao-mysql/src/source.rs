@@ -63,13 +63,14 @@ impl MySqlDataSource {
     /// `Config` that names every setting of the server that breaks a promise, or sync tables of a later version;
     /// `Unavailable` if the server cannot be reached.
     pub async fn with_config(pool: MySqlPool, config: MySqlConfig) -> Result<Self> {
-        let open = async {
+        let open = || async {
             let mut connection = pool.acquire().await?;
             let server = checks::check(&mut connection, &config).await?;
             registry::check_version(&mut connection).await?;
             Run::Ok(server)
         };
-        let server = open.await.map_err(|fail| fail.into_error("open"))?;
+        // A node of a cluster that others write to fails reads now and then.
+        let server = retried(config.attempts, open).await.map_err(|fail| fail.into_error("open"))?;
         Ok(Self { store: Arc::new(Store::new(pool, server, config)) })
     }
 
@@ -108,8 +109,8 @@ impl MySqlDataSource {
 }
 
 /// Tries again what lost to another transaction.
-async fn retried<T, F: Future<Output = Run<T>>>(store: &Store, work: impl Fn() -> F) -> Run<T> {
-    let mut attempts = Attempts::new(store.config.attempts);
+async fn retried<T, F: Future<Output = Run<T>>>(attempts: u32, work: impl Fn() -> F) -> Run<T> {
+    let mut attempts = Attempts::new(attempts);
     loop {
         match work().await {
             Ok(done) => return Ok(done),
@@ -126,59 +127,69 @@ impl SyncableDataSource for MySqlDataSource {
 
     async fn prepare(&self, types: &[TypeSchema]) -> Result<()> {
         let types = types.to_vec();
-        let prepare =
-            |store: Arc<Store>| async move { retried(&store, || prepare::prepare(&store, &types)).await };
+        let prepare = |store: Arc<Store>| async move {
+            retried(store.config.attempts, || prepare::prepare(&store, &types)).await
+        };
         self.run("prepare", prepare).await
     }
 
     async fn get(&self, type_name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Result<Vec<Record>> {
         let (name, zone, ids) = (type_name.clone(), zone.clone(), ids.to_vec());
         let get = |store: Arc<Store>| async move {
-            retried(&store, || read::get(&store, &name, &zone, &ids)).await
+            retried(store.config.attempts, || read::get(&store, &name, &zone, &ids)).await
         };
         self.run("get", get).await
     }
 
     async fn find(&self, query: &Query) -> Result<Vec<Record>> {
         let query = query.clone();
-        let find = |store: Arc<Store>| async move { retried(&store, || query::find(&store, &query)).await };
+        let find = |store: Arc<Store>| async move {
+            retried(store.config.attempts, || query::find(&store, &query)).await
+        };
         self.run("find", find).await
     }
 
     async fn count(&self, query: &Query) -> Result<u64> {
         let query = query.clone();
-        let count = |store: Arc<Store>| async move { retried(&store, || query::count(&store, &query)).await };
+        let count = |store: Arc<Store>| async move {
+            retried(store.config.attempts, || query::count(&store, &query)).await
+        };
         self.run("count", count).await
     }
 
     async fn changes(&self, request: &ChangesRequest) -> Result<Changes> {
         let request = request.clone();
-        let changes =
-            |store: Arc<Store>| async move { retried(&store, || feed::changes(&store, &request)).await };
+        let changes = |store: Arc<Store>| async move {
+            retried(store.config.attempts, || feed::changes(&store, &request)).await
+        };
         self.run("changes", changes).await
     }
 
     async fn point(&self, zone: &Zone, position: Position) -> Result<Option<Point>> {
         let zone = zone.clone();
-        let point =
-            |store: Arc<Store>| async move { retried(&store, || feed::point(&store, &zone, position)).await };
+        let point = |store: Arc<Store>| async move {
+            retried(store.config.attempts, || feed::point(&store, &zone, position)).await
+        };
         self.run("point", point).await
     }
 
     async fn pending(&self, after: u64, limit: usize) -> Result<Vec<Record>> {
-        let pending =
-            |store: Arc<Store>| async move { retried(&store, || read::pending(&store, after, limit)).await };
+        let pending = |store: Arc<Store>| async move {
+            retried(store.config.attempts, || read::pending(&store, after, limit)).await
+        };
         self.run("pending", pending).await
     }
 
     async fn count_pending(&self) -> Result<u64> {
-        let count = |store: Arc<Store>| async move { retried(&store, || read::count_pending(&store)).await };
+        let count = |store: Arc<Store>| async move {
+            retried(store.config.attempts, || read::count_pending(&store)).await
+        };
         self.run("count_pending", count).await
     }
 
     async fn stage(&self, session: SessionId, sequence: u64, writes: Vec<Write>) -> Result<()> {
         let stage = |store: Arc<Store>| async move {
-            retried(&store, || staging::stage(&store, session, sequence, &writes)).await
+            retried(store.config.attempts, || staging::stage(&store, session, sequence, &writes)).await
         };
         self.run("stage", stage).await
     }
@@ -186,7 +197,7 @@ impl SyncableDataSource for MySqlDataSource {
     async fn unstage(&self, session: Option<SessionId>) -> Result<()> {
         let unstage = |store: Arc<Store>| async move {
             let unstage = || async { staging::unstage(&mut *store.pool.acquire().await?, session).await };
-            retried(&store, unstage).await
+            retried(store.config.attempts, unstage).await
         };
         self.run("unstage", unstage).await
     }
@@ -200,35 +211,41 @@ impl SyncableDataSource for MySqlDataSource {
     }
 
     async fn session(&self, id: SessionId) -> Result<Option<SessionSummary>> {
-        let session = |store: Arc<Store>| async move { retried(&store, || audit::session(&store, id)).await };
+        let session = |store: Arc<Store>| async move {
+            retried(store.config.attempts, || audit::session(&store, id)).await
+        };
         self.run("session", session).await
     }
 
     async fn sessions(&self, zone: &Zone, after: Position, limit: usize) -> Result<Vec<SessionSummary>> {
         let zone = zone.clone();
         let sessions = |store: Arc<Store>| async move {
-            retried(&store, || audit::sessions(&store, &zone, after, limit)).await
+            retried(store.config.attempts, || audit::sessions(&store, &zone, after, limit)).await
         };
         self.run("sessions", sessions).await
     }
 
     async fn state(&self, key: &str) -> Result<Option<Vec<u8>>> {
         let key = key.to_owned();
-        let state = |store: Arc<Store>| async move { retried(&store, || read::state(&store, &key)).await };
+        let state = |store: Arc<Store>| async move {
+            retried(store.config.attempts, || read::state(&store, &key)).await
+        };
         self.run("state", state).await
     }
 
     async fn states(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>> {
         let prefix = prefix.to_owned();
-        let states =
-            |store: Arc<Store>| async move { retried(&store, || read::states(&store, &prefix)).await };
+        let states = |store: Arc<Store>| async move {
+            retried(store.config.attempts, || read::states(&store, &prefix)).await
+        };
         self.run("states", states).await
     }
 
     async fn purge(&self, zone: &Zone, through: Position) -> Result<u64> {
         let zone = zone.clone();
-        let purge =
-            |store: Arc<Store>| async move { retried(&store, || feed::purge(&store, &zone, through)).await };
+        let purge = |store: Arc<Store>| async move {
+            retried(store.config.attempts, || feed::purge(&store, &zone, through)).await
+        };
         self.run("purge", purge).await
     }
 }

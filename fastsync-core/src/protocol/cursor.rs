@@ -41,8 +41,8 @@ impl fmt::Debug for Cursor {
 pub(crate) struct Standing {
     /// The server store's history that the positions belong to.
     pub(crate) epoch: u64,
-    /// The types, with the schema versions, that were delivered up to the points.
-    pub(crate) types: BTreeMap<TypeName, u32>,
+    /// The types that were delivered up to the points, each with what its rows had ([`TypeVersion::coverage`](super::TypeVersion::coverage)).
+    pub(crate) types: BTreeMap<TypeName, u64>,
     /// The point in each zone.
     pub(crate) points: BTreeMap<Zone, SealedPoint>,
 }

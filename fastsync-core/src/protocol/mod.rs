@@ -5,6 +5,7 @@
 //! [`SyncOperationMetadata::requires`] what must not be.
 //! Records travel as rows (arrays) grouped by zone and type, so that names are sent once per group.
 
+mod columns;
 mod compact;
 mod cursor;
 mod feature;
@@ -19,6 +20,7 @@ use std::marker::PhantomData;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
+pub(crate) use columns::Columns;
 pub use compact::Compact;
 pub use cursor::Cursor;
 pub(crate) use cursor::{CursorSeal, Holder, Standing};
@@ -69,6 +71,20 @@ impl TypeVersion {
             version: schema.version(),
             fields: schema.fields().iter().map(|field| field.name.clone()).collect(),
         }
+    }
+
+    /// What stands for the version and the fields in a cursor, whatever their order: it covers the type as long as they stay.
+    pub(crate) fn coverage(&self) -> u64 {
+        let mut names: Vec<_> = self.fields.iter().map(FieldName::as_str).collect();
+        names.sort_unstable();
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&self.version.to_le_bytes());
+        // No name has this byte.
+        for name in names {
+            hasher.update(name.as_bytes()).update(b"\0");
+        }
+        let [a, b, c, d, e, f, g, h, ..] = *hasher.finalize().as_bytes();
+        u64::from_le_bytes([a, b, c, d, e, f, g, h])
     }
 }
 

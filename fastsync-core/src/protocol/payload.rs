@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::TypeVersion;
+use super::{Columns, TypeVersion};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
     DeviceId, Hlc, Incarnation, ObjectId, Record, RecordKey, Revision, SyncMetadata, TypeName, Value, Zone,
@@ -207,11 +207,12 @@ impl SyncPayload {
         self.len() == 0
     }
 
-    /// Turns the rows into records, checked against the types of this end.
+    /// Turns the rows into records, checked against the types of this end, where fields are told by their names. Fields that
+    /// the sender does not have get their initial value.
     ///
     /// # Errors
-    /// `UnknownType` for a type that `schema_of` does not know, `UpgradeRequired` if the sender's fields differ
-    /// from ours, `InvalidInput` or `TooLarge` if a body does not fit, or a row names no device.
+    /// `UnknownType` for a type that `schema_of` does not know, or of which the sender has fields that it does not have;
+    /// `InvalidInput` or `TooLarge` if a body does not fit, or a row names no device.
     pub(crate) fn into_records<'a>(
         self,
         senders: &BTreeMap<TypeName, TypeVersion>,
@@ -223,7 +224,7 @@ impl SyncPayload {
             let sender = senders.get(&group.type_name).ok_or_else(|| {
                 Error::invalid("decode", "the metadata does not describe a type of the payload")
             })?;
-            let order = column_order(schema, sender)?;
+            let columns = Columns::of(schema, sender)?;
             for Row(id, revision, incarnation, modified_at, device, body) in group.rows {
                 let modified_by = usize::try_from(device)
                     .ok()
@@ -236,7 +237,7 @@ impl SyncPayload {
                 let body = match body {
                     None => None,
                     Some(values) => {
-                        let mut values = reorder(values, order.as_deref())?;
+                        let mut values = columns.body(schema, values)?;
                         schema.admit(&mut values).map_err(|error| error.with_record(&key))?;
                         Some(values)
                     }
@@ -251,36 +252,4 @@ impl SyncPayload {
 
 pub(crate) fn unknown_type(name: &TypeName) -> Error {
     Error::new(ErrorKind::UnknownType, "decode", format!("type {name} is not registered"))
-}
-
-/// Where each of our fields stands in the sender's rows; `None` if both orders are the same.
-fn column_order(schema: &TypeSchema, sender: &TypeVersion) -> Result<Option<Vec<usize>>> {
-    let ours = schema.fields();
-    let same_length = ours.len() == sender.fields.len();
-    if same_length && ours.iter().zip(&sender.fields).all(|(ours, theirs)| ours.name == *theirs) {
-        return Ok(None);
-    }
-    let places: Option<Vec<usize>> =
-        ours.iter().map(|field| sender.fields.iter().position(|theirs| *theirs == field.name)).collect();
-    places.filter(|_| same_length).map(Some).ok_or_else(|| {
-        Error::new(
-            ErrorKind::UpgradeRequired,
-            "decode",
-            format!(
-                "type {} has other fields here (version {}) than at the peer (version {})",
-                schema.name(),
-                schema.version(),
-                sender.version
-            ),
-        )
-    })
-}
-
-fn reorder(mut values: Vec<Value>, order: Option<&[usize]>) -> Result<Vec<Value>> {
-    let Some(order) = order else { return Ok(values) };
-    order
-        .iter()
-        .map(|place| values.get_mut(*place).map(|value| std::mem::replace(value, Value::Null)))
-        .collect::<Option<_>>()
-        .ok_or_else(|| Error::invalid("decode", "a row has fewer values than its type has fields"))
 }

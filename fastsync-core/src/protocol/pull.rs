@@ -1,6 +1,7 @@
 //! Pulling what changed.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
@@ -27,6 +28,9 @@ pub struct PullRequest {
     pub max_bytes: u32,
     /// Whether to count what remains, for progress displays.
     pub count_remaining: bool,
+    /// Types that this pull has fetched from the beginning already: the cursor need not cover them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub anew: BTreeSet<TypeName>,
 }
 
 /// The answer to a pull.

@@ -16,6 +16,8 @@ impl StateKey {
     pub(crate) const CLOCK: &'static str = "fastsync/clock";
     pub(crate) const EPOCH: &'static str = "fastsync/epoch";
     pub(crate) const CURSOR_KEY: &'static str = "fastsync/cursor-key";
+    /// The fields of each type as they were pulled up to the cursor.
+    pub(crate) const FIELDS: &'static str = "fastsync/fields";
     pub(crate) const CURSOR: &'static str = "fastsync/cursor";
     pub(crate) const PUSH: &'static str = "fastsync/push";
     pub(crate) const UNKNOWN_TYPES: &'static str = "fastsync/unknown-types";

@@ -185,6 +185,7 @@ fn pull_request() {
         max_records: 5_000,
         max_bytes: 4_194_304,
         count_remaining: true,
+        anew: BTreeSet::new(),
     };
     check("pull_request", &request);
     check("pull_request_first", &PullRequest { cursor: None, own_through: 0, ..request });

@@ -101,8 +101,8 @@ async fn a_bad_push_is_refused_by_kind_and_changes_nothing() {
         ),
         ("an edit from the future", ErrorKind::ClockSkew, refused(&|r| rows(r)[0].3 = far)),
         (
-            "other fields",
-            ErrorKind::UpgradeRequired,
+            "a row of more values than fields",
+            ErrorKind::InvalidInput,
             refused(&|r| {
                 let name = TypeName::new("tasks").unwrap();
                 r.metadata.types.get_mut(&name).unwrap().fields.pop();

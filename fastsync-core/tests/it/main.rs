@@ -6,6 +6,7 @@ mod client_push;
 mod compact;
 mod conflicts;
 mod contention;
+mod evolution;
 mod forged;
 mod golden;
 mod growth;

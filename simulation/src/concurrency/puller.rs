@@ -137,6 +137,7 @@ impl Puller {
             max_records: self.page,
             max_bytes: 1 << 20,
             count_remaining: false,
+            anew: std::collections::BTreeSet::new(),
         })
     }
 

@@ -5,6 +5,7 @@ use std::pin::pin;
 
 use futures_util::FutureExt as _;
 
+use super::outgrown::Grown;
 use super::rejected::refusals_meet;
 use super::settle::SettledWrite;
 use super::{Client, SettledConflict};
@@ -31,6 +32,7 @@ pub(super) struct Application {
     pub(super) state: Vec<StateWrite>,
     /// Objects that the server no longer has.
     pub(super) gone: BTreeSet<RecordKey>,
+    pub(super) grown: Grown,
 }
 
 #[derive(Debug)]
@@ -80,7 +82,7 @@ impl Client {
     /// Commits, settling each conflict with a local edit. Gives the conflicts, or `None` if another process moved
     /// the state meanwhile and nothing was stored.
     pub(super) async fn apply(&self, application: Application) -> Result<Option<Vec<SettledConflict>>> {
-        let Application { session, clears, mut writes, state, gone } = application;
+        let Application { session, clears, mut writes, state, gone, grown } = application;
         let mut settled: BTreeMap<RecordKey, SettledKey> = BTreeMap::new();
         let mut refusals = if gone.is_empty() { None } else { Some(self.load_refusals().await?) };
         let mut attempts = 0;
@@ -136,7 +138,8 @@ impl Client {
                                 sent_by_server(&conflict)?
                             }
                         };
-                        let mut settling = pin!(self.settle_conflict(server.clone(), conflict, &clears));
+                        let mut settling =
+                            pin!(self.settle_conflict(server.clone(), conflict, &clears, &grown));
                         let result = match settling.as_mut().now_or_never() {
                             Some(result) => result?,
                             // What a handler waits for may be an edit.
@@ -158,6 +161,7 @@ impl Client {
         server: Record,
         conflict: Conflict,
         clears: &[Clear],
+        grown: &Grown,
     ) -> Result<SettledWrite> {
         match (conflict.reason, conflict.current) {
             (ConflictReason::Constraint(message), _) => {
@@ -169,7 +173,7 @@ impl Client {
                 report: None,
             }),
             (ConflictReason::Mismatch, Some(local)) if local.metadata.is_pending() => {
-                self.settle(server, local).await
+                self.settle(server, local, grown).await
             }
             // What was pending no longer is.
             (ConflictReason::Mismatch, _) => Ok(SettledWrite { write: incoming(server), report: None }),

@@ -4,6 +4,7 @@ mod apply;
 mod builder;
 mod collect;
 mod kept;
+mod outgrown;
 mod pull;
 mod push;
 mod queue;

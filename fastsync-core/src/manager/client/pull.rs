@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::future;
 
 use super::apply::{Application, Incoming, incoming};
+use super::outgrown::Grown;
 use super::state::encode_cursor;
 use super::{Client, PullReport, SyncPhase, SyncProgress};
 use crate::error::{Error, ErrorKind, Result};
@@ -23,6 +24,8 @@ pub(super) struct PullPlan {
     pub(super) anew: BTreeMap<TypeName, u64>,
     /// Why everything is fetched anew, for the report.
     pub(super) reset: Option<ResetReason>,
+    /// Fields that are fetched for the first time.
+    pub(super) grown: Grown,
 }
 
 /// A part of a pull: some types from a cursor on.
@@ -30,6 +33,8 @@ struct Leg {
     types: BTreeSet<TypeName>,
     cursor: Option<Cursor>,
     own_through: u64,
+    /// Types that were fetched before, in this pull.
+    anew: BTreeSet<TypeName>,
 }
 
 /// What one attempt to pull came to.
@@ -56,7 +61,7 @@ impl Client {
         let settled = self.settle_in_flight().await?;
         let marked = self.load_refetch().await?;
         let anew = marked.into_iter().filter(|name| self.endpoints.contains_key(name)).map(|name| (name, 0));
-        let mut report = self.pull_once(PullPlan { anew: anew.collect(), reset: None }).await?;
+        let mut report = self.pull_once(PullPlan { anew: anew.collect(), ..PullPlan::default() }).await?;
         report.conflicts.splice(0..0, settled.conflicts);
         Ok(report)
     }
@@ -93,6 +98,10 @@ impl Client {
 
     async fn try_pull(&self, plan: &mut PullPlan) -> Result<Pulled> {
         let stored = self.load_cursor().await?;
+        for (name, places) in self.outgrown().await? {
+            plan.anew.entry(name.clone()).or_insert(0);
+            plan.grown.insert(name, places);
+        }
         if stored.is_none() && !plan.anew.is_empty() {
             self.extend_to_all(plan);
         }
@@ -103,7 +112,8 @@ impl Client {
         }
         let types = |plan: &PullPlan| plan.anew.keys().cloned().collect();
         // Of what is fetched anew nothing of our own is here any more.
-        let anew = |plan: &PullPlan| Leg { types: types(plan), cursor: None, own_through: 0 };
+        let anew =
+            |plan: &PullPlan| Leg { types: types(plan), cursor: None, own_through: 0, anew: BTreeSet::new() };
         let last_leg = if self.is_whole(plan) {
             anew(plan)
         } else {
@@ -114,7 +124,12 @@ impl Client {
                 }
             }
             let (own_through, _) = self.push_standing().await?;
-            Leg { types: self.endpoints.keys().cloned().collect(), cursor: stored.clone(), own_through }
+            Leg {
+                types: self.endpoints.keys().cloned().collect(),
+                cursor: stored.clone(),
+                own_through,
+                anew: types(plan),
+            }
         };
         match self.fetch(last_leg, &mut walk).await? {
             Fetched::ResetRequired(reason) => self.start_over(&walk, reason).await,
@@ -198,6 +213,7 @@ impl Client {
             max_records: self.pull_limits.records,
             max_bytes: self.pull_limits.bytes,
             count_remaining: self.progress.is_some(),
+            anew: leg.anew.clone(),
         }
     }
 
@@ -266,7 +282,12 @@ impl Client {
         stored: Option<Cursor>,
         cursor: Cursor,
     ) -> Result<Pulled> {
-        let mut report = PullReport { received: walk.received, conflicts: Vec::new(), reset: plan.reset };
+        let mut report = PullReport {
+            received: walk.received,
+            conflicts: Vec::new(),
+            reset: plan.reset,
+            unknown_types: walk.unknown_types.clone(),
+        };
         let mut state = Vec::new();
         if stored.as_ref() != Some(&cursor) {
             let expect = match &stored {
@@ -279,6 +300,7 @@ impl Client {
         if walk.unknown_types != self.load_unknown_types().await? {
             state.push(StateWrite::set(StateKey::UNKNOWN_TYPES, Some(encode(&walk.unknown_types)?)));
         }
+        state.extend(self.note_fields(&walk.unknown_types).await?);
         state.extend(
             plan.anew.keys().map(|name| StateWrite::set(format!("{}{name}", StateKey::REFETCH), None)),
         );
@@ -298,8 +320,14 @@ impl Client {
             Incoming::Inline(records.into_iter().map(incoming).collect())
         });
         let gone = walk.not_seen.iter().filter(|key| !walk.unknown_types.contains(&key.type_name));
-        let application =
-            Application { session: walk.session, clears, writes, state, gone: gone.cloned().collect() };
+        let application = Application {
+            session: walk.session,
+            clears,
+            writes,
+            state,
+            gone: gone.cloned().collect(),
+            grown: plan.grown.clone(),
+        };
         match self.apply(application).await? {
             None => {
                 self.drop_staged(&walk).await?;

@@ -7,6 +7,7 @@ use futures_util::future;
 
 use super::apply::{Application, Incoming};
 use super::collect::Withheld;
+use super::outgrown::Grown;
 use super::queue::{InFlight, PushQueue, moved_by_another_process};
 use super::replies::Replies;
 use super::{Client, PushReport, SyncPhase, SyncProgress};
@@ -46,6 +47,11 @@ struct Pushing {
 
 impl Client {
     pub(super) async fn push(&self) -> Result<PushReport> {
+        let caught_up = self.catch_up().await?;
+        self.push_known().await.map(|report| caught_up.and(report))
+    }
+
+    async fn push_known(&self) -> Result<PushReport> {
         match self.push_all(false).await {
             // The server does not know a type of ours: a pull tells which, and the others can go on.
             Err(error) if error.kind() == ErrorKind::UnknownType => {
@@ -311,6 +317,7 @@ impl Client {
             writes: Incoming::Inline(plan.writes),
             state: entries,
             gone: BTreeSet::new(),
+            grown: Grown::new(),
         };
         let Some(conflicts) = self.apply(application).await? else { return Err(moved_by_another_process()) };
         self.store.events().records(plan.replaced);

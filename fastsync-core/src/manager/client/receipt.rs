@@ -6,8 +6,8 @@ use super::queue::InFlight;
 use super::rejected::RejectedEdit;
 use super::{Client, SettledConflict, Settlement};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{DeviceId, Hlc, Record, RecordKey, Revision, SyncMetadata};
-use crate::protocol::{Outcome, PushReceipt, Row};
+use crate::model::{DeviceId, Hlc, Record, RecordKey, Revision, SyncMetadata, TypeName};
+use crate::protocol::{Outcome, PushReceipt, Row, TypeVersion};
 use crate::source::{Action, Expect, OnMismatch, Write};
 
 impl Client {
@@ -21,7 +21,13 @@ impl Client {
             return Err(protocol("the receipt has no revision"));
         }
         let types = &in_flight.request.metadata.types;
-        let current = receipt.current.into_records(types, |name| self.store.schema(name).ok())?;
+        let is_as_sent = |name: &TypeName| {
+            let ours = self.store.schema(name).map(TypeVersion::of);
+            ours.is_ok_and(|ours| types.get(name).is_none_or(|sent| sent.fields == ours.fields))
+        };
+        let mut current = receipt.current;
+        current.groups.retain(|group| is_as_sent(&group.type_name));
+        let current = current.into_records(types, |name| self.store.schema(name).ok())?;
         let mut current: BTreeMap<RecordKey, Record> =
             current.into_iter().map(|record| (record.key.clone(), record)).collect();
         let mut outcomes: BTreeMap<RecordKey, Outcome> = receipt
@@ -61,6 +67,9 @@ impl Client {
                         plan.rejected.push(RejectedEdit { key, change: *change, code, message, server });
                     }
                 }
+                // What the server has came with the fields of before an upgrade of the application: the edit stays, and meets
+                // it again with all fields.
+                Some(_) if !is_as_sent(&key.type_name) => {}
                 Some(outcome) => {
                     let server = current.remove(&key).unwrap_or_else(|| gone(&key, row));
                     let settlement = match outcome {

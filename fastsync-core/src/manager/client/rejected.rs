@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::apply::{Application, Incoming};
 use super::collect::Withheld;
+use super::outgrown::Grown;
 use super::{Client, ClientStatus};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Record, RecordKey, Revision, SyncMetadata};
@@ -122,6 +123,7 @@ impl Client {
             writes: Incoming::Inline(writes),
             state,
             gone: BTreeSet::new(),
+            grown: Grown::new(),
         };
         match self.apply(application).await? {
             Some(_) => {

@@ -1,6 +1,8 @@
 //! What a synchronisation did.
 
-use crate::model::{Record, RecordKey};
+use std::collections::BTreeSet;
+
+use crate::model::{Record, RecordKey, TypeName};
 use crate::source::ResetReason;
 
 /// What a push did.
@@ -18,6 +20,18 @@ pub struct PushReport {
     pub forked: bool,
 }
 
+impl PushReport {
+    /// What this push and the one after it did.
+    pub(super) fn and(mut self, after: Self) -> Self {
+        self.sessions += after.sessions;
+        self.applied += after.applied;
+        self.conflicts.extend(after.conflicts);
+        self.rejected += after.rejected;
+        self.forked |= after.forked;
+        self
+    }
+}
+
 /// What a pull did.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PullReport {
@@ -27,6 +41,8 @@ pub struct PullReport {
     pub conflicts: Vec<SettledConflict>,
     /// Why everything was fetched anew, if it was.
     pub reset: Option<ResetReason>,
+    /// Types that the server does not know, or not with all of their fields: their edits wait until it does.
+    pub unknown_types: BTreeSet<TypeName>,
 }
 
 /// What a push and the pull after it did.

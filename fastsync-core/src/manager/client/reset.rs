@@ -49,7 +49,7 @@ impl Client {
             }
         };
         let anew = types.into_iter().map(|name| (name, discard_through)).collect();
-        let mut report = self.pull_once(PullPlan { anew, reset: None }).await?;
+        let mut report = self.pull_once(PullPlan { anew, ..PullPlan::default() }).await?;
         report.conflicts.splice(0..0, conflicts);
         Ok(report)
     }

@@ -1,5 +1,6 @@
 //! A pending local edit meets another version from the server.
 
+use super::outgrown::Grown;
 use super::{Client, SettledConflict, Settlement};
 use crate::error::{Error, ErrorKind, Result};
 use crate::manager::registry::Settled;
@@ -19,7 +20,8 @@ pub(super) struct SettledWrite {
 
 impl Client {
     /// Decides between the server's version and the local record, which has an edit pending.
-    pub(super) async fn settle(&self, server: Record, local: Record) -> Result<SettledWrite> {
+    pub(super) async fn settle(&self, server: Record, local: Record, grown: &Grown) -> Result<SettledWrite> {
+        let local = self.grown(&server, local, grown);
         let settled = self.decide(&server, &local).await?;
         let expect = unchanged(&local);
         let key = local.key.clone();

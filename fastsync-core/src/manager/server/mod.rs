@@ -1,6 +1,7 @@
 //! The server's end: `process_push`, `process_pull`.
 
 mod builder;
+mod complete;
 mod digest;
 mod pull;
 mod push;

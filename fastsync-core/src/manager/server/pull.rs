@@ -6,7 +6,7 @@ use super::Server;
 use crate::context::SyncContext;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Record, TypeName, Zone};
-use crate::protocol::{PullPage, PullReply, PullRequest, Standing, SyncPayload, TypeVersion};
+use crate::protocol::{Columns, PullPage, PullReply, PullRequest, Standing, SyncPayload};
 use crate::source::{Changes, ChangesRequest, PageLimits, Point, ResetReason, SkipOwn};
 
 impl Server {
@@ -17,13 +17,15 @@ impl Server {
     ) -> Result<PullReply> {
         self.check_sender(context, &request.metadata)?;
         let zones = self.readable_zones(context, &request).await?;
-        let (types, unknown_types) = self.known_types(&request)?;
+        let Known { columns, coverage: types, unknown: unknown_types } = self.known_types(&request)?;
         let holder = self.holder(context, request.metadata.device);
         let standing = match &request.cursor {
             None => None,
             Some(cursor) => Some(self.seal.open(cursor, &holder)?),
         };
-        if let Some(reason) = standing.as_ref().and_then(|standing| self.reset_reason(standing, &types)) {
+        if let Some(reason) =
+            standing.as_ref().and_then(|standing| self.reset_reason(standing, &types, &request.anew))
+        {
             return Ok(PullReply::ResetRequired { reason });
         }
         let points = standing.map(|standing| standing.points).unwrap_or_default();
@@ -37,7 +39,9 @@ impl Server {
                     points: points.into_iter().map(|(zone, point)| (zone, point.into())).collect(),
                 };
                 Ok(PullReply::Page(PullPage {
-                    payload: SyncPayload::from_records(records),
+                    payload: SyncPayload::from_records(
+                        records.into_iter().map(|record| for_peer(record, &columns)),
+                    ),
                     cursor: self.seal.seal(&standing, &holder)?,
                     caught_up,
                     remaining,
@@ -64,47 +68,48 @@ impl Server {
         Ok(zones)
     }
 
-    /// The requested types that this server has, with its schema versions, and those that it does not have.
-    fn known_types(&self, request: &PullRequest) -> Result<(BTreeMap<TypeName, u32>, Vec<TypeName>)> {
-        let mut known = BTreeMap::new();
-        let mut unknown = Vec::new();
-        for (name, theirs) in &request.metadata.types {
-            let Ok(schema) = self.store.schema(name) else {
-                unknown.push(name.clone());
-                continue;
-            };
-            let ours = TypeVersion::of(schema);
-            if ours.version != theirs.version || ours.fields != theirs.fields {
-                return Err(Error::new(
-                    ErrorKind::UpgradeRequired,
-                    "pull",
-                    format!(
-                        "type {name} is version {} here and {} at the client, or has other fields",
-                        ours.version, theirs.version
-                    ),
-                ));
-            }
-            known.insert(name.clone(), ours.version);
-        }
+    /// The requested types that this server can exchange with the client, and the others: those that it does not have, and
+    /// those of which the client has fields that it does not have.
+    fn known_types(&self, request: &PullRequest) -> Result<Known> {
         if request.metadata.types.is_empty() {
             return Err(Error::invalid("pull", "a pull names no type"));
         }
-        Ok((known, unknown))
+        let mut known = Known::default();
+        for (name, theirs) in &request.metadata.types {
+            let columns = match self.store.schema(name) {
+                Ok(schema) => Columns::of(schema, theirs),
+                Err(error) => Err(error),
+            };
+            match columns {
+                Ok(columns) => {
+                    known.columns.insert(name.clone(), columns);
+                    known.coverage.insert(name.clone(), theirs.coverage());
+                }
+                Err(error) if error.kind() == ErrorKind::UnknownType => known.unknown.push(name.clone()),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(known)
     }
 
-    fn reset_reason(&self, standing: &Standing, types: &BTreeMap<TypeName, u32>) -> Option<ResetReason> {
+    fn reset_reason(
+        &self,
+        standing: &Standing,
+        types: &BTreeMap<TypeName, u64>,
+        anew: &BTreeSet<TypeName>,
+    ) -> Option<ResetReason> {
         if standing.epoch != self.epoch {
             return Some(ResetReason::Epoch);
         }
-        let covered = types.iter().all(|(name, version)| standing.types.get(name) == Some(version));
-        (!covered).then_some(ResetReason::Coverage)
+        let is_covered = |(name, coverage)| anew.contains(name) || standing.types.get(name) == Some(coverage);
+        (!types.iter().all(is_covered)).then_some(ResetReason::Coverage)
     }
 
     async fn read(
         &self,
         request: &PullRequest,
         zones: &BTreeSet<Zone>,
-        types: &BTreeMap<TypeName, u32>,
+        types: &BTreeMap<TypeName, u64>,
         mut points: BTreeMap<Zone, Point>,
     ) -> Result<Read> {
         points.retain(|zone, _| zones.contains(zone));
@@ -155,6 +160,24 @@ impl Server {
         }
         Ok(Read::Page { records, points, caught_up, remaining })
     }
+}
+
+/// The types of a request as they are at both ends.
+#[derive(Default)]
+struct Known {
+    columns: BTreeMap<TypeName, Columns>,
+    /// What the next cursor says of each.
+    coverage: BTreeMap<TypeName, u64>,
+    unknown: Vec<TypeName>,
+}
+
+/// A record with the fields that the client has.
+pub(super) fn for_peer(record: Record, columns: &BTreeMap<TypeName, Columns>) -> Record {
+    let body = match columns.get(&record.key.type_name) {
+        Some(columns) => record.body.map(|body| columns.row(body)),
+        None => record.body,
+    };
+    Record { body, ..record }
 }
 
 enum Read {

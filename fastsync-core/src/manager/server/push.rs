@@ -9,7 +9,7 @@ use super::settle::{Decision, expected};
 use crate::context::{SyncContext, ZoneAccess};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
-    Author, DeviceId, Hlc, Record, RecordKey, Revision, SessionId, SessionKind, Tag, Timestamp,
+    Author, DeviceId, Hlc, Record, RecordKey, Revision, SessionId, SessionKind, Tag, Timestamp, TypeName,
 };
 use crate::protocol::{Outcome, PushMode, PushReply, PushRequest, SyncPayload};
 use crate::source::{
@@ -42,6 +42,8 @@ pub(super) struct Session<'a> {
     /// Whether a version of the server's that stays is stored again, for readers that learn of it in no other way.
     pub(super) restamp: bool,
     pub(super) records: Vec<Record>,
+    /// The places of fields that the device does not have, by type.
+    pub(super) missing: BTreeMap<TypeName, Vec<usize>>,
 }
 
 impl Server {
@@ -62,7 +64,9 @@ impl Server {
         self.check_size(&request.payload)?;
         let digest = digest(&request);
         let follows = request.follows;
-        let session = Session {
+        let columns = self.columns(&request.metadata.types);
+        let missing = columns.iter().map(|(name, columns)| (name.clone(), columns.missing()));
+        let mut session = Session {
             context,
             access,
             id: request.session,
@@ -70,8 +74,10 @@ impl Server {
             number: request.number,
             mode: request.mode,
             restamp: false,
+            missing: missing.filter(|(_, places)| !places.is_empty()).collect(),
             records: self.read_payload(request)?,
         };
+        self.complete(&mut session).await?;
         let turn = &begun.progress.turn;
         let mut is_used = false;
         let mut foretold = match &begun.before {
@@ -91,7 +97,7 @@ impl Server {
             };
             match LastPush::standing(last.as_ref(), session.number, follows, digest) {
                 Standing::Refused(reply) => return Ok(reply),
-                Standing::Repeated(last) => return self.receipt(last, &session.access).await,
+                Standing::Repeated(last) => return self.receipt(last, &session.access, &columns).await,
                 Standing::Next if is_used => {
                     return Err(Error::invalid("push", "the session id was used by another push"));
                 }
@@ -120,7 +126,7 @@ impl Server {
             match self.store_session(&session, turn, self.store.new_tag(), state).await? {
                 Stored::Now(plan) => {
                     turn.over();
-                    return self.receipt(receipt(&plan), &session.access).await;
+                    return self.receipt(receipt(&plan), &session.access, &columns).await;
                 }
                 Stored::Moved => {}
                 Stored::Before(_) => is_used = true,
@@ -269,6 +275,8 @@ impl Server {
         plan: &mut Plan,
     ) -> Result<()> {
         let key = pushed.key.clone();
+        let pushed = session.completed(pushed, conflict.current.as_ref());
+        let pushed = &*pushed;
         if let ConflictReason::Constraint(message) = conflict.reason {
             plan.leave(key, Outcome::Rejected { code: "constraint".to_owned(), message });
             return Ok(());

@@ -1,14 +1,16 @@
 //! What a server remembers of a device's last push.
 
+use std::collections::BTreeMap;
 use std::iter;
 
 use serde::{Deserialize, Serialize};
 
 use super::Server;
+use super::pull::for_peer;
 use crate::context::ZoneAccess;
 use crate::error::Result;
-use crate::model::{Record, RecordKey, Revision, SessionId};
-use crate::protocol::{ObjectOutcome, Outcome, PushReceipt, PushReply, SyncPayload};
+use crate::model::{Record, RecordKey, Revision, SessionId, TypeName};
+use crate::protocol::{Columns, ObjectOutcome, Outcome, PushReceipt, PushReply, SyncPayload};
 use crate::source::entry;
 
 /// How many pushes before the last are kept: a device has so many, and the last one, under way at most.
@@ -147,7 +149,12 @@ impl From<KeptOutcome> for Outcome {
 impl Server {
     /// The answer to a processed push, with what the server has now for every object not stored as sent, as far as
     /// the user may read it.
-    pub(super) async fn receipt(&self, last: LastPush, access: &ZoneAccess) -> Result<PushReply> {
+    pub(super) async fn receipt(
+        &self,
+        last: LastPush,
+        access: &ZoneAccess,
+        columns: &BTreeMap<TypeName, Columns>,
+    ) -> Result<PushReply> {
         let mut current: Vec<Record> = Vec::new();
         for run in last.exceptions.chunk_by(|(a, _), (b, _)| a.type_name == b.type_name && a.zone == b.zone) {
             let Some((first, _)) = run.first().filter(|(key, _)| access.can_read(&key.zone)) else {
@@ -170,7 +177,7 @@ impl Server {
             session: last.answer.session,
             revision: last.answer.revision,
             exceptions,
-            current: SyncPayload::from_records(current),
+            current: SyncPayload::from_records(current.into_iter().map(|record| for_peer(record, columns))),
         }))
     }
 }

@@ -1,5 +1,7 @@
 //! Edits that reach a server by another way than a push of this protocol.
 
+use std::collections::BTreeMap;
+
 use super::Server;
 use super::push::{Plan, Session, Stored};
 use crate::context::{SyncContext, ZoneAccess};
@@ -95,6 +97,7 @@ impl SyncManager<Server> {
             mode: PushMode::PerObject,
             restamp: true,
             records,
+            missing: BTreeMap::new(),
         };
         let state = |plan: &Plan| {
             let kept =

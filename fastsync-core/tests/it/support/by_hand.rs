@@ -86,6 +86,7 @@ impl Device {
             max_records: u32::MAX,
             max_bytes: u32::MAX,
             count_remaining: false,
+            anew: BTreeSet::new(),
         }
     }
 }

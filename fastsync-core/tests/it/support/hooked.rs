@@ -125,6 +125,7 @@ impl SyncableDataSource for Hooked {
         self.inner.commit(commit).await.map(|outcome| self.answered(outcome))
     }
     async fn commit_in_turn(&self, commit: Commit, turn: Turn) -> Result<CommitOutcome> {
+        self.first(Call::Commit(commit.kind)).await;
         self.inner.commit_in_turn(commit, turn).await.map(|outcome| self.answered(outcome))
     }
     async fn session(&self, id: SessionId) -> Result<Option<SessionSummary>> {

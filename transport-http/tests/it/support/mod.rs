@@ -150,6 +150,7 @@ pub fn pull_request() -> PullRequest {
         max_records: 10_000,
         max_bytes: 4 << 20,
         count_remaining: true,
+        anew: std::collections::BTreeSet::new(),
     }
 }
 

@@ -1,0 +1,106 @@
+//! Types that have other fields than when they were pulled last: the application was upgraded.
+//!
+//! What the server has in the new fields is not here yet. So such a type is fetched anew before anything of it is pushed,
+//! and an edit that waits takes the new fields from the server, but for those that it has set itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Client, PullReport, PushReport};
+use crate::error::Result;
+use crate::model::{FieldName, Record, TypeName};
+use crate::source::StateWrite;
+use crate::source::entry::{decode, encode};
+use crate::store::StateKey;
+
+/// The places of the fields that are new, by type.
+pub(super) type Grown = BTreeMap<TypeName, Vec<usize>>;
+
+/// Version and fields of each type.
+type Fields = BTreeMap<TypeName, (u32, BTreeSet<FieldName>)>;
+
+impl Client {
+    /// The types that have other fields than when they were pulled up to the stored cursor, or that were not pulled with it.
+    pub(super) async fn outgrown(&self) -> Result<Grown> {
+        // Whoever has pulled nothing fetches everything.
+        if self.load_cursor().await?.is_none() {
+            return Ok(Grown::new());
+        }
+        let (pulled, unknown) = (self.load_fields().await?, self.load_unknown_types().await?);
+        let mut grown = Grown::new();
+        for (name, fields) in self.fields() {
+            match pulled.get(&name) {
+                Some(known) if *known == fields => {}
+                Some((_, known)) => {
+                    let declared = self.store.schema(&name)?.fields().iter().enumerate();
+                    let places = declared.filter(|(_, field)| !known.contains(&field.name)).map(|(at, _)| at);
+                    grown.insert(name, places.collect());
+                }
+                // The server tells when it knows it.
+                None if unknown.contains(&name) => {}
+                None => drop(grown.insert(name, Vec::new())),
+            }
+        }
+        Ok(grown)
+    }
+
+    /// Fetches what an upgrade of the application has made necessary, so that a push has the fields that the server has.
+    pub(super) async fn catch_up(&self) -> Result<PushReport> {
+        if self.outgrown().await?.is_empty() {
+            return Ok(PushReport::default());
+        }
+        // What is in flight was made of the fields that were.
+        let mut report = self.settle_in_flight().await?;
+        let PullReport { conflicts, .. } = self.pull_once(super::pull::PullPlan::default()).await?;
+        report.conflicts.extend(conflicts);
+        Ok(report)
+    }
+
+    /// The entry that says which fields were pulled, if it is not as it was. Of types that the server does not know it
+    /// stays.
+    pub(super) async fn note_fields(&self, unknown: &BTreeSet<TypeName>) -> Result<Option<StateWrite>> {
+        let before = self.load_fields().await?;
+        let mut now: Fields = self.fields().filter(|(name, _)| !unknown.contains(name)).collect();
+        for (name, fields) in &before {
+            if unknown.contains(name) {
+                now.insert(name.clone(), fields.clone());
+            }
+        }
+        let entry = || Ok(StateWrite::set(StateKey::FIELDS, Some(encode(&now)?)));
+        (now != before).then(entry).transpose()
+    }
+
+    async fn load_fields(&self) -> Result<Fields> {
+        let stored = self.store.source().state(StateKey::FIELDS).await?;
+        Ok(stored.as_deref().map(decode).transpose()?.unwrap_or_default())
+    }
+
+    /// The fields of the registered types.
+    fn fields(&self) -> impl Iterator<Item = (TypeName, (u32, BTreeSet<FieldName>))> {
+        let registered = self.store.schemas().filter(|schema| self.endpoints.contains_key(schema.name()));
+        registered.map(|schema| {
+            let fields = schema.fields().iter().map(|field| field.name.clone()).collect();
+            (schema.name().clone(), (schema.version(), fields))
+        })
+    }
+
+    /// A local edit with what the server has in fields that are new here, unless the edit has set them.
+    pub(super) fn grown(&self, server: &Record, mut local: Record, grown: &Grown) -> Record {
+        let places = grown.get(&local.key.type_name).map_or(&[][..], Vec::as_slice);
+        let (Some(theirs), Some(ours), Ok(schema)) =
+            (&server.body, &mut local.body, self.store.schema(&server.key.type_name))
+        else {
+            return local;
+        };
+        for &at in places {
+            let (Some(theirs), Some(ours), Some(field)) =
+                (theirs.get(at), ours.get_mut(at), schema.fields().get(at))
+            else {
+                continue;
+            };
+            if *ours == field.initial() {
+                ours.clone_from(theirs);
+            }
+        }
+        local
+    }
+}

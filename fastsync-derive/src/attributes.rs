@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proc_macro2::{Span, TokenTree};
 use syn::meta::ParseNestedMeta;
 use syn::spanned::Spanned;
-use syn::{Attribute, LitInt, LitStr, Token};
+use syn::{Attribute, Expr, LitInt, LitStr, Token};
 
 /// Every problem found so far, so that one compilation tells them all.
 #[derive(Debug, Default)]
@@ -44,6 +44,7 @@ const ON_FIELD: &[(&str, &str)] = &[
     ("value", "`value`"),
     ("text", "`text`"),
     ("json", "`json`"),
+    ("default", "`default = ...`"),
 ];
 
 /// The attributes of the struct.
@@ -81,6 +82,7 @@ pub(crate) struct OnField {
     pub(crate) value: Option<Span>,
     pub(crate) text: Option<Span>,
     pub(crate) json: Option<Span>,
+    pub(crate) default: Option<Expr>,
 }
 
 impl OnField {
@@ -94,6 +96,7 @@ impl OnField {
                 "value" => found.value = Some(flag(meta)?),
                 "text" => found.text = Some(flag(meta)?),
                 "json" => found.json = Some(flag(meta)?),
+                "default" => found.default = Some(value(meta)?),
                 _ => {}
             }
             Ok(())
@@ -108,6 +111,13 @@ impl OnField {
         let column = columns.next();
         if let (Some((first, _)), Some((second, at))) = (column, columns.next()) {
             problems.add(at, format!("`{second}` and `{first}` exclude each other: a field has one column"));
+        }
+        let without = self.id.map(|_| "id").or(self.skip.map(|_| "skip"));
+        if let (Some(key), Some(default)) = (without, &self.default) {
+            problems.add(
+                default.span(),
+                format!("`default` and `{key}` exclude each other: it is for the values of a stored field"),
+            );
         }
         if let Some(at) = self.skip {
             let other = self.id.map(|_| "id").or(self.rename.as_ref().map(|_| "rename"));

@@ -169,10 +169,18 @@ async fn fill(store: &Store, schema: &TypeSchema, known: Option<&StoredType>) ->
     for field in schema.fields() {
         let name = field.name.as_str();
         let is_missing = || doc! { name: { "$exists": false } };
-        let earlier = known.schema.fields().iter().find(|earlier| earlier.name == field.name);
+        let stored = known.schema.continued(&known.dropped, field);
+        if let Some(stored) = stored.filter(|stored| stored.name != field.name) {
+            let stored = stored.name.as_str();
+            let selected = doc! { "_id.zone": { "$exists": true }, stored: { "$exists": true }, name: { "$exists": false } };
+            collection.update_many(selected, doc! { "$rename": { stored: name } }).await?;
+        }
+        let earlier = stored.filter(|stored| known.schema.position_of(&stored.name).is_some());
         let (without, value) = match earlier {
             // What is not there is null, too.
-            _ if known.schema.lacks(field) && !field.nullable => (doc! { name: null }, field.initial()),
+            _ if known.schema.lacks(&known.dropped, field) && !field.nullable => {
+                (doc! { name: null }, field.initial())
+            }
             None if field.default.is_some() => (is_missing(), field.initial()),
             // Objects without the field keep what it was until now.
             Some(earlier) if earlier.has_initial() && earlier.initial() != field.initial() => {

@@ -7,7 +7,7 @@ use crate::codec::add_value;
 use crate::columns::{Column, columns};
 use crate::error::Run;
 use crate::prepare::column;
-use crate::registry::is_text;
+use crate::registry::{StoredType, is_text};
 use crate::sql::{Sql, quoted};
 use crate::store::Store;
 
@@ -16,12 +16,21 @@ use crate::store::Store;
 pub(crate) async fn adopt(
     store: &Store,
     connection: &mut MySqlConnection,
-    earlier: Option<&TypeSchema>,
+    earlier: Option<&StoredType>,
     schema: &TypeSchema,
     problems: &mut Vec<String>,
 ) -> Run<Vec<Sql>> {
     let table = schema.name();
-    let found = columns(connection, table.as_str()).await?;
+    let mut found = columns(connection, table.as_str()).await?;
+    let mut steps = Vec::new();
+    for (stored, name) in earlier.into_iter().flat_map(|earlier| earlier.renamed(schema)) {
+        // It has its new name already if a `prepare` was cut off.
+        if let Some(column) = found.iter_mut().find(|column| column.name == stored.as_str()) {
+            column.name = name.as_str().to_owned();
+            let (table, stored, name) = (quoted(table), quoted(stored), quoted(name));
+            steps.push(Sql::new(format!("ALTER TABLE {table} RENAME COLUMN {stored} TO {name}")));
+        }
+    }
     let find = |name: &str| found.iter().find(|column| column.name.eq_ignore_ascii_case(name));
 
     let mut keys = vec![schema.id_field().as_str()];
@@ -58,7 +67,7 @@ pub(crate) async fn adopt(
             continue;
         };
         check_field(table.as_str(), field, found, problems);
-        let is_lacking = earlier.is_some_and(|earlier| earlier.lacks(field));
+        let is_lacking = earlier.is_some_and(|earlier| earlier.schema.lacks(&earlier.dropped, field));
         if field.nullable && !found.nullable {
             if earlier.is_some() {
                 changes.push(format!("MODIFY COLUMN {}", found.with_nulls()));
@@ -83,9 +92,10 @@ pub(crate) async fn adopt(
         }
     }
     if !changes.is_empty() {
-        fills.insert(0, Sql::new(format!("ALTER TABLE {} {}", quoted(table), changes.join(", "))));
+        steps.push(Sql::new(format!("ALTER TABLE {} {}", quoted(table), changes.join(", "))));
     }
-    Ok(fills)
+    steps.append(&mut fills);
+    Ok(steps)
 }
 
 /// Gives the rows that have no value for a field its initial one.

@@ -54,7 +54,7 @@ async fn locked(store: &Store, connection: &mut MySqlConnection, types: &[TypeSc
     for schema in sorted {
         let before = problems.len();
         let earlier = known.iter().find(|(_, stored)| stored.schema.name() == schema.name());
-        let earlier = earlier.map(|(_, stored)| stored.schema.clone());
+        let earlier = earlier.map(|(_, stored)| stored.clone());
         let (n, stored) = register(&mut known, schema, &mut problems);
         let steps = if problems.len() == before {
             table(store, connection, earlier.as_ref(), schema, &mut problems).await?
@@ -127,7 +127,7 @@ async fn note(connection: &mut MySqlConnection, n: Option<u64>, stored: &StoredT
 async fn table(
     store: &Store,
     connection: &mut MySqlConnection,
-    earlier: Option<&TypeSchema>,
+    earlier: Option<&StoredType>,
     schema: &TypeSchema,
     problems: &mut Vec<String>,
 ) -> Run<Vec<Sql>> {

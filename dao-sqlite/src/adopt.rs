@@ -5,7 +5,7 @@ use rusqlite::OptionalExtension;
 
 use crate::connection::Store;
 use crate::error::Run;
-use crate::registry::quoted;
+use crate::registry::{StoredType, quoted};
 use crate::step::{Step, column};
 
 /// A column of a table that is there already.
@@ -22,12 +22,20 @@ struct Found {
 /// type as it was prepared before.
 pub(crate) fn adopt(
     store: &Store,
-    earlier: Option<&TypeSchema>,
+    earlier: Option<&StoredType>,
     schema: &TypeSchema,
     problems: &mut Vec<String>,
 ) -> Run<Vec<Step>> {
     let type_name = schema.name();
-    let found = columns(store, type_name.as_str())?;
+    let mut found = columns(store, type_name.as_str())?;
+    let mut steps = Vec::new();
+    for (stored, name) in earlier.into_iter().flat_map(|earlier| earlier.renamed(schema)) {
+        if let Some(column) = found.iter_mut().find(|column| column.name == stored.as_str()) {
+            column.name = name.as_str().to_owned();
+            let (table, stored, name) = (quoted(type_name), quoted(stored), quoted(name));
+            steps.push(Step::Statement(format!("ALTER TABLE {table} RENAME COLUMN {stored} TO {name}")));
+        }
+    }
     let find = |name: &str| found.iter().find(|column| column.name.eq_ignore_ascii_case(name));
 
     let mut keys = vec![schema.id_field().as_str()];
@@ -55,7 +63,6 @@ pub(crate) fn adopt(
             .push(format!("table {type_name}: the primary key does not compare by bytes (COLLATE BINARY)"));
     }
 
-    let mut steps = Vec::new();
     for field in schema.fields() {
         let Some(found) = find(field.name.as_str()) else {
             if !field.has_initial() && has_rows(store, type_name, "TRUE")? {
@@ -74,7 +81,7 @@ pub(crate) fn adopt(
             continue;
         };
         check_field(type_name.as_str(), field, found, problems);
-        let is_lacking = earlier.is_some_and(|earlier| earlier.lacks(field));
+        let is_lacking = earlier.is_some_and(|earlier| earlier.schema.lacks(&earlier.dropped, field));
         if field.nullable && found.not_null {
             if earlier.is_some() {
                 steps.push(Step::AllowNull { table: type_name.clone(), field: field.name.clone() });

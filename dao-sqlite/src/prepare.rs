@@ -22,7 +22,7 @@ pub(crate) fn prepare(store: &Store, types: &[TypeSchema]) -> Run<Vec<Type>> {
         for schema in sorted {
             let before = problems.len();
             let earlier = known.iter().find(|(_, stored)| stored.schema.name() == schema.name());
-            let earlier = earlier.map(|(_, stored)| stored.schema.clone());
+            let earlier = earlier.map(|(_, stored)| stored.clone());
             let n = register(store, &mut known, schema, &mut problems)?;
             let steps = if problems.len() == before {
                 table(store, earlier.as_ref(), schema, &mut problems)?
@@ -86,7 +86,7 @@ fn json(stored: &StoredType) -> Run<String> {
 /// The statements that bring the user's table to what the type needs.
 fn table(
     store: &Store,
-    earlier: Option<&TypeSchema>,
+    earlier: Option<&StoredType>,
     schema: &TypeSchema,
     problems: &mut Vec<String>,
 ) -> Run<Vec<Step>> {

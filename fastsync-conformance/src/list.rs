@@ -23,6 +23,8 @@ macro_rules! __for_each_case {
                     refused with `Config` that says that it needs a default, and nothing is changed.",
                 a_field_that_comes_back_is_as_it_was: "A field that is gone and comes back is as it was in \
                     records that were not written meanwhile.",
+                a_field_may_have_another_name: "A field that has another name now, and says which it had, \
+                    keeps its values.",
                 a_field_may_become_nullable: "A field that becomes nullable keeps its values.",
                 nulls_become_the_default: "A field that is no longer nullable needs a default, which its \
                     nulls become.",

@@ -270,4 +270,31 @@ mod tests {
         assert!(found.contains("items.note") && found.contains("needs a default"), "{found}");
         assert_eq!(problems(&nullable, &[], with("note", FieldKind::Text).default_value("note", "")), "");
     }
+
+    #[test]
+    fn a_field_goes_on_from_the_one_that_it_was() {
+        let first = TypeSchema::builder("items", "id").field("label", FieldKind::Uuid).build().unwrap();
+        let second = TypeSchema::builder("items", "id").field("title", FieldKind::Uuid).was("title", "label");
+        let second = second.build().unwrap();
+        assert!(first.contradictions(&[], &second).is_empty());
+        assert!(first.left_by(&[], &second).is_empty());
+        let [title] = second.fields() else { panic!("one field") };
+        assert_eq!(first.continued(&[], title).map(|field| field.name.as_str()), Some("label"));
+        assert!(!first.lacks(&[], title));
+        let json = serde_json::to_string(&second).unwrap();
+        assert!(serde_json::from_str::<TypeSchema>(&json).unwrap() == second, "{json}");
+
+        // A kind cannot change with the name.
+        let other = TypeSchema::builder("items", "id").field("title", FieldKind::Text).was("title", "label");
+        assert!(!first.contradictions(&[], &other.build().unwrap()).is_empty());
+        let both = TypeSchema::builder("items", "id")
+            .field("label", FieldKind::Uuid)
+            .field("title", FieldKind::Uuid)
+            .was("title", "Label")
+            .was("size", "length");
+        let error = both.build().unwrap_err().to_string();
+        for part in ["Label", "size"] {
+            assert!(error.contains(part), "{part} is missing in {error}");
+        }
+    }
 }

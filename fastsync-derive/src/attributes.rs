@@ -45,6 +45,7 @@ const ON_FIELD: &[(&str, &str)] = &[
     ("text", "`text`"),
     ("json", "`json`"),
     ("default", "`default = ...`"),
+    ("was", "`was = \"...\"`"),
 ];
 
 /// The attributes of the struct.
@@ -83,6 +84,7 @@ pub(crate) struct OnField {
     pub(crate) text: Option<Span>,
     pub(crate) json: Option<Span>,
     pub(crate) default: Option<Expr>,
+    pub(crate) was: Vec<LitStr>,
 }
 
 impl OnField {
@@ -96,6 +98,7 @@ impl OnField {
                 "value" => found.value = Some(flag(meta)?),
                 "text" => found.text = Some(flag(meta)?),
                 "json" => found.json = Some(flag(meta)?),
+                "was" => found.was.push(value(meta)?),
                 "default" => found.default = Some(value(meta)?),
                 _ => {}
             }
@@ -113,6 +116,12 @@ impl OnField {
             problems.add(at, format!("`{second}` and `{first}` exclude each other: a field has one column"));
         }
         let without = self.id.map(|_| "id").or(self.skip.map(|_| "skip"));
+        if let (Some(key), Some(was)) = (without, self.was.first()) {
+            problems.add(
+                was.span(),
+                format!("`was` and `{key}` exclude each other: it is for a stored field beside the id"),
+            );
+        }
         if let (Some(key), Some(default)) = (without, &self.default) {
             problems.add(
                 default.span(),
@@ -155,7 +164,8 @@ fn each(
             let at = meta.path.span();
             let is = |(candidate, _): &&(&str, &str)| *candidate == key;
             if known.iter().find(is).is_some() {
-                if !seen.insert(key.clone()) {
+                // A field may have had many names.
+                if !seen.insert(key.clone()) && key != "was" {
                     problems.add(at, format!("`{key}` is given twice"));
                 }
                 return read(&key, &meta);

@@ -74,7 +74,12 @@ fn schema(object: &Object) -> TokenStream {
     let restricted = object.restricted.then(|| quote!(.restricted()));
     let columns = object.columns.iter().map(|column| {
         let (field, default) = (field(column), default(column, object));
-        quote!(#field #default)
+        let (name, was) = (&column.name, &column.was);
+        quote! {
+            #field
+            #default
+            #(let __fastsync_schema = __fastsync_schema.was(#name, #was);)*
+        }
     });
     quote! {
         let __fastsync_schema = ::fastsync_core::TypeSchema::builder(#name, #id)

@@ -41,6 +41,7 @@ pub(crate) struct Column {
     pub(crate) name: String,
     pub(crate) storage: Storage,
     pub(crate) default: Option<Expr>,
+    pub(crate) was: Vec<String>,
 }
 
 /// How a field is stored.
@@ -108,7 +109,9 @@ impl Object {
                 id_named = Some(ident.span());
             }
             let storage = storage(&ty, &attributes, &mut problems);
-            columns.push(Column { ident, ty, name, storage, default: attributes.default });
+            let was =
+                attributes.was.iter().map(|was| Name::of_field(&ident, Some(was), &mut problems)).collect();
+            columns.push(Column { ident, ty, name, storage, default: attributes.default, was });
         }
         if columns.len() > MAX_FIELDS {
             problems.add(

@@ -193,6 +193,49 @@ pub(crate) async fn a_field_that_comes_back_is_as_it_was(f: Fixture) {
     );
 }
 
+pub(crate) async fn a_field_may_have_another_name(f: Fixture) {
+    let first = || suppliers().field("owner", FieldKind::Uuid).nullable_field("city", FieldKind::Text);
+    let second = || {
+        TypeSchema::builder("suppliers", "id")
+            .restricted()
+            .nullable_field("town", FieldKind::Text)
+            .field("holder", FieldKind::Uuid)
+            .field("name", FieldKind::Text)
+            .was("town", "city")
+            .was("holder", "owner")
+            .version(2)
+    };
+    let owner: Value = "0b54f5a4-9e0d-4c4f-8f5e-0d8f6f0a1c22".into();
+    f.source().prepare(&[built(first())]).await.expect("prepare takes a new type");
+    let mut record = supplier(&f, "s-1", vec!["Nordic Paper".into(), owner.clone(), "Oslo".into()]);
+    f.put_all(std::slice::from_ref(&record)).await;
+    for _ in 0..2 {
+        f.source().prepare(&[built(second())]).await.expect("prepare takes other names");
+    }
+    record.body = Some(vec!["Oslo".into(), owner.clone(), "Nordic Paper".into()]);
+    assert!(f.get(&record.key).await.as_ref() == Some(&record), "a field keeps its values");
+    let other = supplier(&f, "s-2", vec![Value::Null, owner.clone(), "Sub".into()]);
+    f.put_all(std::slice::from_ref(&other)).await;
+    let mut query = Query::all(name("suppliers"), acme());
+    query.filter = Filter::equal("town", "Oslo").expect("a field");
+    assert_eq!(f.find_ids(&query).await, ["s-1"], "queries see the values under the new name");
+
+    // Another name again, and a field of the first name that is new.
+    let third = TypeSchema::builder("suppliers", "id")
+        .restricted()
+        .nullable_field("place", FieldKind::Text)
+        .field("holder", FieldKind::Uuid)
+        .field("name", FieldKind::Text)
+        .nullable_field("owner", FieldKind::Text)
+        .was("place", "city")
+        .was("place", "town")
+        .version(3);
+    f.source().prepare(&[built(third)]).await.expect("prepare takes another name again");
+    record.body = Some(vec!["Oslo".into(), owner, "Nordic Paper".into(), Value::Null]);
+    let f = f.reopen().await;
+    assert!(f.get(&record.key).await == Some(record), "a field keeps its values under a third name");
+}
+
 pub(crate) async fn a_field_may_become_nullable(f: Fixture) {
     let strict = suppliers().field("owner", FieldKind::Uuid).field("rating", FieldKind::Integer);
     f.source().prepare(&[built(strict)]).await.expect("prepare takes a new type");

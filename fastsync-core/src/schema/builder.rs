@@ -16,6 +16,7 @@ pub struct TypeSchemaBuilder {
     fields: Vec<(String, FieldKind, bool)>,
     defaults: Vec<(String, Value)>,
     zeroless: Vec<String>,
+    was: Vec<(String, String)>,
 }
 
 impl TypeSchemaBuilder {
@@ -29,6 +30,7 @@ impl TypeSchemaBuilder {
             fields: Vec::new(),
             defaults: Vec::new(),
             zeroless: Vec::new(),
+            was: Vec::new(),
         }
     }
 
@@ -70,6 +72,13 @@ impl TypeSchemaBuilder {
         self
     }
 
+    /// Says that a field had another name in an earlier schema: what is stored under it is kept. A field may have had
+    /// several.
+    pub fn was(mut self, name: impl Into<String>, earlier: impl Into<String>) -> Self {
+        self.was.push((name.into(), earlier.into()));
+        self
+    }
+
     /// Sets the schema version (1 unless set).
     pub fn version(mut self, version: u32) -> Self {
         self.version = version;
@@ -93,7 +102,7 @@ impl TypeSchemaBuilder {
     /// # Errors
     /// `InvalidInput` that names every problem: names outside the grammar, two names that differ only in case, a
     /// field named `zone` in a restricted type (its table has a column of that name), more than [`MAX_FIELDS`], a
-    /// default that does not fit its field or has none.
+    /// default that does not fit its field or has none, an earlier name that another field has.
     pub fn build(self) -> Result<TypeSchema> {
         let mut problems = Vec::new();
         let mut check =
@@ -104,8 +113,20 @@ impl TypeSchemaBuilder {
             .iter()
             .filter_map(|(name, kind, nullable)| {
                 let name = check(FieldName::new(name))?;
-                Some(FieldSchema { name, kind: *kind, nullable: *nullable, default: None, zeroless: false })
+                Some(FieldSchema {
+                    name,
+                    kind: *kind,
+                    nullable: *nullable,
+                    default: None,
+                    zeroless: false,
+                    was: Vec::new(),
+                })
             })
+            .collect();
+        let was: Vec<_> = self
+            .was
+            .iter()
+            .filter_map(|(name, earlier)| Some((name, check(FieldName::new(earlier))?)))
             .collect();
         let name = TypeName::new(&self.name).map_err(|e| problems.push(e.message().to_owned())).ok();
         let missing = |name: &str| format!("there is no field {name:?} to say more of");
@@ -125,7 +146,13 @@ impl TypeSchemaBuilder {
                 None => problems.push(missing(name)),
             }
         }
-        let names = id_field.iter().chain(fields.iter().map(|field| &field.name));
+        for (name, earlier) in was {
+            match fields.iter_mut().find(|field| field.name.as_str() == name) {
+                Some(field) => field.was.push(earlier),
+                None => problems.push(missing(name)),
+            }
+        }
+        let names = id_field.iter().chain(fields.iter().flat_map(FieldSchema::names));
         problems.extend(repeated(self.restriction, names));
         if fields.len() > MAX_FIELDS {
             problems.push(format!("{} fields, the limit is {MAX_FIELDS}", fields.len()));

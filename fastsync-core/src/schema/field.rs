@@ -46,6 +46,9 @@ pub struct FieldSchema {
     /// no zero in any case.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub zeroless: bool,
+    /// What the field was called in earlier schemas; its values there are its values now.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub was: Vec<FieldName>,
 }
 
 impl FieldSchema {
@@ -89,6 +92,11 @@ impl FieldSchema {
     #[must_use]
     pub fn has_zero(&self) -> bool {
         !self.zeroless && !matches!(self.kind, FieldKind::Uuid | FieldKind::DateTime | FieldKind::Json)
+    }
+
+    /// What the field is called, and what it was.
+    pub(super) fn names(&self) -> impl Iterator<Item = &FieldName> {
+        std::iter::once(&self.name).chain(&self.was)
     }
 
     /// Brings the default into its stored form; says what is wrong with it if it is no value of the field.

@@ -24,7 +24,7 @@ impl TryFrom<StoredSchema> for TypeSchema {
 
     fn try_from(stored: StoredSchema) -> Result<Self> {
         let StoredSchema { name, version, priority, restriction, id_field, fields } = stored;
-        let names = iter::once(&id_field).chain(fields.iter().map(|field| &field.name));
+        let names = iter::once(&id_field).chain(fields.iter().flat_map(FieldSchema::names));
         let problems = repeated(restriction, names);
         if problems.is_empty() {
             return Ok(Self { name, version, priority, restriction, id_field, fields });
@@ -43,14 +43,16 @@ pub(super) struct StoredField {
     default: Option<Value>,
     #[serde(default)]
     zeroless: bool,
+    #[serde(default)]
+    was: Vec<FieldName>,
 }
 
 impl TryFrom<StoredField> for FieldSchema {
     type Error = Error;
 
     fn try_from(stored: StoredField) -> Result<Self> {
-        let StoredField { name, kind, nullable, default, zeroless } = stored;
-        let mut field = Self { name, kind, nullable, default, zeroless };
+        let StoredField { name, kind, nullable, default, zeroless, was } = stored;
+        let mut field = Self { name, kind, nullable, default, zeroless, was };
         match field.settle_default()? {
             None => Ok(field),
             Some(problem) => {

@@ -58,13 +58,19 @@ impl Columns {
     /// If it gives true, [`Self::settle`] every stored body before it is read.
     pub fn grow(&mut self, before: &TypeSchema, schema: &TypeSchema) -> bool {
         let mut has_nulls = false;
-        for field in schema.fields().iter().filter(|field| before.lacks(field)) {
-            let Some(column) = self.columns.iter_mut().find(|column| column.name == field.name) else {
-                continue;
-            };
-            has_nulls |= !field.nullable;
-            if !field.nullable && column.initial() == Value::Null {
-                column.default = Some(field.initial());
+        let fields = schema.fields().iter().filter_map(|field| {
+            let stored = before.continued(&self.columns, field)?;
+            let at = self.columns.iter().position(|column| column.name == stored.name)?;
+            Some((field, at, before.lacks(&self.columns, field)))
+        });
+        for (field, at, is_lacking) in fields.collect::<Vec<_>>() {
+            let Some(column) = self.columns.get_mut(at) else { continue };
+            column.name = field.name.clone();
+            if is_lacking && !field.nullable {
+                has_nulls = true;
+                if column.initial() == Value::Null {
+                    column.default = Some(field.initial());
+                }
             }
         }
         self.lay_out(schema);
@@ -79,7 +85,7 @@ impl Columns {
                 column.nullable = field.nullable;
                 at
             } else {
-                let mut column = field.clone();
+                let mut column = FieldSchema { was: Vec::new(), ..field.clone() };
                 if !column.nullable && column.has_initial() {
                     column.default = Some(column.initial());
                 }

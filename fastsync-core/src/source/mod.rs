@@ -61,11 +61,13 @@ pub trait SyncableDataSource: Debug + Send + Sync + 'static {
     /// - A field that becomes nullable keeps its values.
     /// - A field that is no longer nullable needs a default, which its nulls become; else it is refused as a
     ///   contradiction.
+    /// - A field that has another name now, and says which it had, keeps its values.
     /// - Types prepared earlier and not named now keep their records.
     /// - A type that contradicts what is stored (a kind, the id field, the restriction) is refused with
     ///   `Config` that names every contradiction, and nothing is changed.
     ///
-    /// [`TypeSchema::contradictions`] is this rule, and [`TypeSchema::lacks`] says which fields to fill.
+    /// [`TypeSchema::contradictions`] is this rule, and [`TypeSchema::lacks`] says which fields to fill and
+    /// [`TypeSchema::continued`] which to rename.
     ///
     /// [`FieldSchema::has_initial`]: crate::FieldSchema::has_initial
     async fn prepare(&self, types: &[TypeSchema]) -> Result<()>;

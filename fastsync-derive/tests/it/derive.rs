@@ -406,7 +406,7 @@ fn a_default_is_stored_as_a_value_of_its_field() {
     struct Grown {
         #[syncable(id)]
         id: Uuid,
-        #[syncable(default = "open")]
+        #[syncable(default = "open", was = "label", was = "name")]
         title: String,
         #[syncable(default = -3)]
         rating: i32,
@@ -441,6 +441,8 @@ fn a_default_is_stored_as_a_value_of_its_field() {
         Value::Null,
     ];
     assert!(initial == expected, "{initial:?}");
+    let was: Vec<_> = schema.fields()[0].was.iter().map(|name| name.as_str()).collect();
+    assert_eq!(was, ["label", "name"]);
     let without: Vec<_> = schema.fields().iter().filter(|field| !field.has_initial()).collect();
     assert_eq!(without.len(), 1, "empty text is no state: {without:?}");
 }

@@ -31,6 +31,7 @@ bugs! {
     ];
     FieldsThatAreGoneAreForgotten: ["prepare::a_field_that_comes_back_is_as_it_was"];
     NullabilityCannotChange: ["prepare::a_field_may_become_nullable", "prepare::nulls_become_the_default"];
+    RenamesAreIgnored: ["prepare::a_field_may_have_another_name"];
     NullsStay: ["prepare::nulls_become_the_default"];
     /// A body is in the order of the fields as they were prepared first.
     FieldsKeepTheirFirstOrder: ["prepare::fields_in_another_order_keep_their_values"];

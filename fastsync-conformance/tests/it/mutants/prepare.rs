@@ -23,6 +23,7 @@ fn with_fields(schema: &TypeSchema, fields: Vec<FieldSchema>) -> TypeSchema {
             builder.field(name, field.kind)
         };
         let builder = if field.zeroless { builder.zeroless(name) } else { builder };
+        let builder = field.was.iter().fold(builder, |builder, was| builder.was(name, was.as_str()));
         match field.default {
             Some(default) => builder.default_value(name, default),
             None => builder,
@@ -80,7 +81,7 @@ impl Broken {
             Bug::DefaultsAreMadeUp | Bug::NullsStay | Bug::DefaultsAreIgnored => {
                 for schema in types.iter_mut().filter(|schema| is_known(schema)) {
                     let mut fields = schema.fields().to_vec();
-                    for field in fields.iter_mut().filter(|field| known[schema.name()].lacks(field)) {
+                    for field in fields.iter_mut().filter(|field| known[schema.name()].lacks(&[], field)) {
                         match self.bug {
                             Bug::NullsStay => field.nullable = true,
                             Bug::DefaultsAreIgnored if field.nullable => field.default = None,
@@ -89,6 +90,13 @@ impl Broken {
                             _ => field.default = Some(made_up(field)),
                         }
                     }
+                    *schema = with_fields(schema, fields);
+                }
+            }
+            Bug::RenamesAreIgnored => {
+                for schema in &mut types {
+                    let fields = schema.fields().iter().cloned();
+                    let fields = fields.map(|field| FieldSchema { was: vec![], ..field }).collect();
                     *schema = with_fields(schema, fields);
                 }
             }

@@ -12,6 +12,9 @@ pub mod the_sync_model {}
 #[doc = include_str!("guide/conflicts.md")]
 pub mod conflicts {}
 
+#[doc = include_str!("guide/changing-your-types.md")]
+pub mod changing_your_types {}
+
 #[doc = include_str!("guide/from-sqlite-to-mysql.md")]
 pub mod from_sqlite_to_mysql {}
 

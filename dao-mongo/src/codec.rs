@@ -188,7 +188,7 @@ pub(crate) fn append_fields(document: &mut RawDocumentBuf, kind: &Type, id: &str
     }
 }
 
-/// The values of an object; a field that its document does not have is null or the kind's zero.
+/// The values of an object; a field that its document does not have is its initial value.
 pub(crate) fn read_body(document: &RawDocument, kind: &Type) -> Run<Vec<Value>> {
     let fields = kind.schema.fields();
     let mut body: Vec<_> = fields.iter().map(FieldSchema::initial).collect();

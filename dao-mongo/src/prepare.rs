@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use fastsync_core::source::entry;
-use fastsync_core::{ErrorKind, FieldSchema, TypeSchema};
+use fastsync_core::{ErrorKind, TypeSchema};
 use futures_util::TryStreamExt;
 use mongodb::IndexModel;
 use mongodb::bson::{Bson, Document, doc};
@@ -161,18 +161,37 @@ async fn check_collections(store: &Store, types: &[&TypeSchema], problems: &mut 
     Ok(())
 }
 
-/// Gives the objects that are there the fields that are new, so that queries see them as reads do.
+/// Gives the objects that are there the fields that they lack, so that queries see them as reads do. Each step can be
+/// repeated: nothing is noted before all are done.
 async fn fill(store: &Store, schema: &TypeSchema, known: Option<&StoredType>) -> Run<()> {
-    let is_new = |field: &&FieldSchema| {
-        known.is_some_and(|known| known.schema.fields().iter().all(|old| old.name != field.name))
-    };
-    for field in schema.fields().iter().filter(is_new).filter(|field| !field.nullable) {
+    let Some(known) = known else { return Ok(()) };
+    let collection = store.collection(schema.name().as_str());
+    for field in schema.fields() {
         let name = field.name.as_str();
-        let value = field.initial();
+        let is_missing = || doc! { name: { "$exists": false } };
+        let stored = known.schema.continued(&known.dropped, field);
+        if let Some(stored) = stored.filter(|stored| stored.name != field.name) {
+            let stored = stored.name.as_str();
+            let selected = doc! { "_id.zone": { "$exists": true }, stored: { "$exists": true }, name: { "$exists": false } };
+            collection.update_many(selected, doc! { "$rename": { stored: name } }).await?;
+        }
+        let earlier = stored.filter(|stored| known.schema.position_of(&stored.name).is_some());
+        let (without, value) = match earlier {
+            // What is not there is null, too.
+            _ if known.schema.lacks(&known.dropped, field) && !field.nullable => {
+                (doc! { name: null }, field.initial())
+            }
+            None if field.default.is_some() => (is_missing(), field.initial()),
+            // Objects without the field keep what it was until now.
+            Some(earlier) if earlier.has_initial() && earlier.initial() != field.initial() => {
+                (is_missing(), earlier.initial())
+            }
+            _ => continue,
+        };
         let value = Bson::try_from(value_ref(&value).to_raw_bson()).map_err(|_| unreadable())?;
-        let without = doc! { "_id.zone": { "$exists": true }, name: { "$exists": false } };
-        let collection = store.collection(schema.name().as_str());
-        collection.update_many(without, doc! { "$set": { name: value } }).await?;
+        let mut selected = doc! { "_id.zone": { "$exists": true } };
+        selected.extend(without);
+        collection.update_many(selected, doc! { "$set": { name: value } }).await?;
     }
     Ok(())
 }

@@ -1,24 +1,36 @@
 //! A table that is there already: what is missing is added, what contradicts is named.
 
-use fastsync_core::{FieldKind, FieldSchema, TypeSchema, ZoneRestriction};
+use fastsync_core::{FieldKind, FieldSchema, TypeName, TypeSchema, ZoneRestriction};
 use sqlx::MySqlConnection;
 
+use crate::codec::add_value;
 use crate::columns::{Column, columns};
 use crate::error::Run;
 use crate::prepare::column;
-use crate::registry::is_text;
+use crate::registry::{StoredType, is_text};
 use crate::sql::{Sql, quoted};
 use crate::store::Store;
 
-/// The statements that add what a table lacks; what cannot be reconciled goes into `problems`.
+/// The statements that bring a table to what the type needs; what cannot be reconciled goes into `problems`. `earlier`: the
+/// type as it was prepared before.
 pub(crate) async fn adopt(
     store: &Store,
     connection: &mut MySqlConnection,
+    earlier: Option<&StoredType>,
     schema: &TypeSchema,
     problems: &mut Vec<String>,
-) -> Run<Vec<String>> {
+) -> Run<Vec<Sql>> {
     let table = schema.name();
-    let found = columns(connection, table.as_str()).await?;
+    let mut found = columns(connection, table.as_str()).await?;
+    let mut steps = Vec::new();
+    for (stored, name) in earlier.into_iter().flat_map(|earlier| earlier.renamed(schema)) {
+        // It has its new name already if a `prepare` was cut off.
+        if let Some(column) = found.iter_mut().find(|column| column.name == stored.as_str()) {
+            column.name = name.as_str().to_owned();
+            let (table, stored, name) = (quoted(table), quoted(stored), quoted(name));
+            steps.push(Sql::new(format!("ALTER TABLE {table} RENAME COLUMN {stored} TO {name}")));
+        }
+    }
     let find = |name: &str| found.iter().find(|column| column.name.eq_ignore_ascii_case(name));
 
     let mut keys = vec![schema.id_field().as_str()];
@@ -43,17 +55,32 @@ pub(crate) async fn adopt(
         problems.push(format!("table {table}: the primary key is not ({})", keys.join(", ")));
     }
 
-    let mut additions = Vec::new();
+    let mut changes = Vec::new();
+    let mut fills = Vec::new();
     for field in schema.fields() {
-        match find(field.name.as_str()) {
-            None => additions.push(format!("ADD COLUMN {}", column(store, field))),
-            Some(found) => {
-                check_field(table.as_str(), field, found, problems);
-                if !field.nullable && found.nullable && has_nulls(connection, schema, field).await? {
-                    let name = &field.name;
-                    problems.push(format!("column {table}.{name} holds nulls, the field always has a value"));
-                }
+        let name = &field.name;
+        let Some(found) = find(name.as_str()) else {
+            if !field.has_initial() && has_rows(connection, table, "TRUE").await? {
+                problems.push(format!("field {table}.{name} needs a default, for the rows that are there"));
             }
+            changes.push(format!("ADD COLUMN {}", column(store, field)));
+            continue;
+        };
+        check_field(table.as_str(), field, found, problems);
+        let is_lacking = earlier.is_some_and(|earlier| earlier.schema.lacks(&earlier.dropped, field));
+        if field.nullable && !found.nullable {
+            if earlier.is_some() {
+                changes.push(format!("MODIFY COLUMN {}", found.with_nulls()));
+            } else {
+                problems.push(format!("column {table}.{name} is NOT NULL, the field may be null"));
+            }
+        } else if !field.nullable && (is_lacking || field.default.is_some() && found.nullable) {
+            fills.push(fill(table, field));
+        } else if !field.nullable
+            && found.nullable
+            && has_rows(connection, table, &format!("{} IS NULL", quoted(name))).await?
+        {
+            problems.push(format!("column {table}.{name} holds nulls, the field always has a value"));
         }
     }
     for extra in &found {
@@ -64,10 +91,24 @@ pub(crate) async fn adopt(
             problems.push(format!("column {table}.{name} is no field, and needs a value in every row"));
         }
     }
-    if additions.is_empty() {
-        return Ok(Vec::new());
+    if !changes.is_empty() {
+        steps.push(Sql::new(format!("ALTER TABLE {} {}", quoted(table), changes.join(", "))));
     }
-    Ok(vec![format!("ALTER TABLE {} {}", quoted(table), additions.join(", "))])
+    steps.append(&mut fills);
+    Ok(steps)
+}
+
+/// Gives the rows that have no value for a field its initial one.
+fn fill(table: &TypeName, field: &FieldSchema) -> Sql {
+    let column = quoted(&field.name);
+    let mut sql = Sql::new(format!("UPDATE {} SET {column} = ? WHERE {column} IS NULL", quoted(table)));
+    add_value(&mut sql, &field.initial());
+    if !field.has_zero() {
+        // Rows that were written while the schema left the field out.
+        sql.push(&format!(" OR {column} = ?"));
+        add_value(&mut sql, &field.zero());
+    }
+    sql
 }
 
 /// The id and the zone are compared by bytes, and trailing spaces count.
@@ -103,9 +144,6 @@ fn check_field(table: &str, field: &FieldSchema, found: &Column, problems: &mut 
     if found.is_primary {
         problems.push(format!("column {table}.{name} is part of the primary key"));
     }
-    if field.nullable && !found.nullable {
-        problems.push(format!("column {table}.{name} is NOT NULL, the field may be null"));
-    }
 }
 
 /// Whether a column can hold values of a kind without changing them. A value that is too long or too large for it is
@@ -124,8 +162,7 @@ fn fits(kind: FieldKind, found: &Column) -> bool {
     }
 }
 
-async fn has_nulls(connection: &mut MySqlConnection, schema: &TypeSchema, field: &FieldSchema) -> Run<bool> {
-    let sql =
-        format!("SELECT 1 FROM {} WHERE {} IS NULL LIMIT 1", quoted(schema.name()), quoted(&field.name));
+async fn has_rows(connection: &mut MySqlConnection, table: &TypeName, condition: &str) -> Run<bool> {
+    let sql = format!("SELECT 1 FROM {} WHERE {condition} LIMIT 1", quoted(table));
     Ok(Sql::new(sql).first(connection).await?.is_some())
 }

@@ -3,7 +3,7 @@
 use sqlx::MySqlConnection;
 
 use crate::error::Run;
-use crate::sql::{Sql, bytes, number, text};
+use crate::sql::{Sql, bytes, number, quoted, text};
 
 /// A column of a table.
 #[derive(Debug)]
@@ -22,6 +22,19 @@ pub(crate) struct Column {
     pub(crate) has_default: bool,
     pub(crate) is_generated: bool,
     pub(crate) is_primary: bool,
+}
+
+impl Column {
+    /// The column as it is, but that it may be null.
+    pub(crate) fn with_nulls(&self) -> String {
+        let Self { name, full_type, charset, collation, .. } = self;
+        let text = if charset.is_empty() {
+            String::new()
+        } else {
+            format!(" CHARACTER SET {charset} COLLATE {collation}")
+        };
+        format!("{} {full_type}{text} NULL", quoted(name))
+    }
 }
 
 /// The columns of a table; none if it is not there.

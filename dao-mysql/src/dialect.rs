@@ -48,12 +48,12 @@ impl Dialect {
         format!("ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARACTER SET utf8mb4 COLLATE {collation}")
     }
 
-    /// A default for a column without nulls, given its kind's zero. MySQL takes an expression only for the types
-    /// that are stored apart from their row.
-    pub(crate) fn default(self, zero: &str) -> String {
+    /// The default of a column. MySQL takes an expression only for the types that are stored apart from their row;
+    /// MariaDB takes either, and adds a column with a plain value without writing the rows.
+    pub(crate) fn default(self, value: &str) -> String {
         match self.family {
-            Family::MariaDb => format!("DEFAULT {zero}"),
-            Family::MySql => format!("DEFAULT ({zero})"),
+            Family::MariaDb if !value.ends_with(')') => format!("DEFAULT {value}"),
+            _ => format!("DEFAULT ({value})"),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! can be repeated: a `prepare` that was ended in the middle goes on when it is called again.
 
 use fastsync_core::source::entry;
-use fastsync_core::{Error, ErrorKind, FieldKind, FieldSchema, TypeSchema, ZoneRestriction};
+use fastsync_core::{Error, ErrorKind, FieldKind, FieldSchema, TypeSchema, Value, ZoneRestriction};
 use sqlx::MySqlConnection;
 
 use crate::adopt::adopt;
@@ -53,13 +53,15 @@ async fn locked(store: &Store, connection: &mut MySqlConnection, types: &[TypeSc
     let mut changes = Vec::with_capacity(sorted.len());
     for schema in sorted {
         let before = problems.len();
+        let earlier = known.iter().find(|(_, stored)| stored.schema.name() == schema.name());
+        let earlier = earlier.map(|(_, stored)| stored.clone());
         let (n, stored) = register(&mut known, schema, &mut problems);
-        let ddl = if problems.len() == before {
-            table(store, connection, schema, &mut problems).await?
+        let steps = if problems.len() == before {
+            table(store, connection, earlier.as_ref(), schema, &mut problems).await?
         } else {
             Vec::new()
         };
-        changes.push((n, stored, ddl));
+        changes.push((n, stored, steps));
     }
     if !problems.is_empty() {
         let error = Error::new(ErrorKind::Config, "prepare", problems.join("; "));
@@ -67,9 +69,9 @@ async fn locked(store: &Store, connection: &mut MySqlConnection, types: &[TypeSc
     }
 
     let mut kinds = Vec::with_capacity(changes.len());
-    for (n, stored, ddl) in changes {
-        for statement in ddl {
-            Sql::new(statement).execute(connection).await?;
+    for (n, stored, steps) in changes {
+        for statement in steps {
+            statement.execute(connection).await?;
         }
         let n = note(connection, n, &stored).await?;
         let found = columns(connection, stored.schema.name().as_str()).await?;
@@ -125,15 +127,16 @@ async fn note(connection: &mut MySqlConnection, n: Option<u64>, stored: &StoredT
 async fn table(
     store: &Store,
     connection: &mut MySqlConnection,
+    earlier: Option<&StoredType>,
     schema: &TypeSchema,
     problems: &mut Vec<String>,
-) -> Run<Vec<String>> {
+) -> Run<Vec<Sql>> {
     let name = schema.name().as_str();
     // Without regard to case, whatever the server makes of it: two tables must not differ in it alone.
     let select = "SELECT table_name, table_type, COALESCE(engine, '') FROM information_schema.tables \
                   WHERE table_schema = DATABASE() AND LOWER(table_name) = LOWER(?)";
     let Some(row) = Sql::new(select).bind(name).first(connection).await? else {
-        return Ok(vec![create(store, schema)]);
+        return Ok(vec![Sql::new(create(store, schema))]);
     };
     let (found, kind, engine) = (text(&row, 0)?, text(&row, 1)?, text(&row, 2)?);
     let before = problems.len();
@@ -147,7 +150,7 @@ async fn table(
     if problems.len() > before {
         return Ok(Vec::new());
     }
-    adopt(store, connection, schema, problems).await
+    adopt(store, connection, earlier, schema, problems).await
 }
 
 fn create(store: &Store, schema: &TypeSchema) -> String {
@@ -173,23 +176,46 @@ fn create(store: &Store, schema: &TypeSchema) -> String {
     )
 }
 
-/// A column; one that has no nulls has the kind's zero as its default, so that a schema can leave it out later.
+/// A column. One that has no nulls has the kind's zero if it has no other default, so that a schema can leave it out later.
 /// JSON is text here: the native type of MySQL reorders members and changes numbers.
 pub(crate) fn column(store: &Store, field: &FieldSchema) -> String {
     let dialect = store.server.dialect;
     let text = |name: &str| format!("{name} CHARACTER SET utf8mb4 COLLATE {}", dialect.collation());
-    let (kind, zero) = match field.kind {
-        FieldKind::Boolean => ("TINYINT(1)".to_owned(), "0"),
-        FieldKind::Integer => ("BIGINT".to_owned(), "0"),
-        FieldKind::Real => ("DOUBLE".to_owned(), "0"),
-        FieldKind::Bytes => ("LONGBLOB".to_owned(), "''"),
-        FieldKind::Json => (text("LONGTEXT"), "'null'"),
-        FieldKind::Uuid => (text("VARCHAR(36)"), "''"),
-        FieldKind::DateTime => (text("VARCHAR(64)"), "''"),
-        _ => (text("LONGTEXT"), "''"),
+    let kind = match field.kind {
+        FieldKind::Boolean => "TINYINT(1)".to_owned(),
+        FieldKind::Integer => "BIGINT".to_owned(),
+        FieldKind::Real => "DOUBLE".to_owned(),
+        FieldKind::Bytes => "LONGBLOB".to_owned(),
+        FieldKind::Json => text("LONGTEXT"),
+        FieldKind::Uuid => text("VARCHAR(36)"),
+        FieldKind::DateTime => text("VARCHAR(64)"),
+        _ => text("LONGTEXT"),
     };
-    let rule = if field.nullable { "NULL".to_owned() } else { format!("NOT NULL {}", dialect.default(zero)) };
-    format!("{} {kind} {rule}", quoted(&field.name))
+    let rule = if field.nullable { "NULL" } else { "NOT NULL" };
+    let default = if field.nullable && field.default.is_none() {
+        String::new()
+    } else {
+        format!(" {}", dialect.default(&literal(&field.initial())))
+    };
+    format!("{} {kind} {rule}{default}", quoted(&field.name))
+}
+
+/// A value in SQL, whatever the server takes for an escape.
+fn literal(value: &Value) -> String {
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    match value {
+        Value::Null => "NULL".to_owned(),
+        Value::Bool(value) => i64::from(*value).to_string(),
+        Value::Integer(value) => value.to_string(),
+        Value::Real(value) => format!("{value:e}"),
+        Value::Text(text) | Value::Json(text) if text.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
+            format!("'{text}'")
+        }
+        Value::Text(text) | Value::Json(text) => {
+            format!("CONVERT(X'{}' USING utf8mb4)", hex(text.as_bytes()))
+        }
+        Value::Bytes(bytes) => format!("X'{}'", hex(bytes)),
+    }
 }
 
 #[cfg(test)]

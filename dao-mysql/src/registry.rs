@@ -21,6 +21,19 @@ pub(crate) struct StoredType {
     pub(crate) dropped: Vec<FieldSchema>,
 }
 
+impl StoredType {
+    /// The fields that have another name in a later schema, with their name until now. Columns are under one of both.
+    pub(crate) fn renamed<'a>(
+        &'a self,
+        schema: &'a TypeSchema,
+    ) -> impl Iterator<Item = (&'a FieldName, &'a FieldName)> {
+        let continued = |field: &'a FieldSchema| Some((self.schema.continued(&self.dropped, field)?, field));
+        let names =
+            schema.fields().iter().filter_map(continued).map(|(stored, field)| (&stored.name, &field.name));
+        names.filter(|(stored, name)| stored != name)
+    }
+}
+
 /// A prepared type.
 #[derive(Debug)]
 pub(crate) struct Type {

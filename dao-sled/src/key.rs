@@ -155,6 +155,17 @@ pub(crate) fn record(zone: &Zone, kind: KindNumber, id: &ObjectId) -> Vec<u8> {
     Key::new(RECORD).zone(zone).kind(kind).bytes(id.as_str().as_bytes()).0
 }
 
+/// The records of every type in every zone.
+pub(crate) fn all_records() -> Vec<u8> {
+    vec![RECORD]
+}
+
+/// The type in a key of [`all_records`].
+pub(crate) fn kind_of(key: &[u8]) -> Run<KindNumber> {
+    let rest = key.strip_prefix(&[RECORD]).and_then(read_zone);
+    rest.and_then(|(_, rest)| read_kind_and_id(rest)).map(|(kind, _)| kind).ok_or_else(broken)
+}
+
 /// The id in a key of [`records`].
 pub(crate) fn id_of(prefix: &[u8], key: &[u8]) -> Run<ObjectId> {
     let id = key.strip_prefix(prefix).and_then(|id| std::str::from_utf8(id).ok());

@@ -1,15 +1,16 @@
-//! The registered types, and how a body is laid out.
+//! The registered types.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use fastsync_core::source::entry;
-use fastsync_core::{Error, ErrorKind, FieldSchema, TypeName, TypeSchema, Value};
+use fastsync_core::source::{Columns, entry};
+use fastsync_core::{Error, ErrorKind, FieldSchema, TypeName, TypeSchema};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Fail, Run};
 use crate::key::{self, KindNumber, Range};
-use crate::tree::Rows;
+use crate::rows;
+use crate::tree::{Draft, Rows};
 
 /// A type as stored, in JSON: read rarely, and by people too.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -19,17 +20,12 @@ struct StoredKind {
 }
 
 /// A prepared type.
-///
-/// Stored bodies hold one value per column. Columns are only ever appended, so a body written before a column was
-/// added is just shorter, and a field that a later schema leaves out keeps its values.
 #[derive(Debug, Clone)]
 pub(crate) struct Kind {
     /// Its place in the feed among the types, given at its first registration.
     pub(crate) n: KindNumber,
     pub(crate) schema: TypeSchema,
-    columns: Vec<FieldSchema>,
-    /// The column of each field of the schema.
-    column_of: Vec<usize>,
+    pub(crate) columns: Columns,
 }
 
 /// Every type of the store, as it was prepared last.
@@ -45,9 +41,8 @@ impl Registry {
         for row in rows.scan(&Range::prefix(key::types())) {
             let (key, value) = row?;
             let stored: StoredKind = entry::decode_json(&value)?;
-            let mut kind = Kind::new(key::read_kind(&key)?, &stored.schema, stored.columns);
-            kind.adopt(&stored.schema);
-            registry.insert(kind);
+            let columns = Columns::restore(stored.columns, &stored.schema);
+            registry.insert(Kind { n: key::read_kind(&key)?, schema: stored.schema, columns });
         }
         Ok(registry)
     }
@@ -75,31 +70,38 @@ impl Registry {
         self.by_n.range(n..).map(|(_, kind)| &**kind)
     }
 
-    /// Registers types, and gives the rows to write for those that changed.
-    pub(crate) fn prepare(&mut self, types: &[TypeSchema]) -> Run<Vec<(Vec<u8>, Vec<u8>)>> {
+    /// Registers types, and writes those that changed.
+    pub(crate) fn prepare(&mut self, draft: &mut Draft<'_>, types: &[TypeSchema]) -> Run<()> {
         let mut sorted: Vec<_> = types.iter().collect();
         sorted.sort_by_key(|schema| (schema.priority(), schema.name()));
         let mut problems = Vec::new();
-        let mut rows = Vec::new();
+        let mut unsettled = Vec::new();
         for schema in sorted {
-            let Some(kind) = self.register(schema, &mut problems) else { continue };
-            let stored = StoredKind { schema: kind.schema.clone(), columns: kind.columns.clone() };
-            rows.push((key::kind(kind.n), entry::encode_json(&stored)?.into_bytes()));
+            let Some((kind, is_settled)) = self.register(schema, &mut problems) else { continue };
+            let stored = StoredKind { schema: kind.schema.clone(), columns: kind.columns.stored().to_vec() };
+            draft.put(key::kind(kind.n), entry::encode_json(&stored)?.into_bytes());
+            if !is_settled {
+                unsettled.push(kind.clone());
+            }
             self.insert(kind);
         }
-        if problems.is_empty() { Ok(rows) } else { Err(Fail::new(ErrorKind::Config, problems.join("; "))) }
+        if !problems.is_empty() {
+            return Err(Fail::new(ErrorKind::Config, problems.join("; ")));
+        }
+        unsettled.iter().try_for_each(|kind| kind.settle(draft))
     }
 
-    fn register(&self, schema: &TypeSchema, problems: &mut Vec<String>) -> Option<Kind> {
+    /// The type as it is from now on, and whether its stored bodies are settled; nothing if it stays as it is.
+    fn register(&self, schema: &TypeSchema, problems: &mut Vec<String>) -> Option<(Kind, bool)> {
         let name = schema.name();
         if let Some(known) = self.by_name.get(name) {
-            let found = known.schema.contradictions(&known.columns, schema);
+            let found = known.schema.contradictions(known.columns.stored(), schema);
             let is_new = found.is_empty() && known.schema != *schema;
             problems.extend(found);
             return is_new.then(|| {
-                let mut kind = Kind::clone(known);
-                kind.adopt(schema);
-                kind
+                let mut columns = known.columns.clone();
+                let is_settled = !columns.grow(&known.schema, schema);
+                (Kind { n: known.n, schema: schema.clone(), columns }, is_settled)
             });
         }
         let same = |other: &&TypeName| other.as_str().eq_ignore_ascii_case(name.as_str());
@@ -112,55 +114,31 @@ impl Registry {
             problems.push(format!("type {name} is one more than a store can have"));
             return None;
         };
-        let mut kind = Kind::new(n, schema, Vec::new());
-        kind.adopt(schema);
-        Some(kind)
+        Some((Kind { n, schema: schema.clone(), columns: Columns::new(schema) }, true))
     }
 }
 
 impl Kind {
-    fn new(n: KindNumber, schema: &TypeSchema, columns: Vec<FieldSchema>) -> Self {
-        Self { n, schema: schema.clone(), columns, column_of: Vec::new() }
-    }
-
-    fn adopt(&mut self, schema: &TypeSchema) {
-        self.schema = schema.clone();
-        self.column_of.clear();
-        for field in schema.fields() {
-            let known = self.columns.iter_mut().enumerate().find(|(_, column)| column.name == field.name);
-            let at = if let Some((at, column)) = known {
-                column.nullable = field.nullable;
-                at
-            } else {
-                self.columns.push(field.clone());
-                self.columns.len().saturating_sub(1)
-            };
-            self.column_of.push(at);
-        }
-    }
-
-    /// The body as this type's schema has it, from the stored columns.
-    pub(crate) fn read(&self, mut stored: Vec<Value>) -> Vec<Value> {
-        let is_plain = self.column_of.iter().enumerate().all(|(at, column)| at == *column);
-        if is_plain && stored.len() == self.column_of.len() {
-            return stored;
-        }
-        let fields = self.schema.fields().iter().zip(&self.column_of);
-        let read = fields.map(|(field, column)| match stored.get_mut(*column) {
-            Some(value) => std::mem::replace(value, Value::Null),
-            None => field.initial(),
-        });
-        read.collect()
-    }
-
-    /// The stored columns of an admitted body.
-    pub(crate) fn write(&self, body: Vec<Value>) -> Vec<Value> {
-        let mut stored: Vec<_> = self.columns.iter().map(FieldSchema::initial).collect();
-        for (value, column) in body.into_iter().zip(&self.column_of) {
-            if let Some(slot) = stored.get_mut(*column) {
-                *slot = value;
+    /// Replaces the nulls that the type no longer allows, in the records of every zone.
+    fn settle(&self, draft: &mut Draft<'_>) -> Run<()> {
+        let mut settled = Vec::new();
+        for row in draft.scan(&Range::prefix(key::all_records())) {
+            let (key, value) = row?;
+            if key::kind_of(&key)? != self.n {
+                continue;
+            }
+            let (head, body) = rows::head(&value)?;
+            if head.is_deleted {
+                continue;
+            }
+            let mut body = rows::body(body)?;
+            if self.columns.settle(&self.schema, &mut body) {
+                settled.push((key.to_vec(), rows::encode_record(&head, Some(&body))?));
             }
         }
-        stored
+        for (key, value) in settled {
+            draft.put(key, value);
+        }
+        Ok(())
     }
 }

@@ -102,7 +102,7 @@ pub(crate) fn with_head(head: &Head, body: &[u8]) -> Run<Vec<u8>> {
 /// The record of a value.
 pub(crate) fn record(kind: &Kind, zone: &Zone, id: ObjectId, value: &[u8]) -> Run<Record> {
     let (head, columns) = head(value)?;
-    let body = if head.is_deleted { None } else { Some(kind.read(body(columns)?)) };
+    let body = if head.is_deleted { None } else { Some(kind.columns.take(body(columns)?)) };
     let key = RecordKey { zone: zone.clone(), type_name: kind.schema.name().clone(), id };
     Ok(Record { key, body, metadata: head.metadata()? })
 }

@@ -182,7 +182,7 @@ pub(crate) fn draft_record(
             let assigned = stamp.positions.get(&record.key.zone).map(|position| position.0);
             let kept = before.as_ref().map_or(0, |(head, _)| head.position);
             let head = Head::new(&metadata, assigned.unwrap_or(kept), record.body.is_none());
-            let columns = record.body.map(|body| kind.write(body));
+            let columns = record.body.map(|body| kind.columns.write(body));
             let value = rows::encode_record(&head, columns.as_deref())?;
             let place = Place { kind, zone: &record.key.zone, id: &record.key.id };
             place.put(draft, before.as_ref().map(|(head, _)| head), &head, value);

@@ -111,11 +111,7 @@ impl SyncableDataSource for SledDataSource {
         let types = types.to_vec();
         self.write("prepare", move |_, draft| {
             // As they are with what others prepare at the same time.
-            let mut registry = Registry::load(draft)?;
-            for (key, value) in registry.prepare(&types)? {
-                draft.put(key, value);
-            }
-            Ok(())
+            Registry::load(draft)?.prepare(draft, &types)
         })
         .await
     }

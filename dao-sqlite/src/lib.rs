@@ -28,7 +28,8 @@
 //! adds the columns that are missing and refuses, with all reasons at once, what contradicts: another primary key,
 //! a column of another affinity or without nulls where the field has them, a generated column, a further column
 //! that needs a value. Your further columns, indexes, foreign keys and triggers stay, and a write that they refuse
-//! is a conflict of that write. Foreign keys are checked at the end of a commit.
+//! is a conflict of that write. Foreign keys are checked at the end of a commit. A column whose field becomes nullable
+//! is replaced by one without `NOT NULL`, with its indexes; one with a constraint of yours is refused.
 //!
 //! Rows that were in an adopted table before are not tracked: until they are written through this library, no
 //! method returns, counts, sends or clears them. A tracked row that is deleted past this library (with SQL, by a
@@ -57,6 +58,7 @@
 )]
 
 mod acknowledge;
+mod adopt;
 mod apply;
 mod codec;
 mod commit;
@@ -77,6 +79,7 @@ mod registry;
 mod schema;
 mod source;
 mod staging;
+mod step;
 #[cfg(test)]
 mod tests;
 mod workers;

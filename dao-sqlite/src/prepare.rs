@@ -1,12 +1,14 @@
 //! Creating the tables of types, and adopting tables that are there already.
 
 use fastsync_core::source::entry;
-use fastsync_core::{Error, ErrorKind, FieldKind, FieldSchema, TypeSchema, ZoneRestriction};
+use fastsync_core::{Error, ErrorKind, TypeSchema, ZoneRestriction};
 use rusqlite::OptionalExtension;
 
+use crate::adopt::adopt;
 use crate::connection::Store;
 use crate::error::{BACKEND, Fail, Run};
 use crate::registry::{StoredType, Type, quoted, stored_types};
+use crate::step::{Step, column};
 
 /// Creates or verifies the tables of these types; gives them with their numbers.
 pub(crate) fn prepare(store: &Store, types: &[TypeSchema]) -> Run<Vec<Type>> {
@@ -19,11 +21,16 @@ pub(crate) fn prepare(store: &Store, types: &[TypeSchema]) -> Run<Vec<Type>> {
         let mut prepared = Vec::with_capacity(sorted.len());
         for schema in sorted {
             let before = problems.len();
+            let earlier = known.iter().find(|(_, stored)| stored.schema.name() == schema.name());
+            let earlier = earlier.map(|(_, stored)| stored.clone());
             let n = register(store, &mut known, schema, &mut problems)?;
-            let ddl =
-                if problems.len() == before { table(store, schema, &mut problems)? } else { Vec::new() };
-            for statement in ddl.into_iter().filter(|_| problems.is_empty()) {
-                store.connection.execute_batch(&statement)?;
+            let steps = if problems.len() == before {
+                table(store, earlier.as_ref(), schema, &mut problems)?
+            } else {
+                Vec::new()
+            };
+            for step in steps.into_iter().filter(|_| problems.is_empty()) {
+                step.run(store)?;
             }
             prepared.push(Type::new(n, schema.clone()));
         }
@@ -77,7 +84,12 @@ fn json(stored: &StoredType) -> Run<String> {
 }
 
 /// The statements that bring the user's table to what the type needs.
-fn table(store: &Store, schema: &TypeSchema, problems: &mut Vec<String>) -> Run<Vec<String>> {
+fn table(
+    store: &Store,
+    earlier: Option<&StoredType>,
+    schema: &TypeSchema,
+    problems: &mut Vec<String>,
+) -> Run<Vec<Step>> {
     let name = schema.name().as_str();
     if name.to_ascii_lowercase().starts_with("sqlite_") {
         problems.push(format!("type {name}: SQLite keeps names that begin with `sqlite_` for itself"));
@@ -88,7 +100,7 @@ fn table(store: &Store, schema: &TypeSchema, problems: &mut Vec<String>) -> Run<
     let found: Option<(String, String)> =
         statement.query_row([name], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
     match found {
-        None => Ok(vec![create(schema)]),
+        None => Ok(vec![Step::Statement(create(schema))]),
         Some((kind, found)) if kind != "table" => {
             problems
                 .push(format!("type {name}: the database has another thing of this name ({kind} {found})"));
@@ -98,7 +110,7 @@ fn table(store: &Store, schema: &TypeSchema, problems: &mut Vec<String>) -> Run<
             problems.push(format!("type {name}: the table is called {found}"));
             Ok(Vec::new())
         }
-        Some(_) => adopt(store, schema, problems),
+        Some(_) => adopt(store, earlier, schema, problems),
     }
 }
 
@@ -117,157 +129,4 @@ fn create(schema: &TypeSchema) -> String {
     }
     // STRICT: text that looks like a number stays text.
     format!("CREATE TABLE {} ({}) STRICT", quoted(schema.name()), parts.join(", "))
-}
-
-/// A column; one that has no nulls has the kind's zero as its default, so that a schema can leave it out later.
-fn column(field: &FieldSchema) -> String {
-    let (kind, zero) = match field.kind {
-        FieldKind::Boolean | FieldKind::Integer => ("INTEGER", "0"),
-        FieldKind::Real => ("REAL", "0.0"),
-        FieldKind::Bytes => ("BLOB", "x''"),
-        FieldKind::Json => ("TEXT", "'null'"),
-        _ => ("TEXT", "''"),
-    };
-    let rule = if field.nullable { String::new() } else { format!(" NOT NULL DEFAULT {zero}") };
-    format!("{} {kind}{rule}", quoted(&field.name))
-}
-
-/// A column of a table that is there already.
-struct Found {
-    name: String,
-    affinity: &'static str,
-    not_null: bool,
-    has_default: bool,
-    key: i64,
-    generated: bool,
-}
-
-fn adopt(store: &Store, schema: &TypeSchema, problems: &mut Vec<String>) -> Run<Vec<String>> {
-    let type_name = schema.name();
-    let found = columns(store, type_name.as_str())?;
-    let find = |name: &str| found.iter().find(|column| column.name.eq_ignore_ascii_case(name));
-
-    let mut keys = vec![schema.id_field().as_str()];
-    if schema.restriction() == ZoneRestriction::Restricted {
-        keys.push("zone");
-    }
-    for key in &keys {
-        match find(key) {
-            None => problems.push(format!("table {type_name}: column {key} is missing")),
-            Some(column) if column.affinity != "TEXT" || column.generated => {
-                problems.push(format!("column {type_name}.{key} is not a plain TEXT column"));
-            }
-            Some(_) => {}
-        }
-    }
-    let mut primary: Vec<_> =
-        found.iter().filter(|column| column.key > 0).map(|column| &*column.name).collect();
-    primary.sort_unstable();
-    let mut wanted = keys.clone();
-    wanted.sort_unstable();
-    if primary.len() != wanted.len() || !primary.iter().zip(&wanted).all(|(a, b)| a.eq_ignore_ascii_case(b)) {
-        problems.push(format!("table {type_name}: the primary key is not ({})", wanted.join(", ")));
-    } else if !key_is_binary(store, type_name.as_str())? {
-        problems
-            .push(format!("table {type_name}: the primary key does not compare by bytes (COLLATE BINARY)"));
-    }
-
-    let mut additions = Vec::new();
-    for field in schema.fields() {
-        match find(field.name.as_str()) {
-            None => additions.push(format!("ALTER TABLE {} ADD COLUMN {}", quoted(type_name), column(field))),
-            Some(found) => check_field(store, type_name.as_str(), field, found, problems)?,
-        }
-    }
-    for extra in found.iter().filter(|column| column.not_null && !column.has_default && !column.generated) {
-        let is_ours = keys.iter().any(|key| key.eq_ignore_ascii_case(&extra.name))
-            || schema.fields().iter().any(|field| field.name.as_str().eq_ignore_ascii_case(&extra.name));
-        if !is_ours {
-            let name = &extra.name;
-            problems.push(format!("column {type_name}.{name} is no field, and needs a value in every row"));
-        }
-    }
-    Ok(additions)
-}
-
-fn check_field(
-    store: &Store,
-    table: &str,
-    field: &FieldSchema,
-    found: &Found,
-    problems: &mut Vec<String>,
-) -> Run<()> {
-    let fits = match field.kind {
-        FieldKind::Boolean => matches!(found.affinity, "INTEGER" | "NUMERIC"),
-        FieldKind::Integer => found.affinity == "INTEGER",
-        FieldKind::Real => found.affinity == "REAL",
-        FieldKind::Bytes => found.affinity == "BLOB",
-        _ => found.affinity == "TEXT",
-    };
-    let name = &field.name;
-    if found.name != name.as_str() {
-        problems.push(format!("column {table}.{name} is called {}", found.name));
-    }
-    if !fits {
-        let (affinity, kind) = (found.affinity, field.kind);
-        problems.push(format!("column {table}.{name} has affinity {affinity}, which does not fit {kind:?}"));
-    }
-    if found.generated {
-        problems.push(format!("column {table}.{name} is generated"));
-    }
-    if found.key > 0 {
-        problems.push(format!("column {table}.{name} is part of the primary key"));
-    }
-    if field.nullable && found.not_null {
-        problems.push(format!("column {table}.{name} is NOT NULL, the field may be null"));
-    }
-    if !field.nullable && !found.not_null {
-        let sql = format!("SELECT 1 FROM {} WHERE {} IS NULL LIMIT 1", quoted(table), quoted(name));
-        if store.connection.query_row(&sql, [], |_| Ok(())).optional()?.is_some() {
-            problems.push(format!("column {table}.{name} holds nulls, the field always has a value"));
-        }
-    }
-    Ok(())
-}
-
-fn columns(store: &Store, table: &str) -> Run<Vec<Found>> {
-    let sql =
-        "SELECT name, type, \"notnull\", dflt_value IS NOT NULL, pk, hidden FROM pragma_table_xinfo(?1)";
-    let mut statement = store.connection.prepare_cached(sql)?;
-    let rows = statement.query_map([table], |row| {
-        let declared: String = row.get(1)?;
-        Ok(Found {
-            name: row.get(0)?,
-            affinity: affinity(&declared),
-            not_null: row.get(2)?,
-            has_default: row.get(3)?,
-            key: row.get(4)?,
-            generated: row.get::<_, i64>(5)? != 0,
-        })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
-}
-
-/// SQLite's rules for the affinity of a declared type.
-fn affinity(declared: &str) -> &'static str {
-    let declared = declared.to_ascii_uppercase();
-    let has = |parts: &[&str]| parts.iter().any(|part| declared.contains(part));
-    if has(&["INT"]) {
-        "INTEGER"
-    } else if has(&["CHAR", "CLOB", "TEXT"]) {
-        "TEXT"
-    } else if declared.is_empty() || has(&["BLOB"]) {
-        "BLOB"
-    } else if has(&["REAL", "FLOA", "DOUB"]) {
-        "REAL"
-    } else {
-        "NUMERIC"
-    }
-}
-
-fn key_is_binary(store: &Store, table: &str) -> Run<bool> {
-    let sql = "SELECT count(*) FROM pragma_index_list(?1) AS i, pragma_index_xinfo(i.name) AS c \
-               WHERE i.origin = 'pk' AND c.key = 1 AND c.coll <> 'BINARY'";
-    let others: i64 = store.connection.prepare_cached(sql)?.query_row([table], |row| row.get(0))?;
-    Ok(others == 0)
 }

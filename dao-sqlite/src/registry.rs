@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use fastsync_core::source::entry;
-use fastsync_core::{FieldSchema, TypeName, TypeSchema, ZoneRestriction};
+use fastsync_core::{FieldName, FieldSchema, TypeName, TypeSchema, ZoneRestriction};
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +18,19 @@ pub(crate) struct StoredType {
     pub(crate) schema: TypeSchema,
     /// Fields of earlier schemas; their columns are still there.
     pub(crate) dropped: Vec<FieldSchema>,
+}
+
+impl StoredType {
+    /// The fields that have another name in a later schema, with their name until now. Columns are under one of both.
+    pub(crate) fn renamed<'a>(
+        &'a self,
+        schema: &'a TypeSchema,
+    ) -> impl Iterator<Item = (&'a FieldName, &'a FieldName)> {
+        let continued = |field: &'a FieldSchema| Some((self.schema.continued(&self.dropped, field)?, field));
+        let names =
+            schema.fields().iter().filter_map(continued).map(|(stored, field)| (&stored.name, &field.name));
+        names.filter(|(stored, name)| stored != name)
+    }
 }
 
 /// A prepared type.

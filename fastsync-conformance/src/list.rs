@@ -15,8 +15,21 @@ macro_rules! __for_each_case {
                 same_types_again_change_nothing: "Calling it again with the same types changes nothing.",
                 a_new_type_is_added: "A type [...] that is new is added.",
                 new_fields_are_null_or_zero: "[...] a field that is new is added; existing records keep \
-                    their values and a new field of theirs is null, or the kind's zero (`false`, `0`, `0.0`, \
-                    empty) if the field is not nullable.",
+                    their values and a new field of theirs is [...] null, or the kind's zero (`false`, \
+                    `0`, `0.0`, empty) if the field is not nullable.",
+                new_fields_have_their_default: "A new field of theirs is its default [...]. A default that \
+                    changes later does not change them.",
+                new_fields_without_a_zero_need_a_default: "A new field without null, zero and default is \
+                    refused with `Config` that says that it needs a default, and nothing is changed.",
+                a_field_that_comes_back_is_as_it_was: "A field that is gone and comes back is as it was in \
+                    records that were not written meanwhile.",
+                a_field_may_have_another_name: "A field that has another name now, and says which it had, \
+                    keeps its values.",
+                a_field_may_become_nullable: "A field that becomes nullable keeps its values.",
+                nulls_become_the_default: "A field that is no longer nullable needs a default, which its \
+                    nulls become.",
+                nulls_need_a_default: "'A field that is no longer nullable needs a default [...]; else it \
+                    is refused as a contradiction.'",
                 fields_in_another_order_keep_their_values: "'[...] existing records keep their values', also \
                     when the schema names its fields in another order.",
                 types_not_named_keep_their_records: "Types prepared earlier and not named now keep their \

@@ -106,6 +106,9 @@ pub trait FieldValue: Sized {
     const KIND: FieldKind;
     /// Whether the column may be null.
     const NULLABLE: bool = false;
+    /// Whether the kind's zero (`false`, `0`, empty text) is a value of this type. A field of a type without one needs a
+    /// default to be added to objects that are stored.
+    const HAS_ZERO: bool = true;
 
     /// The value to store.
     ///
@@ -330,7 +333,9 @@ pub mod __private {
     use crate::schema::TypeSchemaBuilder;
 
     pub fn column<T: FieldValue>(schema: TypeSchemaBuilder, name: &str) -> TypeSchemaBuilder {
-        if T::NULLABLE { schema.nullable_field(name, T::KIND) } else { schema.field(name, T::KIND) }
+        let schema =
+            if T::NULLABLE { schema.nullable_field(name, T::KIND) } else { schema.field(name, T::KIND) };
+        if T::HAS_ZERO { schema } else { schema.zeroless(name) }
     }
 
     pub fn values<const N: usize>(type_name: &str, body: Vec<Value>) -> Result<[Value; N]> {

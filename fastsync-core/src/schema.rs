@@ -1,5 +1,8 @@
 //! What a type looks like to a data source: its name, fields and kinds.
 
+mod builder;
+mod field;
+mod growth;
 mod stored;
 
 use std::collections::BTreeSet;
@@ -9,57 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{FieldName, TypeName, Value, Zone};
 
-/// The kind of a field, which decides its column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum FieldKind {
-    /// True or false.
-    Boolean,
-    /// A signed 64-bit whole number.
-    Integer,
-    /// A finite 64-bit floating point number.
-    Real,
-    /// Text without NUL.
-    Text,
-    /// A UUID, as its hyphenated lower-case text.
-    Uuid,
-    /// A date or time, as text of at most 64 bytes (RFC 3339 from the derive macro).
-    DateTime,
-    /// Bytes.
-    Bytes,
-    /// Anything else, as a JSON column.
-    Json,
-}
-
-/// One field of a type.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct FieldSchema {
-    /// The field's name: column, document field, name on the wire.
-    pub name: FieldName,
-    /// What it holds.
-    pub kind: FieldKind,
-    /// Whether it may be [`Value::Null`].
-    pub nullable: bool,
-}
-
-impl FieldSchema {
-    /// What a record has that was stored before the field was: null, or the kind's zero if it is not nullable.
-    #[must_use]
-    pub fn initial(&self) -> Value {
-        if self.nullable {
-            return Value::Null;
-        }
-        match self.kind {
-            FieldKind::Boolean => Value::Bool(false),
-            FieldKind::Integer => Value::Integer(0),
-            FieldKind::Real => Value::Real(0.0),
-            FieldKind::Text | FieldKind::Uuid | FieldKind::DateTime => Value::Text(String::new()),
-            FieldKind::Bytes => Value::Bytes(Vec::new()),
-            FieldKind::Json => Value::Json("null".to_owned()),
-        }
-    }
-}
+pub use builder::TypeSchemaBuilder;
+pub use field::{FieldKind, FieldSchema};
 
 /// Whether a type's records are shared by everyone or by the members of a zone.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -73,7 +27,7 @@ pub enum ZoneRestriction {
 }
 
 /// What a type looks like to a data source.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "stored::StoredSchema")]
 pub struct TypeSchema {
     name: TypeName,
@@ -93,14 +47,7 @@ pub const MAX_FIELDS: usize = 512;
 impl TypeSchema {
     /// Starts the schema of the type `name`, whose ids are in the field `id_field`.
     pub fn builder(name: impl Into<String>, id_field: impl Into<String>) -> TypeSchemaBuilder {
-        TypeSchemaBuilder {
-            name: name.into(),
-            id_field: id_field.into(),
-            version: 1,
-            priority: 0,
-            restriction: ZoneRestriction::Global,
-            fields: Vec::new(),
-        }
+        TypeSchemaBuilder::new(name.into(), id_field.into())
     }
 
     /// The type's name.
@@ -151,36 +98,6 @@ impl TypeSchema {
         (self.restriction == ZoneRestriction::Restricted) == matches!(zone, Zone::Restricted(_))
     }
 
-    /// Why a storage that was prepared for this schema cannot take `wanted`, in words for people; nothing if it can.
-    /// `left`: fields of earlier schemas that its records may still have.
-    #[must_use]
-    pub fn contradictions(&self, left: &[FieldSchema], wanted: &Self) -> Vec<String> {
-        let name = &wanted.name;
-        let mut problems = Vec::new();
-        if self.id_field != wanted.id_field {
-            problems.push(format!("type {name}: the id field is {}, not {}", self.id_field, wanted.id_field));
-        }
-        if self.restriction != wanted.restriction {
-            let (stored, wanted) = (self.restriction, wanted.restriction);
-            problems.push(format!("type {name}: the restriction is {stored:?}, not {wanted:?}"));
-        }
-        for field in &wanted.fields {
-            let stored = self.fields.iter().chain(left).find(|stored| stored.name == field.name);
-            if let Some(stored) = stored.filter(|stored| stored.kind != field.kind) {
-                let (field, stored, wanted) = (&field.name, stored.kind, field.kind);
-                problems.push(format!("field {name}.{field}: the kind is {stored:?}, not {wanted:?}"));
-            }
-        }
-        problems
-    }
-
-    /// The fields that records may still have, of this schema or left of earlier ones, once `wanted` takes its place.
-    #[must_use]
-    pub fn left_by(&self, left: &[FieldSchema], wanted: &Self) -> Vec<FieldSchema> {
-        let stored = self.fields.iter().chain(left);
-        stored.filter(|stored| wanted.fields.iter().all(|field| field.name != stored.name)).cloned().collect()
-    }
-
     /// Checks a body against the fields and brings each value into its one stored form: base64 text of a bytes
     /// field becomes bytes, a whole number in a real field becomes a real, any value of a JSON field becomes
     /// JSON text, negative zero becomes zero.
@@ -213,57 +130,6 @@ impl TypeSchema {
     }
 }
 
-impl FieldSchema {
-    /// `Ok(None)` if the value fits, otherwise what is wrong with it.
-    fn admit(&self, value: &mut Value) -> Result<Option<&'static str>> {
-        use base64::Engine as _;
-        if matches!(value, Value::Null) {
-            return Ok((!self.nullable).then_some("must have a value"));
-        }
-        let fits = match (self.kind, &mut *value) {
-            (FieldKind::Boolean, Value::Bool(_)) | (FieldKind::Integer, Value::Integer(_)) => true,
-            (FieldKind::Real, Value::Real(real)) => {
-                *real += 0.0;
-                real.is_finite()
-            }
-            (FieldKind::Real, Value::Integer(whole)) => {
-                let exact = whole.unsigned_abs() <= 1 << f64::MANTISSA_DIGITS;
-                *value = Value::Real(*whole as f64);
-                exact
-            }
-            (FieldKind::Text, Value::Text(text)) => {
-                if text.contains('\0') {
-                    return Ok(Some("holds NUL"));
-                }
-                true
-            }
-            (FieldKind::Uuid, Value::Text(text)) => is_canonical_uuid(text),
-            (FieldKind::DateTime, Value::Text(text)) => {
-                (1..=64).contains(&text.len()) && text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
-            }
-            (FieldKind::Bytes, Value::Bytes(_)) | (FieldKind::Json, Value::Json(_)) => true,
-            (FieldKind::Bytes, Value::Text(text)) => {
-                match base64::engine::general_purpose::STANDARD.decode(&*text) {
-                    Ok(bytes) => {
-                        *value = Value::Bytes(bytes);
-                        true
-                    }
-                    Err(_) => false,
-                }
-            }
-            (
-                FieldKind::Json,
-                plain @ (Value::Bool(_) | Value::Integer(_) | Value::Real(_) | Value::Text(_)),
-            ) => {
-                *value = Value::json(plain)?;
-                true
-            }
-            _ => false,
-        };
-        Ok((!fits).then_some("has a value of another kind"))
-    }
-}
-
 /// What is wrong with fields that differ from one before in case at most, or take the name of the zone's
 /// column.
 fn repeated<'a>(restriction: ZoneRestriction, fields: impl Iterator<Item = &'a FieldName>) -> Vec<String> {
@@ -275,95 +141,6 @@ fn repeated<'a>(restriction: ZoneRestriction, fields: impl Iterator<Item = &'a F
         .filter(|field| !seen.insert(field.as_str().to_ascii_lowercase()))
         .map(|field| format!("field {field} is there twice or is reserved"))
         .collect()
-}
-
-fn is_canonical_uuid(text: &str) -> bool {
-    text.len() == 36
-        && text.bytes().enumerate().all(|(at, byte)| match at {
-            8 | 13 | 18 | 23 => byte == b'-',
-            _ => byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte),
-        })
-}
-
-/// Collects a [`TypeSchema`]; everything is checked in [`TypeSchemaBuilder::build`].
-#[derive(Debug, Clone)]
-#[must_use]
-pub struct TypeSchemaBuilder {
-    name: String,
-    id_field: String,
-    version: u32,
-    priority: i32,
-    restriction: ZoneRestriction,
-    fields: Vec<(String, FieldKind, bool)>,
-}
-
-impl TypeSchemaBuilder {
-    /// Adds a field that always has a value.
-    pub fn field(mut self, name: impl Into<String>, kind: FieldKind) -> Self {
-        self.fields.push((name.into(), kind, false));
-        self
-    }
-
-    /// Adds a field that may be null.
-    pub fn nullable_field(mut self, name: impl Into<String>, kind: FieldKind) -> Self {
-        self.fields.push((name.into(), kind, true));
-        self
-    }
-
-    /// Sets the schema version (1 unless set).
-    pub fn version(mut self, version: u32) -> Self {
-        self.version = version;
-        self
-    }
-
-    /// Sets the priority (0 unless set): parents first, children after.
-    pub fn priority(mut self, priority: i32) -> Self {
-        self.priority = priority;
-        self
-    }
-
-    /// Restricts the records of this type to zones.
-    pub fn restricted(mut self) -> Self {
-        self.restriction = ZoneRestriction::Restricted;
-        self
-    }
-
-    /// Checks everything.
-    ///
-    /// # Errors
-    /// `InvalidInput` that names every problem: names outside the grammar, two names that differ only in case, a
-    /// field named `zone` in a restricted type (its table has a column of that name), more than [`MAX_FIELDS`].
-    pub fn build(self) -> Result<TypeSchema> {
-        let mut problems = Vec::new();
-        let mut check =
-            |result: Result<FieldName>| result.map_err(|e| problems.push(e.message().to_owned())).ok();
-        let id_field = check(FieldName::new(&self.id_field));
-        let fields: Vec<_> = self
-            .fields
-            .iter()
-            .filter_map(|(name, kind, nullable)| {
-                let name = check(FieldName::new(name))?;
-                Some(FieldSchema { name, kind: *kind, nullable: *nullable })
-            })
-            .collect();
-        let name = TypeName::new(&self.name).map_err(|e| problems.push(e.message().to_owned())).ok();
-        let names = id_field.iter().chain(fields.iter().map(|field| &field.name));
-        problems.extend(repeated(self.restriction, names));
-        if fields.len() > MAX_FIELDS {
-            problems.push(format!("{} fields, the limit is {MAX_FIELDS}", fields.len()));
-        }
-        match (name, id_field) {
-            (Some(name), Some(id_field)) if problems.is_empty() => Ok(TypeSchema {
-                name,
-                version: self.version,
-                priority: self.priority,
-                restriction: self.restriction,
-                id_field,
-                fields,
-            }),
-            _ => Err(Error::invalid("schema", format!("type {:?}: {}", self.name, problems.join("; ")))),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -426,6 +203,97 @@ mod tests {
             .unwrap_err()
             .to_string();
         for part in ["1items", "ID", "$set", "zone"] {
+            assert!(error.contains(part), "{part} is missing in {error}");
+        }
+    }
+
+    #[test]
+    fn a_default_is_a_value_of_its_field_and_is_stored_with_it() {
+        let builder = || {
+            TypeSchema::builder("items", "id")
+                .field("photo", FieldKind::Bytes)
+                .field("share", FieldKind::Real)
+                .field("owner", FieldKind::Uuid)
+                .nullable_field("extra", FieldKind::Json)
+        };
+        let schema = builder()
+            .default_value("photo", vec![0_u8, 255])
+            .default_value("share", 1_i64)
+            .default_value("extra", "text")
+            .build()
+            .unwrap();
+        let initial: Vec<_> = schema.fields().iter().map(FieldSchema::initial).collect();
+        let expected: [Value; 4] =
+            [vec![0_u8, 255].into(), 1.0.into(), "".into(), Value::Json("\"text\"".into())];
+        assert!(initial == expected);
+        let has: Vec<_> = schema.fields().iter().map(FieldSchema::has_initial).collect();
+        assert_eq!(has, [true, true, false, true]);
+        let json = serde_json::to_string(&schema).unwrap();
+        assert!(serde_json::from_str::<TypeSchema>(&json).unwrap() == schema, "{json}");
+
+        let bad = builder()
+            .default_value("owner", "nobody")
+            .default_value("share", Value::Null)
+            .default_value("colour", 1_i64)
+            .build();
+        let error = bad.unwrap_err().to_string();
+        for part in ["owner", "share", "colour"] {
+            assert!(error.contains(part), "{part} is missing in {error}");
+        }
+        assert!(serde_json::from_str::<TypeSchema>(&json.replace("1.0", "true")).is_err());
+    }
+
+    #[test]
+    fn a_field_that_has_no_zero_needs_a_default_to_be_added() {
+        let empty = TypeSchema::builder("items", "id").build().unwrap();
+        let nullable =
+            TypeSchema::builder("items", "id").nullable_field("note", FieldKind::Text).build().unwrap();
+        let with = |name: &str, kind| TypeSchema::builder("items", "id").field(name, kind);
+        let problems = |from: &TypeSchema, left: &[FieldSchema], to: TypeSchemaBuilder| {
+            from.contradictions(left, &to.build().unwrap()).join("; ")
+        };
+        for kind in [FieldKind::Uuid, FieldKind::DateTime, FieldKind::Json] {
+            let found = problems(&empty, &[], with("owner", kind));
+            assert!(found.contains("items.owner") && found.contains("needs a default"), "{found}");
+            assert!(
+                !problems(&empty, with("owner", kind).build().unwrap().fields(), with("owner", kind))
+                    .is_empty()
+            );
+            assert_eq!(problems(&with("owner", kind).build().unwrap(), &[], with("owner", kind)), "");
+        }
+        assert_eq!(problems(&empty, &[], with("owner", FieldKind::Json).default_value("owner", true)), "");
+        assert!(
+            problems(&empty, &[], with("state", FieldKind::Text).zeroless("state")).contains("items.state")
+        );
+        assert_eq!(problems(&empty, &[], with("state", FieldKind::Text)), "");
+        let found = problems(&nullable, &[], with("note", FieldKind::Text));
+        assert!(found.contains("items.note") && found.contains("needs a default"), "{found}");
+        assert_eq!(problems(&nullable, &[], with("note", FieldKind::Text).default_value("note", "")), "");
+    }
+
+    #[test]
+    fn a_field_goes_on_from_the_one_that_it_was() {
+        let first = TypeSchema::builder("items", "id").field("label", FieldKind::Uuid).build().unwrap();
+        let second = TypeSchema::builder("items", "id").field("title", FieldKind::Uuid).was("title", "label");
+        let second = second.build().unwrap();
+        assert!(first.contradictions(&[], &second).is_empty());
+        assert!(first.left_by(&[], &second).is_empty());
+        let [title] = second.fields() else { panic!("one field") };
+        assert_eq!(first.continued(&[], title).map(|field| field.name.as_str()), Some("label"));
+        assert!(!first.lacks(&[], title));
+        let json = serde_json::to_string(&second).unwrap();
+        assert!(serde_json::from_str::<TypeSchema>(&json).unwrap() == second, "{json}");
+
+        // A kind cannot change with the name.
+        let other = TypeSchema::builder("items", "id").field("title", FieldKind::Text).was("title", "label");
+        assert!(!first.contradictions(&[], &other.build().unwrap()).is_empty());
+        let both = TypeSchema::builder("items", "id")
+            .field("label", FieldKind::Uuid)
+            .field("title", FieldKind::Uuid)
+            .was("title", "Label")
+            .was("size", "length");
+        let error = both.build().unwrap_err().to_string();
+        for part in ["Label", "size"] {
             assert!(error.contains(part), "{part} is missing in {error}");
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proc_macro2::{Span, TokenTree};
 use syn::meta::ParseNestedMeta;
 use syn::spanned::Spanned;
-use syn::{Attribute, LitInt, LitStr, Token};
+use syn::{Attribute, Expr, LitInt, LitStr, Token};
 
 /// Every problem found so far, so that one compilation tells them all.
 #[derive(Debug, Default)]
@@ -44,6 +44,8 @@ const ON_FIELD: &[(&str, &str)] = &[
     ("value", "`value`"),
     ("text", "`text`"),
     ("json", "`json`"),
+    ("default", "`default = ...`"),
+    ("was", "`was = \"...\"`"),
 ];
 
 /// The attributes of the struct.
@@ -81,6 +83,8 @@ pub(crate) struct OnField {
     pub(crate) value: Option<Span>,
     pub(crate) text: Option<Span>,
     pub(crate) json: Option<Span>,
+    pub(crate) default: Option<Expr>,
+    pub(crate) was: Vec<LitStr>,
 }
 
 impl OnField {
@@ -94,6 +98,8 @@ impl OnField {
                 "value" => found.value = Some(flag(meta)?),
                 "text" => found.text = Some(flag(meta)?),
                 "json" => found.json = Some(flag(meta)?),
+                "was" => found.was.push(value(meta)?),
+                "default" => found.default = Some(value(meta)?),
                 _ => {}
             }
             Ok(())
@@ -108,6 +114,19 @@ impl OnField {
         let column = columns.next();
         if let (Some((first, _)), Some((second, at))) = (column, columns.next()) {
             problems.add(at, format!("`{second}` and `{first}` exclude each other: a field has one column"));
+        }
+        let without = self.id.map(|_| "id").or(self.skip.map(|_| "skip"));
+        if let (Some(key), Some(was)) = (without, self.was.first()) {
+            problems.add(
+                was.span(),
+                format!("`was` and `{key}` exclude each other: it is for a stored field beside the id"),
+            );
+        }
+        if let (Some(key), Some(default)) = (without, &self.default) {
+            problems.add(
+                default.span(),
+                format!("`default` and `{key}` exclude each other: it is for the values of a stored field"),
+            );
         }
         if let Some(at) = self.skip {
             let other = self.id.map(|_| "id").or(self.rename.as_ref().map(|_| "rename"));
@@ -145,7 +164,8 @@ fn each(
             let at = meta.path.span();
             let is = |(candidate, _): &&(&str, &str)| *candidate == key;
             if known.iter().find(is).is_some() {
-                if !seen.insert(key.clone()) {
+                // A field may have had many names.
+                if !seen.insert(key.clone()) && key != "was" {
                     problems.add(at, format!("`{key}` is given twice"));
                 }
                 return read(&key, &meta);

@@ -3,7 +3,9 @@
 use proc_macro2::{Literal, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
+use syn::{Expr, ExprLit, Lit};
 
+use crate::kind;
 use crate::object::{Column, Object, Serde, Storage};
 
 /// The implementation of `SyncableObject`.
@@ -12,7 +14,8 @@ pub(crate) fn expand(object: &Object) -> TokenStream {
     let (id, id_type) = (&object.id.ident, &object.id.ty);
     let schema = schema(object);
     let writes = object.columns.iter().map(|column| {
-        let write = write(column);
+        let ident = &column.ident;
+        let write = write(column, &quote!(self.#ident));
         named(&write, object, &column.name)
     });
     let locals: Vec<_> = (0..object.columns.len()).map(|at| format_ident!("__fastsync_value_{at}")).collect();
@@ -69,23 +72,13 @@ fn schema(object: &Object) -> TokenStream {
     let version = Literal::u32_suffixed(object.version);
     let priority = object.priority;
     let restricted = object.restricted.then(|| quote!(.restricted()));
-    let columns = object.columns.iter().map(|Column { ty, name, storage, .. }| {
-        let kind = match storage {
-            Storage::Value => {
-                return quote_spanned! {ty.span()=>
-                    let __fastsync_schema =
-                        ::fastsync_core::object::__private::column::<#ty>(__fastsync_schema, #name);
-                };
-            }
-            Storage::Text(_) => quote!(Text),
-            Storage::Json(_) => quote!(Json),
-        };
-        let method = match storage {
-            Storage::Text(Serde::Optional(_)) | Storage::Json(Serde::Optional(_)) => quote!(nullable_field),
-            _ => quote!(field),
-        };
+    let columns = object.columns.iter().map(|column| {
+        let (field, default) = (field(column), default(column, object));
+        let (name, was) = (&column.name, &column.was);
         quote! {
-            let __fastsync_schema = __fastsync_schema.#method(#name, ::fastsync_core::FieldKind::#kind);
+            #field
+            #default
+            #(let __fastsync_schema = __fastsync_schema.was(#name, #was);)*
         }
     });
     quote! {
@@ -98,22 +91,66 @@ fn schema(object: &Object) -> TokenStream {
     }
 }
 
-/// The value of a field, as a `Result`.
-fn write(Column { ident, ty, storage, .. }: &Column) -> TokenStream {
+/// Adds the field to the schema.
+fn field(Column { ty, name, storage, .. }: &Column) -> TokenStream {
+    let kind = match storage {
+        Storage::Value => {
+            return quote_spanned! {ty.span()=>
+                let __fastsync_schema =
+                    ::fastsync_core::object::__private::column::<#ty>(__fastsync_schema, #name);
+            };
+        }
+        Storage::Text(_) => quote!(Text),
+        Storage::Json(_) => quote!(Json),
+    };
+    let method = match storage {
+        Storage::Text(Serde::Optional(_)) | Storage::Json(Serde::Optional(_)) => quote!(nullable_field),
+        _ => quote!(field),
+    };
+    // Empty text is none of an enum's names.
+    let zeroless = matches!(storage, Storage::Text(Serde::Required(_))).then(|| quote!(.zeroless(#name)));
+    quote! {
+        let __fastsync_schema =
+            __fastsync_schema.#method(#name, ::fastsync_core::FieldKind::#kind) #zeroless;
+    }
+}
+
+/// Gives the field its default, if it has one, as its values are given.
+fn default(column: &Column, object: &Object) -> Option<TokenStream> {
+    let Column { ty, name, default, .. } = column;
+    let default = default.as_ref()?;
+    let write = named(&write(column, &quote!(__fastsync_default)), object, name);
+    let value = match (default, kind::option(ty)) {
+        (Expr::Lit(ExprLit { lit: lit @ Lit::Str(_), .. }), inner) => {
+            let ty = inner.unwrap_or(ty);
+            let text = quote_spanned!(lit.span()=> <#ty as ::core::convert::From<&str>>::from(#lit));
+            if inner.is_some() { quote!(::core::option::Option::Some(#text)) } else { text }
+        }
+        (Expr::Lit(literal), Some(_)) => quote!(::core::option::Option::Some(#literal)),
+        (default, _) => quote!(#default),
+    };
+    Some(quote! {
+        let __fastsync_default: #ty = #value;
+        let __fastsync_schema = __fastsync_schema.default_value(#name, #write?);
+    })
+}
+
+/// The value of a field that is at this place, as a `Result`.
+fn write(Column { ty, storage, .. }: &Column, place: &TokenStream) -> TokenStream {
     let (serde, function) = match storage {
         Storage::Value => {
-            return quote_spanned!(ty.span()=> <#ty as ::fastsync_core::FieldValue>::to_value(&self.#ident));
+            return quote_spanned!(ty.span()=> <#ty as ::fastsync_core::FieldValue>::to_value(&#place));
         }
         Storage::Text(serde) => (serde, quote!(to_text)),
         Storage::Json(serde) => (serde, quote!(to_json)),
     };
     match serde {
         Serde::Required(ty) => {
-            quote_spanned!(ty.span()=> ::fastsync_core::object::__private::#function::<#ty>(&self.#ident))
+            quote_spanned!(ty.span()=> ::fastsync_core::object::__private::#function::<#ty>(&#place))
         }
         Serde::Optional(ty) => quote_spanned! {ty.span()=>
             ::fastsync_core::object::__private::to_option(
-                &self.#ident,
+                &#place,
                 ::fastsync_core::object::__private::#function::<#ty>,
             )
         },

@@ -106,6 +106,8 @@ use proc_macro::TokenStream;
 /// | `value` | a column of the type's own: its `FieldValue` |
 /// | `text` | a text column of a type that serde makes a string: enums of unit variants, `Url`, `Box<str>`, `ObjectId` |
 /// | `json` | a JSON column, whatever the type |
+/// | `was = "label"` | what the field was called before, so that what is stored under it is kept; may be given many times |
+/// | `default = 1` | what objects have that were stored before the field was, or had `None` in it; a literal or an expression of the field's type |
 ///
 /// # Columns
 ///

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proc_macro2::Span;
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Data, DeriveInput, Field, Fields, Generics, Ident, LitStr, Type, WhereClause};
+use syn::{Data, DeriveInput, Expr, Field, Fields, Generics, Ident, LitStr, Type, WhereClause};
 
 use crate::attributes::{OnField, OnStruct, Problems};
 use crate::kind::{self, Shape};
@@ -40,6 +40,8 @@ pub(crate) struct Column {
     pub(crate) ty: Type,
     pub(crate) name: String,
     pub(crate) storage: Storage,
+    pub(crate) default: Option<Expr>,
+    pub(crate) was: Vec<String>,
 }
 
 /// How a field is stored.
@@ -107,7 +109,9 @@ impl Object {
                 id_named = Some(ident.span());
             }
             let storage = storage(&ty, &attributes, &mut problems);
-            columns.push(Column { ident, ty, name, storage });
+            let was =
+                attributes.was.iter().map(|was| Name::of_field(&ident, Some(was), &mut problems)).collect();
+            columns.push(Column { ident, ty, name, storage, default: attributes.default, was });
         }
         if columns.len() > MAX_FIELDS {
             problems.add(

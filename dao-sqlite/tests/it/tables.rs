@@ -189,3 +189,64 @@ async fn a_row_deleted_past_the_library_is_passed_over() {
     assert_eq!(source.get(&name("items"), &Zone::Global, &[id("a")]).await.unwrap(), []);
     assert_eq!(source.count(&Query::all(name("items"), Zone::Global)).await.unwrap(), 1);
 }
+
+fn grown() -> TypeSchemaBuilder {
+    TypeSchema::builder("items", "id")
+        .nullable_field("name", FieldKind::Text)
+        .field("quantity", FieldKind::Integer)
+        .nullable_field("note", FieldKind::Text)
+        .version(2)
+}
+
+/// "A field that becomes nullable keeps its values." Fails if an index of the user is lost.
+#[tokio::test]
+async fn a_column_that_becomes_nullable_keeps_its_indexes() {
+    let fixture = Fixture::new();
+    let source = fixture.items().await;
+    apply(&source, vec![put(item("a", "one"))]).await;
+    fixture
+        .sql()
+        .execute_batch("CREATE INDEX by_name ON items (name, quantity); CREATE UNIQUE INDEX once ON items (quantity, name)")
+        .unwrap();
+    for _ in 0..2 {
+        source.prepare(&[grown().build().unwrap()]).await.unwrap();
+    }
+    let count = "SELECT count(*) FROM sqlite_schema WHERE type = 'index' AND name IN ('by_name', 'once')";
+    let indexes: i64 = fixture.sql().query_row(count, [], |row| row.get(0)).unwrap();
+    assert_eq!(indexes, 2);
+    let filter = Filter::equal("name", "one").unwrap();
+    let query = Query { filter, ..Query::all(name("items"), Zone::Global) };
+    assert_eq!(ids(&source.find(&query).await.unwrap()), ["a"]);
+}
+
+/// "Nothing is changed." Fails if a column that cannot be replaced is lost, or the schema is noted all the same.
+#[tokio::test]
+async fn a_column_with_a_constraint_cannot_become_nullable() {
+    let fixture = Fixture::new();
+    let create = "CREATE TABLE items (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE)";
+    fixture.sql().execute_batch(create).unwrap();
+    let source = fixture.items().await;
+    apply(&source, vec![put(item("a", "one"))]).await;
+    for _ in 0..2 {
+        let error = source.prepare(&[grown().build().unwrap()]).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.message().contains("items.name is NOT NULL"), "{error}");
+    }
+    let found = source.get(&name("items"), &Zone::Global, &[id("a")]).await.unwrap();
+    assert_eq!(ids(&found), ["a"]);
+}
+
+/// Fails if a field that has no zero is added to rows that are there, or is refused where there are none.
+#[tokio::test]
+async fn an_adopted_table_with_rows_needs_defaults() {
+    let fixture = Fixture::new();
+    fixture.sql().execute_batch("CREATE TABLE items (id TEXT PRIMARY KEY)").unwrap();
+    let owned = || TypeSchema::builder("items", "id").field("owner", FieldKind::Uuid);
+    let source = open(&fixture.path());
+    fixture.sql().execute_batch("INSERT INTO items VALUES ('a')").unwrap();
+    let error = source.prepare(&[owned().build().unwrap()]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.message().contains("items.owner needs a default"), "{error}");
+    fixture.sql().execute_batch("DELETE FROM items").unwrap();
+    source.prepare(&[owned().build().unwrap()]).await.unwrap();
+}

@@ -1,6 +1,7 @@
 //! The storage port: what a backend does for the engine.
 
 mod changes;
+mod columns;
 mod commit;
 pub mod entry;
 pub mod memory;
@@ -11,6 +12,7 @@ use std::{fmt::Debug, sync::Arc};
 use async_trait::async_trait;
 
 pub use changes::{Changes, ChangesPage, ChangesRequest, Head, PageLimits, Point, ResetReason, SkipOwn};
+pub use columns::Columns;
 pub use commit::{
     Action, Clear, Commit, CommitOutcome, Conflict, ConflictReason, Expect, ExpectState, OnMismatch, Receipt,
     StateConflict, StateWrite, Write, Writes,
@@ -50,10 +52,24 @@ pub trait SyncableDataSource: Debug + Send + Sync + 'static {
     /// # Behaviour
     /// - Calling it again with the same types changes nothing.
     /// - A type or a field that is new is added; existing records keep their values and a new field of theirs is
-    ///   null, or the kind's zero (`false`, `0`, `0.0`, empty) if the field is not nullable.
+    ///   its default, or null, or the kind's zero (`false`, `0`, `0.0`, empty) if the field is not nullable. A
+    ///   default that changes later does not change them.
+    /// - A new field without null, zero and default is refused with `Config` that says that it needs a default, and
+    ///   nothing is changed (see [`FieldSchema::has_initial`]).
+    /// - A field that is gone and comes back is as it was in records that were not written meanwhile. The others have
+    ///   what a new field has, or what it was in them before.
+    /// - A field that becomes nullable keeps its values.
+    /// - A field that is no longer nullable needs a default, which its nulls become; else it is refused as a
+    ///   contradiction.
+    /// - A field that has another name now, and says which it had, keeps its values.
     /// - Types prepared earlier and not named now keep their records.
     /// - A type that contradicts what is stored (a kind, the id field, the restriction) is refused with
     ///   `Config` that names every contradiction, and nothing is changed.
+    ///
+    /// [`TypeSchema::contradictions`] is this rule, and [`TypeSchema::lacks`] says which fields to fill and
+    /// [`TypeSchema::continued`] which to rename.
+    ///
+    /// [`FieldSchema::has_initial`]: crate::FieldSchema::has_initial
     async fn prepare(&self, types: &[TypeSchema]) -> Result<()>;
 
     /// The records with these ids, tombstones included.

@@ -285,6 +285,7 @@ fn the_schema_is_exact() {
         TypeSchema::builder("everything", "key").version(7).priority(-3).restricted(),
         |schema, (name, kind)| match name {
             "note" => schema.nullable_field(name, kind),
+            "state" | "label" | "parent" => schema.field(name, kind).zeroless(name),
             name => schema.field(name, kind),
         },
     );
@@ -396,4 +397,52 @@ fn what_serde_makes_is_checked() {
         refused(loose(json!(1), text).to_body(), "[field: Loose.text]");
     }
     refused(Loose { id: String::new(), any: json!(1), text: json!("") }.id(), "[field: Loose.id]");
+}
+
+#[test]
+fn a_default_is_stored_as_a_value_of_its_field() {
+    #[derive(Debug, SyncableObject)]
+    #[syncable(name = "grown")]
+    struct Grown {
+        #[syncable(id)]
+        id: Uuid,
+        #[syncable(default = "open", was = "label", was = "name")]
+        title: String,
+        #[syncable(default = -3)]
+        rating: i32,
+        #[syncable(default = 1)]
+        size: Option<u8>,
+        #[syncable(default = "none")]
+        note: Option<String>,
+        #[syncable(default = Uuid::from_u128(7))]
+        owner: Uuid,
+        #[syncable(text, default = State::InStock)]
+        state: State,
+        #[syncable(default = vec!["new".to_owned()])]
+        tags: Vec<String>,
+        #[syncable(default = None)]
+        shape: Option<Shape>,
+        #[syncable(text)]
+        last: State,
+        plain: Option<i64>,
+    }
+    let schema = Grown::schema().unwrap();
+    let initial: Vec<_> = schema.fields().iter().map(|field| field.initial()).collect();
+    let expected: [Value; 10] = [
+        "open".into(),
+        (-3_i64).into(),
+        1_i64.into(),
+        "none".into(),
+        Uuid::from_u128(7).to_string().into(),
+        "in_stock".into(),
+        Value::Json(r#"["new"]"#.into()),
+        Value::Null,
+        "".into(),
+        Value::Null,
+    ];
+    assert!(initial == expected, "{initial:?}");
+    let was: Vec<_> = schema.fields()[0].was.iter().map(|name| name.as_str()).collect();
+    assert_eq!(was, ["label", "name"]);
+    let without: Vec<_> = schema.fields().iter().filter(|field| !field.has_initial()).collect();
+    assert_eq!(without.len(), 1, "empty text is no state: {without:?}");
 }

@@ -7,13 +7,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fastsync_conformance::Constraint;
 use fastsync_core::source::{
-    Action, Changes, ChangesRequest, Clear, Commit, CommitOutcome, Expect, OnMismatch, Point, Turn, Write,
-    Writes,
+    Action, Changes, ChangesRequest, Commit, CommitOutcome, Expect, OnMismatch, Point, Turn, Write, Writes,
 };
 use fastsync_core::{
-    Author, DeviceId, Error, ErrorKind, FieldSchema, MemoryDataSource, ObjectId, Position, Query, Random,
-    Record, RecordKey, Result, SessionId, SessionKind, SessionSummary, SyncableDataSource, Tag, Timestamp,
-    TypeName, TypeSchema, Zone,
+    Author, DeviceId, Error, ErrorKind, MemoryDataSource, ObjectId, Position, Query, Random, Record,
+    RecordKey, Result, SessionId, SessionKind, SessionSummary, SyncableDataSource, Tag, Timestamp, TypeName,
+    TypeSchema, Zone,
 };
 
 use super::bugs::Bug;
@@ -55,22 +54,6 @@ pub(crate) struct Broken {
 /// Long enough for another task to come in between, on a busy machine too.
 pub(super) async fn pause() {
     tokio::time::sleep(Duration::from_millis(1)).await;
-}
-
-/// The same schema with other fields.
-fn with_fields(schema: &TypeSchema, fields: Vec<FieldSchema>) -> TypeSchema {
-    let builder = TypeSchema::builder(schema.name().as_str(), schema.id_field().as_str())
-        .version(schema.version())
-        .priority(schema.priority());
-    let builder = if schema.fits(&Zone::Global) { builder } else { builder.restricted() };
-    let builder = fields.into_iter().fold(builder, |builder, FieldSchema { name, kind, nullable }| {
-        if nullable {
-            builder.nullable_field(name.as_str(), kind)
-        } else {
-            builder.field(name.as_str(), kind)
-        }
-    });
-    builder.build().unwrap()
 }
 
 impl Broken {
@@ -120,62 +103,8 @@ impl Broken {
         }
     }
 
-    async fn prepare_with_bug(&self, types: &[TypeSchema]) -> Result<()> {
-        let known = self.notes(|notes| notes.types.clone());
-        let is_known = |schema: &TypeSchema| known.contains_key(schema.name());
-        let forgotten: Vec<&TypeName> = match self.bug {
-            Bug::PrepareClears => known.keys().collect(),
-            Bug::PrepareForgetsOtherTypes => {
-                known.keys().filter(|name| types.iter().all(|schema| schema.name() != *name)).collect()
-            }
-            _ => Vec::new(),
-        };
-        for name in forgotten {
-            for zone in [fastsync_conformance::acme(), Zone::Global] {
-                self.forget(name, &zone).await?;
-            }
-        }
-        let mut types = types.to_vec();
-        match self.bug {
-            Bug::NewTypesAreIgnored if !known.is_empty() => types.retain(is_known),
-            Bug::NewFieldsAreNull => {
-                for schema in types.iter_mut().filter(|schema| is_known(schema)) {
-                    let old = known[schema.name()].fields();
-                    let fields = schema.fields().iter().cloned().map(|field| FieldSchema {
-                        nullable: field.nullable || old.iter().all(|old| old.name != field.name),
-                        ..field
-                    });
-                    *schema = with_fields(schema, fields.collect());
-                }
-            }
-            Bug::FieldsKeepTheirFirstOrder => {
-                for schema in &mut types {
-                    if let Some(old) = known.get(schema.name())
-                        && old.fields().len() == schema.fields().len()
-                    {
-                        *schema = old.clone();
-                    }
-                }
-            }
-            _ => {}
-        }
-        let result = match self.inner.prepare(&types).await {
-            Err(_) if self.is(Bug::ContradictionsAreTaken) => Ok(()),
-            Err(error) if self.is(Bug::OneContradictionIsNamed) => {
-                let first = error.message().split(';').next().unwrap_or_default();
-                Err(Error::new(error.kind(), "prepare", first))
-            }
-            result => result,
-        };
-        if result.is_ok() {
-            let types = types.into_iter().map(|schema| (schema.name().clone(), schema));
-            self.notes(|notes| notes.types.extend(types));
-        }
-        result
-    }
-
     /// A commit that nobody asked for.
-    fn of_its_own(&self, writes: Vec<Write>) -> Commit {
+    pub(super) fn of_its_own(&self, writes: Vec<Write>) -> Commit {
         let nobody = uuid::Uuid::nil();
         let nothing = Commit {
             session: SessionId::from_uuid(nobody),
@@ -189,11 +118,6 @@ impl Broken {
             state: vec![],
         };
         self.apart(&nothing, writes)
-    }
-
-    async fn forget(&self, type_name: &TypeName, zone: &Zone) -> Result<()> {
-        let clear = Clear { type_name: type_name.clone(), zone: zone.clone(), through_change: u64::MAX };
-        self.inner.commit(Commit { clears: vec![clear], ..self.of_its_own(vec![]) }).await.map(drop)
     }
 
     /// Takes the storage for a call that gives it back at its end, and not if it is abandoned.

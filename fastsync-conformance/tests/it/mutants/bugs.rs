@@ -21,6 +21,18 @@ bugs! {
     PrepareClears: ["prepare::same_types_again_change_nothing"];
     NewTypesAreIgnored: ["prepare::a_new_type_is_added"];
     NewFieldsAreNull: ["prepare::new_fields_are_null_or_zero"];
+    DefaultsAreIgnored: ["prepare::new_fields_have_their_default", "prepare::nulls_become_the_default"];
+    /// A default that changes is that of the records that are there, too.
+    DefaultsChangeRecords: ["prepare::new_fields_have_their_default"];
+    /// Text is empty, a UUID is all zeros.
+    DefaultsAreMadeUp: [
+        "prepare::new_fields_without_a_zero_need_a_default",
+        "prepare::nulls_need_a_default",
+    ];
+    FieldsThatAreGoneAreForgotten: ["prepare::a_field_that_comes_back_is_as_it_was"];
+    NullabilityCannotChange: ["prepare::a_field_may_become_nullable", "prepare::nulls_become_the_default"];
+    RenamesAreIgnored: ["prepare::a_field_may_have_another_name"];
+    NullsStay: ["prepare::nulls_become_the_default"];
     /// A body is in the order of the fields as they were prepared first.
     FieldsKeepTheirFirstOrder: ["prepare::fields_in_another_order_keep_their_values"];
     PrepareForgetsOtherTypes: ["prepare::types_not_named_keep_their_records"];

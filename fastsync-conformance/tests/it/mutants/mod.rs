@@ -5,6 +5,7 @@ mod bugs;
 mod changes;
 mod commits;
 mod constraints;
+mod prepare;
 mod queries;
 mod values;
 mod writes;

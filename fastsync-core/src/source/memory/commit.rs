@@ -218,7 +218,7 @@ fn apply_writes(
         let order = registered.order;
         match action {
             Action::Put { record: Record { key, body, mut metadata }, pending } => {
-                let body = body.map(|body| registered.write(body));
+                let body = body.map(|body| registered.columns.write(body));
                 metadata.change = match (pending, metadata.change) {
                     (false, _) => 0,
                     (true, 0) => change,

@@ -79,7 +79,7 @@ impl SyncableDataSource for MemoryDataSource {
     }
 
     async fn prepare(&self, types: &[TypeSchema]) -> Result<()> {
-        self.with(|state| state.types.prepare(types))
+        self.with(|state| state.prepare(types))
     }
 
     async fn get(&self, type_name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Result<Vec<Record>> {

@@ -12,6 +12,7 @@ use crate::model::{
     ObjectId, Position, Record, RecordKey, Revision, SessionId, SessionSummary, SyncMetadata, TypeName,
     Value, Zone,
 };
+use crate::schema::TypeSchema;
 use crate::source::Write;
 
 /// Everything that one storage holds.
@@ -51,6 +52,32 @@ pub(super) struct CommittedSession {
 }
 
 impl State {
+    pub(super) fn prepare(&mut self, types: &[TypeSchema]) -> Result<()> {
+        for name in self.types.prepare(types)? {
+            self.settle(&name);
+        }
+        Ok(())
+    }
+
+    /// Replaces the nulls that a type no longer allows.
+    fn settle(&mut self, name: &TypeName) {
+        let Ok(registered) = self.types.get(name) else { return };
+        let order = registered.order;
+        let mut settled = Vec::new();
+        for (zone, table) in self.tables.get(name).into_iter().flatten() {
+            for (id, stored) in table {
+                let mut body = stored.body.clone();
+                if body.as_mut().is_some_and(|body| registered.columns.settle(&registered.schema, body)) {
+                    let key = RecordKey { zone: zone.clone(), type_name: name.clone(), id: id.clone() };
+                    settled.push((key, Stored { body, ..Stored::clone(stored) }));
+                }
+            }
+        }
+        for (key, stored) in settled {
+            self.insert(order, &key, stored);
+        }
+    }
+
     pub(super) fn table(&self, type_name: &TypeName, zone: &Zone) -> Option<&Table> {
         self.tables.get(type_name)?.get(zone)
     }
@@ -200,7 +227,7 @@ impl RegisteredType {
     pub(super) fn record(&self, zone: &Zone, id: &ObjectId, stored: &Stored) -> Record {
         Record {
             key: RecordKey { zone: zone.clone(), type_name: self.schema.name().clone(), id: id.clone() },
-            body: stored.body.as_deref().map(|body| self.read(body)),
+            body: stored.body.as_deref().map(|body| self.columns.read(body)),
             metadata: stored.metadata,
         }
     }

@@ -25,7 +25,7 @@ impl Columns {
         let unknown: Vec<&str> = theirs
             .fields
             .iter()
-            .filter(|name| schema.position_of(name).is_none())
+            .filter(|name| !ours.iter().any(|field| is_called(field, name)))
             .map(FieldName::as_str)
             .collect();
         if !unknown.is_empty() {
@@ -40,7 +40,7 @@ impl Columns {
                 ),
             ));
         }
-        let place = |ours: &FieldSchema| theirs.fields.iter().position(|name| *name == ours.name);
+        let place = |ours: &FieldSchema| theirs.fields.iter().position(|name| is_called(ours, name));
         let places: Vec<_> = ours.iter().map(place).collect();
         if places.iter().flatten().count() != width {
             return Err(Error::invalid("decode", format!("type {} has a field twice", schema.name())));
@@ -82,6 +82,11 @@ impl Columns {
     }
 }
 
+/// Whether another release calls a field so: by its name, or by one that it had before. No field has that one now.
+fn is_called(field: &FieldSchema, name: &FieldName) -> bool {
+    field.name == *name || field.was.contains(name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,6 +121,19 @@ mod tests {
             assert_eq!(columns.body(&schema(), row).unwrap(), back, "{theirs:?}");
             assert_eq!(columns.missing(), missing, "{theirs:?}");
         }
+    }
+
+    #[test]
+    fn a_field_is_known_by_its_earlier_names() {
+        let builder = TypeSchema::builder("items", "id").field("name", FieldKind::Text).was("name", "title");
+        let schema = builder.field("text", FieldKind::Text).build().unwrap();
+        let body = vec![Value::Text("n".into()), Value::Text("t".into())];
+        let columns = Columns::of(&schema, &version(&["text", "title"])).unwrap();
+        assert_eq!(columns.row(body.clone()), [body[1].clone(), body[0].clone()]);
+        assert_eq!(Columns::of(&schema, &version(&["name"])).unwrap().row(body.clone()), [body[0].clone()]);
+        // Of one field two names cannot both be meant.
+        let error = Columns::of(&schema, &version(&["name", "title"])).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
     }
 
     #[test]

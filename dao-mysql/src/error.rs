@@ -98,8 +98,9 @@ fn contention(operation: &'static str) -> Error {
 const GUARD: u16 = 1242;
 
 /// Deadlock, lock wait timeout, lock not available, changed since it was read, definition changed, to be prepared
-/// again, the node left its cluster's primary component in the middle.
-const TRANSIENT: &[u16] = &[1213, 1205, 3572, 1020, 1412, 1615, 1637];
+/// again, the node left its cluster's primary component in the middle, or at the commit: the next attempt looks first
+/// whether the session is there.
+const TRANSIENT: &[u16] = &[1213, 1205, 3572, 1020, 1412, 1615, 1637, 1180];
 
 const DUPLICATE: &[u16] = &[1022, 1062, 1169, 1586];
 
@@ -165,6 +166,7 @@ mod tests {
         let table = [
             (1213, ErrorKind::Contention),
             (1205, ErrorKind::Contention),
+            (1180, ErrorKind::Contention),
             (1040, ErrorKind::Unavailable),
             (1053, ErrorKind::Unavailable),
             (1047, ErrorKind::Unavailable),

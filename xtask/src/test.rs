@@ -48,20 +48,20 @@ struct Step {
 }
 
 const STEPS: &[Step] = &[
-    step("servers", "find, install and start what the tests need", false, 30, start_servers),
+    step("servers", "find, install and start what the tests need", false, 15, start_servers),
     step("fmt", "formatting", false, 5, format),
-    step("clippy", "lints, warnings denied", false, 150, clippy),
+    step("clippy", "lints, warnings denied", false, 125, clippy),
     step("gates", "rules of this workspace that no compiler checks", false, 5, |run, _| {
         gates::check(&run.workspace)?;
         Ok(Outcome::Passed)
     }),
-    step("deny", "licences, banned crates and sources of the dependencies", false, 15, deny),
-    step("build", "everything that the next steps run, in one build", false, 300, |run, _| {
+    step("deny", "licences, banned crates and sources of the dependencies", false, 5, deny),
+    step("build", "everything that the next steps run, in one build", false, 330, |run, _| {
         run.workspace.build(Build::Checked, "")?;
         Ok(Outcome::Passed)
     }),
-    step("test", "all tests", true, 110, tests),
-    step("doctest", "the examples in the documentation", true, 70, |run, _| {
+    step("test", "all tests", true, 150, tests),
+    step("doctest", "the examples in the documentation", true, 20, |run, _| {
         run.cargo(&["test", "--doc", "--workspace", "--all-features"])
     }),
     step("doc", "the documentation, warnings denied", false, 40, |run, _| {
@@ -69,11 +69,11 @@ const STEPS: &[Step] = &[
         run.workspace.cargo_with(&args, &[("RUSTDOCFLAGS", "-D warnings")])?;
         Ok(Outcome::Passed)
     }),
-    step("examples", "the example programs, each in its self-test form", true, 35, examples),
+    step("examples", "the example programs, each in its self-test form", true, 50, examples),
     step("prove", "the short form of every proof", true, 240, proofs),
-    step("cluster", "the proof that needs a cluster of three MariaDB nodes", false, 80, cluster),
-    step("memory", "peak memory of a first pull, of data and of twice the data", false, 40, memory),
-    step("instructions", "what the hot paths cost, counted", false, 80, instructions),
+    step("cluster", "the proof that needs a cluster of three MariaDB nodes", false, 75, cluster),
+    step("memory", "peak memory of a first pull, of data and of twice the data", false, 35, memory),
+    step("instructions", "what the hot paths cost, counted", false, 105, instructions),
 ];
 
 const fn step(

@@ -79,7 +79,7 @@ pub(super) async fn child(args: &[String]) -> Result<(), String> {
         pusher::edit(&store, name, number, 1 + random.below(MOST)).await.map_err(text)?;
         while let Err(error) = manager.push().await {
             if !matches!(error.kind(), ErrorKind::Contention | ErrorKind::Unavailable) {
-                return Err(error.to_string());
+                return Err(format!("{error:?}"));
             }
         }
         say(&format!("ack {number}."));

@@ -215,7 +215,7 @@ impl Broken {
                 return outcome;
             }
             Bug::CommitsBlockTheThread if keys(&commit).len() > 1_000 => {
-                std::thread::sleep(Duration::from_millis(400));
+                std::thread::sleep(Duration::from_millis(1_000));
             }
             _ => {}
         }

@@ -31,7 +31,7 @@ pub enum ErrorKind {
     ClockSkew,
     /// The cursor was not issued by this server to this caller, or was altered.
     BadCursor,
-    /// The peer speaks another protocol or schema version, or requires a feature that this end does not know.
+    /// The peer speaks another protocol version, or requires a feature that this end does not know.
     UpgradeRequired,
     /// The operation needs something that this build or backend does not have: also to read what a newer release stored.
     Unsupported,

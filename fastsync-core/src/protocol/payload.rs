@@ -207,7 +207,7 @@ impl SyncPayload {
         self.len() == 0
     }
 
-    /// Turns the rows into records, checked against the types of this end, where fields are told by their names. Fields that
+    /// Turns the rows into records, checked against the types of this end. Fields are matched by name; those that
     /// the sender does not have get their initial value.
     ///
     /// # Errors

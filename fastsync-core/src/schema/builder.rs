@@ -64,7 +64,7 @@ impl TypeSchemaBuilder {
         self
     }
 
-    /// Says that the kind's zero is no value of a field, as empty text is none of an enum.
+    /// Marks a field whose type does not allow its kind's zero: an enum stored as text does not allow empty text.
     ///
     /// Such a field needs a default to be added to a type that has records.
     pub fn zeroless(mut self, name: impl Into<String>) -> Self {

@@ -42,8 +42,8 @@ pub struct FieldSchema {
     /// What records have that were stored before the field was; without it, null or the kind's zero.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default: Option<Value>,
-    /// Whether the kind's zero is no value of this field, as empty text is none of an enum. UUIDs, dates and JSON have
-    /// no zero in any case.
+    /// Whether the field's type does not allow its kind's zero: an enum stored as text does not allow empty text. UUIDs,
+    /// dates and JSON never have a zero.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub zeroless: bool,
     /// What the field was called in earlier schemas; its values there are its values now.

@@ -41,26 +41,13 @@ fn new_task(id: &str, text: &str, points: i64) -> v2::Task {
     v2::Task { id: id.into(), points, list: "home".into(), text: text.into(), done: false, note }
 }
 
-/// A server of the second release.
-async fn new_server(
+/// A server of the release that has this type.
+async fn serve<T: SyncableObject>(
     source: impl SyncableDataSource,
-    handler: impl ConflictsHandler<v2::Task>,
-) -> (SyncManager<Server>, Repository<v2::Task>) {
-    let store = Store::server(source).register::<List>().register::<v2::Task>().open().await.unwrap();
-    let tasks = Repository::<v2::Task>::new(&store);
-    let manager = SyncManager::server(&store)
-        .register(Repository::<List>::new(&store), LastWriterWins)
-        .register(tasks.clone(), handler)
-        .zones(own_zone_policy);
-    (manager.build().await.unwrap(), tasks)
-}
-
-async fn old_server(
-    source: impl SyncableDataSource,
-    handler: impl ConflictsHandler<Task>,
-) -> (SyncManager<Server>, Repository<Task>) {
-    let store = Store::server(source).register::<List>().register::<Task>().open().await.unwrap();
-    let tasks = Repository::<Task>::new(&store);
+    handler: impl ConflictsHandler<T>,
+) -> (SyncManager<Server>, Repository<T>) {
+    let store = Store::server(source).register::<List>().register::<T>().open().await.unwrap();
+    let tasks = Repository::<T>::new(&store);
     let manager = SyncManager::server(&store)
         .register(Repository::<List>::new(&store), LastWriterWins)
         .register(tasks.clone(), handler)
@@ -110,10 +97,19 @@ async fn new(server: &SyncManager<Server>) -> New {
     New::open(server, &MemoryDataSource::new(), LastWriterWins).await
 }
 
+/// A device of each release; both have a task that the new one has made.
+async fn both(server: &SyncManager<Server>) -> (Old, New) {
+    let (old, new) = (old(server).await, new(server).await);
+    new.tasks.add(&new_task("1", "x", 5)).await.unwrap();
+    new.sync.sync().await.unwrap();
+    old.sync.sync().await.unwrap();
+    (old, new)
+}
+
 /// Fails if an old device does not receive its own fields, or if its edits touch the others.
 #[tokio::test]
 async fn an_old_device_leaves_what_it_does_not_have_as_it_is() {
-    let (server, stored) = new_server(MemoryDataSource::new(), LastWriterWins).await;
+    let (server, stored) = serve::<v2::Task>(MemoryDataSource::new(), LastWriterWins).await;
     let (old, new) = (old(&server).await, new(&server).await);
     new.tasks.add(&new_task("1", "by new", 5)).await.unwrap();
     new.sync.sync().await.unwrap();
@@ -142,11 +138,8 @@ async fn an_old_device_leaves_what_it_does_not_have_as_it_is() {
 /// Fails if what an old device does not have comes from its base, or from nowhere, and not from the current record.
 #[tokio::test]
 async fn a_conflict_with_an_old_device_is_about_its_fields() {
-    let (server, stored) = new_server(MemoryDataSource::new(), LastWriterWins).await;
-    let (old, new) = (old(&server).await, new(&server).await);
-    new.tasks.add(&new_task("1", "x", 5)).await.unwrap();
-    new.sync.sync().await.unwrap();
-    old.sync.sync().await.unwrap();
+    let (server, stored) = serve::<v2::Task>(MemoryDataSource::new(), LastWriterWins).await;
+    let (old, new) = both(&server).await;
     new.tasks.update(&new_task("1", "by new", 7)).await.unwrap();
     new.sync.sync().await.unwrap();
     old.tasks.update(&task("1", "by old")).await.unwrap();
@@ -160,11 +153,8 @@ async fn a_conflict_with_an_old_device_is_about_its_fields() {
 #[tokio::test]
 async fn a_record_that_moves_while_an_edit_is_completed_gives_its_latest_fields() {
     let hooked = Hooked::default();
-    let (server, stored) = new_server(hooked.clone(), LastWriterWins).await;
-    let (old, new) = (old(&server).await, new(&server).await);
-    new.tasks.add(&new_task("1", "x", 5)).await.unwrap();
-    new.sync.sync().await.unwrap();
-    old.sync.sync().await.unwrap();
+    let (server, stored) = serve::<v2::Task>(hooked.clone(), LastWriterWins).await;
+    let (old, _) = both(&server).await;
     old.tasks.update(&task("1", "by old")).await.unwrap();
     let meanwhile = stored.clone();
     hooked.before(Call::Commit(SessionKind::Push), 1, async move {
@@ -178,11 +168,8 @@ async fn a_record_that_moves_while_an_edit_is_completed_gives_its_latest_fields(
 /// Fails if a receipt has other fields than the device that asked for it.
 #[tokio::test]
 async fn a_receipt_has_the_fields_of_the_device() {
-    let (server, _) = new_server(MemoryDataSource::new(), ServerWins).await;
-    let (old, new) = (old(&server).await, new(&server).await);
-    new.tasks.add(&new_task("1", "x", 5)).await.unwrap();
-    new.sync.sync().await.unwrap();
-    old.sync.sync().await.unwrap();
+    let (server, _) = serve::<v2::Task>(MemoryDataSource::new(), ServerWins).await;
+    let (old, new) = both(&server).await;
     new.tasks.update(&new_task("1", "by new", 7)).await.unwrap();
     new.sync.sync().await.unwrap();
     old.tasks.update(&task("1", "by old")).await.unwrap();
@@ -195,7 +182,7 @@ async fn a_receipt_has_the_fields_of_the_device() {
 #[tokio::test]
 async fn at_an_old_server_a_new_type_waits_and_the_others_go_on() {
     let source = MemoryDataSource::new();
-    let (server, _) = old_server(source.clone(), LastWriterWins).await;
+    let (server, _) = serve::<Task>(source.clone(), LastWriterWins).await;
     let storage = MemoryDataSource::new();
     let device = New::open(&server, &storage, LastWriterWins).await;
     for round in 0..2 {
@@ -208,7 +195,7 @@ async fn at_an_old_server_a_new_type_waits_and_the_others_go_on() {
     assert_eq!(source.count(&Query::all(TypeName::new("lists").unwrap(), Zone::Global)).await.unwrap(), 2);
     assert_eq!(source.count(&Query::all(TypeName::new("tasks").unwrap(), Zone::Global)).await.unwrap(), 0);
 
-    let (server, stored) = new_server(source, LastWriterWins).await;
+    let (server, stored) = serve::<v2::Task>(source, LastWriterWins).await;
     let device = New::open(&server, &storage, LastWriterWins).await;
     for _ in 0..2 {
         device.sync.sync().await.unwrap();
@@ -219,7 +206,7 @@ async fn at_an_old_server_a_new_type_waits_and_the_others_go_on() {
 
 /// The world before a device is upgraded: it has pulled a task of which the server knows more, and a list.
 async fn before_upgrade() -> (SyncManager<Server>, Repository<v2::Task>, MemoryDataSource, Old) {
-    let (server, stored) = new_server(MemoryDataSource::new(), LastWriterWins).await;
+    let (server, stored) = serve::<v2::Task>(MemoryDataSource::new(), LastWriterWins).await;
     for n in 0..3 {
         stored.add(&new_task(&format!("{n}"), "x", 5)).await.unwrap();
     }
@@ -304,7 +291,7 @@ async fn a_push_under_way_during_an_upgrade_is_settled() {
 /// As above, with a server that keeps its version: the receipt names the edit, and what it has instead is of no use.
 #[tokio::test]
 async fn an_edit_that_gives_way_across_an_upgrade_gives_way() {
-    let (server, stored) = new_server(MemoryDataSource::new(), ServerWins).await;
+    let (server, stored) = serve::<v2::Task>(MemoryDataSource::new(), ServerWins).await;
     stored.add(&new_task("0", "x", 5)).await.unwrap();
     let storage = MemoryDataSource::new();
     let device = Old::open(&server, &storage, ServerWins).await;
@@ -324,7 +311,7 @@ async fn an_edit_that_gives_way_across_an_upgrade_gives_way() {
 /// Fails if a receipt with a field that the device has given up since cannot be read, which would stop it for good.
 #[tokio::test]
 async fn an_edit_that_gives_way_while_a_field_is_given_up_gives_way() {
-    let (server, stored) = new_server(MemoryDataSource::new(), ServerWins).await;
+    let (server, stored) = serve::<v2::Task>(MemoryDataSource::new(), ServerWins).await;
     stored.add(&new_task("0", "x", 5)).await.unwrap();
     let storage = MemoryDataSource::new();
     let device = New::open(&server, &storage, ServerWins).await;
@@ -342,7 +329,7 @@ async fn an_edit_that_gives_way_while_a_field_is_given_up_gives_way() {
 /// Fails if a device that does not know a field any more takes it from the others.
 #[tokio::test]
 async fn a_field_that_is_given_up_stays_at_the_server() {
-    let (server, stored) = new_server(MemoryDataSource::new(), LastWriterWins).await;
+    let (server, stored) = serve::<v2::Task>(MemoryDataSource::new(), LastWriterWins).await;
     let storage = MemoryDataSource::new();
     let device = New::open(&server, &storage, LastWriterWins).await;
     device.tasks.add(&new_task("1", "x", 5)).await.unwrap();
@@ -358,20 +345,14 @@ async fn a_field_that_is_given_up_stays_at_the_server() {
 #[tokio::test]
 async fn a_field_with_another_name_is_the_same_field() {
     let source = MemoryDataSource::new();
-    let (server, _) = old_server(source.clone(), LastWriterWins).await;
+    let (server, _) = serve::<Task>(source.clone(), LastWriterWins).await;
     let storage = MemoryDataSource::new();
     let upgraded = Old::open(&server, &storage, LastWriterWins).await;
     upgraded.tasks.add(&task("1", "sent")).await.unwrap();
     upgraded.sync.sync().await.unwrap();
     upgraded.tasks.update(&task("1", "unsent")).await.unwrap();
 
-    let store = Store::server(source).register::<List>().register::<renamed::Task>().open().await.unwrap();
-    let stored = Repository::<renamed::Task>::new(&store);
-    let server = SyncManager::server(&store)
-        .register(Repository::<List>::new(&store), LastWriterWins)
-        .register(stored.clone(), LastWriterWins)
-        .zones(own_zone_policy);
-    let server = server.build().await.unwrap();
+    let (server, stored) = serve::<renamed::Task>(source, LastWriterWins).await;
     let renamed = Device::<renamed::Task>::open(&server, &storage, LastWriterWins).await;
     let old = old(&server).await;
     for _ in 0..2 {

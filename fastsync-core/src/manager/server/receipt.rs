@@ -105,7 +105,7 @@ impl LastPush {
     }
 }
 
-/// The stored form of a [`LastPush`], with keys and answers as they are at hand. Fields are told by their place.
+/// The stored form of a [`LastPush`], borrowed for writing, owned after reading. Fields are identified by their place.
 #[derive(Serialize, Deserialize)]
 struct Kept<K, A> {
     answer: Answer,

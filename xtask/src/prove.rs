@@ -42,75 +42,75 @@ pub(crate) const PROOFS: &[Entry] = &[
         "replicas end equal: model-based property test, cases of up to 200 steps, 3 to 5 clients, 2 zones, \
          3 types, every rule, every data source",
         &["mysql", "mongo"],
-        forms!(["convergence"], "32"),
+        forms!(["convergence"], "25"),
     ),
     proof(
         "client-crash",
         "kill -9 of the client, again and again: no half-applied session, no lost edit, no cursor ahead of its data",
         &[],
-        forms!(["client-crash"], "12"),
+        forms!(["client-crash"], "8"),
     ),
     proof(
         "client-crash-sled",
         "the same of a client on sled",
         &[],
-        forms!(["client-crash", "--store", "sled"], "12", "700"),
+        forms!(["client-crash", "--store", "sled"], "6", "700"),
     ),
     proof(
         "server-crash",
         "kill -9 of the server: nothing acknowledged is lost, nothing is visible in part, retries change nothing",
         &[],
-        forms!(["server-crash"], "12"),
+        forms!(["server-crash"], "8"),
     ),
     proof(
         "server-crash-sled",
         "the same of a server on sled",
         &[],
-        forms!(["server-crash", "--store", "sled"], "8", "100"),
+        forms!(["server-crash", "--store", "sled"], "6", "100"),
     ),
     proof(
         "server-crash-mysql",
         "the same of a server on MariaDB",
         &["mysql"],
-        forms!(["server-crash", "--store", "mysql"], "10", "100"),
+        forms!(["server-crash", "--store", "mysql"], "7", "100"),
     ),
     proof(
         "server-crash-mongo",
         "the same of a server on MongoDB",
         &["mongo"],
-        forms!(["server-crash", "--store", "mongo"], "15", "100"),
+        forms!(["server-crash", "--store", "mongo"], "10", "100"),
     ),
     proof(
         "database-crash-mysql",
         "the same with kill -9 of MariaDB itself, under a server that lives on",
         &["mysql"],
-        forms!(["server-crash", "--store", "mysql", "--database"], "12", "15"),
+        forms!(["server-crash", "--store", "mysql", "--database"], "9", "15"),
     ),
     proof(
         "database-crash-mongo",
         "the same with kill -9 of MongoDB itself, under a server that lives on",
         &["mongo"],
-        forms!(["server-crash", "--store", "mongo", "--database"], "12", "15"),
+        forms!(["server-crash", "--store", "mongo", "--database"], "9", "15"),
     ),
     proof(
         "concurrency",
         "8 pushers, 2 pullers and a process that is killed again and again, on one SQLite file: none missed, none twice; \
          a broken data source fails it",
         &[],
-        forms!(["concurrency"], "8"),
+        forms!(["concurrency"], "5"),
     ),
     proof(
         "concurrency-sled",
         "8 pushers and 2 pullers in one process on one sled store",
         &[],
-        forms!(["concurrency", "--store", "sled"], "8"),
+        forms!(["concurrency", "--store", "sled"], "5"),
     ),
     proof(
         "concurrency-mysql",
         "16 pushers, 4 pullers and a process that is killed, on one MariaDB, with pauses inside \
          transactions, cut connections and an idle stranger",
         &["mysql"],
-        forms!(["concurrency", "--store", "mysql"], "14"),
+        forms!(["concurrency", "--store", "mysql"], "8"),
     ),
     proof(
         "concurrency-mongo",
@@ -122,7 +122,7 @@ pub(crate) const PROOFS: &[Entry] = &[
         "differential",
         "the same random operations on every data source: equal outcomes, equal contents at every checkpoint",
         &["mysql", "mongo"],
-        forms!(["differential"], "8"),
+        forms!(["differential"], "5"),
     ),
 ];
 
@@ -133,7 +133,7 @@ pub(crate) const APART: &[Entry] = &[proof(
     "16 pushers, 4 pullers and a process that is killed, spread over the nodes of a Galera cluster, one of which is killed \
      and joins again",
     &["galera"],
-    forms!(["concurrency", "--store", "mysql"], "20"),
+    forms!(["concurrency", "--store", "mysql"], "8"),
 )];
 
 #[derive(clap::Args)]

@@ -70,10 +70,10 @@ const STEPS: &[Step] = &[
         Ok(Outcome::Passed)
     }),
     step("examples", "the example programs, each in its self-test form", true, 50, examples),
-    step("prove", "the short form of every proof", true, 240, proofs),
-    step("cluster", "the proof that needs a cluster of three MariaDB nodes", false, 75, cluster),
+    step("prove", "the short form of every proof", true, 190, proofs),
+    step("cluster", "the proof that needs a cluster of three MariaDB nodes", false, 55, cluster),
     step("memory", "peak memory of a first pull, of data and of twice the data", false, 35, memory),
-    step("instructions", "what the hot paths cost, counted", false, 105, instructions),
+    step("instructions", "what the hot paths cost, counted", false, 35, instructions),
 ];
 
 const fn step(

@@ -41,8 +41,6 @@ pub(crate) enum Build {
     Checked,
     /// As users run it: for what measures time.
     Release,
-    /// The program of the hot paths as users run it, and nothing else: it is small.
-    Hot,
 }
 
 impl Build {
@@ -52,14 +50,13 @@ impl Build {
         match self {
             Self::Checked => &["build", "--workspace", "--all-features", "--bins", "--tests"],
             Self::Release => &["build", "--release", "-p", "quickstart", "-p", "benches", "--bins"],
-            Self::Hot => &["build", "--release", "-p", "hot-paths"],
         }
     }
 
     const fn folder(self) -> &'static str {
         match self {
             Self::Checked => "debug",
-            Self::Release | Self::Hot => "release",
+            Self::Release => "release",
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The integration tests of `fastsync-derive`, in one program: each further program is linked anew.
 
+mod accepted;
 mod derive;
 mod hygiene;
 mod ui;

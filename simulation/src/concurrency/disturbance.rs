@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use fastsync_dao_mysql::sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
-use fastsync_dao_mysql::sqlx::{ConnectOptions, query_scalar};
+use fastsync_dao_mysql::sqlx::query_scalar;
 
-use crate::storage::mysql::{options, run};
+use crate::storage::mysql::{connect, options, run};
 use crate::text;
 
 /// Pauses inside transactions, connections that are cut in the middle of them, and a stranger's idle transaction.
@@ -24,7 +24,7 @@ impl Disturbance {
     /// The tables have to be there.
     pub(super) async fn start(database: &str) -> Result<Self, String> {
         let options = options()?.database(database);
-        let mut stranger = options.connect().await.map_err(text)?;
+        let mut stranger = connect(options.clone()).await?;
         // One row in ten thousand waits up to a second while its transaction holds its locks, and one session in a
         // hundred between its position and its commit.
         for (name, table, pause) in [
@@ -32,7 +32,7 @@ impl Disturbance {
             ("pause_at_the_end", "fastsync_positions", "RAND() < 0.01 THEN DO SLEEP(RAND() / 5)"),
         ] {
             let sql = format!(
-                "CREATE TRIGGER {name} BEFORE INSERT ON {table} FOR EACH ROW BEGIN IF {pause}; END IF; END"
+                "CREATE TRIGGER IF NOT EXISTS {name} BEFORE INSERT ON {table} FOR EACH ROW BEGIN IF {pause}; END IF; END"
             );
             run(&mut stranger, sql).await?;
         }
@@ -47,10 +47,10 @@ impl Disturbance {
     pub(super) async fn end(self) -> Result<u64, String> {
         let _ = self.stop.send(true);
         let cuts = self.cutting.await.map_err(text)??;
-        let mut connection = options()?.database(&self.database).connect().await.map_err(text)?;
         drop(self.stranger);
-        run(&mut connection, "DROP TRIGGER pause_inside").await?;
-        run(&mut connection, "DROP TRIGGER pause_at_the_end").await?;
+        let mut connection = connect(options()?.database(&self.database)).await?;
+        run(&mut connection, "DROP TRIGGER IF EXISTS pause_inside").await?;
+        run(&mut connection, "DROP TRIGGER IF EXISTS pause_at_the_end").await?;
         Ok(cuts)
     }
 }
@@ -61,7 +61,7 @@ async fn cut(
     database: String,
     mut stopped: tokio::sync::watch::Receiver<bool>,
 ) -> Result<u64, String> {
-    let mut connection = options.connect().await.map_err(text)?;
+    let mut connection = connect(options).await?;
     let select = "SELECT CAST(t.trx_mysql_thread_id AS UNSIGNED) FROM information_schema.innodb_trx AS t \
                   JOIN information_schema.processlist AS p ON p.id = t.trx_mysql_thread_id \
                   WHERE p.db = ? AND t.trx_rows_modified > 0 ORDER BY RAND() LIMIT 1";

@@ -17,7 +17,7 @@ use super::worker::{Plan, open, open_beside, work};
 use crate::counts::Counts;
 use crate::crash::process::{Process, say};
 use crate::random::Seeded;
-use crate::storage::{DatabaseServer, Storage, StorageKind};
+use crate::storage::{Storage, StorageKind};
 use crate::text;
 
 /// The name of the proof.
@@ -65,7 +65,7 @@ pub fn minimum(kind: StorageKind, sessions: u64) -> Vec<(&'static str, u64)> {
     if kind == StorageKind::MySql {
         minimum.push(("connections cut", sessions / 100));
     }
-    if DatabaseServer::node_of(kind).is_some() {
+    if kind.is_cluster() {
         minimum.push(("outages of a node", 1));
     }
     minimum

@@ -57,8 +57,8 @@ pub(super) struct Least {
 }
 
 impl Least {
-    pub(super) const fn of(sessions: u64) -> Self {
-        Self { lives: sessions / 2_000, sessions: sessions / 1_000 }
+    pub(super) fn of(sessions: u64) -> Self {
+        Self { lives: sessions / 2_000, sessions: (sessions / 1_000).max(1) }
     }
 
     fn is_reached(self, lives: &[Life]) -> bool {

@@ -16,8 +16,14 @@ use crate::storage::StorageKind;
 
 pub(super) const NAME: &str = run::PROOF;
 
-/// The most sessions of a round of a run that goes by seconds.
-const ROUND: u64 = 1_000;
+/// The sessions of a round of a run that goes by seconds: some seconds' worth on each, since no round is cut short.
+fn round_of(kind: StorageKind) -> u64 {
+    match kind {
+        StorageKind::Disk(_) => 1_000,
+        StorageKind::MySql if kind.is_cluster() => 250,
+        StorageKind::MySql | StorageKind::Mongo => 500,
+    }
+}
 
 const NO_CASE: &str = "its processes run freely, and their scheduling decides what meets what";
 
@@ -36,7 +42,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
         let budget = args.budget(2_000, 20_000);
         println!("{NAME} on {}: {budget} of sessions, seed {}", kind.name(), args.seed);
         let report = Report::begin(NAME, args.seed);
-        let pace = Pace::begin(budget, run::minimum(kind, budget.least(ROUND)));
+        let pace = Pace::begin(budget, run::minimum(kind, budget.least(round_of(kind))));
         let outcome = rounds(kind, args.seed, budget, &pace).await;
         report.end(outcome.map_err(Failure::from), pace.minimum())
     })
@@ -46,9 +52,9 @@ pub(super) fn run(args: &Args) -> ExitCode {
 /// has to fail. What was too little in a round is made up for by another one, with another seed.
 async fn rounds(kind: StorageKind, seed: u64, budget: Budget, pace: &Pace) -> Result<Counts, String> {
     let mut counts = Counts::default();
-    let mut round = 0;
+    let (mut round, size) = (0, round_of(kind));
     while pace.goes_on(counts.of("sessions pushed"), &counts) {
-        let sessions = if round == 0 { budget.least(ROUND) } else { ROUND };
+        let sessions = if round == 0 { budget.least(size) } else { size };
         let seed = Seeded::stream(seed, round).next_u64();
         counts.merge(&run::run(kind, seed, sessions).await?);
         round += 1;

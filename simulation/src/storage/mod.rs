@@ -73,6 +73,12 @@ impl StorageKind {
         Some(required.split(',').any(|name| name.trim() == self.name()))
     }
 
+    /// Whether its server is a cluster, one of whose nodes may be killed.
+    #[must_use]
+    pub fn is_cluster(self) -> bool {
+        DatabaseServer::node_of(self).is_some()
+    }
+
     /// Whether one process at a time may open a storage.
     pub(crate) fn takes_one_process(self) -> bool {
         self == Self::Disk(OnDisk::Sled)

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use fastsync_core::SyncableDataSource;
 use fastsync_dao_mysql::MySqlDataSource;
-use fastsync_dao_mysql::sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlPoolOptions};
+use fastsync_dao_mysql::sqlx::mysql::{
+    MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlPoolOptions,
+};
 use fastsync_dao_mysql::sqlx::{AssertSqlSafe, ConnectOptions, raw_sql};
 
 use crate::text;
@@ -27,9 +29,36 @@ fn options_at(seat: usize) -> Result<MySqlConnectOptions, String> {
     nodes.get(seat % nodes.len().max(1)).copied().unwrap_or_default().parse().map_err(text)
 }
 
-/// Runs statements.
+/// How often statements are tried that meet the locks of others: what a killed process or a cut connection has left open
+/// ends some time later.
+const TRIES: u32 = 20;
+
+/// A connection that waits for a lock for seconds, not for most of a minute.
+pub(crate) async fn connect(options: MySqlConnectOptions) -> Result<MySqlConnection, String> {
+    let mut connection = options.connect().await.map_err(text)?;
+    run(&mut connection, "SET SESSION innodb_lock_wait_timeout = 5, lock_wait_timeout = 5").await?;
+    Ok(connection)
+}
+
+/// Runs statements that may be run twice.
 pub(crate) async fn run(connection: &mut MySqlConnection, sql: impl Into<String>) -> Result<(), String> {
-    raw_sql(AssertSqlSafe(sql.into())).execute(connection).await.map(|_| ()).map_err(text)
+    let sql = sql.into();
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match raw_sql(AssertSqlSafe(sql.clone())).execute(&mut *connection).await {
+            Ok(_) => return Ok(()),
+            Err(error) if tries < TRIES && meets_locks(&error) => {}
+            Err(error) => return Err(format!("{sql}, {tries}. time: {error}")),
+        }
+    }
+}
+
+/// A deadlock, or a lock that was waited for too long.
+fn meets_locks(error: &fastsync_dao_mysql::sqlx::Error) -> bool {
+    let database = error.as_database_error();
+    let number = database.and_then(|error| error.try_downcast_ref::<MySqlDatabaseError>());
+    number.is_some_and(|error| matches!(error.number(), 1205 | 1213))
 }
 
 /// Makes a database and gives its name.
@@ -37,14 +66,14 @@ pub(super) async fn create() -> Result<String, String> {
     use std::sync::atomic::{AtomicU64, Ordering};
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let name = format!("fastsync_run_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-    let mut connection = options()?.connect().await.map_err(text)?;
+    let mut connection = connect(options()?).await?;
     run(&mut connection, format!("DROP DATABASE IF EXISTS {name}; CREATE DATABASE {name}")).await?;
     Ok(name)
 }
 
 pub(super) async fn remove(database: &str) -> Result<(), String> {
-    let mut connection = options()?.connect().await.map_err(text)?;
-    run(&mut connection, format!("DROP DATABASE {database}")).await
+    let mut connection = connect(options()?).await?;
+    run(&mut connection, format!("DROP DATABASE IF EXISTS {database}")).await
 }
 
 pub(super) async fn open(database: &str, seat: usize) -> Result<Arc<dyn SyncableDataSource>, String> {

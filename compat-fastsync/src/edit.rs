@@ -110,7 +110,7 @@ impl<'a> Edit<'a> {
         let makes_it = current.is_none() && version::is_first(self.version);
         let note = memo.noting(key, (self.version, digest), submission.revision(), makes_it)?;
         let record = Record { key: self.key.clone(), body, metadata };
-        Ok(Step::Submit(SubmittedEdit { record, note: Some(note) }))
+        Ok(Step::Submit(SubmittedEdit::new(record).with_note(note)))
     }
 
     fn body(&self, current: Option<&Record>) -> std::result::Result<Option<Vec<Value>>, Refusal> {

@@ -117,7 +117,8 @@ impl Inner {
                 Outcome::Rejected { code, message } => {
                     edits.iter().find(|edit| edit.key == key).map(|edit| edit.refused(code, message))
                 }
-                Outcome::Kept | Outcome::Merged | Outcome::Superseded => None,
+                // However a conflict was settled.
+                _ => None,
             }));
             reply.processed += edits.len().saturating_sub(refused.len());
             reply.refused.extend(refused);

@@ -65,6 +65,7 @@ impl MySqlConfig {
 ///
 /// [`MySqlDataSource::warnings`](crate::MySqlDataSource::warnings) has those of a server; show or log them.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Warning {
     /// The name of the server's setting.
     pub setting: &'static str,

@@ -49,6 +49,7 @@ pub enum Method {
 
 /// On which side of its effect a call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum When {
     /// Before: nothing happened.
     Before,
@@ -58,6 +59,7 @@ pub enum When {
 
 /// One failure to come.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Fault {
     /// Which methods count and can fail.
     pub methods: Vec<Method>,
@@ -70,6 +72,12 @@ pub struct Fault {
 }
 
 impl Fault {
+    /// Of the calls of these methods the one of this number fails; 1 is the next.
+    #[must_use]
+    pub const fn new(methods: Vec<Method>, call: u64, when: When, kind: ErrorKind) -> Self {
+        Self { methods, call, when, kind }
+    }
+
     /// The next commit fails before it does anything: the storage cannot be reached.
     #[must_use]
     pub fn next_commit_fails() -> Self {

@@ -212,7 +212,7 @@ fn changes_words(changes: &Changes) -> String {
 }
 
 fn query_words(verb: &str, query: &Query) -> String {
-    let Query { type_name, zone, filter, order, offset, limit } = query;
+    let Query { type_name, zone, filter, order, offset, limit, .. } = query;
     let filter: String = format!("{filter:?}").chars().take(FILTER_CHARS).collect();
     format!("{verb} {type_name} of {zone} where {filter}, order {order:?}, offset {offset}, limit {limit:?}")
 }

@@ -64,6 +64,7 @@ pub enum Filter {
 
 /// In which order to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Order {
     /// By this field; nulls come first in ascending order.
     pub field: FieldName,
@@ -71,8 +72,17 @@ pub struct Order {
     pub descending: bool,
 }
 
+impl Order {
+    /// By this field, from the least up or from the greatest down.
+    #[must_use]
+    pub const fn new(field: FieldName, descending: bool) -> Self {
+        Self { field, descending }
+    }
+}
+
 /// What to read: the live objects of one type in one zone.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Query {
     /// The type.
     pub type_name: TypeName,
@@ -98,6 +108,18 @@ impl Query {
     #[must_use]
     pub fn all(type_name: TypeName, zone: Zone) -> Self {
         Self { type_name, zone, filter: Filter::All, order: Vec::new(), offset: 0, limit: None }
+    }
+
+    /// The same for the objects that the filter selects.
+    #[must_use]
+    pub fn with_filter(self, filter: Filter) -> Self {
+        Self { filter, ..self }
+    }
+
+    /// The same in this order.
+    #[must_use]
+    pub fn with_order(self, order: Vec<Order>) -> Self {
+        Self { order, ..self }
     }
 
     /// Checks the fields and values against the type, and brings the values into their stored form.

@@ -120,7 +120,7 @@ impl Transport for Road {
             PushReply::Processed(receipt) if !receipt.exceptions.is_empty() => Some(&self.seen.exceptions),
             PushReply::Processed(_) => follows.then_some(&self.seen.followed),
             PushReply::Gap { .. } => Some(&self.seen.gaps),
-            PushReply::ClientForked => None,
+            _ => None,
         };
         count.map(|count| count.fetch_add(1, Ordering::SeqCst));
         Ok(reply)
@@ -142,7 +142,7 @@ async fn device(
     let name = format!("device-{n}");
     let store = Store::client(MemoryDataSource::new())
         .register::<Shelf>()
-        .limits(SessionLimits { records: usize::try_from(MOST).unwrap_or(10), bytes: 1 << 20 })
+        .limits(SessionLimits::new(usize::try_from(MOST).unwrap_or(10), 1 << 20))
         .open()
         .await
         .map_err(text)?;

@@ -14,6 +14,28 @@ const FOLDER: &str = "docs/api";
 /// rustdoc, told to write JSON.
 const RUSTDOC: &str = "xtask/rustdoc.sh";
 
+/// Public types whose members are all that they will ever have; every other one is `#[non_exhaustive]`, so that it may gain
+/// some without a break.
+const CLOSED: &[(&str, &str, &str)] = &[
+    ("fastsync-core", "newtypes", "Compact Position Tag"),
+    ("fastsync-core", "two sorts of zones are a decision of the protocol", "Zone ZoneRestriction"),
+    ("fastsync-core", "what every column, wire form and codec has to hold", "Value"),
+    (
+        "fastsync-core",
+        "the storage port: whoever implements it is to look at every member",
+        "Action Author Changes ChangesPage ChangesRequest Clear Commit CommitOutcome Conflict ConflictReason Expect \
+         ExpectState Head OnMismatch PageLimits Point Receipt Record RecordKey SessionSummary SkipOwn StateConflict \
+         StateWrite SyncMetadata Write Writes",
+    ),
+    ("fastsync-conformance", "a harness makes every one of them", "Constraint"),
+    ("fastsync-conformance", "a case has no other end", "Outcome"),
+    (
+        "fastsync-compat",
+        "the wire form of clients that are out there and stay as they are",
+        "Number PullReply PushReply Refusal SyncObject SyncOperationMetadata SyncPayload",
+    ),
+];
+
 /// The most lines of a difference that are printed.
 const MOST_LINES: usize = 40;
 
@@ -32,6 +54,13 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
     let mut kept = true;
     for package in workspace.packages.iter().filter(|package| package.published) {
         let listing = listing(workspace, package)?;
+        for name in open_ended(&package.name, &listing) {
+            kept = false;
+            println!(
+                "{}: {name} is neither #[non_exhaustive] nor named as closed in xtask/src/api.rs",
+                package.name
+            );
+        }
         let path = workspace.root.join(FOLDER).join(format!("{}.txt", package.name));
         let before = std::fs::read_to_string(&path).unwrap_or_default();
         if args.accept {
@@ -79,6 +108,31 @@ fn listing(workspace: &Workspace, package: &Package) -> Result<String> {
     Ok(lines.into_iter().collect::<Vec<_>>().join("\n") + "\n")
 }
 
+/// The public types of a listing whose members cannot be added to, and that are not among [`CLOSED`].
+fn open_ended<'a>(package: &str, listing: &'a str) -> Vec<&'a str> {
+    let closed: BTreeSet<_> = CLOSED
+        .iter()
+        .filter(|(of, ..)| *of == package)
+        .flat_map(|(.., names)| names.split_whitespace())
+        .collect();
+    let mut found = BTreeSet::new();
+    for line in listing.lines() {
+        let Some(rest) = line.strip_prefix("pub struct ").or_else(|| line.strip_prefix("pub enum ")) else {
+            continue;
+        };
+        let path = rest.split(['<', '(']).next().unwrap_or(rest);
+        let name = path.rsplit("::").next().unwrap_or(path);
+        let member = format!("pub {path}::");
+        let has_members = rest.contains("(pub ")
+            || line.starts_with("pub enum ")
+            || listing.lines().any(|line| line.starts_with(&member));
+        if has_members && !closed.contains(name) {
+            found.insert(name);
+        }
+    }
+    found.into_iter().collect()
+}
+
 /// Whether a line says that a type implements a trait.
 fn is_implementation(line: &str) -> bool {
     line.starts_with("impl") && line.contains(" for ")
@@ -99,6 +153,15 @@ mod tests {
     fn a_trait_decides_what_its_implementations_have() {
         assert!(is_implementation("impl<T> a::Trait for a::Type<T>"));
         assert!(!is_implementation("impl a::Type") && !is_implementation("pub fn a::wait_for for_all"));
+    }
+
+    #[test]
+    fn a_type_that_cannot_grow_has_to_be_named() {
+        let listing = "#[non_exhaustive] pub struct a::Grows\npub a::Grows::member: u8\n\
+                       pub struct a::Opaque\npub struct a::Fixed<T>\npub a::Fixed::member: T\n\
+                       pub struct a::Tuple(pub u8)\npub struct a::Hidden(_)\npub enum a::Choice\npub enum a::Zone\n";
+        assert_eq!(open_ended("fastsync-core", listing), ["Choice", "Fixed", "Tuple"]);
+        assert!(open_ended("fastsync-compat", listing).contains(&"Zone"));
     }
 
     #[test]

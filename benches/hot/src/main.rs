@@ -71,13 +71,13 @@ fn main() -> Result<()> {
 }
 
 fn json(args: &Args) -> Result<()> {
-    let mut payload = SyncPayload { devices: vec![device()], groups: Vec::new() };
+    let mut payload = SyncPayload::new(vec![device()], Vec::new());
     let mut rows = Vec::new();
     for record in records(0)? {
         let SyncMetadata { revision, incarnation, modified_at, .. } = record.metadata;
-        rows.push(Row(record.key.id, revision, incarnation, modified_at, 0, record.body));
+        rows.push(Row::new(record.key.id, revision, incarnation, modified_at, 0, record.body));
     }
-    payload.groups.push(RecordGroup { zone: Zone::Global, type_name: Item::schema()?.name().clone(), rows });
+    payload.groups.push(RecordGroup::new(Zone::Global, Item::schema()?.name().clone(), rows));
     let text = serde_json::to_vec(&payload)?;
     for _ in 0..args.times {
         match args.path {

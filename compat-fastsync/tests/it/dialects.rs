@@ -161,9 +161,8 @@ async fn types_have_cursors_of_their_own_and_zones_as_registered() {
 
 #[tokio::test]
 async fn a_large_history_comes_in_several_pulls_cut_between_sessions() {
-    let limits = CompatLimits::default()
-        .with_session(SessionLimits { records: 10, bytes: 1 << 20 })
-        .with_reply(25, 1 << 20);
+    let limits =
+        CompatLimits::default().with_session(SessionLimits::new(10, 1 << 20)).with_reply(25, 1 << 20);
     let world = world_with(MemoryDataSource::new(), LastWriterWins, limits).await;
     let mut ada = OldClient::new(&world, "ada@home", Dialect::TypeScript);
     for n in 0..95 {
@@ -189,9 +188,8 @@ async fn a_large_history_comes_in_several_pulls_cut_between_sessions() {
 #[tokio::test]
 async fn a_reply_stays_below_its_limit_of_bytes() {
     const BYTES: usize = 64 << 10;
-    let limits = CompatLimits::default()
-        .with_session(SessionLimits { records: 20, bytes: 1 << 20 })
-        .with_reply(50_000, BYTES);
+    let limits =
+        CompatLimits::default().with_session(SessionLimits::new(20, 1 << 20)).with_reply(50_000, BYTES);
     let world = world_with(MemoryDataSource::new(), LastWriterWins, limits).await;
     let mut ada = OldClient::new(&world, "ada@home", Dialect::TypeScript);
     for n in 0..500 {
@@ -212,9 +210,7 @@ async fn a_reply_stays_below_its_limit_of_bytes() {
 
 #[tokio::test]
 async fn a_type_that_seldom_changes_is_not_missed_beside_one_that_does() {
-    let limits = CompatLimits::default()
-        .with_session(SessionLimits { records: 5, bytes: 1 << 20 })
-        .with_reply(7, 1 << 20);
+    let limits = CompatLimits::default().with_session(SessionLimits::new(5, 1 << 20)).with_reply(7, 1 << 20);
     let world = world_with(MemoryDataSource::new(), LastWriterWins, limits).await;
     let mut clients: Vec<_> = ["ada@home", "bob@home", "eve@home"]
         .map(|user| OldClient::new(&world, user, Dialect::TypeScript).with_types(&["Item", "Line"]))

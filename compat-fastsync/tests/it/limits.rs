@@ -8,7 +8,7 @@ use fastsync_core::*;
 #[test]
 fn limits_are_as_documented() {
     let documented = CompatLimits::default()
-        .with_session(SessionLimits { records: 10_000, bytes: 2 << 20 })
+        .with_session(SessionLimits::new(10_000, 2 << 20))
         .with_reply(50_000, 32 << 20);
     assert_eq!(CompatLimits::default(), documented);
 }
@@ -17,12 +17,12 @@ fn limits_are_as_documented() {
 #[tokio::test]
 async fn a_push_is_split_by_records_and_by_bytes() {
     for (session, sessions) in [
-        (SessionLimits { records: 5, bytes: 1 << 20 }, 1),
-        (SessionLimits { records: 4, bytes: 1 << 20 }, 2),
-        (SessionLimits { records: 2, bytes: 1 << 20 }, 3),
-        (SessionLimits { records: 10, bytes: 1_000 }, 5),
-        (SessionLimits { records: 10, bytes: 2_000 }, 3),
-        (SessionLimits { records: 10, bytes: 10 }, 5),
+        (SessionLimits::new(5, 1 << 20), 1),
+        (SessionLimits::new(4, 1 << 20), 2),
+        (SessionLimits::new(2, 1 << 20), 3),
+        (SessionLimits::new(10, 1_000), 5),
+        (SessionLimits::new(10, 2_000), 3),
+        (SessionLimits::new(10, 10), 5),
     ] {
         let limits = CompatLimits::default().with_session(session);
         let world = world_with(MemoryDataSource::new(), LastWriterWins, limits).await;
@@ -82,7 +82,7 @@ async fn every_problem_of_a_configuration_is_named() {
 #[tokio::test]
 async fn no_limit_may_be_zero() {
     let world = world().await;
-    let session = |records, bytes| CompatLimits::default().with_session(SessionLimits { records, bytes });
+    let session = |records, bytes| CompatLimits::default().with_session(SessionLimits::new(records, bytes));
     for (limits, is_good) in [
         (session(0, 1), false),
         (session(1, 0), false),

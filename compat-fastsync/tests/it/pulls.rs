@@ -148,9 +148,7 @@ async fn a_type_is_given_by_one_of_its_names() {
 /// Fails if deletions go in the order of writes: a child would be without its parent.
 #[tokio::test]
 async fn parents_are_stored_before_their_children_and_deleted_after_them() {
-    let limits = CompatLimits::default()
-        .with_session(SessionLimits { records: 1, bytes: 1 << 20 })
-        .with_reply(1, 1 << 20);
+    let limits = CompatLimits::default().with_session(SessionLimits::new(1, 1 << 20)).with_reply(1, 1 << 20);
     let world = world_with(MemoryDataSource::new(), LastWriterWins, limits).await;
     let mut bob = OldClient::new(&world, "bob@home", Dialect::TypeScript).with_types(&["Item", "Line"]);
     let mut order = Vec::new();

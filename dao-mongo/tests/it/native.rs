@@ -286,7 +286,7 @@ async fn a_field_that_is_new_can_be_queried() {
         .field("price", FieldKind::Integer);
     source.prepare(&[more.build().unwrap()]).await.unwrap();
     let filter = Filter::equal("price", 0_i64).unwrap();
-    let query = Query { filter, ..Query::all(name("items"), Zone::Global) };
+    let query = Query::all(name("items"), Zone::Global).with_filter(filter);
     assert_eq!(ids(&source.find(&query).await.unwrap()), ["a"]);
 }
 

@@ -254,8 +254,8 @@ async fn words_of_sql_are_names() {
     apply(&source, vec![row("a"), row("b")]).await;
     apply(&source, vec![row("a"), put(record("select", &Zone::Global, "b", None))]).await;
     let filter = Filter::equal("order", "x").unwrap();
-    let order = vec![Order { field: FieldName::new("group").unwrap(), descending: true }];
-    let query = Query { filter, order, ..Query::all(name("select"), Zone::Global) };
+    let order = vec![Order::new(FieldName::new("group").unwrap(), true)];
+    let query = Query::all(name("select"), Zone::Global).with_filter(filter).with_order(order);
     assert_eq!(ids(&source.find(&query).await.unwrap()), ["a"]);
     assert_eq!(page(&source, &request(&Zone::Global)).await.records.len(), 2);
     let clear = Clear { type_name: name("select"), zone: Zone::Global, through_change: u64::MAX };

@@ -65,7 +65,7 @@ async fn an_existing_table_is_adopted_with_all_that_is_on_it() {
     assert_eq!(ids(&source.find(&query).await.unwrap()), ["new"]);
     assert_eq!(source.count(&query).await.unwrap(), 1);
     // The column's collation does not reach filters.
-    let folded = Query { filter: Filter::equal("name", "NEWER").unwrap(), ..query };
+    let folded = query.with_filter(Filter::equal("name", "NEWER").unwrap());
     assert_eq!(source.count(&folded).await.unwrap(), 0);
     // Its unique index does what it says, and so does its length.
     let refused = conflicts(&source, vec![put(item("third", "NEWER"))]).await;

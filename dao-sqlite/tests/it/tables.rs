@@ -51,7 +51,7 @@ async fn an_existing_table_is_adopted_with_all_that_is_on_it() {
     assert_eq!(ids(&source.find(&query).await.unwrap()), ["new"]);
     assert_eq!(source.count(&query).await.unwrap(), 1);
     // The column's collation does not reach filters.
-    let folded = Query { filter: Filter::equal("name", "NEWER").unwrap(), ..query };
+    let folded = query.with_filter(Filter::equal("name", "NEWER").unwrap());
     assert_eq!(source.count(&folded).await.unwrap(), 0);
     // Its unique index does what it says.
     let conflicts = conflicts(&source, vec![put(item("third", "NEWER"))]).await;
@@ -215,7 +215,7 @@ async fn a_column_that_becomes_nullable_keeps_its_indexes() {
     let indexes: i64 = fixture.sql().query_row(count, [], |row| row.get(0)).unwrap();
     assert_eq!(indexes, 2);
     let filter = Filter::equal("name", "one").unwrap();
-    let query = Query { filter, ..Query::all(name("items"), Zone::Global) };
+    let query = Query::all(name("items"), Zone::Global).with_filter(filter);
     assert_eq!(ids(&source.find(&query).await.unwrap()), ["a"]);
 }
 

@@ -9,7 +9,7 @@ use crate::events::{Event, Told, peak_memory};
 use crate::replica::{Remote, Replica};
 
 /// A client on the move pushes little at once: when it is cut off, little is sent again.
-const SMALL_PUSHES: SessionLimits = SessionLimits { records: 1_000, bytes: 256 << 10 };
+const SMALL_PUSHES: SessionLimits = SessionLimits::new(1_000, 256 << 10);
 
 /// Edits the local store. There is no server in sight.
 pub(crate) async fn edit(db: &Path) -> anyhow::Result<()> {

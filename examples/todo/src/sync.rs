@@ -58,10 +58,10 @@ async fn describe(
             )
         }
         (Settlement::KeptClient, _) => "someone else edited it earlier than you, so yours stays".to_owned(),
-        (Settlement::Merged, Some(task)) => {
+        (_, Some(task)) => {
             format!("both edits were merged: “{}”{}", task.text, done(task.done))
         }
-        (Settlement::Merged, None) => "both edits were merged".to_owned(),
+        (_, None) => "both edits were merged".to_owned(),
     };
     Ok(format!("Conflict on “{mine}”: {outcome}."))
 }

@@ -17,7 +17,7 @@ fn compare(field: &str, comparison: Comparison, value: impl Into<Value>) -> Filt
 }
 
 fn by(text: &str, descending: bool) -> Order {
-    Order { field: field(text), descending }
+    Order::new(field(text), descending)
 }
 
 /// Asserts what a filter selects, by find and by count.
@@ -265,8 +265,8 @@ pub(crate) async fn queries_that_do_not_fit_are_refused(f: Fixture) {
         query("orders", compare("quantity", Comparison::Equal, Value::Null)),
         query("orders", Filter::Contains(field("quantity"), "1".into())),
         query("samples", compare("json", Comparison::Less, Value::Json("1".into()))),
-        Query { order: vec![by("bytes", false)], ..Query::all(name("samples"), acme()) },
-        Query { order: vec![by("unknown", false)], ..Query::all(name("samples"), acme()) },
+        Query::all(name("samples"), acme()).with_order(vec![by("bytes", false)]),
+        Query::all(name("samples"), acme()).with_order(vec![by("unknown", false)]),
     ];
     for query in bad {
         let error = f.source().find(&query).await.expect_err("the query does not fit");

@@ -134,6 +134,7 @@ impl Storage {
 
 /// A way to crash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Crash {
     /// The process is killed.
     KilledProcess,
@@ -148,6 +149,7 @@ pub enum Crash {
 
 /// What came of a check that found nothing wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Checked {
     /// Everything acknowledged was there; what was done.
     Survived(String),

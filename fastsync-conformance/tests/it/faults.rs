@@ -61,7 +61,7 @@ fn a_call_that_fails_after_its_effect_has_it() {
 fn only_chosen_calls_count() {
     with_faults(|source, _| async move {
         let methods = vec![Method::State, Method::States];
-        source.arm(Fault { methods, call: 3, when: When::Before, kind: ErrorKind::Corrupt });
+        source.arm(Fault::new(methods, 3, When::Before, ErrorKind::Corrupt));
         assert!(source.state("cursor").await.is_ok());
         assert!(source.count_pending().await.is_ok());
         assert!(source.states("").await.is_ok());

@@ -12,6 +12,7 @@ use crate::object::SyncableObject;
 
 /// One side of a conflict.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Version<T> {
     /// The object; `None` if this side deleted it.
     pub object: Option<T>,
@@ -21,8 +22,17 @@ pub struct Version<T> {
     pub modified_by: DeviceId,
 }
 
+impl<T> Version<T> {
+    /// The side that this device made at this time; no object if it deleted it.
+    #[must_use]
+    pub const fn new(object: Option<T>, modified_at: Hlc, modified_by: DeviceId) -> Self {
+        Self { object, modified_at, modified_by }
+    }
+}
+
 /// Two edits of one object that do not know of each other. At least one side is an edit, never are both deletions.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct ObjectConflict<T> {
     /// The object.
     pub id: ObjectId,
@@ -34,8 +44,17 @@ pub struct ObjectConflict<T> {
     pub client: Version<T>,
 }
 
+impl<T> ObjectConflict<T> {
+    /// A conflict of these two versions, for a test of a handler.
+    #[must_use]
+    pub const fn new(zone: Zone, id: ObjectId, server: Version<T>, client: Version<T>) -> Self {
+        Self { id, zone, server, client }
+    }
+}
+
 /// How a conflict is settled.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Resolution<T> {
     /// The server's version stays.
     Server,

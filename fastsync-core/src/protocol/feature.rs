@@ -80,6 +80,7 @@ impl fmt::Display for FeatureName {
 ///
 /// For transports: if a request cannot be read, this tells whether it is invalid or meant for a later release.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
 pub struct Requirements {
     /// The protocol version of the sender.
     pub protocol: u16,

@@ -42,6 +42,7 @@ pub const MIN_PROTOCOL_VERSION: u16 = 1;
 
 /// What accompanies every request: protocol, device, and the types as this end knows them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct SyncOperationMetadata {
     /// The protocol version of the sender.
     pub protocol: u16,
@@ -58,6 +59,7 @@ pub struct SyncOperationMetadata {
 
 /// A type as one end knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct TypeVersion {
     /// The schema version.
     pub version: u32,
@@ -66,7 +68,15 @@ pub struct TypeVersion {
 }
 
 impl TypeVersion {
-    pub(crate) fn of(schema: &TypeSchema) -> Self {
+    /// This version with these fields.
+    #[must_use]
+    pub const fn new(version: u32, fields: Vec<FieldName>) -> Self {
+        Self { version, fields }
+    }
+
+    /// The type as its schema says.
+    #[must_use]
+    pub fn of(schema: &TypeSchema) -> Self {
         Self {
             version: schema.version(),
             fields: schema.fields().iter().map(|field| field.name.clone()).collect(),
@@ -89,7 +99,9 @@ impl TypeVersion {
 }
 
 impl SyncOperationMetadata {
-    pub(crate) fn new<'a>(device: DeviceId, schemas: impl Iterator<Item = &'a TypeSchema>) -> Self {
+    /// What accompanies the requests of a device that knows these types: the newest protocol, and no feature that must be
+    /// known.
+    pub fn new<'a>(device: DeviceId, schemas: impl Iterator<Item = &'a TypeSchema>) -> Self {
         let types = schemas.map(|schema| (schema.name().clone(), TypeVersion::of(schema))).collect();
         Self { protocol: PROTOCOL_VERSION, device, types, requires: BTreeSet::new() }
     }

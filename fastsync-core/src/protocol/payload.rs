@@ -15,6 +15,7 @@ use crate::schema::{MAX_FIELDS, TypeSchema};
 
 /// Records on the wire: rows grouped by zone and type.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct SyncPayload {
     /// The devices that rows name by their place here.
     pub devices: Vec<DeviceId>,
@@ -22,8 +23,17 @@ pub struct SyncPayload {
     pub groups: Vec<RecordGroup>,
 }
 
+impl SyncPayload {
+    /// These rows, which name these devices.
+    #[must_use]
+    pub const fn new(devices: Vec<DeviceId>, groups: Vec<RecordGroup>) -> Self {
+        Self { devices, groups }
+    }
+}
+
 /// The rows of one type in one zone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct RecordGroup {
     /// The zone.
     pub zone: Zone,
@@ -34,10 +44,19 @@ pub struct RecordGroup {
     pub rows: Vec<Row>,
 }
 
+impl RecordGroup {
+    /// Rows of this type in this zone.
+    #[must_use]
+    pub const fn new(zone: Zone, type_name: TypeName, rows: Vec<Row>) -> Self {
+        Self { zone, type_name, rows }
+    }
+}
+
 /// One record: `[id, revision, incarnation, modified_at, device, [values...] | null]`. What follows is ignored.
 ///
 /// In a push the revision is the base of the edit, `"0"` for an object that the server has not seen.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Row(
     /// The object's id.
     pub ObjectId,
@@ -52,6 +71,21 @@ pub struct Row(
     /// Its values in the order of the sender's fields; null if it is deleted.
     pub Option<Vec<Value>>,
 );
+
+impl Row {
+    /// A record's row; `device` is an index into the payload's devices.
+    #[must_use]
+    pub const fn new(
+        id: ObjectId,
+        revision: Revision,
+        incarnation: Incarnation,
+        modified_at: Hlc,
+        device: u32,
+        values: Option<Vec<Value>>,
+    ) -> Self {
+        Self(id, revision, incarnation, modified_at, device, values)
+    }
+}
 
 impl<'de> Deserialize<'de> for Row {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

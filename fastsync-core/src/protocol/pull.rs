@@ -12,6 +12,7 @@ use crate::source::ResetReason;
 
 /// A device asks for what changed since its cursor.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct PullRequest {
     /// Protocol, device, types.
     pub metadata: SyncOperationMetadata,
@@ -33,9 +34,28 @@ pub struct PullRequest {
     pub anew: BTreeSet<TypeName>,
 }
 
+impl PullRequest {
+    /// The first request of these zones, for as much at a time as the server sends.
+    #[must_use]
+    pub const fn new(metadata: SyncOperationMetadata, zones: Vec<Zone>) -> Self {
+        let (max_records, max_bytes) = (u32::MAX, u32::MAX);
+        Self {
+            metadata,
+            zones,
+            cursor: None,
+            own_through: 0,
+            max_records,
+            max_bytes,
+            count_remaining: false,
+            anew: BTreeSet::new(),
+        }
+    }
+}
+
 /// The answer to a pull.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "result")]
+#[non_exhaustive]
 pub enum PullReply {
     /// Records.
     Page(PullPage),
@@ -112,6 +132,7 @@ struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// One page of what changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct PullPage {
     /// Continue here. To be stored once `caught_up`, together with the records.
     pub cursor: Cursor,
@@ -125,6 +146,14 @@ pub struct PullPage {
     pub server_time: Timestamp,
     /// The records and tombstones. They are written last, so that the next page can be asked for before they are read.
     pub payload: SyncPayload,
+}
+
+impl PullPage {
+    /// A page that is the last one.
+    #[must_use]
+    pub const fn new(cursor: Cursor, server_time: Timestamp, payload: SyncPayload) -> Self {
+        Self { cursor, caught_up: true, remaining: None, unknown_types: Vec::new(), server_time, payload }
+    }
 }
 
 impl<'de> Deserialize<'de> for PullReply {

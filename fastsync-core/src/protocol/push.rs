@@ -7,6 +7,7 @@ use crate::model::{ObjectId, Revision, SessionId, TypeName, Zone};
 
 /// A device sends a session: local edits with the revisions they started from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct PushRequest {
     /// Protocol, device, types.
     pub metadata: SyncOperationMetadata,
@@ -23,9 +24,23 @@ pub struct PushRequest {
     pub payload: SyncPayload,
 }
 
+impl PushRequest {
+    /// An atomic push that follows none.
+    #[must_use]
+    pub const fn new(
+        metadata: SyncOperationMetadata,
+        session: SessionId,
+        number: u64,
+        payload: SyncPayload,
+    ) -> Self {
+        Self { metadata, session, number, follows: None, mode: PushMode::Atomic, payload }
+    }
+}
+
 /// What happens to the rest of a session if one object is refused.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum PushMode {
     /// Nothing of the session is stored.
     #[default]
@@ -37,6 +52,7 @@ pub enum PushMode {
 /// The answer to a push.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "result")]
+#[non_exhaustive]
 pub enum PushReply {
     /// The push was processed, now or at an earlier try.
     Processed(PushReceipt),
@@ -52,6 +68,7 @@ pub enum PushReply {
 
 /// What became of a push.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct PushReceipt {
     /// The session.
     pub session: SessionId,
@@ -64,8 +81,17 @@ pub struct PushReceipt {
     pub current: SyncPayload,
 }
 
+impl PushReceipt {
+    /// The receipt of a session of which everything was stored as sent.
+    #[must_use]
+    pub fn new(session: SessionId, revision: Revision) -> Self {
+        Self { session, revision, exceptions: Vec::new(), current: SyncPayload::default() }
+    }
+}
+
 /// What became of an object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ObjectOutcome {
     /// The zone.
     pub zone: Zone,
@@ -78,9 +104,18 @@ pub struct ObjectOutcome {
     pub outcome: Outcome,
 }
 
+impl ObjectOutcome {
+    /// What became of this object.
+    #[must_use]
+    pub const fn new(zone: Zone, type_name: TypeName, id: ObjectId, outcome: Outcome) -> Self {
+        Self { zone, type_name, id, outcome }
+    }
+}
+
 /// What became of an object, where there is something to tell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Outcome {
     /// A conflict was settled in favour of the client's version: it was stored as sent.
     Kept,

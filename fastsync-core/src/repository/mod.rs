@@ -15,6 +15,7 @@ use crate::store::{EditSession, ObjectChanges, PendingReader, StateKey, Store, S
 
 /// Why an object is refused, in the application's own terms.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Rejection {
     /// For programs, for example `out_of_stock`.
     pub code: String,

@@ -15,6 +15,7 @@ use crate::model::{ObjectId, RecordKey, TypeName, Zone};
 
 /// What changed in a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum StoreChange {
     /// These records, by a local edit or by synchronisation.
     Records(Arc<[RecordKey]>),

@@ -31,6 +31,7 @@ use crate::source::SyncableDataSource;
 
 /// Which end a store is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum StoreRole {
     /// Edits wait here until they are pushed.
     Client,
@@ -49,11 +50,20 @@ impl StoreRole {
 
 /// How large one session may be: a local commit and what is pushed at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SessionLimits {
     /// The most records.
     pub records: usize,
     /// About the most bytes ([`Record::approximate_bytes`](crate::Record::approximate_bytes)).
     pub bytes: usize,
+}
+
+impl SessionLimits {
+    /// Sessions of at most so many records and about so many bytes.
+    #[must_use]
+    pub const fn new(records: usize, bytes: usize) -> Self {
+        Self { records, bytes }
+    }
 }
 
 impl Default for SessionLimits {

@@ -18,7 +18,7 @@ async fn restarted(server: &ServerSide, client: &ClientSide) -> ClientSide {
 /// A client with pages of one record, and one whose clock is ahead; both have three tasks.
 async fn two_clocks() -> (ServerSide, ClientSide, ClientSide) {
     let server = server_with(ServerWins).await;
-    let limits = PullLimits { records: 1, bytes: 1 << 20 };
+    let limits = PullLimits::new(1, 1 << 20);
     let a = client_with(&server, "ada", MemoryDataSource::new(), LastWriterWins, limits).await;
     let ahead = client(&server, "bob").await;
     server.tasks.add_many(&[task("1", "x"), task("2", "x"), task("3", "x")]).await.unwrap();
@@ -168,11 +168,8 @@ async fn what_a_pull_merged_is_an_edit_of_this_device_and_later_than_both() {
 }
 
 fn side(at: u64, by: u128) -> Version<Task> {
-    Version {
-        object: None,
-        modified_at: Hlc::new(Timestamp::from_millis(at), 0),
-        modified_by: DeviceId::from_uuid(uuid::Uuid::from_u128(by)),
-    }
+    let by = DeviceId::from_uuid(uuid::Uuid::from_u128(by));
+    Version::new(None, Hlc::new(Timestamp::from_millis(at), 0), by)
 }
 
 /// Both ends decide alike, and so do this version and any other: the greater time, then the greater device. Fails if the
@@ -189,12 +186,8 @@ async fn timestamp_ordering_takes_the_greater_time_and_then_the_greater_device()
         ((1, 1), (1, 1), Resolution::Server),
     ];
     for (client, server, expected) in table {
-        let conflict = ObjectConflict {
-            id: id("1"),
-            zone: Zone::Global,
-            server: side(server.0, server.1),
-            client: side(client.0, client.1),
-        };
+        let versions = (side(server.0, server.1), side(client.0, client.1));
+        let conflict = ObjectConflict::new(Zone::Global, id("1"), versions.0, versions.1);
         assert_eq!(TimestampOrdering.resolve(conflict).await.unwrap(), expected, "{client:?} {server:?}");
     }
 }

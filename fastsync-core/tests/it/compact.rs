@@ -84,53 +84,40 @@ fn row() -> impl Strategy<Value = Row> {
     (id(), any::<u64>(), any::<u64>(), 0..=Hlc::MAX.to_bits(), any::<u32>(), body).prop_map(
         |(id, revision, incarnation, time, device, body)| {
             let time = Hlc::from_bits(time).unwrap();
-            Row(id, Revision::from_bits(revision), Incarnation::from_bits(incarnation), time, device, body)
+            Row::new(
+                id,
+                Revision::from_bits(revision),
+                Incarnation::from_bits(incarnation),
+                time,
+                device,
+                body,
+            )
         },
     )
 }
 
 fn payload() -> impl Strategy<Value = SyncPayload> {
     let zone = prop_oneof![Just(Zone::Global), Just(Zone::restricted("user:42").unwrap())];
-    let group = (zone, prop::collection::vec(row(), 0..4)).prop_map(|(zone, rows)| RecordGroup {
-        zone,
-        type_name: TypeName::new("items").unwrap(),
-        rows,
-    });
+    let group = (zone, prop::collection::vec(row(), 0..4))
+        .prop_map(|(zone, rows)| RecordGroup::new(zone, TypeName::new("items").unwrap(), rows));
     let device = any::<u128>().prop_map(|bits| DeviceId::from_uuid(uuid::Uuid::from_u128(bits)));
     (prop::collection::vec(device, 0..3), prop::collection::vec(group, 0..3))
-        .prop_map(|(devices, groups)| SyncPayload { devices, groups })
+        .prop_map(|(devices, groups)| SyncPayload::new(devices, groups))
 }
 
 fn push(payload: SyncPayload) -> PushRequest {
-    let types = [(
-        TypeName::new("items").unwrap(),
-        TypeVersion { version: 3, fields: vec![FieldName::new("name").unwrap()] },
-    )];
+    let types =
+        [(TypeName::new("items").unwrap(), TypeVersion::new(3, vec![FieldName::new("name").unwrap()]))];
     let device = DeviceId::from_uuid(uuid::Uuid::from_u128(7));
-    PushRequest {
-        metadata: SyncOperationMetadata {
-            protocol: PROTOCOL_VERSION,
-            device,
-            types: types.into(),
-            requires: std::collections::BTreeSet::new(),
-        },
-        session: SessionId::from_uuid(uuid::Uuid::from_u128(9)),
-        number: 1,
-        follows: None,
-        mode: PushMode::Atomic,
-        payload,
-    }
+    let mut metadata = SyncOperationMetadata::new(device, std::iter::empty());
+    metadata.types = types.into();
+    PushRequest::new(metadata, SessionId::from_uuid(uuid::Uuid::from_u128(9)), 1, payload)
 }
 
 fn page(payload: SyncPayload, remaining: Option<u64>) -> PullReply {
-    PullReply::Page(PullPage {
-        payload,
-        cursor: Cursor::from("sealed".to_owned()),
-        caught_up: false,
-        remaining,
-        unknown_types: Vec::new(),
-        server_time: Timestamp::from_millis(7),
-    })
+    let mut page = PullPage::new(Cursor::from("sealed".to_owned()), Timestamp::from_millis(7), payload);
+    (page.caught_up, page.remaining) = (false, remaining);
+    PullReply::Page(page)
 }
 
 proptest! {
@@ -146,12 +133,9 @@ proptest! {
         let through_json: PullReply = serde_json::from_slice(&serde_json::to_vec(&reply).unwrap()).unwrap();
         prop_assert_eq!(read::<PullReply>(&write(&reply)).unwrap(), through_json);
 
-        let receipt = PushReply::Processed(PushReceipt {
-            session: request.session,
-            revision: Revision::from_bits(3),
-            exceptions: Vec::new(),
-            current: payload,
-        });
+        let mut receipt = PushReceipt::new(request.session, Revision::from_bits(3));
+        receipt.current = payload;
+        let receipt = PushReply::Processed(receipt);
         let through_json: PushReply = serde_json::from_slice(&serde_json::to_vec(&receipt).unwrap()).unwrap();
         prop_assert_eq!(read::<PushReply>(&write(&receipt)).unwrap(), through_json);
     }
@@ -178,7 +162,7 @@ proptest! {
 
 #[test]
 fn no_part_of_a_message_is_a_message() {
-    let row = Row(
+    let row = Row::new(
         ObjectId::from(7),
         Revision::NONE,
         Incarnation::default(),
@@ -186,9 +170,8 @@ fn no_part_of_a_message_is_a_message() {
         0,
         Some(vec![Value::Bytes(vec![1; 3]), Value::Json("[1]".into()), Value::Real(0.5), Value::Null]),
     );
-    let group =
-        RecordGroup { zone: Zone::Global, type_name: TypeName::new("items").unwrap(), rows: vec![row] };
-    let payload = SyncPayload { devices: vec![DeviceId::from_uuid(uuid::Uuid::nil())], groups: vec![group] };
+    let group = RecordGroup::new(Zone::Global, TypeName::new("items").unwrap(), vec![row]);
+    let payload = SyncPayload::new(vec![DeviceId::from_uuid(uuid::Uuid::nil())], vec![group]);
     for bytes in [write(&push(payload.clone())), write(&page(payload, None))] {
         for end in 0..bytes.len() {
             assert!(read::<PushRequest>(&bytes[..end]).is_err() && read::<PullReply>(&bytes[..end]).is_err());

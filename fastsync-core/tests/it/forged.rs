@@ -29,27 +29,15 @@ fn request(nested: &serde_json::Value) -> PushRequest {
 
 fn replies(nested: &serde_json::Value) -> (Vec<PushReply>, Vec<PullReply>) {
     let request = request(nested);
-    let outcome = |outcome| ObjectOutcome {
-        zone: zone("ada"),
-        type_name: type_name("notes"),
-        id: ObjectId::from(7),
-        outcome,
-    };
+    let outcome = |outcome| ObjectOutcome::new(zone("ada"), type_name("notes"), ObjectId::from(7), outcome);
     let refused = Outcome::Rejected { code: "zone".into(), message: "no".into() };
-    let receipt = PushReceipt {
-        session: request.session,
-        revision: Revision::from_bits(3),
-        exceptions: vec![outcome(Outcome::Kept), outcome(refused)],
-        current: request.payload.clone(),
-    };
-    let page = PullPage {
-        cursor: Cursor::from("sealed".to_owned()),
-        caught_up: false,
-        remaining: Some(3),
-        unknown_types: vec![type_name("plans")],
-        server_time: Timestamp::from_millis(7),
-        payload: request.payload,
-    };
+    let mut receipt = PushReceipt::new(request.session, Revision::from_bits(3));
+    receipt.exceptions = vec![outcome(Outcome::Kept), outcome(refused)];
+    receipt.current = request.payload.clone();
+    let (cursor, server_time) = (Cursor::from("sealed".to_owned()), Timestamp::from_millis(7));
+    let mut page = PullPage::new(cursor, server_time, request.payload);
+    (page.caught_up, page.remaining) = (false, Some(3));
+    page.unknown_types = vec![type_name("plans")];
     (
         vec![PushReply::Processed(receipt), PushReply::ClientForked, PushReply::Gap { last: 4 }],
         vec![PullReply::Page(page), PullReply::ResetRequired { reason: ResetReason::Horizon }],

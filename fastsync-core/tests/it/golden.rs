@@ -2,7 +2,6 @@
 //!
 //! To accept an intended change, run with `FASTSYNC_ACCEPT_GOLDEN=1` and review the difference.
 
-use std::collections::BTreeSet;
 use std::fmt::Debug;
 
 use fastsync_core::protocol::*;
@@ -60,18 +59,15 @@ fn uuid(n: u128) -> uuid::Uuid {
 
 fn metadata() -> SyncOperationMetadata {
     let fields = ["name", "quantity", "photo", "extra"].map(|name| FieldName::new(name).unwrap()).to_vec();
-    SyncOperationMetadata {
-        protocol: PROTOCOL_VERSION,
-        device: DeviceId::from_uuid(uuid(7)),
-        types: [(TypeName::new("items").unwrap(), TypeVersion { version: 3, fields })].into(),
-        requires: BTreeSet::new(),
-    }
+    let mut metadata = SyncOperationMetadata::new(DeviceId::from_uuid(uuid(7)), std::iter::empty());
+    metadata.types = [(TypeName::new("items").unwrap(), TypeVersion::new(3, fields))].into();
+    metadata
 }
 
 fn payload() -> SyncPayload {
     let time = Hlc::new(Timestamp::from_millis(1_795_294_580_370), 2);
     let row = |id: &str, revision, body| {
-        Row(
+        Row::new(
             ObjectId::new(id).unwrap(),
             Revision::from_bits(revision),
             Incarnation::from_bits(0xabc),
@@ -86,41 +82,20 @@ fn payload() -> SyncPayload {
         Value::Null,
         Value::Json(r#"{"b":[1,2.5,null],"a":"007"}"#.into()),
     ];
-    SyncPayload {
-        devices: vec![DeviceId::from_uuid(uuid(7))],
-        groups: vec![
-            RecordGroup {
-                zone: Zone::Global,
-                type_name: TypeName::new("items").unwrap(),
-                rows: vec![row("new", 0, Some(body)), row("gone", u64::MAX, None)],
-            },
-            RecordGroup {
-                zone: Zone::restricted("user:42").unwrap(),
-                type_name: TypeName::new("items").unwrap(),
-                rows: vec![row(
-                    "new",
-                    0x1f,
-                    Some(vec![Value::Text(String::new()), Value::Real(1.0), Value::Bool(true), Value::Null]),
-                )],
-            },
-        ],
-    }
+    let other = vec![Value::Text(String::new()), Value::Real(1.0), Value::Bool(true), Value::Null];
+    let items = || TypeName::new("items").unwrap();
+    let global = vec![row("new", 0, Some(body)), row("gone", u64::MAX, None)];
+    let groups = vec![
+        RecordGroup::new(Zone::Global, items(), global),
+        RecordGroup::new(Zone::restricted("user:42").unwrap(), items(), vec![row("new", 0x1f, Some(other))]),
+    ];
+    SyncPayload::new(vec![DeviceId::from_uuid(uuid(7))], groups)
 }
 
 #[test]
 fn push_request() {
     let session = SessionId::from_uuid(uuid(0x0195_0000));
-    check(
-        "push_request",
-        &PushRequest {
-            metadata: metadata(),
-            session,
-            number: 12,
-            follows: None,
-            mode: PushMode::Atomic,
-            payload: payload(),
-        },
-    );
+    check("push_request", &PushRequest::new(metadata(), session, 12, payload()));
 }
 
 #[test]
@@ -132,14 +107,9 @@ fn uuids_and_bytes() {
         payload.groups[0].rows[0].0 = ObjectId::from(uuid(0x67e5_5044_10b1_426f_9247_bb68_0e5f_e0c8));
         payload.groups[0].rows[0].5 = Some(body);
         let session = SessionId::from_uuid(uuid(0x0195_0000));
-        PushRequest {
-            metadata: metadata(),
-            session,
-            number: 1,
-            follows: None,
-            mode: PushMode::PerObject,
-            payload,
-        }
+        let mut request = PushRequest::new(metadata(), session, 1, payload);
+        request.mode = PushMode::PerObject;
+        request
     };
     let edges = [Value::Integer(i64::MIN), Value::Integer(i64::MAX)];
     let body = |bytes| [Value::Text("a".into()), bytes].into_iter().chain(edges.clone()).collect();
@@ -153,23 +123,19 @@ fn uuids_and_bytes() {
 
 #[test]
 fn push_replies() {
-    let named = |id: &str, outcome| ObjectOutcome {
-        zone: Zone::Global,
-        type_name: TypeName::new("items").unwrap(),
-        id: ObjectId::new(id).unwrap(),
-        outcome,
+    let named = |id: &str, outcome| {
+        let items = TypeName::new("items").unwrap();
+        ObjectOutcome::new(Zone::Global, items, ObjectId::new(id).unwrap(), outcome)
     };
-    let receipt = PushReceipt {
-        session: SessionId::from_uuid(uuid(0x0195_0000)),
-        revision: Revision::from_bits(0xdead_beef),
-        exceptions: vec![
-            named("0", Outcome::Kept),
-            named("a", Outcome::Merged),
-            named("b", Outcome::Superseded),
-            named("c", Outcome::Rejected { code: "out_of_stock".into(), message: "only 2 are left".into() }),
-        ],
-        current: payload(),
-    };
+    let session = SessionId::from_uuid(uuid(0x0195_0000));
+    let mut receipt = PushReceipt::new(session, Revision::from_bits(0xdead_beef));
+    receipt.exceptions = vec![
+        named("0", Outcome::Kept),
+        named("a", Outcome::Merged),
+        named("b", Outcome::Superseded),
+        named("c", Outcome::Rejected { code: "out_of_stock".into(), message: "only 2 are left".into() }),
+    ];
+    receipt.current = payload();
     check("push_reply_processed", &PushReply::Processed(receipt));
     check("push_reply_client_forked", &PushReply::ClientForked);
     check("push_reply_gap", &PushReply::Gap { last: 4 });
@@ -177,30 +143,25 @@ fn push_replies() {
 
 #[test]
 fn pull_request() {
-    let request = PullRequest {
-        metadata: metadata(),
-        zones: vec![Zone::Global, Zone::restricted("user:42").unwrap()],
-        cursor: Some(Cursor::from("opaque".to_owned())),
-        own_through: 12,
-        max_records: 5_000,
-        max_bytes: 4_194_304,
-        count_remaining: true,
-        anew: BTreeSet::new(),
-    };
+    let zones = vec![Zone::Global, Zone::restricted("user:42").unwrap()];
+    let mut request = PullRequest::new(metadata(), zones);
+    (request.max_records, request.max_bytes) = (5_000, 4_194_304);
+    request.count_remaining = true;
+    check("pull_request_first", &request);
+    (request.cursor, request.own_through) = (Some(Cursor::from("opaque".to_owned())), 12);
     check("pull_request", &request);
-    check("pull_request_first", &PullRequest { cursor: None, own_through: 0, ..request });
+}
+
+fn page(cursor: Cursor) -> PullPage {
+    let mut page = PullPage::new(cursor, Timestamp::from_millis(1_795_294_580_370), payload());
+    (page.caught_up, page.remaining) = (false, Some(120));
+    page
 }
 
 #[test]
 fn pull_replies() {
-    let page = PullPage {
-        payload: payload(),
-        cursor: Cursor::from("opaque".to_owned()),
-        caught_up: false,
-        remaining: Some(120),
-        unknown_types: vec![TypeName::new("photos").unwrap()],
-        server_time: Timestamp::from_millis(1_795_294_580_370),
-    };
+    let mut page = page(Cursor::from("opaque".to_owned()));
+    page.unknown_types = vec![TypeName::new("photos").unwrap()];
     let page = PullReply::Page(page);
     check("pull_reply_page", &page);
     check("pull_reply_reset", &PullReply::ResetRequired { reason: ResetReason::Horizon });
@@ -210,14 +171,9 @@ fn pull_replies() {
 fn where_a_pull_goes_on_is_known_before_the_records_are_read() {
     let cursor = Cursor::from("opaque \" 💡".to_owned());
     let page = |caught_up| {
-        PullReply::Page(PullPage {
-            cursor: cursor.clone(),
-            caught_up,
-            remaining: Some(120),
-            unknown_types: Vec::new(),
-            server_time: Timestamp::from_millis(1_795_294_580_370),
-            payload: payload(),
-        })
+        let mut page = page(cursor.clone());
+        page.caught_up = caught_up;
+        PullReply::Page(page)
     };
     let json = |bytes: &[u8]| PullReply::next_cursor(&mut serde_json::Deserializer::from_slice(bytes));
     let binary = |bytes: &[u8]| PullReply::next_cursor(&mut rmp_serde::Deserializer::from_read_ref(bytes));

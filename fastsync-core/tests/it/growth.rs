@@ -16,7 +16,11 @@ fn ada() -> SyncContext {
 fn request() -> PushRequest {
     let list = List { id: "l".into(), title: "home".into() };
     let note = Note { id: "n".into(), text: "of ada".into() };
-    let gone = |name| Row { 5: None, ..new_row(name, 3) };
+    let gone = |name| {
+        let mut row = new_row(name, 3);
+        row.5 = None;
+        row
+    };
     let groups = vec![
         group(Zone::Global, "tasks", vec![new_row("1", 1), new_row("2", 2), gone("3")]),
         group(Zone::Global, "lists", vec![row(&list, Revision::NONE, 1)]),

@@ -143,7 +143,7 @@ async fn ahead(server: &ServerSide, lie: Option<Cursor>) -> ClientSide {
     let inner = LoopbackTransport::new(server.manager.clone(), SyncContext::new("ada"));
     let sync = base
         .manager()
-        .pull_limits(PullLimits { records: 1, bytes: 1 << 20 })
+        .pull_limits(PullLimits::new(1, 1 << 20))
         .transport(Ahead { inner, lie, asked: tokio::sync::watch::Sender::new(0) })
         .build()
         .unwrap();
@@ -190,12 +190,8 @@ async fn receipts_for_something_else_leave_the_edits_pending() {
         (
             "an object that was not pushed",
             receipt(|r| {
-                r.exceptions.push(ObjectOutcome {
-                    zone: Zone::Global,
-                    type_name: TypeName::new("tasks").unwrap(),
-                    id: id("other"),
-                    outcome: Outcome::Superseded,
-                })
+                let tasks = TypeName::new("tasks").unwrap();
+                r.exceptions.push(ObjectOutcome::new(Zone::Global, tasks, id("other"), Outcome::Superseded));
             }),
         ),
         ("for ever another number", Box::new(|_| PushReply::Gap { last: 0 })),

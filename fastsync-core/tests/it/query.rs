@@ -11,7 +11,7 @@ fn nested(levels: usize, within: impl Fn(Filter) -> Filter) -> Filter {
 
 async fn kind_of_answer(filter: Filter) -> Option<ErrorKind> {
     let server = server().await;
-    let query = Query { filter, ..Query::all(type_name("tasks"), Zone::Global) };
+    let query = Query::all(type_name("tasks"), Zone::Global).with_filter(filter);
     let (found, counted) =
         (server.store.source().find(&query).await, server.store.source().count(&query).await);
     let kinds = (found.err().map(|error| error.kind()), counted.err().map(|error| error.kind()));

@@ -40,9 +40,9 @@ async fn a_session_is_as_large_as_the_limits_say_and_no_larger() {
     let rows: Vec<Row> = ["a", "b", "c"].map(|name| new_row(name, 1)).into();
     let bytes = stored_bytes(&rows).await;
     for (limits, is_accepted) in [
-        (SessionLimits { records: 3, bytes }, true),
-        (SessionLimits { records: 2, bytes }, false),
-        (SessionLimits { records: 3, bytes: bytes - 1 }, false),
+        (SessionLimits::new(3, bytes), true),
+        (SessionLimits::new(2, bytes), false),
+        (SessionLimits::new(3, bytes - 1), false),
     ] {
         let server = limited(ServerLimits::default().with_session(limits)).await;
         let mut device = Device::new(1);
@@ -153,8 +153,8 @@ async fn a_limit_of_zero_is_no_limit() {
     let mut no_zone = some;
     no_zone.zones = 0;
     for limits in [
-        some.with_session(SessionLimits { records: 0, bytes: 1 }),
-        some.with_session(SessionLimits { records: 1, bytes: 0 }),
+        some.with_session(SessionLimits::new(0, 1)),
+        some.with_session(SessionLimits::new(1, 0)),
         some.with_page(0, 1),
         some.with_page(1, 0),
         no_zone,

@@ -194,12 +194,13 @@ async fn the_first_push_is_the_first() {
     let rows = tasks(vec![new_row("1", 1)]);
     let mut device = Device::new(1);
     let first = device.push(rows.clone());
-    let follower =
-        PushRequest { follows: Some(SessionId::from_uuid(uuid::Uuid::from_u128(9))), ..first.clone() };
+    let (mut follower, mut last) = (first.clone(), first.clone());
+    follower.follows = Some(SessionId::from_uuid(uuid::Uuid::from_u128(9)));
+    last.number = u64::MAX;
     for (name, push) in [
         ("a second one", device.push(rows.clone())),
         ("one that follows another", follower),
-        ("the last possible one", PushRequest { number: u64::MAX, ..first.clone() }),
+        ("the last possible one", last),
     ] {
         let answer = server.manager.process_push(&ada(), push).await.unwrap();
         assert_eq!(answer, PushReply::Gap { last: 0 }, "{name}");
@@ -242,12 +243,13 @@ async fn the_change_stream_tells_what_a_push_stored() {
 
 /// An edit of a gateway, with a note of what it did.
 fn submitted(key: RecordKey, note: &str) -> SubmittedEdit {
-    let Row(_, revision, incarnation, modified_at, _, body) = new_row(key.id.as_str(), 1);
+    let row = new_row(key.id.as_str(), 1);
     let modified_by = DeviceId::from_uuid(uuid::Uuid::from_u128(1));
-    let metadata = SyncMetadata { revision, incarnation, modified_at, modified_by, change: 0 };
-    let body = if key.type_name.as_str() == "notes" { Some(vec![Value::Text("x".into())]) } else { body };
+    let metadata =
+        SyncMetadata { revision: row.1, incarnation: row.2, modified_at: row.3, modified_by, change: 0 };
+    let body = if key.type_name.as_str() == "notes" { Some(vec![Value::Text("x".into())]) } else { row.5 };
     let note = Some(StateWrite::set(note.to_owned(), Some(b"done".to_vec())));
-    SubmittedEdit { record: Record { key, body, metadata }, note }
+    SubmittedEdit::new(Record { key, body, metadata }).with_note(note)
 }
 
 fn key(zone: Zone, name: &str, object: &str) -> RecordKey {

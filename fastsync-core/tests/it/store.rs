@@ -25,7 +25,7 @@ async fn a_store_keeps_its_role_its_tenant_and_its_identity() {
 #[tokio::test]
 async fn opening_names_every_problem() {
     let upper = TypeSchema::builder("TASKS", "id").build().unwrap();
-    let limits = SessionLimits { records: 0, bytes: 1 };
+    let limits = SessionLimits::new(0, 1);
     let builder =
         Store::client(MemoryDataSource::new()).register::<Task>().register_schema(upper).limits(limits);
     let (kind, text) = kind(builder.open().await);
@@ -51,7 +51,7 @@ async fn building_names_every_problem() {
     let error = SyncManager::client(&store)
         .register(other.lists.clone(), LastWriterWins)
         .register(Repository::<Note>::new(&store), LastWriterWins)
-        .pull_limits(PullLimits { records: 0, bytes: 0 })
+        .pull_limits(PullLimits::new(0, 0))
         .build()
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);

@@ -136,7 +136,7 @@ async fn a_large_pull_is_applied_at_once() {
     for n in 0..40 {
         server.tasks.add(&task(&format!("{n:03}"), "x")).await.unwrap();
     }
-    let limits = PullLimits { records: 7, bytes: 1 << 20 };
+    let limits = PullLimits::new(7, 1 << 20);
     let a = client_with(&server, "ada", MemoryDataSource::new(), LastWriterWins, limits).await;
     let mut changes = a.tasks.changes().unwrap();
     let report = a.sync.pull().await.unwrap();
@@ -153,7 +153,7 @@ async fn a_pull_that_breaks_off_shows_nothing() {
     for n in 0..40 {
         server.tasks.add(&task(&format!("{n:03}"), "x")).await.unwrap();
     }
-    let limits = PullLimits { records: 7, bytes: 1 << 20 };
+    let limits = PullLimits::new(7, 1 << 20);
     let a = client_with(&server, "ada", MemoryDataSource::new(), LastWriterWins, limits).await;
     a.sync.pull().await.unwrap();
     for n in 0..40 {
@@ -197,7 +197,7 @@ async fn only_a_device_that_has_nothing_is_given_records_by_id() {
         author.sync.push().await.unwrap();
     }
     let order = async |user: &str, edits: &[Task]| {
-        let limits = PullLimits { records: 1, bytes: 1 << 20 };
+        let limits = PullLimits::new(1, 1 << 20);
         let other = client_with(&server, user, MemoryDataSource::new(), LastWriterWins, limits).await;
         other.tasks.add_many(edits).await.unwrap();
         other.sync.sync().await.unwrap();

@@ -123,7 +123,7 @@ async fn a_zone_to_read_is_not_written() {
             let refused = (row.0.as_str(), "zone");
             let expected = match mode {
                 PushMode::PerObject => vec![refused],
-                PushMode::Atomic => vec![(own.as_str(), "aborted"), refused],
+                _ => vec![(own.as_str(), "aborted"), refused],
             };
             assert_eq!(told(&receipt), expected, "{mode:?} {what}");
             // Who may read it is told what it is.

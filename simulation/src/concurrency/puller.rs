@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
-use fastsync_core::protocol::{
-    Cursor, PROTOCOL_VERSION, PullPage, PullReply, PullRequest, SyncOperationMetadata, TypeVersion,
-};
+use fastsync_core::protocol::{Cursor, PullPage, PullReply, PullRequest, SyncOperationMetadata};
 use fastsync_core::{
     DeviceId, Error, ErrorKind, Position, Query, Result, Revision, Server, Store, SyncContext, SyncManager,
     SyncableObject, TypeName, Value, Zone,
@@ -119,26 +117,12 @@ impl Puller {
     }
 
     fn request(&self) -> Result<PullRequest> {
-        let types = [Shelf::schema()?, Item::schema()?].map(|schema| {
-            let fields = schema.fields().iter().map(|field| field.name.clone()).collect();
-            (schema.name().clone(), TypeVersion { version: schema.version(), fields })
-        });
-        let types: BTreeMap<_, _> = types.into_iter().collect();
-        Ok(PullRequest {
-            metadata: SyncOperationMetadata {
-                protocol: PROTOCOL_VERSION,
-                device: self.device,
-                types,
-                requires: std::collections::BTreeSet::new(),
-            },
-            zones: vec![Zone::Global],
-            cursor: self.cursor.clone(),
-            own_through: 0,
-            max_records: self.page,
-            max_bytes: 1 << 20,
-            count_remaining: false,
-            anew: std::collections::BTreeSet::new(),
-        })
+        let types = [Shelf::schema()?, Item::schema()?];
+        let metadata = SyncOperationMetadata::new(self.device, types.iter());
+        let mut request = PullRequest::new(metadata, vec![Zone::Global]);
+        request.cursor.clone_from(&self.cursor);
+        (request.max_records, request.max_bytes) = (self.page, 1 << 20);
+        Ok(request)
     }
 
     fn read(&mut self, page: PullPage) {

@@ -88,7 +88,7 @@ pub(super) async fn open(name: &str, server: &SyncManager<Server>) -> Result<(St
         .register::<Shelf>()
         .register::<Item>()
         .register::<Note>()
-        .limits(SessionLimits { records: 500, bytes: 1 << 20 })
+        .limits(SessionLimits::new(500, 1 << 20))
         .open()
         .await?;
     let manager = SyncManager::client(&store)

@@ -37,7 +37,7 @@ pub(super) fn name(pusher: u64) -> String {
 pub(super) async fn open(source: impl SyncableDataSource) -> Result<SyncManager<Server>> {
     let store =
         Store::server(source).register::<Shelf>().register::<Item>().register::<Note>().open().await?;
-    let session = SessionLimits { records: 1_000, bytes: 4 << 20 };
+    let session = SessionLimits::new(1_000, 4 << 20);
     SyncManager::server(&store)
         .register(Repository::<Shelf>::new(&store), Rule::Union)
         .register(CheckedItems(Repository::<Item>::new(&store)), Rule::Union)

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use fastsync_core::{
-    Error, ErrorKind, PendingEdits, Position, PullReport, PushReport, Record, Repository, SyncContext,
-    SyncReport, SyncableRepository, TypeName, Zone,
+    Error, ErrorKind, PendingEdits, Position, Record, Repository, SyncContext, SyncReport,
+    SyncableRepository, TypeName, Zone,
 };
 
 use super::case::{Call, How, Step};
@@ -67,8 +67,16 @@ pub(super) async fn step(world: &Arc<World>, step: &Step) {
 pub(super) async fn synchronise(world: &Arc<World>, client: usize, how: How) -> Option<bool> {
     let manager = world.client(client).manager;
     let outcome = match how {
-        How::Push => manager.push().await.map(|push| SyncReport { push, pull: PullReport::default() }),
-        How::Pull => manager.pull().await.map(|pull| SyncReport { push: PushReport::default(), pull }),
+        How::Push => manager.push().await.map(|push| {
+            let mut report = SyncReport::default();
+            report.push = push;
+            report
+        }),
+        How::Pull => manager.pull().await.map(|pull| {
+            let mut report = SyncReport::default();
+            report.pull = pull;
+            report
+        }),
         How::Sync => manager.sync().await,
     };
     match outcome {

@@ -220,7 +220,7 @@ impl World {
             .register::<Shelf>()
             .register::<Item>()
             .register::<Note>()
-            .limits(SessionLimits { records: session_records, bytes: 1 << 20 })
+            .limits(SessionLimits::new(session_records, 1 << 20))
             .clock(node.clock.clone())
             .random(node.random.clone())
             .open()
@@ -232,7 +232,7 @@ impl World {
             .register(Repository::<Note>::in_zone(&store, writable(client)[0].clone()), rule)
             .zones(readable(client))
             .push_mode(if atomic { PushMode::Atomic } else { PushMode::PerObject })
-            .pull_limits(PullLimits { records: page_records, bytes: if tiny_pages { 400 } else { 1 << 20 } })
+            .pull_limits(PullLimits::new(page_records, if tiny_pages { 400 } else { 1 << 20 }))
             .transport(Link::new(weak, client))
             .build()?;
         *end.lock().unwrap_or_else(PoisonError::into_inner) = Some(ClientEnd { store, manager });

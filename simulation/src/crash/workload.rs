@@ -29,14 +29,14 @@ impl Writer {
             .register::<Shelf>()
             .register::<Item>()
             .register::<Note>()
-            .limits(SessionLimits { records: 20, bytes: 1 << 20 })
+            .limits(SessionLimits::new(20, 1 << 20))
             .open()
             .await?;
         let manager = SyncManager::client(&store)
             .register(Repository::<Shelf>::new(&store), Rule::Union)
             .register(Repository::<Item>::new(&store), Rule::Union)
             .register(Repository::<Note>::in_zone(&store, zone("north")), Rule::Union)
-            .pull_limits(PullLimits { records: 50, bytes: 1 << 20 })
+            .pull_limits(PullLimits::new(50, 1 << 20))
             .transport(transport)
             .build()?;
         Ok(Self { name: name.to_owned(), store, manager })

@@ -413,7 +413,7 @@ impl Maker {
             let field = self.pick(&["text", "whole", "real", id_field]).expect("four");
             let field = FieldName::new(field).expect("a name");
             // SQL takes a repeated one for nothing; so does everyone.
-            query.order.push(Order { field, descending: self.random.percent(50) });
+            query.order.push(Order::new(field, self.random.percent(50)));
         }
         query.offset = self.random.below(4) * self.random.below(2);
         query.limit = self.random.percent(40).then(|| self.random.below(12));

@@ -171,7 +171,7 @@ impl SyncService {
                     handler.process_push(&context, request).await.map_err(|error| self.refuse(&error))?;
                 let rows = match &reply {
                     PushReply::Processed(receipt) => receipt.exceptions.len() + receipt.current.len(),
-                    PushReply::ClientForked | PushReply::Gap { .. } => 0,
+                    _ => 0,
                 };
                 self.reply(parts, &reply, rows)
             }
@@ -182,7 +182,7 @@ impl SyncService {
                     handler.process_pull(&context, request).await.map_err(|error| self.refuse(&error))?;
                 let rows = match &reply {
                     PullReply::Page(page) => page.payload.len(),
-                    PullReply::ResetRequired { .. } => 0,
+                    _ => 0,
                 };
                 self.reply(parts, &reply, rows)
             }

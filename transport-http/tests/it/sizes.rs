@@ -61,7 +61,7 @@ fn items(text: impl Fn(&mut Random, usize) -> String, revision: u64) -> SyncPayl
     let mut random = Random(7);
     let mut row = |n: u64| {
         let id = uuid::Uuid::from_u64_pair(random.next(), random.next());
-        Row(
+        Row::new(
             ObjectId::from(uuid::Builder::from_random_bytes(id.into_bytes()).into_uuid()),
             Revision::from_bits(revision),
             Incarnation::from_bits(random.next()),
@@ -76,8 +76,8 @@ fn items(text: impl Fn(&mut Random, usize) -> String, revision: u64) -> SyncPayl
         )
     };
     let rows = (0..RECORDS).map(&mut row).collect();
-    let group = RecordGroup { zone: Zone::Global, type_name: TypeName::new("items").unwrap(), rows };
-    SyncPayload { devices: vec![device()], groups: vec![group] }
+    let group = RecordGroup::new(Zone::Global, TypeName::new("items").unwrap(), rows);
+    SyncPayload::new(vec![device()], vec![group])
 }
 
 /// Id and texts as they are, 8 bytes for each number.
@@ -92,7 +92,9 @@ async fn pushed(payload: SyncPayload, format: Format, compressed: bool) -> usize
     });
     let builder = HttpTransport::builder(format!("http://{address}")).format(format);
     let client = if compressed { builder.compress_requests_over(0) } else { builder }.build().unwrap();
-    client.push(&PushRequest { payload, ..push_request(0) }).await.unwrap_err();
+    let mut request = push_request(0);
+    request.payload = payload;
+    client.push(&request).await.unwrap_err();
     server.await.unwrap()
 }
 
@@ -105,14 +107,9 @@ impl SyncHandler for Page {
         Ok(PushReply::ClientForked)
     }
     async fn process_pull(&self, _: &SyncContext, _: PullRequest) -> Result<PullReply> {
-        Ok(PullReply::Page(PullPage {
-            payload: self.0.clone(),
-            cursor: Cursor::from("x".repeat(200)),
-            caught_up: true,
-            remaining: None,
-            unknown_types: Vec::new(),
-            server_time: Timestamp::from_millis(1_795_294_580_370),
-        }))
+        let cursor = Cursor::from("x".repeat(200));
+        let server_time = Timestamp::from_millis(1_795_294_580_370);
+        Ok(PullReply::Page(PullPage::new(cursor, server_time, self.0.clone())))
     }
 }
 

@@ -55,7 +55,9 @@ impl Broken {
                 found.sort_by_key(|record| format!("{:?}", record.body).to_lowercase());
             }
             Bug::QueriesReachOtherZones if query.zone != birch() => {
-                found.extend(self.inner.find(&Query { zone: birch(), ..query }).await?);
+                let mut elsewhere = query;
+                elsewhere.zone = birch();
+                found.extend(self.inner.find(&elsewhere).await?);
             }
             _ => {}
         }
@@ -81,7 +83,7 @@ impl Broken {
         query.filter = self.filter(query.filter);
         match self.bug {
             Bug::TiesComeInAnyOrder => {
-                query.order.push(Order { field: FieldName::new("id").unwrap(), descending: true });
+                query.order.push(Order::new(FieldName::new("id").unwrap(), true));
             }
             Bug::OffsetsAreIgnored => query.offset = 0,
             _ => {}

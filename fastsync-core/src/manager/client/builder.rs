@@ -16,11 +16,20 @@ use crate::transport::Transport;
 
 /// How large a pulled page may be; the server may send smaller ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PullLimits {
     /// The most records.
     pub records: u32,
     /// About the most bytes.
     pub bytes: u32,
+}
+
+impl PullLimits {
+    /// Pages of at most so many records and about so many bytes.
+    #[must_use]
+    pub const fn new(records: u32, bytes: u32) -> Self {
+        Self { records, bytes }
+    }
 }
 
 impl Default for PullLimits {

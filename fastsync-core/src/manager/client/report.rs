@@ -7,6 +7,7 @@ use crate::source::ResetReason;
 
 /// What a push did.
 #[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
 pub struct PushReport {
     /// Sessions that the server processed.
     pub sessions: u64,
@@ -34,6 +35,7 @@ impl PushReport {
 
 /// What a pull did.
 #[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
 pub struct PullReport {
     /// Records and tombstones received.
     pub received: u64,
@@ -47,6 +49,7 @@ pub struct PullReport {
 
 /// What a push and the pull after it did.
 #[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
 pub struct SyncReport {
     /// The push.
     pub push: PushReport,
@@ -56,6 +59,7 @@ pub struct SyncReport {
 
 /// A conflict and how it was settled.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct SettledConflict {
     /// The object.
     pub key: RecordKey,
@@ -67,6 +71,7 @@ pub struct SettledConflict {
 
 /// How a conflict was settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Settlement {
     /// The server's version stays; the local edit is dropped.
     KeptServer,
@@ -78,6 +83,7 @@ pub enum Settlement {
 
 /// What a client's store holds beside the records.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ClientStatus {
     /// Edits that wait to be pushed, refused ones included.
     pub pending: u64,
@@ -91,6 +97,7 @@ pub struct ClientStatus {
 
 /// Where a synchronisation is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SyncProgress {
     /// What is going on.
     pub phase: SyncPhase,

@@ -11,6 +11,7 @@ use crate::store::PendingReader;
 
 /// What a reset does with edits that wait to be pushed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum PendingEdits {
     /// It does not begin.
     #[default]

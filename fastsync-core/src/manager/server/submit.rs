@@ -17,6 +17,7 @@ use crate::source::{StateWrite, Turn};
 /// has not seen), their incarnation the life that was edited, and zones, validation and conflicts are decided as for a
 /// push, object by object. Retries are the gateway's business: it notes in state entries what it has done.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Submission {
     /// The edits, each object once.
     pub edits: Vec<SubmittedEdit>,
@@ -27,11 +28,26 @@ pub struct Submission {
 
 /// One edit of a [`Submission`].
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct SubmittedEdit {
     /// The object as edited, with a body that fits its type.
     pub record: Record,
     /// Written with the session, unless the edit is refused.
     pub note: Option<StateWrite>,
+}
+
+impl SubmittedEdit {
+    /// An edit without a note.
+    #[must_use]
+    pub const fn new(record: Record) -> Self {
+        Self { record, note: None }
+    }
+
+    /// The same with an entry that is written with the session, unless the edit is refused.
+    #[must_use]
+    pub fn with_note(self, note: impl Into<Option<StateWrite>>) -> Self {
+        Self { note: note.into(), ..self }
+    }
 }
 
 impl Submission {

@@ -1,6 +1,6 @@
 //! Requests that a test makes by hand: of a device that does as no client of this crate would.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use fastsync_core::protocol::*;
 use fastsync_core::*;
@@ -13,8 +13,7 @@ pub fn types() -> BTreeMap<TypeName, TypeVersion> {
 }
 
 pub fn described(schema: &TypeSchema) -> (TypeName, TypeVersion) {
-    let fields = schema.fields().iter().map(|field| field.name.clone()).collect();
-    (schema.name().clone(), TypeVersion { version: schema.version(), fields })
+    (schema.name().clone(), TypeVersion::of(schema))
 }
 
 pub fn type_name(name: &str) -> TypeName {
@@ -31,11 +30,11 @@ pub fn row<T: SyncableObject>(object: &T, base: Revision, at: u64) -> Row {
     let (id, body) = (object.id().unwrap(), object.to_body().unwrap());
     let life = id.as_str().bytes().fold(7, |life, byte| life << 8 | u64::from(byte));
     let at = Hlc::new(Timestamp::from_millis(at), 0);
-    Row(id, base, Incarnation::from_bits(life), at, 0, Some(body))
+    Row::new(id, base, Incarnation::from_bits(life), at, 0, Some(body))
 }
 
 pub fn group(zone: Zone, name: &str, rows: Vec<Row>) -> RecordGroup {
-    RecordGroup { zone, type_name: type_name(name), rows }
+    RecordGroup::new(zone, type_name(name), rows)
 }
 
 pub fn tasks(rows: Vec<Row>) -> Vec<RecordGroup> {
@@ -55,39 +54,24 @@ impl Device {
     }
 
     fn metadata(&self) -> SyncOperationMetadata {
-        SyncOperationMetadata {
-            protocol: PROTOCOL_VERSION,
-            device: self.id,
-            types: types(),
-            requires: BTreeSet::new(),
-        }
+        let mut metadata = SyncOperationMetadata::new(self.id, std::iter::empty());
+        metadata.types = types();
+        metadata
     }
 
     /// The next push, object by object.
     pub fn push(&mut self, groups: Vec<RecordGroup>) -> PushRequest {
         self.pushed += 1;
-        PushRequest {
-            metadata: self.metadata(),
-            session: SessionId::new(Timestamp::from_millis(self.pushed), &SystemRandom),
-            number: self.pushed,
-            follows: None,
-            mode: PushMode::PerObject,
-            payload: SyncPayload { devices: vec![self.id], groups },
-        }
+        let session = SessionId::new(Timestamp::from_millis(self.pushed), &SystemRandom);
+        let payload = SyncPayload::new(vec![self.id], groups);
+        let mut request = PushRequest::new(self.metadata(), session, self.pushed, payload);
+        request.mode = PushMode::PerObject;
+        request
     }
 
     /// A pull of everything in these zones.
     pub fn pull(&self, zones: impl IntoIterator<Item = Zone>) -> PullRequest {
-        PullRequest {
-            metadata: self.metadata(),
-            zones: zones.into_iter().collect(),
-            cursor: None,
-            own_through: 0,
-            max_records: u32::MAX,
-            max_bytes: u32::MAX,
-            count_remaining: false,
-            anew: BTreeSet::new(),
-        }
+        PullRequest::new(self.metadata(), zones.into_iter().collect())
     }
 }
 
@@ -104,7 +88,7 @@ impl ServerSide {
     pub async fn page(&self, context: &SyncContext, pull: PullRequest) -> PullPage {
         match self.manager.process_pull(context, pull).await.unwrap() {
             PullReply::Page(page) => page,
-            PullReply::ResetRequired { reason } => panic!("{reason:?}"),
+            refused => panic!("{refused:?}"),
         }
     }
 
@@ -146,6 +130,7 @@ pub fn told(receipt: &PushReceipt) -> Vec<(&str, &str)> {
         Outcome::Merged => "merged",
         Outcome::Superseded => "superseded",
         Outcome::Rejected { code, .. } => code,
+        _ => "something new",
     };
     receipt.exceptions.iter().map(|named| (named.id.as_str(), outcome(&named.outcome))).collect()
 }

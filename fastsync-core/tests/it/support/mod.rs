@@ -318,7 +318,7 @@ async fn client_over(
         .register::<List>()
         .register::<Task>()
         .register::<Note>()
-        .limits(SessionLimits { records: 10, bytes: 10_000 })
+        .limits(SessionLimits::new(10, 10_000))
         .clock(clock.clone())
         .open()
         .await

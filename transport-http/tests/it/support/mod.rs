@@ -104,14 +104,14 @@ pub fn device() -> DeviceId {
 
 pub fn metadata() -> SyncOperationMetadata {
     let fields = vec![FieldName::new("name").unwrap(), FieldName::new("note").unwrap()];
-    let types = [(TypeName::new("items").unwrap(), TypeVersion { version: 1, fields })].into();
-    let requires = std::collections::BTreeSet::new();
-    SyncOperationMetadata { protocol: PROTOCOL_VERSION, device: device(), types, requires }
+    let mut metadata = SyncOperationMetadata::new(device(), std::iter::empty());
+    metadata.types = [(TypeName::new("items").unwrap(), TypeVersion::new(1, fields))].into();
+    metadata
 }
 
 pub fn payload(rows: usize) -> SyncPayload {
     let row = |n: usize| {
-        Row(
+        Row::new(
             ObjectId::new(format!("object-{n}")).unwrap(),
             Revision::default(),
             Incarnation::default(),
@@ -120,58 +120,34 @@ pub fn payload(rows: usize) -> SyncPayload {
             Some(vec![Value::Text(format!("Ünïcode {n} \"quoted\"")), Value::Text("x".repeat(120))]),
         )
     };
-    SyncPayload {
-        devices: vec![device()],
-        groups: vec![RecordGroup {
-            zone: Zone::Global,
-            type_name: TypeName::new("items").unwrap(),
-            rows: (0..rows).map(row).collect(),
-        }],
-    }
+    let rows = (0..rows).map(row).collect();
+    let group = RecordGroup::new(Zone::Global, TypeName::new("items").unwrap(), rows);
+    SyncPayload::new(vec![device()], vec![group])
 }
 
 pub fn push_request(rows: usize) -> PushRequest {
-    PushRequest {
-        metadata: metadata(),
-        session: SessionId::from_uuid(uuid::Uuid::from_u128(9)),
-        number: 1,
-        follows: None,
-        mode: PushMode::Atomic,
-        payload: payload(rows),
-    }
+    PushRequest::new(metadata(), SessionId::from_uuid(uuid::Uuid::from_u128(9)), 1, payload(rows))
 }
 
 pub fn pull_request() -> PullRequest {
-    PullRequest {
-        metadata: metadata(),
-        zones: vec![Zone::Global],
-        cursor: Some(Cursor::from("sealed".to_owned())),
-        own_through: 3,
-        max_records: 10_000,
-        max_bytes: 4 << 20,
-        count_remaining: true,
-        anew: std::collections::BTreeSet::new(),
-    }
+    let mut request = PullRequest::new(metadata(), vec![Zone::Global]);
+    request.cursor = Some(Cursor::from("sealed".to_owned()));
+    request.own_through = 3;
+    (request.max_records, request.max_bytes) = (10_000, 4 << 20);
+    request.count_remaining = true;
+    request
 }
 
 pub fn receipt(request: &PushRequest, rows: usize) -> PushReply {
-    PushReply::Processed(PushReceipt {
-        session: request.session,
-        revision: Revision::default(),
-        exceptions: Vec::new(),
-        current: payload(rows),
-    })
+    let mut receipt = PushReceipt::new(request.session, Revision::default());
+    receipt.current = payload(rows);
+    PushReply::Processed(receipt)
 }
 
 pub fn page(rows: usize) -> PullReply {
-    PullReply::Page(PullPage {
-        payload: payload(rows),
-        cursor: Cursor::from("next".to_owned()),
-        caught_up: true,
-        remaining: Some(0),
-        server_time: Timestamp::default(),
-        unknown_types: Vec::new(),
-    })
+    let mut page = PullPage::new(Cursor::from("next".to_owned()), Timestamp::default(), payload(rows));
+    page.remaining = Some(0);
+    PullReply::Page(page)
 }
 
 pub fn authenticate(parts: &Parts) -> Result<SyncContext> {

@@ -32,6 +32,8 @@ pub enum ZoneRestriction {
 pub struct TypeSchema {
     name: TypeName,
     version: u32,
+    #[serde(skip_serializing_if = "takes_every_version")]
+    min_version: u32,
     priority: i32,
     restriction: ZoneRestriction,
     id_field: FieldName,
@@ -60,6 +62,12 @@ impl TypeSchema {
     #[must_use]
     pub fn version(&self) -> u32 {
         self.version
+    }
+
+    /// The oldest version with which this end exchanges the type; 0 if every one.
+    #[must_use]
+    pub const fn min_version(&self) -> u32 {
+        self.min_version
     }
 
     /// Its place in the order of writing: lower ones (parents) are written first and deleted last.
@@ -128,6 +136,11 @@ impl TypeSchema {
         }
         Ok(())
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn takes_every_version(min_version: &u32) -> bool {
+    *min_version == 0
 }
 
 /// What is wrong with fields that differ from one before in case at most, or take the name of the zone's

@@ -31,6 +31,7 @@ impl Problems {
 }
 
 const ON_STRUCT: &[(&str, &str)] = &[
+    ("min_version", "`min_version = 2`"),
     ("name", "`name = \"...\"`"),
     ("priority", "`priority = 10`"),
     ("restricted", "`restricted`"),
@@ -55,6 +56,7 @@ pub(crate) struct OnStruct {
     pub(crate) priority: Option<i32>,
     pub(crate) restricted: bool,
     pub(crate) version: Option<u32>,
+    pub(crate) min_version: Option<u32>,
 }
 
 impl OnStruct {
@@ -65,6 +67,7 @@ impl OnStruct {
                 "name" => found.name = Some(value(meta)?),
                 "priority" => found.priority = Some(integer(meta)?),
                 "restricted" => found.restricted = flag(meta).map(|_| true)?,
+                "min_version" => found.min_version = Some(integer(meta)?),
                 "version" => found.version = Some(integer(meta)?),
                 _ => {}
             }

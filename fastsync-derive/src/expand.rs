@@ -69,7 +69,7 @@ pub(crate) fn expand(object: &Object) -> TokenStream {
 
 fn schema(object: &Object) -> TokenStream {
     let (name, id) = (&object.name, &object.id.name);
-    let version = Literal::u32_suffixed(object.version);
+    let [version, min_version] = [object.version, object.min_version].map(Literal::u32_suffixed);
     let priority = object.priority;
     let restricted = object.restricted.then(|| quote!(.restricted()));
     let columns = object.columns.iter().map(|column| {
@@ -84,6 +84,7 @@ fn schema(object: &Object) -> TokenStream {
     quote! {
         let __fastsync_schema = ::fastsync_core::TypeSchema::builder(#name, #id)
             .version(#version)
+            .min_version(#min_version)
             .priority(#priority)
             #restricted;
         #(#columns)*

@@ -97,6 +97,7 @@ use proc_macro::TokenStream;
 /// | `priority = 10` | place in the order of writing: parents (lower) first, deletes in reverse | `0` |
 /// | `restricted` | each record lives in a restricted zone | records are global |
 /// | `version = 2` | version of the schema, raised when fields change | `1` |
+/// | `min_version = 2` | oldest version with which a server exchanges the type | every one |
 ///
 /// | on a field | meaning |
 /// |---|---|

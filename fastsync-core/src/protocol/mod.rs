@@ -83,6 +83,11 @@ impl TypeVersion {
         }
     }
 
+    /// Whether the type is exchanged with the end that has this schema.
+    pub(crate) const fn is_outdated(&self, schema: &TypeSchema) -> bool {
+        self.version < schema.min_version()
+    }
+
     /// What stands for the version and the fields in a cursor, whatever their order: it covers the type as long as they stay.
     pub(crate) fn coverage(&self) -> u64 {
         let mut names: Vec<_> = self.fields.iter().map(FieldName::as_str).collect();

@@ -112,7 +112,7 @@ impl<'de> de::Visitor<'de> for Beginning<'_> {
                     return Err(de::Error::custom("a member is there twice"));
                 }
                 // Reading a payload for what may come after it would take as long as waiting.
-                "payload" | "remaining" | "unknown_types" | "server_time" | "reason" => {
+                "payload" | "remaining" | "unknown_types" | "outdated_types" | "server_time" | "reason" => {
                     return Err(de::Error::custom("the cursor does not come first"));
                 }
                 _ => drop(members.next_value::<de::IgnoredAny>()?),
@@ -142,6 +142,10 @@ pub struct PullPage {
     pub remaining: Option<u64>,
     /// Requested types that the server does not know. Their records stay with the client until it does.
     pub unknown_types: Vec<TypeName>,
+    /// Requested types of which the server asks for a later version of the application. Their records stay with the
+    /// client until then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outdated_types: Vec<TypeName>,
     /// The server's clock.
     pub server_time: Timestamp,
     /// The records and tombstones. They are written last, so that the next page can be asked for before they are read.
@@ -152,7 +156,8 @@ impl PullPage {
     /// A page that is the last one.
     #[must_use]
     pub const fn new(cursor: Cursor, server_time: Timestamp, payload: SyncPayload) -> Self {
-        Self { cursor, caught_up: true, remaining: None, unknown_types: Vec::new(), server_time, payload }
+        let (unknown_types, outdated_types) = (Vec::new(), Vec::new());
+        Self { cursor, caught_up: true, remaining: None, unknown_types, outdated_types, server_time, payload }
     }
 }
 
@@ -179,6 +184,8 @@ pub(super) struct PullReplyForm<P> {
     #[serde(default, deserialize_with = "present")]
     unknown_types: Option<Vec<TypeName>>,
     #[serde(default, deserialize_with = "present")]
+    outdated_types: Option<Vec<TypeName>>,
+    #[serde(default, deserialize_with = "present")]
     server_time: Option<Timestamp>,
     #[serde(default, deserialize_with = "present")]
     reason: Option<ResetReason>,
@@ -201,6 +208,7 @@ impl<P: Into<SyncPayload>> PullReplyForm<P> {
                 caught_up: Some(caught_up),
                 remaining,
                 unknown_types: Some(unknown_types),
+                outdated_types,
                 server_time: Some(server_time),
                 reason: None,
             } => Ok(PullReply::Page(PullPage {
@@ -209,6 +217,7 @@ impl<P: Into<SyncPayload>> PullReplyForm<P> {
                 caught_up,
                 remaining: remaining.flatten(),
                 unknown_types,
+                outdated_types: outdated_types.unwrap_or_default(),
                 server_time,
             })),
             Self {
@@ -218,6 +227,7 @@ impl<P: Into<SyncPayload>> PullReplyForm<P> {
                 caught_up: None,
                 remaining: None,
                 unknown_types: None,
+                outdated_types: None,
                 server_time: None,
                 reason: Some(reason),
             } => Ok(PullReply::ResetRequired { reason }),

@@ -11,6 +11,7 @@ pub struct TypeSchemaBuilder {
     name: String,
     id_field: String,
     version: u32,
+    min_version: u32,
     priority: i32,
     restriction: ZoneRestriction,
     fields: Vec<(String, FieldKind, bool)>,
@@ -25,6 +26,7 @@ impl TypeSchemaBuilder {
             name,
             id_field,
             version: 1,
+            min_version: 0,
             priority: 0,
             restriction: ZoneRestriction::Global,
             fields: Vec::new(),
@@ -85,6 +87,16 @@ impl TypeSchemaBuilder {
         self
     }
 
+    /// Sets the oldest version with which a server of this schema exchanges the type (every one unless set): what older
+    /// clients have of it stays with them until they are upgraded, and their other types go on.
+    ///
+    /// For a change that the names of the fields do not show, of what values mean. A field that came or went, or is called
+    /// otherwise, needs none.
+    pub fn min_version(mut self, min_version: u32) -> Self {
+        self.min_version = min_version;
+        self
+    }
+
     /// Sets the priority (0 unless set): parents first, children after.
     pub fn priority(mut self, priority: i32) -> Self {
         self.priority = priority;
@@ -102,7 +114,8 @@ impl TypeSchemaBuilder {
     /// # Errors
     /// `InvalidInput` that names every problem: names outside the grammar, two names that differ only in case, a
     /// field named `zone` in a restricted type (its table has a column of that name), more than [`MAX_FIELDS`], a
-    /// default that does not fit its field or has none, an earlier name that another field has.
+    /// default that does not fit its field or has none, an earlier name that another field has, a `min_version` later than
+    /// the version.
     pub fn build(self) -> Result<TypeSchema> {
         let mut problems = Vec::new();
         let mut check =
@@ -157,10 +170,15 @@ impl TypeSchemaBuilder {
         if fields.len() > MAX_FIELDS {
             problems.push(format!("{} fields, the limit is {MAX_FIELDS}", fields.len()));
         }
+        if self.min_version > self.version {
+            let (least, own) = (self.min_version, self.version);
+            problems.push(format!("min_version {least} is later than the version itself, {own}"));
+        }
         match (name, id_field) {
             (Some(name), Some(id_field)) if problems.is_empty() => Ok(TypeSchema {
                 name,
                 version: self.version,
+                min_version: self.min_version,
                 priority: self.priority,
                 restriction: self.restriction,
                 id_field,

@@ -13,6 +13,8 @@ use crate::model::{FieldName, TypeName, Value};
 pub(super) struct StoredSchema {
     name: TypeName,
     version: u32,
+    #[serde(default)]
+    min_version: u32,
     priority: i32,
     restriction: ZoneRestriction,
     id_field: FieldName,
@@ -23,11 +25,11 @@ impl TryFrom<StoredSchema> for TypeSchema {
     type Error = Error;
 
     fn try_from(stored: StoredSchema) -> Result<Self> {
-        let StoredSchema { name, version, priority, restriction, id_field, fields } = stored;
+        let StoredSchema { name, version, min_version, priority, restriction, id_field, fields } = stored;
         let names = iter::once(&id_field).chain(fields.iter().flat_map(FieldSchema::names));
         let problems = repeated(restriction, names);
         if problems.is_empty() {
-            return Ok(Self { name, version, priority, restriction, id_field, fields });
+            return Ok(Self { name, version, min_version, priority, restriction, id_field, fields });
         }
         Err(Error::invalid("schema", format!("type {name}: {}", problems.join("; "))))
     }

@@ -246,7 +246,9 @@ impl Client {
         if let Some(remaining) = page.remaining {
             walk.total = Some(walk.received.saturating_add(remaining));
         }
-        walk.unknown_types.extend(page.unknown_types);
+        walk.waiting.extend(page.unknown_types);
+        walk.waiting.extend(page.outdated_types.iter().cloned());
+        walk.outdated.extend(page.outdated_types);
         self.report_progress(&SyncProgress {
             phase: SyncPhase::Pulling,
             done: walk.received,
@@ -286,7 +288,8 @@ impl Client {
             received: walk.received,
             conflicts: Vec::new(),
             reset: plan.reset,
-            unknown_types: walk.unknown_types.clone(),
+            unknown_types: walk.waiting.difference(&walk.outdated).cloned().collect(),
+            outdated_types: walk.outdated.clone(),
         };
         let mut state = Vec::new();
         if stored.as_ref() != Some(&cursor) {
@@ -297,10 +300,10 @@ impl Client {
             let value = Some(encode_cursor(&cursor)?);
             state.push(StateWrite { key: StateKey::CURSOR.to_owned(), expect, value });
         }
-        if walk.unknown_types != self.load_unknown_types().await? {
-            state.push(StateWrite::set(StateKey::UNKNOWN_TYPES, Some(encode(&walk.unknown_types)?)));
+        if walk.waiting != self.load_unknown_types().await? {
+            state.push(StateWrite::set(StateKey::UNKNOWN_TYPES, Some(encode(&walk.waiting)?)));
         }
-        state.extend(self.note_fields(&walk.unknown_types).await?);
+        state.extend(self.note_fields(&walk.waiting).await?);
         state.extend(
             plan.anew.keys().map(|name| StateWrite::set(format!("{}{name}", StateKey::REFETCH), None)),
         );
@@ -319,7 +322,7 @@ impl Client {
         let writes = inline.map_or(Incoming::Staged, |records| {
             Incoming::Inline(records.into_iter().map(incoming).collect())
         });
-        let gone = walk.not_seen.iter().filter(|key| !walk.unknown_types.contains(&key.type_name));
+        let gone = walk.not_seen.iter().filter(|key| !walk.waiting.contains(&key.type_name));
         let application = Application {
             session: walk.session,
             clears,
@@ -347,7 +350,7 @@ impl Client {
     /// What is removed of the types that are fetched anew: everything but newer edits, and what the server does not
     /// know.
     fn clears(&self, plan: &PullPlan, walk: &Walk) -> Vec<Clear> {
-        let known = plan.anew.iter().filter(|(name, _)| !walk.unknown_types.contains(*name));
+        let known = plan.anew.iter().filter(|(name, _)| !walk.waiting.contains(*name));
         known
             .flat_map(|(name, &through_change)| {
                 let fitting = self.zones.iter().filter(|zone| self.store.check_zone(name, zone).is_ok());
@@ -365,7 +368,9 @@ struct Walk {
     received: u64,
     total: Option<u64>,
     newest: Option<Hlc>,
-    unknown_types: BTreeSet<TypeName>,
+    /// Types that the server does not exchange with this client, and those of them that it asks a later version of.
+    waiting: BTreeSet<TypeName>,
+    outdated: BTreeSet<TypeName>,
     /// Objects with a refused edit that are fetched anew and did not come.
     not_seen: BTreeSet<RecordKey>,
 }
@@ -378,7 +383,8 @@ impl Walk {
             received: 0,
             total: None,
             newest: None,
-            unknown_types: BTreeSet::new(),
+            waiting: BTreeSet::new(),
+            outdated: BTreeSet::new(),
             not_seen: BTreeSet::new(),
         }
     }

@@ -53,8 +53,9 @@ impl Client {
 
     async fn push_known(&self) -> Result<PushReport> {
         match self.push_all(false).await {
-            // The server does not know a type of ours: a pull tells which, and the others can go on.
-            Err(error) if error.kind() == ErrorKind::UnknownType => {
+            // The server does not know a type of ours, or asks for a later version of it: a pull tells which, and the others
+            // can go on.
+            Err(error) if matches!(error.kind(), ErrorKind::UnknownType | ErrorKind::UpgradeRequired) => {
                 let known_before = self.load_unknown_types().await?;
                 self.pull_once(super::pull::PullPlan::default()).await?;
                 if self.load_unknown_types().await? == known_before {

@@ -45,6 +45,9 @@ pub struct PullReport {
     pub reset: Option<ResetReason>,
     /// Types that the server does not know, or not with all of their fields: their edits wait until it does.
     pub unknown_types: BTreeSet<TypeName>,
+    /// Types of which the server asks for a later version of this application
+    /// ([`TypeSchema::min_version`](crate::TypeSchema::min_version)): their edits wait until it is upgraded.
+    pub outdated_types: BTreeSet<TypeName>,
 }
 
 /// What a push and the pull after it did.

@@ -17,7 +17,8 @@ impl Server {
     ) -> Result<PullReply> {
         self.check_sender(context, &request.metadata)?;
         let zones = self.readable_zones(context, &request).await?;
-        let Known { columns, coverage: types, unknown: unknown_types } = self.known_types(&request)?;
+        let Known { columns, coverage: types, unknown: unknown_types, outdated: outdated_types } =
+            self.known_types(&request)?;
         let holder = self.holder(context, request.metadata.device);
         let standing = match &request.cursor {
             None => None,
@@ -46,6 +47,7 @@ impl Server {
                     caught_up,
                     remaining,
                     unknown_types,
+                    outdated_types,
                     server_time: self.store.now(),
                 }))
             }
@@ -68,8 +70,8 @@ impl Server {
         Ok(zones)
     }
 
-    /// The requested types that this server can exchange with the client, and the others: those that it does not have, and
-    /// those of which the client has fields that it does not have.
+    /// The requested types that this server can exchange with the client, and the others: those that it does not have,
+    /// those of which the client has fields that it does not have, and those of which it asks for a later version.
     fn known_types(&self, request: &PullRequest) -> Result<Known> {
         if request.metadata.types.is_empty() {
             return Err(Error::invalid("pull", "a pull names no type"));
@@ -77,6 +79,10 @@ impl Server {
         let mut known = Known::default();
         for (name, theirs) in &request.metadata.types {
             let columns = match self.store.schema(name) {
+                Ok(schema) if theirs.is_outdated(schema) => {
+                    known.outdated.push(name.clone());
+                    continue;
+                }
                 Ok(schema) => Columns::of(schema, theirs),
                 Err(error) => Err(error),
             };
@@ -169,6 +175,7 @@ struct Known {
     /// What the next cursor says of each.
     coverage: BTreeMap<TypeName, u64>,
     unknown: Vec<TypeName>,
+    outdated: Vec<TypeName>,
 }
 
 /// A record with the fields that the client has.

@@ -64,6 +64,7 @@ impl Server {
         self.check_size(&request.payload)?;
         let digest = digest(&request);
         let follows = request.follows;
+        let outdated = self.outdated(&request);
         let columns = self.columns(&request.metadata.types);
         let missing = columns.iter().map(|(name, columns)| (name.clone(), columns.missing()));
         let mut session = Session {
@@ -101,7 +102,8 @@ impl Server {
                 Standing::Next if is_used => {
                     return Err(Error::invalid("push", "the session id was used by another push"));
                 }
-                Standing::Next => {}
+                // What was processed before stays so, whatever this server asks for now.
+                Standing::Next => outdated.as_ref().map_or(Ok(()), |name| Err(upgrade_required(name)))?,
             }
             // The same push may arrive twice at once: one of them finds the state moved, or the session there, and
             // looks again.
@@ -133,6 +135,16 @@ impl Server {
             }
         }
         Err(contention())
+    }
+
+    /// A type of the session of which this server asks for a later version.
+    fn outdated(&self, request: &PushRequest) -> Option<TypeName> {
+        let mut types = request.payload.groups.iter().map(|group| &group.type_name);
+        let is_outdated = |name: &&TypeName| {
+            let theirs = request.metadata.types.get(*name);
+            theirs.zip(self.store.schema(name).ok()).is_some_and(|(theirs, schema)| theirs.is_outdated(schema))
+        };
+        types.find(is_outdated).cloned()
     }
 
     fn check_size(&self, payload: &SyncPayload) -> Result<()> {
@@ -373,6 +385,11 @@ impl Plan {
             })
             .collect()
     }
+}
+
+fn upgrade_required(name: &TypeName) -> Error {
+    let message = format!("the server asks for a later version of type {name}: upgrade the application");
+    Error::new(ErrorKind::UpgradeRequired, "push", message)
 }
 
 fn contention() -> Error {

@@ -103,6 +103,8 @@ struct PageRef {
     caught_up: bool,
     remaining: Option<u64>,
     unknown_types: Vec<TypeName>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    outdated_types: Vec<TypeName>,
     server_time: Timestamp,
     #[serde(with = "PayloadForm")]
     payload: SyncPayload,

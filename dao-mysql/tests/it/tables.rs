@@ -50,7 +50,20 @@ async fn an_existing_table_is_adopted_with_all_that_is_on_it() {
              INSERT INTO items (id, name) VALUES ('old', 'old one');"
         ))
         .await;
-    let source = with_items(&database).await;
+    let source = open(&database).await;
+    let planned: Vec<_> = source.plan(&[items()]).await.unwrap().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        planned,
+        [
+            "make the sync tables",
+            "add type items",
+            "adopt table items, which is there already",
+            "add field items.quantity",
+            "add field items.note"
+        ]
+    );
+    source.prepare(&[items()]).await.unwrap();
+    assert_eq!(source.plan(&[items()]).await.unwrap(), []);
     source.prepare(&[items()]).await.unwrap();
     apply(&source, vec![put(item("new", "New one"))]).await;
     database.sql("UPDATE items SET extra = 'mine' WHERE id = 'new'").await;

@@ -6,12 +6,6 @@ use fastsync_core::source::*;
 use fastsync_core::*;
 use fastsync_dao_mysql::sqlx;
 
-/// The collation of ids on this server.
-async fn exact(database: &Database) -> &'static str {
-    let version: String = sqlx::query_scalar("SELECT VERSION()").fetch_one(&database.pool()).await.unwrap();
-    if version.contains("MariaDB") { "utf8mb4_nopad_bin" } else { "utf8mb4_0900_bin" }
-}
-
 fn constraint(conflict: &Conflict) -> &str {
     match &conflict.reason {
         ConflictReason::Constraint(text) => text,

@@ -35,7 +35,7 @@ impl From<mongodb::error::Error> for Fail {
 
 impl From<Error> for Fail {
     fn from(error: Error) -> Self {
-        Self::Core(error)
+        Self::Core(error.with_backend(BACKEND))
     }
 }
 

@@ -13,9 +13,9 @@ use mongodb::options::{Hint, ReturnDocument};
 
 use crate::codec::{Entry, capped, read_uuid, signed, unsigned};
 use crate::error::{Fail, Run};
-use crate::prepare::feed_index;
 use crate::read::{Access, Found, records};
 use crate::store::{BATCH, RECORDS, SESSIONS, Store, ZONES, raw, whole};
+use crate::upgrade::feed_index;
 
 /// A zone's own document.
 #[derive(Debug, Clone, Copy, Default)]

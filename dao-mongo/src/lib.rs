@@ -85,6 +85,9 @@ mod staging;
 mod store;
 #[cfg(test)]
 mod tests;
+mod upgrade;
+#[cfg(test)]
+mod upgrade_tests;
 
 pub use mongodb;
 pub use source::MongoDataSource;

@@ -1,75 +1,21 @@
-//! Creating the sync collections, and creating or adopting the collections of types.
+//! Creating or adopting the collections of types.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use fastsync_core::source::entry;
+use fastsync_core::source::{PlannedChange, entry};
 use fastsync_core::{ErrorKind, TypeSchema};
 use futures_util::TryStreamExt;
-use mongodb::IndexModel;
 use mongodb::bson::{Bson, Document, doc};
-use mongodb::options::IndexOptions;
 use mongodb::results::CollectionType;
 
 use crate::codec::value_ref;
 use crate::error::{Fail, Run, code, codes};
 use crate::registry::{StoredType, Type};
-use crate::store::{META, RECORDS, SESSIONS, STAGED, STATE, Store, WRITERS, ZONES, whole};
-
-/// The version of the sync collections that this crate writes.
-const VERSION: i64 = 1;
-
-/// How long a session of a writer is remembered: longer than the server keeps it.
-const WRITERS_SECONDS: u64 = 30 * 24 * 3600;
-
-/// Makes the sync collections and their indexes if they are not there, and refuses those of a later version.
-pub(crate) async fn set_up(store: &Store) -> Run<()> {
-    let meta = store.database.collection::<Document>(META);
-    let version = doc! { "$setOnInsert": { "version": VERSION } };
-    meta.update_one(doc! { "_id": "schema" }, version).upsert(true).await?;
-    let found = meta.find_one(doc! { "_id": "schema" }).await?.unwrap_or_default();
-    let found = whole(found.get("version"));
-    if found != Some(VERSION) {
-        let found = found.map_or_else(|| "no version".to_owned(), |version| format!("version {version}"));
-        let message = format!("the sync collections have {found}; this program knows version {VERSION}");
-        return Err(Fail::new(ErrorKind::Config, "connect", message));
-    }
-    for name in [ZONES, STATE, STAGED] {
-        create(store, name).await?;
-    }
-    let index = |name: &str, keys: Document, only: Document| {
-        let options = IndexOptions::builder().name(name.to_owned()).partial_filter_expression(only);
-        IndexModel::builder().keys(keys).options(options.build()).build()
-    };
-    let some = |field: &str| doc! { field: { "$gt": 0_i64 } };
-    let records = [
-        index("feed", feed_index(), some("position")),
-        index("pending", doc! { "change": 1, "_id.type": 1, "_id.zone": 1, "_id.id": 1 }, some("change")),
-        index("tombstones", doc! { "_id.zone": 1, "position": 1 }, doc! { "deleted": true }),
-    ];
-    store.collection(RECORDS).create_indexes(records).await?;
-    let mut positions =
-        index("positions", doc! { "positions.zone": 1, "positions.position": 1 }, some("positions.position"));
-    if let Some(options) = &mut positions.options {
-        // No position is ever given twice, whatever happens to the lock of a zone.
-        options.unique = Some(true);
-    }
-    store.collection(SESSIONS).create_index(positions).await?;
-    let options = IndexOptions::builder()
-        .name("seen".to_owned())
-        .expire_after(std::time::Duration::from_secs(WRITERS_SECONDS))
-        .build();
-    let seen = IndexModel::builder().keys(doc! { "seen": 1 }).options(options).build();
-    store.collection(WRITERS).create_index(seen).await?;
-    Ok(())
-}
-
-/// The order of the feed within a zone.
-pub(crate) fn feed_index() -> Document {
-    doc! { "_id.zone": 1, "position": 1, "_id.type": 1, "_id.id": 1 }
-}
+use crate::store::{META, Store, whole};
+use crate::upgrade::{found, upgrade};
 
 /// Makes a collection beforehand: making it within a transaction locks more.
-async fn create(store: &Store, name: &str) -> Run<()> {
+pub(crate) async fn create(store: &Store, name: &str) -> Run<()> {
     match store.database.create_collection(name).await {
         Err(error) if code(&error) != Some(codes::NAMESPACE_EXISTS) => Err(error.into()),
         _ => Ok(()),
@@ -92,37 +38,117 @@ fn unreadable() -> Fail {
     Fail::corrupt("fastsync_meta holds a type that cannot be read")
 }
 
+/// What preparing types comes to.
+struct Decided {
+    /// The types as they are noted then, and how often they were changed until now.
+    types: Vec<StoredType>,
+    changes: i64,
+    /// Why the note of the types changes; empty if it stays.
+    noted: Vec<PlannedChange>,
+    steps: Vec<Step>,
+    prepared: Vec<Type>,
+}
+
+/// What is done to the collection of a type, and what it changes. It can be repeated.
+struct Step {
+    change: PlannedChange,
+    collection: String,
+    action: Action,
+}
+
+enum Action {
+    Create,
+    /// Which documents, and what becomes of them.
+    Update(Document, Document),
+}
+
 /// Creates or verifies the collections of these types; gives them with their numbers.
 pub(crate) async fn prepare(store: &Store, types: &[TypeSchema]) -> Run<Vec<Type>> {
-    let mut sorted: Vec<_> = types.iter().collect();
-    // Parents get lower numbers, so that they come before their children in the feed.
-    sorted.sort_by_key(|schema| (schema.priority(), schema.name()));
+    store.upgrades.due(found(store).await?)?;
     loop {
-        let (before, changes) = stored_types(store).await?;
-        let mut after = before.clone();
-        let mut problems = Vec::new();
-        let mut prepared = Vec::with_capacity(sorted.len());
-        for schema in &sorted {
-            prepared.push(Type::new(register(&mut after, schema, &mut problems), (*schema).clone()));
+        let decided = decide(store, types).await?;
+        // What is refused is refused before anything is changed.
+        upgrade(store).await?;
+        for step in &decided.steps {
+            step.run(store).await?;
         }
-        check_collections(store, &sorted, &mut problems).await?;
-        if !problems.is_empty() {
-            return Err(Fail::new(ErrorKind::Config, "prepare", problems.join("; ")));
-        }
-        for schema in &sorted {
-            create(store, schema.name().as_str()).await?;
-            let known = before.iter().find(|stored| stored.schema.name() == schema.name());
-            fill(store, schema, known).await?;
-        }
-        if after == before || replace(store, &after, changes).await? {
-            return Ok(prepared);
+        // Nothing is noted before all is done.
+        if decided.noted.is_empty() || replace(store, &decided.types, decided.changes).await? {
+            return Ok(decided.prepared);
         }
         // Another process prepared types meanwhile.
     }
 }
 
+/// What [`prepare`] would do.
+pub(crate) async fn plan(store: &Store, types: &[TypeSchema]) -> Run<Vec<PlannedChange>> {
+    let mut planned = store.upgrades.planned(found(store).await?)?;
+    let decided = decide(store, types).await?;
+    PlannedChange::add(&mut planned, decided.noted);
+    PlannedChange::add(&mut planned, decided.steps.into_iter().map(|step| step.change));
+    Ok(planned)
+}
+
+/// Parents first. Nothing is changed.
+async fn decide(store: &Store, types: &[TypeSchema]) -> Run<Decided> {
+    let mut sorted: Vec<_> = types.iter().collect();
+    // Parents get lower numbers, so that they come before their children in the feed.
+    sorted.sort_by_key(|schema| (schema.priority(), schema.name()));
+    sorted.dedup();
+    let (before, changes) = stored_types(store).await?;
+    let mut decided = Decided {
+        types: before.clone(),
+        changes,
+        noted: Vec::new(),
+        steps: Vec::new(),
+        prepared: Vec::with_capacity(sorted.len()),
+    };
+    let mut problems = Vec::new();
+    for schema in &sorted {
+        let n = register(&mut decided.types, schema, &mut decided.noted, &mut problems);
+        decided.prepared.push(Type::new(n, (*schema).clone()));
+    }
+    let there = check_collections(store, &sorted, &mut problems).await?;
+    if !problems.is_empty() {
+        return Err(Fail::new(ErrorKind::Config, "prepare", problems.join("; ")));
+    }
+    for schema in &sorted {
+        let known = before.iter().find(|stored| stored.schema.name() == schema.name());
+        let type_name = schema.name().clone();
+        if !there.contains(schema.name().as_str()) {
+            let collection = schema.name().to_string();
+            let change = PlannedChange::MakeTable { type_name };
+            decided.steps.push(Step { change, collection, action: Action::Create });
+        } else if known.is_none() {
+            decided.noted.push(PlannedChange::AdoptTable { type_name });
+        }
+        if let Some(known) = known {
+            fill(schema, known, &mut decided.steps)?;
+        }
+    }
+    Ok(decided)
+}
+
+impl Step {
+    async fn run(&self, store: &Store) -> Run<()> {
+        match &self.action {
+            Action::Create => create(store, &self.collection).await?,
+            Action::Update(selected, update) => {
+                let collection = store.collection(&self.collection);
+                collection.update_many(selected.clone(), update.clone()).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Compares with what was prepared before, and notes the schema; gives the type's number.
-fn register(known: &mut Vec<StoredType>, schema: &TypeSchema, problems: &mut Vec<String>) -> i32 {
+fn register(
+    known: &mut Vec<StoredType>,
+    schema: &TypeSchema,
+    noted: &mut Vec<PlannedChange>,
+    problems: &mut Vec<String>,
+) -> i32 {
     let name = schema.name();
     let count = i32::try_from(known.len()).unwrap_or(i32::MAX);
     let Some(stored) = known.iter_mut().find(|stored| stored.schema.name() == name) else {
@@ -133,19 +159,27 @@ fn register(known: &mut Vec<StoredType>, schema: &TypeSchema, problems: &mut Vec
         if name.as_str().eq_ignore_ascii_case("system") {
             problems.push(format!("type {name}: MongoDB keeps this name for itself"));
         }
+        noted.push(PlannedChange::AddType { type_name: name.clone() });
         known.push(StoredType { n: count, schema: schema.clone(), dropped: Vec::new() });
         return count;
     };
     problems.extend(stored.schema.contradictions(&stored.dropped, schema));
-    if stored.schema != *schema {
+    let changes = PlannedChange::growth(&stored.schema, &stored.dropped, schema);
+    if !changes.is_empty() {
+        noted.extend(changes);
         stored.dropped = stored.schema.left_by(&stored.dropped, schema);
         stored.schema = schema.clone();
     }
     stored.n
 }
 
-/// Refuses what is there under the name of a type and is no plain collection that compares by bytes.
-async fn check_collections(store: &Store, types: &[&TypeSchema], problems: &mut Vec<String>) -> Run<()> {
+/// Refuses what is there under the name of a type and is no plain collection that compares by bytes; gives the names of
+/// what is there.
+async fn check_collections(
+    store: &Store,
+    types: &[&TypeSchema],
+    problems: &mut Vec<String>,
+) -> Run<HashSet<String>> {
     let found: Vec<_> = store.database.list_collections().await?.try_collect().await?;
     let found: HashMap<_, _> = found.iter().map(|found| (found.name.as_str(), found)).collect();
     for name in types.iter().map(|schema| schema.name().as_str()) {
@@ -158,40 +192,49 @@ async fn check_collections(store: &Store, types: &[&TypeSchema], problems: &mut 
             problems.push(format!("collection {name} is capped: it would drop objects by itself"));
         }
     }
-    Ok(())
+    Ok(found.into_keys().map(str::to_owned).collect())
 }
 
-/// Gives the objects that are there the fields that they lack, so that queries see them as reads do. Each step can be
-/// repeated: nothing is noted before all are done.
-async fn fill(store: &Store, schema: &TypeSchema, known: Option<&StoredType>) -> Run<()> {
-    let Some(known) = known else { return Ok(()) };
-    let collection = store.collection(schema.name().as_str());
+/// Gives the objects that are there the fields that they lack, so that queries see them as reads do.
+fn fill(schema: &TypeSchema, known: &StoredType, steps: &mut Vec<Step>) -> Run<()> {
     for field in schema.fields() {
         let name = field.name.as_str();
+        let mut add = |change, selected: Document, update| {
+            let mut of_ours = doc! { "_id.zone": { "$exists": true } };
+            of_ours.extend(selected);
+            let action = Action::Update(of_ours, update);
+            steps.push(Step { change, collection: schema.name().to_string(), action });
+        };
+        let type_name = || schema.name().clone();
         let is_missing = || doc! { name: { "$exists": false } };
         let stored = known.schema.continued(&known.dropped, field);
         if let Some(stored) = stored.filter(|stored| stored.name != field.name) {
+            let (from, to) = (stored.name.clone(), field.name.clone());
             let stored = stored.name.as_str();
-            let selected = doc! { "_id.zone": { "$exists": true }, stored: { "$exists": true }, name: { "$exists": false } };
-            collection.update_many(selected, doc! { "$rename": { stored: name } }).await?;
+            let selected = doc! { stored: { "$exists": true }, name: { "$exists": false } };
+            let change = PlannedChange::RenameField { type_name: type_name(), from, to };
+            add(change, selected, doc! { "$rename": { stored: name } });
         }
         let earlier = stored.filter(|stored| known.schema.position_of(&stored.name).is_some());
-        let (without, value) = match earlier {
+        let field_name = field.name.clone();
+        let fills = PlannedChange::FillField { type_name: type_name(), field: field_name.clone() };
+        let (change, without, value) = match earlier {
             // What is not there is null, too.
             _ if known.schema.lacks(&known.dropped, field) && !field.nullable => {
-                (doc! { name: null }, field.initial())
+                (fills, doc! { name: null }, field.initial())
             }
-            None if field.default.is_some() => (is_missing(), field.initial()),
+            None if field.default.is_some() => {
+                let adds = PlannedChange::AddField { type_name: type_name(), field: field_name };
+                (adds, is_missing(), field.initial())
+            }
             // Objects without the field keep what it was until now.
             Some(earlier) if earlier.has_initial() && earlier.initial() != field.initial() => {
-                (is_missing(), earlier.initial())
+                (fills, is_missing(), earlier.initial())
             }
             _ => continue,
         };
         let value = Bson::try_from(value_ref(&value).to_raw_bson()).map_err(|_| unreadable())?;
-        let mut selected = doc! { "_id.zone": { "$exists": true } };
-        selected.extend(without);
-        collection.update_many(selected, doc! { "$set": { name: value } }).await?;
+        add(change, without, doc! { "$set": { name: value } });
     }
     Ok(())
 }

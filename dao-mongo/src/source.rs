@@ -4,7 +4,8 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fastsync_core::source::{Changes, ChangesRequest, Commit, CommitOutcome, Point, Write};
+use fastsync_core::source::upgrade::Upgrades;
+use fastsync_core::source::{Changes, ChangesRequest, Commit, CommitOutcome, PlannedChange, Point, Write};
 use fastsync_core::{
     ErrorKind, ObjectId, Position, Query, Record, Result, SessionId, SessionSummary, SyncableDataSource,
     TypeName, TypeSchema, Zone,
@@ -14,6 +15,7 @@ use mongodb::{Client, Database};
 use crate::error::{BACKEND, Fail, Run};
 use crate::prepare::stored_types;
 use crate::store::{Store, pause};
+use crate::upgrade::{self, Upgrade};
 use crate::{commit, feed, prepare, query, read, staging};
 
 /// Records in a MongoDB database. A cheap handle: clones share the connections.
@@ -49,19 +51,25 @@ impl MongoDataSource {
     /// Opens a database of a client that you have already. Its sync collections are made if they are not there.
     ///
     /// The types of an existing database are known without [`SyncableDataSource::prepare`], as they were prepared
-    /// last. The read and write concerns of the client do not matter: everything goes to the primary, and nothing is
+    /// last. Sync collections that an earlier release made are upgraded by it, and every other call is `Config` until then.
+    /// The read and write concerns of the client do not matter: everything goes to the primary, and nothing is
     /// read or acknowledged that a majority has not journaled.
     ///
     /// # Errors
-    /// `Config` if the server is older than MongoDB 5.0 or a standalone, refuses the credentials, or the sync
-    /// collections are of a later version; `Unavailable` if it cannot be reached.
+    /// `Config` if the server is older than MongoDB 5.0 or a standalone, or refuses the credentials; `Unsupported` if a
+    /// newer release wrote the sync collections; `Unavailable` if it cannot be reached.
     pub async fn open(database: &Database) -> Result<Self> {
-        let store = Arc::new(Store::new(database));
+        Self::open_as(database, upgrade::UPGRADES).await
+    }
+
+    /// Opens a database as a release with these steps would.
+    pub(crate) async fn open_as(database: &Database, upgrades: Upgrades<Upgrade>) -> Result<Self> {
+        let store = Arc::new(Store::new(database, upgrades));
         let source = Self { store };
         source
-            .run("connect", |store| async move {
+            .run_in_any_version("connect", |store| async move {
                 store.check_server().await?;
-                prepare::set_up(&store).await?;
+                store.note_version(upgrade::set_up(&store).await?);
                 let (types, _) = stored_types(&store).await?;
                 store.registry.write().unwrap_or_else(PoisonError::into_inner).add_stored(types);
                 Ok(())
@@ -78,6 +86,19 @@ impl MongoDataSource {
 
     /// Runs an operation as a task: the driver's futures should not be dropped halfway.
     async fn run<T, F>(&self, operation: &'static str, work: impl FnOnce(Arc<Store>) -> F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Run<T>> + Send + 'static,
+    {
+        self.store.check_version().map_err(|fail| fail.into_error(operation))?;
+        self.run_in_any_version(operation, work).await
+    }
+
+    async fn run_in_any_version<T, F>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(Arc<Store>) -> F,
+    ) -> Result<T>
     where
         T: Send + 'static,
         F: Future<Output = Run<T>> + Send + 'static,
@@ -124,13 +145,19 @@ impl SyncableDataSource for MongoDataSource {
 
     async fn prepare(&self, types: &[TypeSchema]) -> Result<()> {
         let types = types.to_vec();
-        self.run("prepare", |store| async move {
+        self.run_in_any_version("prepare", |store| async move {
             let prepared = prepare::prepare(&store, &types).await?;
+            store.note_version(store.upgrades.version());
             let mut registry = store.registry.write().unwrap_or_else(PoisonError::into_inner);
             prepared.into_iter().for_each(|kind| registry.insert(kind));
             Ok(())
         })
         .await
+    }
+
+    async fn plan(&self, types: &[TypeSchema]) -> Result<Vec<PlannedChange>> {
+        let types = types.to_vec();
+        self.run_in_any_version("plan", |store| async move { prepare::plan(&store, &types).await }).await
     }
 
     async fn get(&self, type_name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Result<Vec<Record>> {

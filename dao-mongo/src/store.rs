@@ -1,8 +1,10 @@
 //! The database: its collections, its types, and how commands are run.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use fastsync_core::source::upgrade::{FIRST_VERSION, Upgrades};
 use fastsync_core::{Error, ErrorKind, TypeName, Zone};
 use mongodb::bson::{Bson, Document, RawArrayBuf, RawDocument, RawDocumentBuf, doc};
 use mongodb::options::{
@@ -16,6 +18,7 @@ use crate::lane::Lanes;
 use crate::orphans::Writers;
 use crate::prepare::stored_types;
 use crate::registry::{Registry, Type};
+use crate::upgrade::Upgrade;
 
 pub(crate) const RECORDS: &str = "fastsync_records";
 pub(crate) const ZONES: &str = "fastsync_zones";
@@ -40,12 +43,15 @@ pub(crate) struct Store {
     pub(crate) registry: RwLock<Registry>,
     pub(crate) lanes: Lanes,
     pub(crate) writers: Writers,
+    pub(crate) upgrades: Upgrades<Upgrade>,
+    /// The version that the sync collections had when this was opened or prepared last.
+    version: AtomicU32,
 }
 
 impl Store {
     /// Takes a database with its name and client, and sets what this crate relies on: reads and writes go to the
     /// primary, and nothing is read or acknowledged that a majority has not journaled.
-    pub(crate) fn new(database: &Database) -> Self {
+    pub(crate) fn new(database: &Database, upgrades: Upgrades<Upgrade>) -> Self {
         let options = DatabaseOptions::builder()
             .read_concern(ReadConcern::majority())
             .write_concern(majority())
@@ -56,7 +62,18 @@ impl Store {
             registry: RwLock::default(),
             lanes: Lanes::default(),
             writers: Writers::default(),
+            upgrades,
+            version: AtomicU32::new(FIRST_VERSION),
         }
+    }
+
+    pub(crate) fn note_version(&self, version: u32) {
+        self.version.store(version, Ordering::Release);
+    }
+
+    /// Refuses to work with collections that `prepare` has not upgraded yet.
+    pub(crate) fn check_version(&self) -> Run<()> {
+        Ok(self.upgrades.check(self.version.load(Ordering::Acquire))?)
     }
 
     /// Refuses a server that cannot keep the contract.

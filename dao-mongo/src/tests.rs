@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::store::{RECORDS, SESSIONS, STAGED, STATE, Store, WRITERS, ZONES};
 use crate::{MongoDataSource, feed, load, query, read, staging};
 
-fn url() -> Option<String> {
+pub(crate) fn url() -> Option<String> {
     let url = std::env::var("FASTSYNC_MONGO_URL").ok();
     let required = std::env::var("FASTSYNC_REQUIRE").unwrap_or_default();
     let is_required = required.split(',').any(|name| name.trim() == "mongo");
@@ -27,16 +27,16 @@ fn name() -> TypeName {
     TypeName::new("items").unwrap()
 }
 
-async fn open(url: &str) -> (Store, MongoDataSource) {
+pub(crate) async fn open(url: &str) -> (Store, MongoDataSource) {
     let client = Client::with_uri_str(url).await.unwrap();
     let database = client.database(&format!("fastsync_test_{}", Unique::new()));
     let source = MongoDataSource::open(&database).await.unwrap();
     let items = TypeSchema::builder("items", "id").field("name", FieldKind::Text).build().unwrap();
     source.prepare(&[items]).await.unwrap();
-    (Store::new(&database), source)
+    (Store::new(&database, crate::upgrade::UPGRADES), source)
 }
 
-fn commit(number: u128, id: &str) -> Commit {
+pub(crate) fn commit(number: u128, id: &str) -> Commit {
     let device = DeviceId::from_uuid(Uuid::from_u128(1));
     let key = RecordKey { zone: Zone::Global, type_name: name(), id: ObjectId::new(id).unwrap() };
     let metadata = SyncMetadata {

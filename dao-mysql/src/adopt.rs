@@ -1,12 +1,13 @@
 //! A table that is there already: what is missing is added, what contradicts is named.
 
+use fastsync_core::source::PlannedChange;
 use fastsync_core::{FieldKind, FieldSchema, TypeName, TypeSchema, ZoneRestriction};
 use sqlx::MySqlConnection;
 
 use crate::codec::add_value;
 use crate::columns::{Column, columns};
 use crate::error::Run;
-use crate::prepare::column;
+use crate::prepare::{Step, column};
 use crate::registry::{StoredType, is_text};
 use crate::sql::{Sql, quoted};
 use crate::store::Store;
@@ -19,7 +20,7 @@ pub(crate) async fn adopt(
     earlier: Option<&StoredType>,
     schema: &TypeSchema,
     problems: &mut Vec<String>,
-) -> Run<Vec<Sql>> {
+) -> Run<Vec<Step>> {
     let table = schema.name();
     let mut found = columns(connection, table.as_str()).await?;
     let mut steps = Vec::new();
@@ -27,8 +28,10 @@ pub(crate) async fn adopt(
         // It has its new name already if a `prepare` was cut off.
         if let Some(column) = found.iter_mut().find(|column| column.name == stored.as_str()) {
             column.name = name.as_str().to_owned();
+            let (type_name, from, to) = (table.clone(), stored.clone(), name.clone());
             let (table, stored, name) = (quoted(table), quoted(stored), quoted(name));
-            steps.push(Sql::new(format!("ALTER TABLE {table} RENAME COLUMN {stored} TO {name}")));
+            let sql = Sql::new(format!("ALTER TABLE {table} RENAME COLUMN {stored} TO {name}"));
+            steps.push(Step { changes: vec![PlannedChange::RenameField { type_name, from, to }], sql });
         }
     }
     let find = |name: &str| found.iter().find(|column| column.name.eq_ignore_ascii_case(name));
@@ -55,7 +58,7 @@ pub(crate) async fn adopt(
         problems.push(format!("table {table}: the primary key is not ({})", keys.join(", ")));
     }
 
-    let mut changes = Vec::new();
+    let (mut alters, mut changes) = (Vec::new(), Vec::new());
     let mut fills = Vec::new();
     for field in schema.fields() {
         let name = &field.name;
@@ -63,23 +66,24 @@ pub(crate) async fn adopt(
             if !field.has_initial() && has_rows(connection, table, "TRUE").await? {
                 problems.push(format!("field {table}.{name} needs a default, for the rows that are there"));
             }
-            changes.push(format!("ADD COLUMN {}", column(store, field)));
+            alters.push(format!("ADD COLUMN {}", column(store, field)));
+            changes.push(PlannedChange::AddField { type_name: table.clone(), field: name.clone() });
             continue;
         };
         check_field(table.as_str(), field, found, problems);
         let is_lacking = earlier.is_some_and(|earlier| earlier.schema.lacks(&earlier.dropped, field));
         if field.nullable && !found.nullable {
             if earlier.is_some() {
-                changes.push(format!("MODIFY COLUMN {}", found.with_nulls()));
+                alters.push(format!("MODIFY COLUMN {}", found.with_nulls()));
+                changes.push(PlannedChange::AllowNull { type_name: table.clone(), field: name.clone() });
             } else {
                 problems.push(format!("column {table}.{name} is NOT NULL, the field may be null"));
             }
         } else if !field.nullable && (is_lacking || field.default.is_some() && found.nullable) {
-            fills.push(fill(table, field));
-        } else if !field.nullable
-            && found.nullable
-            && has_rows(connection, table, &format!("{} IS NULL", quoted(name))).await?
-        {
+            if is_lacking || has_nulls(connection, table, found).await? {
+                fills.push(fill(table, field));
+            }
+        } else if !field.nullable && found.nullable && has_nulls(connection, table, found).await? {
             problems.push(format!("column {table}.{name} holds nulls, the field always has a value"));
         }
     }
@@ -91,15 +95,16 @@ pub(crate) async fn adopt(
             problems.push(format!("column {table}.{name} is no field, and needs a value in every row"));
         }
     }
-    if !changes.is_empty() {
-        steps.push(Sql::new(format!("ALTER TABLE {} {}", quoted(table), changes.join(", "))));
+    if !alters.is_empty() {
+        let sql = Sql::new(format!("ALTER TABLE {} {}", quoted(table), alters.join(", ")));
+        steps.push(Step { changes, sql });
     }
     steps.append(&mut fills);
     Ok(steps)
 }
 
 /// Gives the rows that have no value for a field its initial one.
-fn fill(table: &TypeName, field: &FieldSchema) -> Sql {
+fn fill(table: &TypeName, field: &FieldSchema) -> Step {
     let column = quoted(&field.name);
     let mut sql = Sql::new(format!("UPDATE {} SET {column} = ? WHERE {column} IS NULL", quoted(table)));
     add_value(&mut sql, &field.initial());
@@ -108,7 +113,8 @@ fn fill(table: &TypeName, field: &FieldSchema) -> Sql {
         sql.push(&format!(" OR {column} = ?"));
         add_value(&mut sql, &field.zero());
     }
-    sql
+    let change = PlannedChange::FillField { type_name: table.clone(), field: field.name.clone() };
+    Step { changes: vec![change], sql }
 }
 
 /// The id and the zone are compared by bytes, and trailing spaces count.
@@ -160,6 +166,11 @@ fn fits(kind: FieldKind, found: &Column) -> bool {
         FieldKind::Uuid => is_one_of(&TEXT) || (is_one_of(&["char"]) && found.length >= 36),
         _ => is_one_of(&TEXT),
     }
+}
+
+/// Whether a column holds nulls, under the name that it has until the steps are done.
+async fn has_nulls(connection: &mut MySqlConnection, table: &TypeName, column: &Column) -> Run<bool> {
+    has_rows(connection, table, &format!("{} IS NULL", quoted(&column.stored))).await
 }
 
 async fn has_rows(connection: &mut MySqlConnection, table: &TypeName, condition: &str) -> Run<bool> {

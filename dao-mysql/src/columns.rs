@@ -9,6 +9,8 @@ use crate::sql::{Sql, bytes, number, quoted, text};
 #[derive(Debug)]
 pub(crate) struct Column {
     pub(crate) name: String,
+    /// As the server calls it: a column that is to be renamed has its later name in `name`.
+    pub(crate) stored: String,
     /// Such as `varchar`.
     pub(crate) data_type: String,
     /// Such as `bigint(20) unsigned`.
@@ -51,6 +53,7 @@ pub(crate) async fn columns(connection: &mut MySqlConnection, table: &str) -> Ru
         let extra = text(&row, 8)?.to_ascii_lowercase();
         columns.push(Column {
             name: text(&row, 0)?.to_owned(),
+            stored: text(&row, 0)?.to_owned(),
             data_type: text(&row, 1)?.to_ascii_lowercase(),
             full_type: text(&row, 2)?.to_ascii_lowercase(),
             charset: text_or_none(3)?.into_owned(),

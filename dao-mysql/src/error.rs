@@ -24,7 +24,7 @@ impl From<sqlx::Error> for Fail {
 
 impl From<Error> for Fail {
     fn from(error: Error) -> Self {
-        Self::Core(error)
+        Self::Core(error.with_backend(BACKEND))
     }
 }
 

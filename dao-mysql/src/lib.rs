@@ -104,6 +104,9 @@ mod staging;
 mod store;
 #[cfg(test)]
 mod tests;
+mod upgrade;
+#[cfg(test)]
+mod upgrade_tests;
 mod walk;
 
 pub use config::{Durability, MySqlConfig, Warning};

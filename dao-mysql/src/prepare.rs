@@ -3,18 +3,18 @@
 //! MySQL commits around every change of a table, so everything is checked before anything is changed, and each step
 //! can be repeated: a `prepare` that was ended in the middle goes on when it is called again.
 
-use fastsync_core::source::entry;
+use fastsync_core::source::upgrade::FIRST_VERSION;
+use fastsync_core::source::{PlannedChange, entry};
 use fastsync_core::{Error, ErrorKind, FieldKind, FieldSchema, TypeSchema, Value, ZoneRestriction};
 use sqlx::MySqlConnection;
 
 use crate::adopt::adopt;
 use crate::columns::columns;
 use crate::error::{BACKEND, Fail, Run};
-use crate::registry::{StoredType, Type, check_version, stored_types};
+use crate::registry::{StoredType, Type, stored_types};
 use crate::sql::{Sql, number, quoted, text};
 use crate::store::Store;
-
-const DDL: &str = include_str!("schema.sql");
+use crate::upgrade::{upgrade, version};
 
 /// How long one `prepare` waits for another one.
 const LOCK_SECONDS: u64 = 60;
@@ -39,75 +39,110 @@ async fn locked(store: &Store, connection: &mut MySqlConnection, types: &[TypeSc
             format!("another process has prepared this database for more than {LOCK_SECONDS} seconds");
         return Err(Fail::new(ErrorKind::Unavailable, "prepare", message));
     }
-    check_version(connection).await?;
-    let options = store.server.dialect.table_options();
-    for statement in statements() {
-        Sql::new(statement.replace("{table}", &options)).execute(connection).await?;
+    if let Some(found) = version(connection).await? {
+        store.upgrades.due(found)?;
     }
-
-    let mut sorted: Vec<_> = types.iter().collect();
-    // Parents get lower numbers, so that they come before their children in the feed.
-    sorted.sort_by_key(|schema| (schema.priority(), schema.name()));
-    let mut problems = Vec::new();
-    let mut known = stored_types(connection).await?;
-    let mut changes = Vec::with_capacity(sorted.len());
-    for schema in sorted {
-        let before = problems.len();
-        let earlier = known.iter().find(|(_, stored)| stored.schema.name() == schema.name());
-        let earlier = earlier.map(|(_, stored)| stored.clone());
-        let (n, stored) = register(&mut known, schema, &mut problems);
-        let steps = if problems.len() == before {
-            table(store, connection, earlier.as_ref(), schema, &mut problems).await?
-        } else {
-            Vec::new()
-        };
-        changes.push((n, stored, steps));
-    }
-    if !problems.is_empty() {
-        let error = Error::new(ErrorKind::Config, "prepare", problems.join("; "));
-        return Err(Fail::Core(error.with_backend(BACKEND)));
-    }
-
-    let mut kinds = Vec::with_capacity(changes.len());
-    for (n, stored, steps) in changes {
-        for statement in steps {
-            statement.execute(connection).await?;
+    let decided = decide(store, connection, types).await?;
+    upgrade(connection, &store.server, store.upgrades).await?;
+    let mut kinds = Vec::with_capacity(decided.len());
+    for Decided { n, stored, noted, steps } in decided {
+        for step in steps {
+            step.sql.execute(connection).await?;
         }
-        let n = note(connection, n, &stored).await?;
+        let n = match n {
+            Some(n) if noted.is_empty() => n,
+            n => note(connection, n, &stored).await?,
+        };
         let found = columns(connection, stored.schema.name().as_str()).await?;
         kinds.push(Type::new(n, stored.schema, &found, &store.server));
     }
     Ok(kinds)
 }
 
-/// The statements of the sync tables, without their comments.
-fn statements() -> Vec<String> {
-    let lines: Vec<_> = DDL.lines().filter(|line| !line.starts_with("--")).collect();
-    let text = lines.join("\n");
-    text.split(';').map(str::trim).filter(|statement| !statement.is_empty()).map(str::to_owned).collect()
+/// What [`prepare`] would do.
+pub(crate) async fn plan(store: &Store, types: &[TypeSchema]) -> Run<Vec<PlannedChange>> {
+    let mut connection = store.pool.acquire().await?;
+    let found = version(&mut connection).await?;
+    let mut planned = store.upgrades.planned(found.unwrap_or(FIRST_VERSION))?;
+    if found.is_none() {
+        planned.insert(0, PlannedChange::MakeSyncTables);
+    }
+    for Decided { noted, steps, .. } in decide(store, &mut connection, types).await? {
+        PlannedChange::add(&mut planned, noted);
+        PlannedChange::add(&mut planned, steps.into_iter().flat_map(|step| step.changes));
+    }
+    Ok(planned)
 }
 
-/// Compares with what was prepared before; gives the type's number, if it has one, and what to note of it.
+/// What one type needs: how it is noted, and the steps that its table goes through.
+struct Decided {
+    /// Its number, if it is known.
+    n: Option<u64>,
+    stored: StoredType,
+    /// Why the note of the type changes; empty if it stays.
+    noted: Vec<PlannedChange>,
+    steps: Vec<Step>,
+}
+
+/// A statement, and what it changes.
+pub(crate) struct Step {
+    pub(crate) changes: Vec<PlannedChange>,
+    pub(crate) sql: Sql,
+}
+
+/// What preparing these types comes to, parents first. Nothing is changed.
+async fn decide(store: &Store, connection: &mut MySqlConnection, types: &[TypeSchema]) -> Run<Vec<Decided>> {
+    let mut sorted: Vec<_> = types.iter().collect();
+    // Parents get lower numbers, so that they come before their children in the feed.
+    sorted.sort_by_key(|schema| (schema.priority(), schema.name()));
+    sorted.dedup();
+    let mut problems = Vec::new();
+    let known = stored_types(connection).await?;
+    let mut all: Vec<Decided> = Vec::with_capacity(sorted.len());
+    for schema in sorted {
+        let before = problems.len();
+        let earlier = known.iter().find(|(_, stored)| stored.schema.name() == schema.name());
+        let mut decided = register(&known, &all, earlier, schema, &mut problems);
+        if problems.len() == before {
+            let earlier = earlier.map(|(_, stored)| stored);
+            table(store, connection, earlier, &mut decided, &mut problems).await?;
+        }
+        all.push(decided);
+    }
+    if problems.is_empty() {
+        return Ok(all);
+    }
+    let error = Error::new(ErrorKind::Config, "prepare", problems.join("; "));
+    Err(Fail::Core(error.with_backend(BACKEND)))
+}
+
+/// Compares with what was prepared before; gives how the type is noted.
 fn register(
-    known: &mut Vec<(u64, StoredType)>,
+    known: &[(u64, StoredType)],
+    new: &[Decided],
+    earlier: Option<&(u64, StoredType)>,
     schema: &TypeSchema,
     problems: &mut Vec<String>,
-) -> (Option<u64>, StoredType) {
+) -> Decided {
     let name = schema.name();
-    let Some((n, stored)) = known.iter().find(|(_, stored)| stored.schema.name() == name) else {
-        let other = known
-            .iter()
-            .find(|(_, stored)| stored.schema.name().as_str().eq_ignore_ascii_case(name.as_str()));
-        if let Some((_, other)) = other {
+    let Some((n, stored)) = earlier else {
+        let mut others = known.iter().map(|(_, stored)| stored).chain(new.iter().map(|new| &new.stored));
+        let other = others.find(|other| other.schema.name().as_str().eq_ignore_ascii_case(name.as_str()));
+        if let Some(other) = other {
             problems.push(format!("type {name} differs from type {} only in case", other.schema.name()));
         }
         let stored = StoredType { schema: schema.clone(), dropped: Vec::new() };
-        known.push((0, stored.clone()));
-        return (None, stored);
+        let noted = vec![PlannedChange::AddType { type_name: name.clone() }];
+        return Decided { n: None, stored, noted, steps: Vec::new() };
     };
     problems.extend(stored.schema.contradictions(&stored.dropped, schema));
-    let dropped = stored.schema.left_by(&stored.dropped, schema);
-    (Some(*n).filter(|n| *n > 0), StoredType { dropped, schema: schema.clone() })
+    let noted = PlannedChange::growth(&stored.schema, &stored.dropped, schema);
+    let stored = if noted.is_empty() {
+        stored.clone()
+    } else {
+        StoredType { dropped: stored.schema.left_by(&stored.dropped, schema), schema: schema.clone() }
+    };
+    Decided { n: Some(*n), stored, noted, steps: Vec::new() }
 }
 
 /// Notes a type as it is prepared now; gives its number.
@@ -123,20 +158,23 @@ async fn note(connection: &mut MySqlConnection, n: Option<u64>, stored: &StoredT
     Ok(Sql::new(insert).bind(name).bind(body).execute(connection).await?.last_insert_id())
 }
 
-/// The statements that bring the user's table to what the type needs.
+/// Decides what brings the user's table to what the type needs.
 async fn table(
     store: &Store,
     connection: &mut MySqlConnection,
     earlier: Option<&StoredType>,
-    schema: &TypeSchema,
+    decided: &mut Decided,
     problems: &mut Vec<String>,
-) -> Run<Vec<Sql>> {
-    let name = schema.name().as_str();
+) -> Run<()> {
+    let schema = &decided.stored.schema;
+    let (name, type_name) = (schema.name().as_str(), || schema.name().clone());
     // Without regard to case, whatever the server makes of it: two tables must not differ in it alone.
     let select = "SELECT table_name, table_type, COALESCE(engine, '') FROM information_schema.tables \
                   WHERE table_schema = DATABASE() AND LOWER(table_name) = LOWER(?)";
     let Some(row) = Sql::new(select).bind(name).first(connection).await? else {
-        return Ok(vec![Sql::new(create(store, schema))]);
+        let changes = vec![PlannedChange::MakeTable { type_name: type_name() }];
+        decided.steps = vec![Step { changes, sql: Sql::new(create(store, schema)) }];
+        return Ok(());
     };
     let (found, kind, engine) = (text(&row, 0)?, text(&row, 1)?, text(&row, 2)?);
     let before = problems.len();
@@ -148,9 +186,13 @@ async fn table(
         problems.push(format!("table {name}: the engine is {engine}, which has no transactions; InnoDB has"));
     }
     if problems.len() > before {
-        return Ok(Vec::new());
+        return Ok(());
     }
-    adopt(store, connection, earlier, schema, problems).await
+    if earlier.is_none() {
+        decided.noted.push(PlannedChange::AdoptTable { type_name: type_name() });
+    }
+    decided.steps = adopt(store, connection, earlier, schema, problems).await?;
+    Ok(())
 }
 
 fn create(store: &Store, schema: &TypeSchema) -> String {
@@ -215,21 +257,5 @@ fn literal(value: &Value) -> String {
             format!("CONVERT(X'{}' USING utf8mb4)", hex(text.as_bytes()))
         }
         Value::Bytes(bytes) => format!("X'{}'", hex(bytes)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_schema_is_cut_into_statements() {
-        let statements = statements();
-        assert_eq!(statements.len(), 12, "{statements:#?}");
-        assert!(
-            statements
-                .iter()
-                .all(|statement| statement.starts_with("CREATE") || statement.starts_with("INSERT"))
-        );
     }
 }

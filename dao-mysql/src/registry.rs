@@ -10,8 +10,8 @@ use sqlx::MySqlConnection;
 
 use crate::checks::Server;
 use crate::columns::{Column, columns};
-use crate::error::{Fail, Run};
-use crate::sql::{Sql, bytes, number, quoted, text};
+use crate::error::Run;
+use crate::sql::{Sql, bytes, number, quoted};
 
 /// A type as `fastsync_types` has it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -131,13 +131,9 @@ impl Registry {
     }
 }
 
-/// The types as they were prepared last; none in a database that nothing was prepared in.
+/// The types as they were prepared last.
 pub(crate) async fn load(connection: &mut MySqlConnection, server: &Server) -> Run<Vec<Type>> {
-    const NO_SUCH_TABLE: u16 = 1146;
-    let stored = match stored_types(connection).await {
-        Err(fail) if fail.number() == Some(NO_SUCH_TABLE) => return Ok(Vec::new()),
-        stored => stored?,
-    };
+    let stored = stored_types(connection).await?;
     let mut kinds = Vec::with_capacity(stored.len());
     for (n, stored) in stored {
         let found = columns(connection, stored.schema.name().as_str()).await?;
@@ -146,32 +142,16 @@ pub(crate) async fn load(connection: &mut MySqlConnection, server: &Server) -> R
     Ok(kinds)
 }
 
+/// The types as they are noted; none in a database that nothing was prepared in.
 pub(crate) async fn stored_types(connection: &mut MySqlConnection) -> Run<Vec<(u64, StoredType)>> {
+    const NO_SUCH_TABLE: u16 = 1146;
+    let rows = match Sql::new("SELECT n, body FROM fastsync_types ORDER BY n").all(connection).await {
+        Err(fail) if fail.number() == Some(NO_SUCH_TABLE) => return Ok(Vec::new()),
+        rows => rows?,
+    };
     let mut types = Vec::new();
-    for row in Sql::new("SELECT n, body FROM fastsync_types ORDER BY n").all(connection).await? {
+    for row in rows {
         types.push((number(&row, 0)?, entry::decode_json(bytes(&row, 1)?.unwrap_or_default())?));
     }
     Ok(types)
-}
-
-/// The version of the sync tables that this crate writes.
-pub(crate) const VERSION: u64 = 1;
-
-/// Refuses sync tables of another version; a database without them is fine.
-pub(crate) async fn check_version(connection: &mut MySqlConnection) -> Run<()> {
-    let there = "SELECT table_name FROM information_schema.tables \
-                 WHERE table_schema = DATABASE() AND table_name = 'fastsync_meta'";
-    let Some(row) = Sql::new(there).first(connection).await? else { return Ok(()) };
-    text(&row, 0)?;
-    let select = "SELECT value FROM fastsync_meta WHERE name = 'schema_version'";
-    let found = match Sql::new(select).first(connection).await? {
-        Some(row) => number(&row, 0)?,
-        // `prepare` was ended after the table and before the row; it goes on when it is called again.
-        None => return Ok(()),
-    };
-    if found == VERSION {
-        return Ok(());
-    }
-    let message = format!("the sync tables have version {found}; this program knows version {VERSION}");
-    Err(Fail::new(fastsync_core::ErrorKind::Config, "open", message))
 }

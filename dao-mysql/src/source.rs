@@ -4,7 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use fastsync_core::source::{Changes, ChangesRequest, Commit, CommitOutcome, Point, Turn, Write};
+use fastsync_core::source::upgrade::Upgrades;
+use fastsync_core::source::{
+    Changes, ChangesRequest, Commit, CommitOutcome, PlannedChange, Point, Turn, Write,
+};
 use fastsync_core::{
     ErrorKind, ObjectId, Position, Query, Record, Result, SessionId, SessionSummary, SyncableDataSource,
     TypeName, TypeSchema, Zone,
@@ -15,7 +18,8 @@ use crate::config::{MySqlConfig, Warning};
 use crate::error::{BACKEND, Fail, Run};
 use crate::retry::Attempts;
 use crate::store::Store;
-use crate::{audit, checks, commit, feed, prepare, query, read, registry, staging};
+use crate::upgrade::{self, Upgrade};
+use crate::{audit, checks, commit, feed, prepare, query, read, staging};
 
 /// Records in a MySQL or MariaDB database. A cheap handle: clones share the pool.
 ///
@@ -57,21 +61,32 @@ impl MySqlDataSource {
     /// Uses a pool of yours with these settings, and checks that the server keeps what it acknowledges.
     ///
     /// Nothing is created: [`prepare`](SyncableDataSource::prepare) does that. The types of a database that was
-    /// prepared before are known without it.
+    /// prepared before are known without it. Sync tables that an earlier release made are upgraded by it, and every
+    /// other call is `Config` until then.
     ///
     /// # Errors
-    /// `Config` that names every setting of the server that breaks a promise, or sync tables of a later version;
-    /// `Unavailable` if the server cannot be reached.
+    /// `Config` that names every setting of the server that breaks a promise; `Unsupported` if a newer release wrote
+    /// the sync tables; `Unavailable` if the server cannot be reached.
     pub async fn with_config(pool: MySqlPool, config: MySqlConfig) -> Result<Self> {
+        Self::open_as(pool, config, upgrade::UPGRADES).await
+    }
+
+    /// Opens a database as a release with these steps would.
+    pub(crate) async fn open_as(
+        pool: MySqlPool,
+        config: MySqlConfig,
+        upgrades: Upgrades<Upgrade>,
+    ) -> Result<Self> {
         let open = || async {
             let mut connection = pool.acquire().await?;
             let server = checks::check(&mut connection, &config).await?;
-            registry::check_version(&mut connection).await?;
-            Run::Ok(server)
+            let found = upgrade::version(&mut connection).await?;
+            found.map_or(Ok(()), |found| upgrades.due(found).map(drop))?;
+            Run::Ok((server, found))
         };
         // A node of a cluster that others write to fails reads now and then.
-        let server = retried(config.attempts, open).await.map_err(|fail| fail.into_error("open"))?;
-        Ok(Self { store: Arc::new(Store::new(pool, server, config)) })
+        let (server, found) = retried(config.attempts, open).await.map_err(|fail| fail.into_error("open"))?;
+        Ok(Self { store: Arc::new(Store::new(pool, server, config, upgrades, found)) })
     }
 
     /// The pool.
@@ -94,6 +109,19 @@ impl MySqlDataSource {
     /// Runs a call in a task of its own, so that it ends as a whole when its caller is dropped: a write is done or not, and
     /// no connection goes back to the pool in the middle of a statement, of which the driver knows too little then.
     async fn run<T, F>(&self, operation: &'static str, work: impl FnOnce(Arc<Store>) -> F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Run<T>> + Send + 'static,
+    {
+        self.store.check_version().map_err(|fail| fail.into_error(operation))?;
+        self.run_in_any_version(operation, work).await
+    }
+
+    async fn run_in_any_version<T, F>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(Arc<Store>) -> F,
+    ) -> Result<T>
     where
         T: Send + 'static,
         F: Future<Output = Run<T>> + Send + 'static,
@@ -130,7 +158,15 @@ impl SyncableDataSource for MySqlDataSource {
         let prepare = |store: Arc<Store>| async move {
             retried(store.config.attempts, || prepare::prepare(&store, &types)).await
         };
-        self.run("prepare", prepare).await
+        self.run_in_any_version("prepare", prepare).await
+    }
+
+    async fn plan(&self, types: &[TypeSchema]) -> Result<Vec<PlannedChange>> {
+        let types = types.to_vec();
+        let plan = |store: Arc<Store>| async move {
+            retried(store.config.attempts, || prepare::plan(&store, &types)).await
+        };
+        self.run_in_any_version("plan", plan).await
     }
 
     async fn get(&self, type_name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Result<Vec<Record>> {

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use fastsync_core::source::upgrade::Upgrades;
 use fastsync_core::{Error, ErrorKind, TypeName, Zone};
 use sqlx::mysql::MySqlPool;
 use sqlx::{MySql, MySqlConnection, Transaction};
@@ -14,6 +16,7 @@ use crate::config::MySqlConfig;
 use crate::error::{BACKEND, Fail, Run};
 use crate::registry::{Registry, Type};
 use crate::sql::{MAX_ROWS, Sql, marks, number, rows_of_marks, text, uuid};
+use crate::upgrade::Upgrade;
 
 /// How many zones and devices a process remembers.
 const MAX_NAMES: usize = 65_536;
@@ -23,6 +26,9 @@ pub(crate) struct Store {
     pub(crate) pool: MySqlPool,
     pub(crate) server: Server,
     pub(crate) config: MySqlConfig,
+    pub(crate) upgrades: Upgrades<Upgrade>,
+    /// The version that the sync tables had when this was opened or prepared last.
+    version: AtomicU32,
     registry: RwLock<Registry>,
     zones: RwLock<Names<Zone>>,
     devices: RwLock<Names<Uuid>>,
@@ -68,11 +74,21 @@ fn look<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
 }
 
 impl Store {
-    pub(crate) fn new(pool: MySqlPool, server: Server, config: MySqlConfig) -> Self {
+    /// `version` is that of the sync tables, if they are there.
+    pub(crate) fn new(
+        pool: MySqlPool,
+        server: Server,
+        config: MySqlConfig,
+        upgrades: Upgrades<Upgrade>,
+        version: Option<u32>,
+    ) -> Self {
         Self {
             pool,
             server,
             config,
+            upgrades,
+            // Where there are none, the server says so.
+            version: AtomicU32::new(version.unwrap_or(upgrades.version())),
             registry: RwLock::new(Registry::default()),
             zones: Names::new(),
             devices: Names::new(),
@@ -126,7 +142,14 @@ impl Store {
         Ok(())
     }
 
+    /// Refuses to work with tables that `prepare` has not upgraded yet.
+    pub(crate) fn check_version(&self) -> Run<()> {
+        Ok(self.upgrades.check(self.version.load(Ordering::Acquire))?)
+    }
+
+    /// Notes what was prepared, in sync tables of today's version.
     pub(crate) fn note_kinds(&self, kinds: Vec<Type>) {
+        self.version.store(self.upgrades.version(), Ordering::Release);
         let mut registry = lock(&self.registry);
         for kind in kinds {
             registry.insert(kind);

@@ -20,13 +20,13 @@ use crate::{MySqlDataSource, feed, index, load, read, rows, walk};
 
 #[allow(dead_code, unreachable_pub, clippy::print_stderr)]
 #[path = "../tests/it/common/server.rs"]
-mod server;
+pub(crate) mod server;
 
-fn items() -> TypeSchema {
+pub(crate) fn items() -> TypeSchema {
     TypeSchema::builder("items", "id").field("name", FieldKind::Text).build().unwrap()
 }
 
-fn commit(number: u128, records: usize) -> Commit {
+pub(crate) fn commit(number: u128, records: usize) -> Commit {
     let device = DeviceId::from_uuid(Uuid::from_u128(1));
     let put = |n: usize| {
         let key = RecordKey {

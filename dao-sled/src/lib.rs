@@ -78,6 +78,9 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod upgrade;
+#[cfg(test)]
+mod upgrade_tests;
 mod workers;
 
 pub use config::{SledConfig, Synchronous};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use fastsync_core::source::{Columns, entry};
+use fastsync_core::source::{Columns, PlannedChange, entry};
 use fastsync_core::{Error, ErrorKind, FieldSchema, TypeName, TypeSchema};
 use serde::{Deserialize, Serialize};
 
@@ -70,51 +70,85 @@ impl Registry {
         self.by_n.range(n..).map(|(_, kind)| &**kind)
     }
 
-    /// Registers types, and writes those that changed.
-    pub(crate) fn prepare(&mut self, draft: &mut Draft<'_>, types: &[TypeSchema]) -> Run<()> {
+    /// What preparing these types comes to; nothing is changed.
+    pub(crate) fn decide(&self, types: &[TypeSchema]) -> Run<Decided> {
+        let mut decided = Decided {
+            registry: self.clone(),
+            kinds: Vec::new(),
+            unsettled: Vec::new(),
+            changes: Vec::new(),
+            problems: Vec::new(),
+        };
         let mut sorted: Vec<_> = types.iter().collect();
         sorted.sort_by_key(|schema| (schema.priority(), schema.name()));
-        let mut problems = Vec::new();
-        let mut unsettled = Vec::new();
         for schema in sorted {
-            let Some((kind, is_settled)) = self.register(schema, &mut problems) else { continue };
+            decided.register(schema);
+        }
+        if decided.problems.is_empty() {
+            return Ok(decided);
+        }
+        Err(Fail::new(ErrorKind::Config, decided.problems.join("; ")))
+    }
+}
+
+/// What preparing types comes to.
+pub(crate) struct Decided {
+    /// The types as they are then.
+    registry: Registry,
+    /// Those that are new or change.
+    kinds: Vec<Kind>,
+    /// Those of them whose stored bodies must be settled.
+    unsettled: Vec<Kind>,
+    pub(crate) changes: Vec<PlannedChange>,
+    problems: Vec<String>,
+}
+
+impl Decided {
+    /// Writes the types that change.
+    pub(crate) fn carry_out(&self, draft: &mut Draft<'_>) -> Run<()> {
+        for kind in &self.kinds {
             let stored = StoredKind { schema: kind.schema.clone(), columns: kind.columns.stored().to_vec() };
             draft.put(key::kind(kind.n), entry::encode_json(&stored)?.into_bytes());
-            if !is_settled {
-                unsettled.push(kind.clone());
-            }
-            self.insert(kind);
         }
-        if !problems.is_empty() {
-            return Err(Fail::new(ErrorKind::Config, problems.join("; ")));
-        }
-        unsettled.iter().try_for_each(|kind| kind.settle(draft))
+        self.unsettled.iter().try_for_each(|kind| kind.settle(draft))
     }
 
-    /// The type as it is from now on, and whether its stored bodies are settled; nothing if it stays as it is.
-    fn register(&self, schema: &TypeSchema, problems: &mut Vec<String>) -> Option<(Kind, bool)> {
+    fn register(&mut self, schema: &TypeSchema) {
         let name = schema.name();
-        if let Some(known) = self.by_name.get(name) {
-            let found = known.schema.contradictions(known.columns.stored(), schema);
-            let is_new = found.is_empty() && known.schema != *schema;
-            problems.extend(found);
-            return is_new.then(|| {
+        if let Some(known) = self.registry.by_name.get(name) {
+            let left = known.columns.stored();
+            let found = known.schema.contradictions(left, schema);
+            let changes = PlannedChange::growth(&known.schema, left, schema);
+            if found.is_empty() && !changes.is_empty() {
                 let mut columns = known.columns.clone();
-                let is_settled = !columns.grow(&known.schema, schema);
-                (Kind { n: known.n, schema: schema.clone(), columns }, is_settled)
-            });
+                let is_unsettled = columns.grow(&known.schema, schema);
+                let kind = Kind { n: known.n, schema: schema.clone(), columns };
+                self.changes.extend(changes);
+                self.note(kind, is_unsettled);
+            }
+            self.problems.extend(found);
+            return;
         }
         let same = |other: &&TypeName| other.as_str().eq_ignore_ascii_case(name.as_str());
-        if let Some(other) = self.by_name.keys().find(same) {
-            problems.push(format!("type {name} differs from type {other} only in case"));
-            return None;
+        if let Some(other) = self.registry.by_name.keys().find(same) {
+            self.problems.push(format!("type {name} differs from type {other} only in case"));
+            return;
         }
-        let next = self.by_n.last_key_value().map_or(Some(0), |(last, _)| last.checked_add(1));
-        let Some(n) = next else {
-            problems.push(format!("type {name} is one more than a store can have"));
-            return None;
+        let last = self.registry.by_n.last_key_value();
+        let Some(n) = last.map_or(Some(0), |(last, _)| last.checked_add(1)) else {
+            self.problems.push(format!("type {name} is one more than a store can have"));
+            return;
         };
-        Some((Kind { n, schema: schema.clone(), columns: Columns::new(schema) }, true))
+        self.changes.push(PlannedChange::AddType { type_name: name.clone() });
+        self.note(Kind { n, schema: schema.clone(), columns: Columns::new(schema) }, false);
+    }
+
+    fn note(&mut self, kind: Kind, is_unsettled: bool) {
+        if is_unsettled {
+            self.unsettled.push(kind.clone());
+        }
+        self.registry.insert(kind.clone());
+        self.kinds.push(kind);
     }
 }
 

@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use fastsync_core::source::{Changes, ChangesRequest, Commit, CommitOutcome, Point, Write, Writes};
+use fastsync_core::source::upgrade::Upgrades;
+use fastsync_core::source::{
+    Changes, ChangesRequest, Commit, CommitOutcome, PlannedChange, Point, Write, Writes,
+};
 use fastsync_core::{
     ErrorKind, ObjectId, Position, Query, Record, Result, SessionId, SessionSummary, SyncableDataSource,
     TypeName, TypeSchema, Zone,
@@ -15,6 +18,7 @@ use crate::error::{BACKEND, Fail, Run};
 use crate::registry::Registry;
 use crate::store::Store;
 use crate::tree::{Draft, Rows};
+use crate::upgrade::{UPGRADES, Upgrade};
 use crate::workers::Workers;
 use crate::{commit, feed, query, read, staged, staging};
 
@@ -31,7 +35,6 @@ pub struct SledDataSource {
 struct Inner {
     path: PathBuf,
     workers: Workers,
-    #[cfg(test)]
     store: Arc<Store>,
 }
 
@@ -41,11 +44,12 @@ impl SledDataSource {
     /// Opens a store with the default settings; it is made if it is not there.
     ///
     /// The types of an existing store are known without [`SyncableDataSource::prepare`], as they were prepared last.
+    /// What an earlier release wrote in another form is upgraded by `prepare`, and every other call is `Config` until then.
     /// Opening reads sled's snapshot and the log since then; it blocks for that long.
     ///
     /// # Errors
     /// `Unavailable` if the store is open already; `Corrupt` if it is damaged (see [`Self::move_aside`]); `Config` if
-    /// the settings do not hold, the folder cannot be used or the store was written by a later version.
+    /// the settings do not hold or the folder cannot be used; `Unsupported` if a newer release wrote the store.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
         Self::open_with(&SledConfig::new(path))
     }
@@ -55,21 +59,19 @@ impl SledDataSource {
     /// # Errors
     /// As [`Self::open`].
     pub fn open_with(config: &SledConfig) -> Result<Self> {
+        Self::open_as(config, UPGRADES)
+    }
+
+    /// Opens a store as a release with these steps would.
+    pub(crate) fn open_as(config: &SledConfig, upgrades: Upgrades<Upgrade>) -> Result<Self> {
         let fail = |fail: Fail| fail.into_error("open").with_context("path", config.path.display());
         if !(1..=MAX_READERS).contains(&config.readers) {
             let message = format!("{} readers; 1 to {MAX_READERS} are possible", config.readers);
             return Err(fail(Fail::new(ErrorKind::Config, message)));
         }
-        let store = Arc::new(Store::open(config).map_err(fail)?);
+        let store = Arc::new(Store::open(config, upgrades).map_err(fail)?);
         let workers = Workers::start(&store, config.readers).map_err(fail)?;
-        Ok(Self {
-            inner: Arc::new(Inner {
-                path: config.path.clone(),
-                workers,
-                #[cfg(test)]
-                store,
-            }),
-        })
+        Ok(Self { inner: Arc::new(Inner { path: config.path.clone(), workers, store }) })
     }
 
     /// The folder of the store.
@@ -84,11 +86,16 @@ impl SledDataSource {
         self.inner.store.flushes()
     }
 
+    fn check_version(&self) -> Result<()> {
+        self.inner.store.check_version().map_err(|fail| fail.into_error("upgrade"))
+    }
+
     async fn read<T: Send + 'static>(
         &self,
         operation: &'static str,
         work: impl FnOnce(&Registry, &dyn Rows) -> Run<T> + Send + 'static,
     ) -> Result<T> {
+        self.check_version()?;
         self.inner.workers.read(operation, work).await
     }
 
@@ -97,6 +104,7 @@ impl SledDataSource {
         operation: &'static str,
         work: impl FnOnce(&Registry, &mut Draft<'_>) -> Run<T> + Send + 'static,
     ) -> Result<T> {
+        self.check_version()?;
         self.inner.workers.write(operation, work).await
     }
 }
@@ -108,12 +116,27 @@ impl SyncableDataSource for SledDataSource {
     }
 
     async fn prepare(&self, types: &[TypeSchema]) -> Result<()> {
+        // What is refused is refused before anything is upgraded.
+        self.plan(types).await?;
+        if self.inner.store.check_version().is_err() {
+            self.inner.workers.write_alone("prepare", Store::upgrade).await?;
+        }
         let types = types.to_vec();
         self.write("prepare", move |_, draft| {
             // As they are with what others prepare at the same time.
-            Registry::load(draft)?.prepare(draft, &types)
+            Registry::load(draft)?.decide(&types)?.carry_out(draft)
         })
         .await
+    }
+
+    async fn plan(&self, types: &[TypeSchema]) -> Result<Vec<PlannedChange>> {
+        let (types, store) = (types.to_vec(), Arc::clone(&self.inner.store));
+        let plan = move |registry: &Registry, _: &dyn Rows| {
+            let mut planned = store.planned()?;
+            planned.extend(registry.decide(&types)?.changes);
+            Ok(planned)
+        };
+        self.inner.workers.read("plan", plan).await
     }
 
     async fn get(&self, type_name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Result<Vec<Record>> {
@@ -133,10 +156,7 @@ impl SyncableDataSource for SledDataSource {
 
     async fn changes(&self, request: &ChangesRequest) -> Result<Changes> {
         let request = request.clone();
-        self.inner
-            .workers
-            .read("changes", move |registry, rows| feed::changes(registry, rows, &request))
-            .await
+        self.read("changes", move |registry, rows| feed::changes(registry, rows, &request)).await
     }
 
     async fn point(&self, zone: &Zone, position: Position) -> Result<Option<Point>> {
@@ -168,6 +188,7 @@ impl SyncableDataSource for SledDataSource {
                     .await
             }
             Writes::Staged { overrides } => {
+                self.check_version()?;
                 let work = move |store: &Store| staged::commit(store, commit, overrides);
                 self.inner.workers.write_alone("commit", work).await
             }

@@ -252,7 +252,7 @@ mod tests {
 
     /// Decides, goes so many steps, and is gone. Gives whether there were so many.
     fn die_after(steps: usize, folder: &std::path::Path, commit: Commit, overrides: Vec<Write>) -> bool {
-        let store = Store::open(&SledConfig::new(folder)).unwrap();
+        let store = Store::open(&SledConfig::new(folder), crate::upgrade::UPGRADES).unwrap();
         let registry = store.registry();
         let mut draft = store.draft();
         let decided = decide(&registry, &mut draft, commit, overrides);

@@ -3,12 +3,14 @@
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
 use fastsync_core::ErrorKind;
+use fastsync_core::source::PlannedChange;
+use fastsync_core::source::upgrade::Upgrades;
 use parking_lot::{RwLock, RwLockWriteGuard};
 
 use crate::config::{SledConfig, Synchronous};
@@ -17,9 +19,9 @@ use crate::error::{Fail, Run, guarded};
 use crate::key::{self, Range};
 use crate::mark::Mark;
 use crate::registry::Registry;
-use crate::rows::{self, Meta};
 use crate::staged::carry_out;
 use crate::tree::{self, Changes, Draft, Rows};
+use crate::upgrade::{Upgrade, read_meta, write_meta};
 
 /// The folder of sled's files within the store's.
 const SLED: &str = "sled";
@@ -36,6 +38,8 @@ pub(crate) struct Store {
     /// To be synced by us, unless the user does without.
     disk: Option<Disk>,
     mark: Mark,
+    upgrades: Upgrades<Upgrade>,
+    version: AtomicU32,
     number: AtomicU64,
     flushes: AtomicU64,
     /// Readers hold it for one committed state. The writer holds it from the first changed row until the change is
@@ -49,12 +53,12 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    pub(crate) fn open(config: &SledConfig) -> Run<Self> {
+    pub(crate) fn open(config: &SledConfig, upgrades: Upgrades<Upgrade>) -> Run<Self> {
         make_folder(&config.path)?;
         let lock = lock(&config.path, config.lock_timeout)?;
         let folder = config.path.join(SLED);
         let db = guarded(|| open_sled(&folder, config))?;
-        let opened = Self::over(db.clone(), config, &folder, lock);
+        let opened = Self::over(db.clone(), config, &folder, lock, upgrades);
         if opened.is_err() {
             // sled panics if it cannot sync its file when it is closed.
             drop(guarded(|| {
@@ -65,15 +69,24 @@ impl Store {
         opened
     }
 
-    fn over(db: sled::Db, config: &SledConfig, folder: &Path, lock: File) -> Run<Self> {
-        let number = match guarded(|| Rows::get(&*db, key::META))? {
-            Some(value) => number(&value)?,
-            None => 0,
+    fn over(
+        db: sled::Db,
+        config: &SledConfig,
+        folder: &Path,
+        lock: File,
+        upgrades: Upgrades<Upgrade>,
+    ) -> Run<Self> {
+        let (version, number) = match guarded(|| Rows::get(&*db, key::META))? {
+            Some(value) => read_meta(&value)?,
+            None => (upgrades.version(), 0),
         };
+        let is_current = upgrades.due(version)?.is_empty();
         let mark = Mark::open(&config.path, number)?;
         let registry = guarded(|| Registry::load(&*db))?;
-        // A process may have died between a decision and its end.
-        guarded(|| carry_out(&registry, &db))?;
+        if is_current {
+            // A process may have died between a decision and its end.
+            guarded(|| carry_out(&registry, &db))?;
+        }
         let disk = match config.synchronous {
             Synchronous::Full => Some(Disk::open(folder)?),
             Synchronous::Normal => None,
@@ -82,6 +95,8 @@ impl Store {
             db,
             disk,
             mark,
+            upgrades,
+            version: AtomicU32::new(version),
             number: AtomicU64::new(number),
             flushes: AtomicU64::new(0),
             visible: RwLock::new(()),
@@ -138,7 +153,7 @@ impl Store {
             .is_some_and(|mut rows| rows.next().is_some());
         let has_rest = changes.contains_key(key::DECISION);
         let mut batch = batch(changes);
-        batch.insert(key::META, rows::encode(&Meta { number })?);
+        batch.insert(key::META, write_meta(self.version.load(Ordering::Relaxed), number)?);
         let hidden = self.visible.write();
         let applied = guarded(|| {
             self.db.apply_batch(batch)?;
@@ -161,6 +176,40 @@ impl Store {
         // Readers that waited come first: a writer that never rests must not shut them out.
         RwLockWriteGuard::unlock_fair(hidden);
         applied
+    }
+
+    /// Refuses to work with rows that `prepare` has not upgraded yet.
+    pub(crate) fn check_version(&self) -> Run<()> {
+        Ok(self.upgrades.check(self.version.load(Ordering::Acquire))?)
+    }
+
+    /// What [`Self::upgrade`] would do.
+    pub(crate) fn planned(&self) -> Run<Vec<PlannedChange>> {
+        Ok(self.upgrades.planned(self.version.load(Ordering::Acquire))?)
+    }
+
+    /// Does the steps that are due, each in a batch with its version: what is not done yet is done when this is called
+    /// again. For the writer.
+    pub(crate) fn upgrade(&self) -> Run<()> {
+        let due = self.upgrades.due(self.version.load(Ordering::Acquire))?;
+        for step in due {
+            let mut draft = self.draft();
+            let done = guarded(|| (step.action)(&mut draft));
+            draft.end_job(done)?;
+            let (changes, number) = draft.finish();
+            let before = self.version.swap(step.to(), Ordering::AcqRel);
+            if let Err(fail) = self.apply_in_steps(changes, number, |_| Ok(())) {
+                self.version.store(before, Ordering::Release);
+                return Err(fail);
+            }
+        }
+        if !due.is_empty() {
+            let registry = guarded(|| Registry::load(&*self.db))?;
+            // What was decided by the release before, and not carried out.
+            guarded(|| carry_out(&registry, &self.db))?;
+            *self.registry.write() = Arc::new(registry);
+        }
+        Ok(())
     }
 
     fn make_durable(&self) -> Run<()> {
@@ -190,20 +239,6 @@ pub(crate) fn batch(changes: Changes) -> sled::Batch {
         }
     }
     batch
-}
-
-fn number(value: &[u8]) -> Run<u64> {
-    match value.first() {
-        Some(&rows::VERSION) => Ok(rows::decode::<Meta>(value)?.number),
-        found => {
-            let found = found.map_or_else(|| "no version".to_owned(), |version| format!("version {version}"));
-            let known = rows::VERSION;
-            Err(Fail::new(
-                ErrorKind::Config,
-                format!("the store has {found}; this program knows version {known}"),
-            ))
-        }
-    }
 }
 
 /// Makes the folder of a new store. With its name the store would be lost, so that is made durable too.

@@ -6,11 +6,13 @@ use rusqlite::OptionalExtension;
 use crate::connection::Store;
 use crate::error::Run;
 use crate::registry::{StoredType, quoted};
-use crate::step::{Step, column};
+use crate::step::Step;
 
 /// A column of a table that is there already.
 struct Found {
+    /// As it is called once the steps are done, and as it is called until then.
     name: String,
+    stored: String,
     affinity: &'static str,
     not_null: bool,
     has_default: bool,
@@ -32,10 +34,11 @@ pub(crate) fn adopt(
     for (stored, name) in earlier.into_iter().flat_map(|earlier| earlier.renamed(schema)) {
         if let Some(column) = found.iter_mut().find(|column| column.name == stored.as_str()) {
             column.name = name.as_str().to_owned();
-            let (table, stored, name) = (quoted(type_name), quoted(stored), quoted(name));
-            steps.push(Step::Statement(format!("ALTER TABLE {table} RENAME COLUMN {stored} TO {name}")));
+            steps.push(Step::rename(type_name, stored, name));
         }
     }
+    let has_nulls =
+        |column: &Found| has_rows(store, type_name, &format!("{} IS NULL", quoted(&column.stored)));
     let find = |name: &str| found.iter().find(|column| column.name.eq_ignore_ascii_case(name));
 
     let mut keys = vec![schema.id_field().as_str()];
@@ -70,11 +73,7 @@ pub(crate) fn adopt(
                 problems
                     .push(format!("field {type_name}.{name} needs a default, for the rows that are there"));
             }
-            steps.push(Step::Statement(format!(
-                "ALTER TABLE {} ADD COLUMN {}",
-                quoted(type_name),
-                column(field)
-            )));
+            steps.push(Step::add(type_name, field));
             if field.kind == FieldKind::Real && field.default.is_some() {
                 steps.push(Step::exact(type_name, field));
             }
@@ -84,16 +83,18 @@ pub(crate) fn adopt(
         let is_lacking = earlier.is_some_and(|earlier| earlier.schema.lacks(&earlier.dropped, field));
         if field.nullable && found.not_null {
             if earlier.is_some() {
-                steps.push(Step::AllowNull { table: type_name.clone(), field: field.name.clone() });
+                steps.push(Step::allow_null(type_name, &field.name));
             } else {
                 let name = &field.name;
                 problems.push(format!("column {type_name}.{name} is NOT NULL, the field may be null"));
             }
         } else if !field.nullable && (is_lacking || field.default.is_some() && !found.not_null) {
-            steps.push(Step::fill(type_name, field));
+            if is_lacking || has_nulls(found)? {
+                steps.push(Step::fill(type_name, field));
+            }
         } else if !field.nullable && !found.not_null {
             let name = &field.name;
-            if has_rows(store, type_name, &format!("{} IS NULL", quoted(name)))? {
+            if has_nulls(found)? {
                 problems.push(format!("column {type_name}.{name} holds nulls, the field always has a value"));
             }
         }
@@ -143,9 +144,10 @@ fn columns(store: &Store, table: &str) -> Run<Vec<Found>> {
         "SELECT name, type, \"notnull\", dflt_value IS NOT NULL, pk, hidden FROM pragma_table_xinfo(?1)";
     let mut statement = store.connection.prepare_cached(sql)?;
     let rows = statement.query_map([table], |row| {
-        let declared: String = row.get(1)?;
+        let (name, declared): (String, String) = (row.get(0)?, row.get(1)?);
         Ok(Found {
-            name: row.get(0)?,
+            stored: name.clone(),
+            name,
             affinity: affinity(&declared),
             not_null: row.get(2)?,
             has_default: row.get(3)?,

@@ -22,7 +22,7 @@ impl From<rusqlite::Error> for Fail {
 
 impl From<Error> for Fail {
     fn from(error: Error) -> Self {
-        Self::Core(error)
+        Self::Core(error.with_backend(BACKEND))
     }
 }
 

@@ -82,6 +82,8 @@ mod staging;
 mod step;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod upgrade_tests;
 mod workers;
 mod write;
 

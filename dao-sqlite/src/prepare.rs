@@ -1,6 +1,7 @@
 //! Creating the tables of types, and adopting tables that are there already.
 
-use fastsync_core::source::entry;
+use fastsync_core::source::upgrade::Upgrades;
+use fastsync_core::source::{PlannedChange, entry};
 use fastsync_core::{Error, ErrorKind, TypeSchema, ZoneRestriction};
 use rusqlite::OptionalExtension;
 
@@ -8,110 +9,162 @@ use crate::adopt::adopt;
 use crate::connection::Store;
 use crate::error::{BACKEND, Fail, Run};
 use crate::registry::{StoredType, Type, quoted, stored_types};
+use crate::schema::{self, Upgrade};
 use crate::step::{Step, column};
 
+/// What one type needs: how it is noted, and the steps that its table goes through.
+struct Decided {
+    /// Its number, if it is known.
+    n: Option<i64>,
+    stored: StoredType,
+    /// Why the note of the type changes; empty if it stays.
+    noted: Vec<PlannedChange>,
+    steps: Vec<Step>,
+}
+
 /// Creates or verifies the tables of these types; gives them with their numbers.
-pub(crate) fn prepare(store: &Store, types: &[TypeSchema]) -> Run<Vec<Type>> {
-    let mut sorted: Vec<_> = types.iter().collect();
-    // Parents get lower numbers, so that they come before their children in the feed.
-    sorted.sort_by_key(|schema| (schema.priority(), schema.name()));
+pub(crate) fn prepare(store: &Store, upgrades: Upgrades<Upgrade>, types: &[TypeSchema]) -> Run<Vec<Type>> {
     store.write(|store| {
-        let mut problems = Vec::new();
-        let mut known = stored_types(&store.connection)?;
-        let mut prepared = Vec::with_capacity(sorted.len());
-        for schema in sorted {
-            let before = problems.len();
-            let earlier = known.iter().find(|(_, stored)| stored.schema.name() == schema.name());
-            let earlier = earlier.map(|(_, stored)| stored.clone());
-            let n = register(store, &mut known, schema, &mut problems)?;
-            let steps = if problems.len() == before {
-                table(store, earlier.as_ref(), schema, &mut problems)?
-            } else {
-                Vec::new()
-            };
-            for step in steps.into_iter().filter(|_| problems.is_empty()) {
-                step.run(store)?;
-            }
-            prepared.push(Type::new(n, schema.clone()));
-        }
-        if problems.is_empty() {
-            return Ok(prepared);
-        }
-        let error = Error::new(ErrorKind::Config, "prepare", problems.join("; "));
-        Err(Fail::Core(error.with_backend(BACKEND)))
+        upgrades.due(schema::found(store)?)?;
+        let decided = decide(store, types)?;
+        schema::upgrade(store, upgrades)?;
+        decided.into_iter().map(|decided| carry_out(store, decided)).collect()
     })
 }
 
-/// Compares with what was prepared before, and notes the schema; gives the type's number.
-fn register(
+/// What [`prepare`] would do.
+pub(crate) fn plan(
     store: &Store,
-    known: &mut Vec<(i64, StoredType)>,
-    schema: &TypeSchema,
-    problems: &mut Vec<String>,
-) -> Run<i64> {
-    let name = schema.name();
-    let Some((n, stored)) = known.iter_mut().find(|(_, stored)| stored.schema.name() == name) else {
-        let other = known
-            .iter()
-            .find(|(_, stored)| stored.schema.name().as_str().eq_ignore_ascii_case(name.as_str()));
-        if let Some((_, other)) = other {
-            problems.push(format!("type {name} differs from type {} only in case", other.schema.name()));
+    upgrades: Upgrades<Upgrade>,
+    types: &[TypeSchema],
+) -> Run<Vec<PlannedChange>> {
+    let (planned, is_uncertain) = store.read(|store| {
+        let mut planned = upgrades.planned(schema::found(store)?)?;
+        let mut is_uncertain = false;
+        for Decided { noted, steps, .. } in decide(store, types)? {
+            is_uncertain |= steps.iter().any(Step::may_be_refused);
+            PlannedChange::add(&mut planned, noted);
+            PlannedChange::add(&mut planned, steps.into_iter().map(|step| step.change));
         }
-        let stored = StoredType { schema: schema.clone(), dropped: Vec::new() };
-        store
-            .connection
-            .prepare_cached("INSERT INTO fastsync_types (name, schema) VALUES (?1, ?2)")?
-            .execute((name.as_str(), json(&stored)?))?;
-        let n = store.connection.last_insert_rowid();
-        known.push((n, stored));
-        return Ok(n);
-    };
-    problems.extend(stored.schema.contradictions(&stored.dropped, schema));
-    if stored.schema != *schema {
-        let dropped = stored.schema.left_by(&stored.dropped, schema);
-        let changed = StoredType { dropped, schema: schema.clone() };
-        store
-            .connection
-            .prepare_cached("UPDATE fastsync_types SET schema = ?2 WHERE n = ?1")?
-            .execute((*n, json(&changed)?))?;
-        *stored = changed;
+        Ok((planned, is_uncertain))
+    })?;
+    if is_uncertain {
+        // What refuses such a step only shows when it is tried.
+        store.begin("BEGIN IMMEDIATE")?;
+        let tried = decide(store, types).and_then(|decided| {
+            decided.iter().flat_map(|decided| &decided.steps).try_for_each(|step| step.run(store))
+        });
+        store.roll_back();
+        tried?;
     }
-    Ok(*n)
+    Ok(planned)
 }
 
-fn json(stored: &StoredType) -> Run<String> {
-    Ok(entry::encode_json(stored)?)
+/// What preparing these types comes to, parents first. Nothing is changed.
+fn decide(store: &Store, types: &[TypeSchema]) -> Run<Vec<Decided>> {
+    let mut sorted: Vec<_> = types.iter().collect();
+    // Parents get lower numbers, so that they come before their children in the feed.
+    sorted.sort_by_key(|schema| (schema.priority(), schema.name()));
+    sorted.dedup();
+    let known = stored_types(&store.connection)?;
+    let mut problems = Vec::new();
+    let mut all: Vec<Decided> = Vec::with_capacity(sorted.len());
+    for schema in sorted {
+        let before = problems.len();
+        let earlier = known.iter().find(|(_, stored)| stored.schema.name() == schema.name());
+        let decided = if let Some((n, stored)) = earlier {
+            problems.extend(stored.schema.contradictions(&stored.dropped, schema));
+            let noted = PlannedChange::growth(&stored.schema, &stored.dropped, schema);
+            let dropped = stored.schema.left_by(&stored.dropped, schema);
+            let stored = if noted.is_empty() {
+                stored.clone()
+            } else {
+                StoredType { dropped, schema: schema.clone() }
+            };
+            Decided { n: Some(*n), stored, noted, steps: Vec::new() }
+        } else {
+            let name = schema.name();
+            let new = all.iter().map(|decided| &decided.stored);
+            let mut others = known.iter().map(|(_, stored)| stored).chain(new);
+            if let Some(other) =
+                others.find(|other| other.schema.name().as_str().eq_ignore_ascii_case(name.as_str()))
+            {
+                problems.push(format!("type {name} differs from type {} only in case", other.schema.name()));
+            }
+            let stored = StoredType { schema: schema.clone(), dropped: Vec::new() };
+            let noted = vec![PlannedChange::AddType { type_name: name.clone() }];
+            Decided { n: None, stored, noted, steps: Vec::new() }
+        };
+        all.push(decided);
+        if let Some(decided) = all.last_mut().filter(|_| problems.len() == before) {
+            table(store, earlier.map(|(_, stored)| stored), decided, &mut problems)?;
+        }
+    }
+    if problems.is_empty() {
+        return Ok(all);
+    }
+    let error = Error::new(ErrorKind::Config, "prepare", problems.join("; "));
+    Err(Fail::Core(error.with_backend(BACKEND)))
 }
 
-/// The statements that bring the user's table to what the type needs.
+fn carry_out(store: &Store, decided: Decided) -> Run<Type> {
+    let Decided { n, stored, noted, steps } = decided;
+    let n = match n {
+        Some(n) if noted.is_empty() => n,
+        Some(n) => {
+            let update = "UPDATE fastsync_types SET schema = ?2 WHERE n = ?1";
+            store.connection.prepare_cached(update)?.execute((n, entry::encode_json(&stored)?))?;
+            n
+        }
+        None => {
+            let insert = "INSERT INTO fastsync_types (name, schema) VALUES (?1, ?2)";
+            let row = (stored.schema.name().as_str(), entry::encode_json(&stored)?);
+            store.connection.prepare_cached(insert)?.execute(row)?;
+            store.connection.last_insert_rowid()
+        }
+    };
+    steps.iter().try_for_each(|step| step.run(store))?;
+    Ok(Type::new(n, stored.schema))
+}
+
+/// Decides what brings the user's table to what the type needs.
 fn table(
     store: &Store,
     earlier: Option<&StoredType>,
-    schema: &TypeSchema,
+    decided: &mut Decided,
     problems: &mut Vec<String>,
-) -> Run<Vec<Step>> {
+) -> Run<()> {
+    let schema = &decided.stored.schema;
+    let type_name = || schema.name().clone();
     let name = schema.name().as_str();
     if name.to_ascii_lowercase().starts_with("sqlite_") {
         problems.push(format!("type {name}: SQLite keeps names that begin with `sqlite_` for itself"));
-        return Ok(Vec::new());
+        return Ok(());
     }
     let select = "SELECT type, name FROM sqlite_schema WHERE name = ?1 COLLATE NOCASE AND type <> 'trigger'";
     let mut statement = store.connection.prepare_cached(select)?;
     let found: Option<(String, String)> =
         statement.query_row([name], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
     match found {
-        None => Ok(vec![Step::Statement(create(schema))]),
+        None => {
+            let change = PlannedChange::MakeTable { type_name: type_name() };
+            decided.steps = vec![Step::statement(change, create(schema))];
+        }
         Some((kind, found)) if kind != "table" => {
             problems
                 .push(format!("type {name}: the database has another thing of this name ({kind} {found})"));
-            Ok(Vec::new())
         }
         Some((_, found)) if found != name => {
             problems.push(format!("type {name}: the table is called {found}"));
-            Ok(Vec::new())
         }
-        Some(_) => adopt(store, earlier, schema, problems),
+        Some(_) => {
+            if earlier.is_none() {
+                decided.noted.push(PlannedChange::AdoptTable { type_name: type_name() });
+            }
+            decided.steps = adopt(store, earlier, schema, problems)?;
+        }
     }
+    Ok(())
 }
 
 fn create(schema: &TypeSchema) -> String {

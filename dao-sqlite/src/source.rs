@@ -1,10 +1,12 @@
 //! The data source: each method hands a job to the thread that owns a connection.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
-use fastsync_core::source::{Changes, ChangesRequest, Commit, CommitOutcome, Point, Write};
+use fastsync_core::source::upgrade::Upgrades;
+use fastsync_core::source::{Changes, ChangesRequest, Commit, CommitOutcome, PlannedChange, Point, Write};
 use fastsync_core::{
     ErrorKind, ObjectId, Position, Query, Record, Result, SessionId, SessionSummary, SyncableDataSource,
     TypeName, TypeSchema, Zone,
@@ -14,6 +16,7 @@ use crate::config::SqliteConfig;
 use crate::connection::{MIN_SQLITE, Store};
 use crate::error::{BACKEND, Fail, Run};
 use crate::registry::Registry;
+use crate::schema::Upgrade;
 use crate::workers::Workers;
 use crate::{commit, feed, prepare, query, read, schema, staging};
 
@@ -31,6 +34,9 @@ struct Inner {
     registry: Arc<RwLock<Registry>>,
     writer: Workers,
     readers: Workers,
+    upgrades: Upgrades<Upgrade>,
+    /// The version that the sync tables had when this was opened or prepared last.
+    version: AtomicU32,
 }
 
 const MAX_READERS: usize = 64;
@@ -38,12 +44,13 @@ const MAX_READERS: usize = 64;
 impl SqliteDataSource {
     /// Opens a file with the default settings; it is made if it is not there.
     ///
-    /// The types of an existing file are known without [`SyncableDataSource::prepare`], as they were prepared last.
+    /// The types of an existing file are known without [`SyncableDataSource::prepare`], as they were prepared last. Sync
+    /// tables that an earlier release made are upgraded by `prepare`, and every other call is `Config` until then.
     /// Opening reads a few pages and starts three threads; it blocks for that long.
     ///
     /// # Errors
-    /// `Config` if the linked SQLite is too old, the settings do not hold, the file cannot be opened or its sync
-    /// tables are of a later version; `Corrupt` if the file is damaged or no database; `Unavailable` if another
+    /// `Config` if the linked SQLite is too old, the settings do not hold or the file cannot be opened; `Unsupported` if
+    /// a newer release wrote its sync tables; `Corrupt` if the file is damaged or no database; `Unavailable` if another
     /// process holds it for longer than the busy timeout.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
         Self::open_with(&SqliteConfig::new(path))
@@ -54,12 +61,17 @@ impl SqliteDataSource {
     /// # Errors
     /// As [`Self::open`].
     pub fn open_with(config: &SqliteConfig) -> Result<Self> {
+        Self::open_as(config, schema::UPGRADES)
+    }
+
+    /// Opens a file as a release with these steps would.
+    pub(crate) fn open_as(config: &SqliteConfig, upgrades: Upgrades<Upgrade>) -> Result<Self> {
         let fail = |fail: Fail| fail.into_error("open").with_context("path", config.path.display());
         check(config).map_err(fail)?;
         let registry = Arc::new(RwLock::new(Registry::default()));
         let connect = |cache_bytes| Store::open(config, cache_bytes, Arc::clone(&registry)).map_err(fail);
         let writer = connect(config.page_cache_bytes)?;
-        schema::set_up(&writer).map_err(fail)?;
+        let version = schema::set_up(&writer, upgrades).map_err(fail)?;
         registry.write().unwrap_or_else(PoisonError::into_inner).load(&writer.connection).map_err(fail)?;
         let readers =
             (0..config.readers).map(|_| connect(config.page_cache_bytes / 2)).collect::<Result<Vec<_>>>()?;
@@ -69,6 +81,8 @@ impl SqliteDataSource {
                 registry,
                 writer: Workers::start("fastsync-writer", vec![writer])?,
                 readers: Workers::start("fastsync-reader", readers)?,
+                upgrades,
+                version: AtomicU32::new(version),
             }),
         })
     }
@@ -85,12 +99,19 @@ impl SqliteDataSource {
         self.inner.writer.run("test", move |store| Ok(store.connection.execute_batch(sql)?)).await
     }
 
+    /// Refuses to work with tables that `prepare` has not upgraded yet.
+    fn check_version(&self) -> Result<()> {
+        let checked = self.inner.upgrades.check(self.inner.version.load(Ordering::Acquire));
+        checked.map_err(|error| Fail::from(error).into_error("upgrade"))
+    }
+
     /// Runs a read on one committed state.
     async fn read<T: Send + 'static>(
         &self,
         operation: &'static str,
         work: impl FnOnce(&Store) -> Run<T> + Send + 'static,
     ) -> Result<T> {
+        self.check_version()?;
         self.inner.readers.run(operation, move |store| store.read(work)).await
     }
 
@@ -100,6 +121,7 @@ impl SqliteDataSource {
         operation: &'static str,
         work: impl FnOnce(&Store) -> Run<T> + Send + 'static,
     ) -> Result<T> {
+        self.check_version()?;
         self.inner.writer.run(operation, move |store| store.write(work)).await
     }
 }
@@ -125,13 +147,20 @@ impl SyncableDataSource for SqliteDataSource {
     }
 
     async fn prepare(&self, types: &[TypeSchema]) -> Result<()> {
-        let types = types.to_vec();
-        let prepared = self.inner.writer.run("prepare", move |store| prepare::prepare(store, &types)).await?;
+        let (types, upgrades) = (types.to_vec(), self.inner.upgrades);
+        let work = move |store: &Store| prepare::prepare(store, upgrades, &types);
+        let prepared = self.inner.writer.run("prepare", work).await?;
+        self.inner.version.store(upgrades.version(), Ordering::Release);
         let mut registry = self.inner.registry.write().unwrap_or_else(PoisonError::into_inner);
         for kind in prepared {
             registry.insert(kind);
         }
         Ok(())
+    }
+
+    async fn plan(&self, types: &[TypeSchema]) -> Result<Vec<PlannedChange>> {
+        let (types, upgrades) = (types.to_vec(), self.inner.upgrades);
+        self.inner.writer.run("plan", move |store| prepare::plan(store, upgrades, &types)).await
     }
 
     async fn get(&self, type_name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Result<Vec<Record>> {
@@ -160,6 +189,7 @@ impl SyncableDataSource for SqliteDataSource {
     }
 
     async fn pending(&self, after: u64, limit: usize) -> Result<Vec<Record>> {
+        self.check_version()?;
         // On the writer's connection: a push reads what was just written, and only that connection still has the
         // pages at hand.
         let work = move |store: &Store| store.read(|store| read::pending(store, after, limit));
@@ -179,6 +209,7 @@ impl SyncableDataSource for SqliteDataSource {
     }
 
     async fn commit(&self, commit: Commit) -> Result<CommitOutcome> {
+        self.check_version()?;
         self.inner.writer.run("commit", move |store| commit::commit(store, commit)).await
     }
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use fastsync_core::source::PlannedChange;
 use fastsync_core::{ErrorKind, FieldKind, FieldName, FieldSchema, TypeName, Value};
 use rusqlite::{ErrorCode, OptionalExtension, params_from_iter};
 
@@ -10,8 +11,13 @@ use crate::connection::Store;
 use crate::error::{Fail, Run};
 use crate::registry::quoted;
 
-/// One change of a table. All of one `prepare` are in one transaction.
-pub(crate) enum Step {
+/// One change of a table, and how it is made. All of one `prepare` are in one transaction.
+pub(crate) struct Step {
+    pub(crate) change: PlannedChange,
+    action: Action,
+}
+
+enum Action {
     Statement(String),
     Update(String, Vec<Value>),
     /// Lets a column be null that could not.
@@ -22,6 +28,27 @@ pub(crate) enum Step {
 }
 
 impl Step {
+    pub(crate) fn statement(change: PlannedChange, sql: String) -> Self {
+        Self { change, action: Action::Statement(sql) }
+    }
+
+    pub(crate) fn add(table: &TypeName, field: &FieldSchema) -> Self {
+        let sql = format!("ALTER TABLE {} ADD COLUMN {}", quoted(table), column(field));
+        Self::statement(PlannedChange::AddField { type_name: table.clone(), field: field.name.clone() }, sql)
+    }
+
+    pub(crate) fn rename(table: &TypeName, from: &FieldName, to: &FieldName) -> Self {
+        let sql = format!("ALTER TABLE {} RENAME COLUMN {} TO {}", quoted(table), quoted(from), quoted(to));
+        let change =
+            PlannedChange::RenameField { type_name: table.clone(), from: from.clone(), to: to.clone() };
+        Self::statement(change, sql)
+    }
+
+    pub(crate) fn allow_null(table: &TypeName, field: &FieldName) -> Self {
+        let change = PlannedChange::AllowNull { type_name: table.clone(), field: field.clone() };
+        Self { change, action: Action::AllowNull { table: table.clone(), field: field.clone() } }
+    }
+
     /// Gives the rows that have no value for a field its initial one.
     pub(crate) fn fill(table: &TypeName, field: &FieldSchema) -> Self {
         let column = quoted(&field.name);
@@ -32,23 +59,30 @@ impl Step {
             let _ = write!(sql, " OR {column} = ?2");
             values.push(field.zero());
         }
-        Self::Update(sql, values)
+        let change = PlannedChange::FillField { type_name: table.clone(), field: field.name.clone() };
+        Self { change, action: Action::Update(sql, values) }
     }
 
-    /// Corrects what the text of a default, which is a decimal fraction, did to it.
+    /// Corrects what the text of a default, which is a decimal fraction, did to it in a column that was just added.
     pub(crate) fn exact(table: &TypeName, field: &FieldSchema) -> Self {
         let column = quoted(&field.name);
         let sql = format!("UPDATE {} SET {column} = ?1 WHERE {column} IS NOT ?1", quoted(table));
-        Self::Update(sql, vec![field.initial()])
+        let change = PlannedChange::AddField { type_name: table.clone(), field: field.name.clone() };
+        Self { change, action: Action::Update(sql, vec![field.initial()]) }
     }
 
-    pub(crate) fn run(self, store: &Store) -> Run<()> {
-        match self {
-            Self::Statement(sql) => store.connection.execute_batch(&sql)?,
-            Self::Update(sql, values) => {
-                store.connection.execute(&sql, params_from_iter(values.iter().map(Bind)))?;
+    /// Whether only SQLite can say if the step is possible.
+    pub(crate) fn may_be_refused(&self) -> bool {
+        matches!(self.action, Action::AllowNull { .. })
+    }
+
+    pub(crate) fn run(&self, store: &Store) -> Run<()> {
+        match &self.action {
+            Action::Statement(sql) => store.connection.execute_batch(sql)?,
+            Action::Update(sql, values) => {
+                store.connection.execute(sql, params_from_iter(values.iter().map(Bind)))?;
             }
-            Self::AllowNull { table, field } => allow_null(store, &table, &field)?,
+            Action::AllowNull { table, field } => allow_null(store, table, field)?,
         }
         Ok(())
     }

@@ -11,14 +11,14 @@ use uuid::Uuid;
 
 use crate::{SqliteConfig, SqliteDataSource, acknowledge, feed, read};
 
-async fn open(path: &std::path::Path) -> SqliteDataSource {
+pub(crate) async fn open(path: &std::path::Path) -> SqliteDataSource {
     let source = SqliteDataSource::open_with(&SqliteConfig::new(path).readers(1)).unwrap();
     let items = TypeSchema::builder("items", "id").field("name", FieldKind::Text).build().unwrap();
     source.prepare(&[items]).await.unwrap();
     source
 }
 
-fn commit(number: u128, records: usize) -> Commit {
+pub(crate) fn commit(number: u128, records: usize) -> Commit {
     let device = DeviceId::from_uuid(Uuid::from_u128(1));
     let put = |n: usize| {
         let key = RecordKey {

@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use fastsync_core::source::{Changes, ChangesRequest, Commit, CommitOutcome, Point, Turn, Write};
+use fastsync_core::source::{
+    Changes, ChangesRequest, Commit, CommitOutcome, PlannedChange, Point, Turn, Write,
+};
 use fastsync_core::{
     Error, ErrorKind, ObjectId, Position, Query, Record, Result, SessionId, SessionSummary,
     SyncableDataSource, TypeName, TypeSchema, Zone,
@@ -15,6 +17,8 @@ use fastsync_core::{
 pub enum Method {
     /// [`SyncableDataSource::prepare`]
     Prepare,
+    /// [`SyncableDataSource::plan`]
+    Plan,
     /// [`SyncableDataSource::get`]
     Get,
     /// [`SyncableDataSource::find`]
@@ -169,6 +173,9 @@ impl<S: SyncableDataSource> SyncableDataSource for FaultSource<S> {
     }
     async fn prepare(&self, types: &[TypeSchema]) -> Result<()> {
         self.run(Method::Prepare, self.inner.prepare(types)).await
+    }
+    async fn plan(&self, types: &[TypeSchema]) -> Result<Vec<PlannedChange>> {
+        self.run(Method::Plan, self.inner.plan(types)).await
     }
     async fn get(&self, type_name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Result<Vec<Record>> {
         self.run(Method::Get, self.inner.get(type_name, zone, ids)).await

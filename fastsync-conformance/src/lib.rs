@@ -44,6 +44,7 @@ mod records;
 mod run;
 pub mod samples;
 mod steps;
+pub mod stored;
 mod walk;
 
 pub use fault::{Fault, FaultSource, Method, When};

@@ -42,6 +42,19 @@ macro_rules! __for_each_case {
                 unknown_types_are_refused_everywhere: "A type that was not prepared is `UnknownType`; so it \
                     is in every method that takes one.",
             }
+            run_single plan {
+                a_plan_names_new_types: "A plan names every type that is new.",
+                a_plan_names_what_becomes_of_fields: "A plan names [...] every field of a known one that is \
+                    added, renamed, left out, or may be null now or must not be any more.",
+                a_plan_is_empty_once_types_are_prepared: "A plan is empty exactly if `prepare` would change \
+                    nothing, whoever prepared the types before.",
+                another_version_or_default_is_planned: "'A plan is empty exactly if `prepare` would change \
+                    nothing': what is stored of a type changes with its version and its defaults.",
+                a_plan_changes_nothing: "A plan changes nothing: no type is known by it, and no record is \
+                    another.",
+                a_plan_refuses_what_prepare_refuses: "What `prepare` would refuse, a plan refuses with the \
+                    same error.",
+            }
             run_single get {
                 records_come_in_the_order_of_ids: "Records come in the order of `ids`; an id named twice may \
                     come once or twice.",

@@ -155,7 +155,7 @@ pub fn request(zone: &Zone) -> ChangesRequest {
 ///
 /// # Panics
 /// If the reader must start over.
-pub async fn page(source: &impl SyncableDataSource, request: &ChangesRequest) -> ChangesPage {
+pub async fn page(source: &(impl SyncableDataSource + ?Sized), request: &ChangesRequest) -> ChangesPage {
     match source.changes(request).await.unwrap() {
         Changes::Page(page) => page,
         other => panic!("{other:?}"),

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use fastsync_core::source::{
-    Action, Changes, ChangesPage, ChangesRequest, Commit, CommitOutcome, Expect, Point, StateWrite, Turn,
-    Write, Writes,
+    Action, Changes, ChangesPage, ChangesRequest, Commit, CommitOutcome, Expect, PlannedChange, Point,
+    StateWrite, Turn, Write, Writes,
 };
 use fastsync_core::{
     ObjectId, Position, Query, Record, RecordKey, Result, SessionId, SessionSummary, SyncableDataSource,
@@ -226,6 +226,10 @@ impl SyncableDataSource for Noted {
     async fn prepare(&self, types: &[TypeSchema]) -> Result<()> {
         let call = format!("prepare {}", list(types, |schema| schema.name().to_string()));
         self.note(call, self.inner.prepare(types), |()| "done".into()).await
+    }
+    async fn plan(&self, types: &[TypeSchema]) -> Result<Vec<PlannedChange>> {
+        let call = format!("plan {}", list(types, |schema| schema.name().to_string()));
+        self.note(call, self.inner.plan(types), |changes| list(changes, PlannedChange::to_string)).await
     }
     async fn get(&self, type_name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Result<Vec<Record>> {
         let call = format!("get {type_name} {} of {zone}", list(ids, |id| id.to_string()));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fastsync_core::protocol::{PullReply, PullRequest, PushReply, PushRequest};
-use fastsync_core::source::{Commit, CommitOutcome, ExpectState, Turn};
+use fastsync_core::source::{Commit, CommitOutcome, ExpectState, PlannedChange, Turn};
 use fastsync_core::{
     Client, DeviceId, LoopbackTransport, MemoryDataSource, ObjectId, Position, Repository, Result, Server,
     SessionLimits, Store, SyncContext, SyncManager, SyncableDataSource, SyncableRepository, Transport, Zone,
@@ -251,6 +251,9 @@ impl SyncableDataSource for Careless {
     }
     async fn prepare(&self, types: &[fastsync_core::TypeSchema]) -> Result<()> {
         self.0.prepare(types).await
+    }
+    async fn plan(&self, types: &[fastsync_core::TypeSchema]) -> Result<Vec<PlannedChange>> {
+        self.0.plan(types).await
     }
     async fn get(
         &self,

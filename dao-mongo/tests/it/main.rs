@@ -5,5 +5,6 @@ mod common;
 mod conformance;
 mod durability;
 mod faults;
+mod fixture;
 mod lost_rows;
 mod native;

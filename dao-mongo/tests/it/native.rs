@@ -219,7 +219,7 @@ async fn later_versions_of_the_sync_collections_are_refused() {
     let meta = database.collection::<Document>("fastsync_meta");
     meta.update_one(doc! { "_id": "schema" }, doc! { "$set": { "version": 2 } }).await.unwrap();
     let error = MongoDataSource::open(&database).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Config);
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert!(error.message().contains("version 2"), "{error}");
 }
 

@@ -4,6 +4,7 @@ mod common;
 mod conformance;
 mod durability;
 mod faults;
+mod fixture;
 mod native;
 mod reads;
 mod staging;

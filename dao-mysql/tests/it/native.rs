@@ -188,10 +188,14 @@ async fn a_session_settings_that_breaks_promises_is_refused_by_name() {
     // Later sync tables are not touched, also by who was there before.
     let source = with_items(&database).await;
     database.sql("UPDATE fastsync_meta SET value = 2 WHERE name = 'schema_version'").await;
-    let error = source.prepare(&[notes()]).await.unwrap_err();
-    assert!(error.message().contains("version 2"), "{error}");
-    let error = MySqlDataSource::new(source.pool().clone()).await.unwrap_err();
-    assert!(error.message().contains("version 2"), "{error}");
+    for error in [
+        source.prepare(&[notes()]).await.unwrap_err(),
+        source.plan(&[notes()]).await.unwrap_err(),
+        MySqlDataSource::new(source.pool().clone()).await.unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.message().contains("version 2"), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -6,12 +6,6 @@ use fastsync_core::source::*;
 use fastsync_core::*;
 use fastsync_dao_mysql::sqlx;
 
-/// The collation of ids on this server.
-async fn exact(database: &Database) -> &'static str {
-    let version: String = sqlx::query_scalar("SELECT VERSION()").fetch_one(&database.pool()).await.unwrap();
-    if version.contains("MariaDB") { "utf8mb4_nopad_bin" } else { "utf8mb4_0900_bin" }
-}
-
 fn constraint(conflict: &Conflict) -> &str {
     match &conflict.reason {
         ConflictReason::Constraint(text) => text,
@@ -50,7 +44,20 @@ async fn an_existing_table_is_adopted_with_all_that_is_on_it() {
              INSERT INTO items (id, name) VALUES ('old', 'old one');"
         ))
         .await;
-    let source = with_items(&database).await;
+    let source = open(&database).await;
+    let planned: Vec<_> = source.plan(&[items()]).await.unwrap().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        planned,
+        [
+            "make the sync tables",
+            "add type items",
+            "adopt table items, which is there already",
+            "add field items.quantity",
+            "add field items.note"
+        ]
+    );
+    source.prepare(&[items()]).await.unwrap();
+    assert_eq!(source.plan(&[items()]).await.unwrap(), []);
     source.prepare(&[items()]).await.unwrap();
     apply(&source, vec![put(item("new", "New one"))]).await;
     database.sql("UPDATE items SET extra = 'mine' WHERE id = 'new'").await;

@@ -23,6 +23,9 @@ impl SyncableDataSource for Hasty {
     async fn prepare(&self, types: &[TypeSchema]) -> Result<()> {
         self.0.prepare(types).await
     }
+    async fn plan(&self, types: &[TypeSchema]) -> Result<Vec<PlannedChange>> {
+        self.0.plan(types).await
+    }
     async fn get(&self, type_name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Result<Vec<Record>> {
         self.0.get(type_name, zone, ids).await
     }

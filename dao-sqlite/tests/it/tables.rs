@@ -36,7 +36,19 @@ async fn an_existing_table_is_adopted_with_all_that_is_on_it() {
              CREATE TRIGGER noted AFTER INSERT ON items BEGIN INSERT INTO log VALUES (new.id); END;",
         )
         .unwrap();
+    let source = open(&fixture.path());
+    let planned: Vec<_> = source.plan(&[items()]).await.unwrap().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        planned,
+        [
+            "add type items",
+            "adopt table items, which is there already",
+            "add field items.quantity",
+            "add field items.note"
+        ]
+    );
     let source = fixture.items().await;
+    assert_eq!(source.plan(&[items()]).await.unwrap(), []);
     apply(&source, vec![put(item("new", "New one"))]).await;
     fixture.sql().execute("UPDATE items SET extra = 'mine' WHERE id = 'new'", []).unwrap();
     apply(&source, vec![put(item("new", "newer"))]).await;
@@ -208,6 +220,13 @@ async fn a_column_that_becomes_nullable_keeps_its_indexes() {
         .sql()
         .execute_batch("CREATE INDEX by_name ON items (name, quantity); CREATE UNIQUE INDEX once ON items (quantity, name)")
         .unwrap();
+    let rules = || {
+        let select = "SELECT group_concat(sql) FROM sqlite_schema ORDER BY name";
+        fixture.sql().query_row(select, [], |row| row.get::<_, String>(0)).unwrap()
+    };
+    let before = rules();
+    assert_eq!(source.plan(&[grown().build().unwrap()]).await.unwrap().len(), 2);
+    assert_eq!(rules(), before, "a plan that tries takes it back");
     for _ in 0..2 {
         source.prepare(&[grown().build().unwrap()]).await.unwrap();
     }
@@ -231,6 +250,9 @@ async fn a_column_with_a_constraint_cannot_become_nullable() {
         let error = source.prepare(&[grown().build().unwrap()]).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);
         assert!(error.message().contains("items.name is NOT NULL"), "{error}");
+        // Only trying shows it, and what was tried is taken back.
+        let planned = source.plan(&[grown().build().unwrap()]).await.unwrap_err();
+        assert_eq!((planned.kind(), planned.message()), (error.kind(), error.message()));
     }
     let found = source.get(&name("items"), &Zone::Global, &[id("a")]).await.unwrap();
     assert_eq!(ids(&found), ["a"]);

@@ -16,6 +16,7 @@ pub(crate) mod identity;
 pub(crate) mod load;
 pub(crate) mod paging;
 pub(crate) mod pending;
+pub(crate) mod plan;
 pub(crate) mod prepare;
 pub(crate) mod query;
 pub(crate) mod reset;
@@ -32,7 +33,7 @@ mod prelude {
 
     pub(super) use fastsync_core::source::{
         Changes, ChangesRequest, Clear, Commit, CommitOutcome, Conflict, ConflictReason, Expect, ExpectState,
-        PageLimits, Point, Receipt, ResetReason, SkipOwn, StateWrite, Write, Writes,
+        PageLimits, PlannedChange, Point, Receipt, ResetReason, SkipOwn, StateWrite, Write, Writes,
     };
     pub(super) use fastsync_core::{
         Author, Comparison, DeviceId, ErrorKind, FieldKind, FieldName, Filter, Hlc, Incarnation, ObjectId,

@@ -2,15 +2,15 @@
 
 use super::prelude::*;
 
-fn suppliers() -> fastsync_core::TypeSchemaBuilder {
+pub(super) fn suppliers() -> fastsync_core::TypeSchemaBuilder {
     TypeSchema::builder("suppliers", "id").restricted().field("name", FieldKind::Text)
 }
 
-fn built(builder: fastsync_core::TypeSchemaBuilder) -> TypeSchema {
+pub(super) fn built(builder: fastsync_core::TypeSchemaBuilder) -> TypeSchema {
     builder.build().expect("a schema of the suite is well formed")
 }
 
-fn supplier(f: &Fixture, id: &str, body: Vec<Value>) -> Record {
+pub(super) fn supplier(f: &Fixture, id: &str, body: Vec<Value>) -> Record {
     f.record(key(&acme(), "suppliers", id), body)
 }
 

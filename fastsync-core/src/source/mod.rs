@@ -5,7 +5,9 @@ mod columns;
 mod commit;
 pub mod entry;
 pub mod memory;
+mod plan;
 mod turn;
+pub mod upgrade;
 
 use std::{fmt::Debug, sync::Arc};
 
@@ -17,6 +19,7 @@ pub use commit::{
     Action, Clear, Commit, CommitOutcome, Conflict, ConflictReason, Expect, ExpectState, OnMismatch, Receipt,
     StateConflict, StateWrite, Write, Writes,
 };
+pub use plan::PlannedChange;
 pub use turn::Turn;
 
 use crate::error::Result;
@@ -69,8 +72,21 @@ pub trait SyncableDataSource: Debug + Send + Sync + 'static {
     /// [`TypeSchema::contradictions`] is this rule, and [`TypeSchema::lacks`] says which fields to fill and
     /// [`TypeSchema::continued`] which to rename.
     ///
+    /// Sync tables of an earlier version are upgraded first, in steps. Until then other methods may refuse to work with
+    /// them (see [`upgrade`]).
+    ///
     /// [`FieldSchema::has_initial`]: crate::FieldSchema::has_initial
     async fn prepare(&self, types: &[TypeSchema]) -> Result<()>;
+
+    /// What [`prepare`](Self::prepare) would do with these types: a dry run.
+    ///
+    /// # Behaviour
+    /// - A plan names every type that is new, and every field of a known one that is added, renamed, left out, or may be
+    ///   null now or must not be any more.
+    /// - A plan is empty exactly if `prepare` would change nothing, whoever prepared the types before.
+    /// - A plan changes nothing: no type is known by it, and no record is another.
+    /// - What `prepare` would refuse, a plan refuses with the same error.
+    async fn plan(&self, types: &[TypeSchema]) -> Result<Vec<PlannedChange>>;
 
     /// The records with these ids, tombstones included.
     ///
@@ -238,6 +254,9 @@ impl<S: SyncableDataSource + ?Sized> SyncableDataSource for Arc<S> {
     }
     async fn prepare(&self, types: &[TypeSchema]) -> Result<()> {
         (**self).prepare(types).await
+    }
+    async fn plan(&self, types: &[TypeSchema]) -> Result<Vec<PlannedChange>> {
+        (**self).plan(types).await
     }
     async fn get(&self, type_name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Result<Vec<Record>> {
         (**self).get(type_name, zone, ids).await

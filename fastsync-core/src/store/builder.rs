@@ -18,7 +18,9 @@ use crate::model::{
 use crate::object::SyncableObject;
 use crate::schema::TypeSchema;
 use crate::source::entry::{self, decode, encode};
-use crate::source::{Commit, CommitOutcome, ExpectState, StateWrite, SyncableDataSource, Writes};
+use crate::source::{
+    Commit, CommitOutcome, ExpectState, PlannedChange, StateWrite, SyncableDataSource, Writes,
+};
 
 /// Collects what a store needs; everything is checked in [`StoreBuilder::open`].
 #[must_use]
@@ -97,6 +99,36 @@ impl StoreBuilder {
     pub fn random(mut self, random: impl Random) -> Self {
         self.random = Arc::new(random);
         self
+    }
+
+    /// What [`open`](Self::open) would do to the storage for these types, without doing it: a dry run.
+    ///
+    /// Ask before you open a store with a new release, and show or log what it says.
+    ///
+    /// ```
+    /// use fastsync_core::{FieldKind, MemoryDataSource, Store, TypeSchema};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> fastsync_core::Result<()> {
+    /// let items = TypeSchema::builder("items", "id").field("name", FieldKind::Text).build()?;
+    /// let source = MemoryDataSource::new();
+    /// let builder = Store::server(source.clone()).register_schema(items.clone());
+    /// for change in builder.plan().await? {
+    ///     println!("{change}"); // add type items
+    /// }
+    /// builder.open().await?;
+    ///
+    /// assert!(Store::server(source).register_schema(items).plan().await?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Self::open`], for types that break a rule or contradict what is stored; errors of the data source. The
+    /// store's role and tenant are not looked at.
+    pub async fn plan(&self) -> Result<Vec<PlannedChange>> {
+        let prepared: Vec<_> = self.check()?.into_values().collect();
+        self.source.plan(&prepared).await
     }
 
     /// Prepares the data source for the types and gives the store its identity.

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fastsync_core::source::{
-    Action, Changes, ChangesPage, ChangesRequest, Commit, CommitOutcome, Head, PageLimits, Point, Write,
-    Writes,
+    Action, Changes, ChangesPage, ChangesRequest, Commit, CommitOutcome, Head, PageLimits, PlannedChange,
+    Point, Write, Writes,
 };
 use fastsync_core::{
     ObjectId, Position, Query, Record, Result, Revision, SessionId, SessionSummary, SyncableDataSource, Tag,
@@ -183,6 +183,9 @@ impl SyncableDataSource for Numbered {
     }
     async fn prepare(&self, types: &[TypeSchema]) -> Result<()> {
         self.inner.prepare(types).await
+    }
+    async fn plan(&self, types: &[TypeSchema]) -> Result<Vec<PlannedChange>> {
+        self.inner.plan(types).await
     }
     async fn get(&self, type_name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Result<Vec<Record>> {
         self.inner.get(type_name, zone, ids).await

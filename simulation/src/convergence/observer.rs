@@ -6,7 +6,8 @@ use std::task::Poll;
 
 use async_trait::async_trait;
 use fastsync_core::source::{
-    Action, Changes, ChangesRequest, Commit, CommitOutcome, Expect, Point, ResetReason, Turn, Write, Writes,
+    Action, Changes, ChangesRequest, Commit, CommitOutcome, Expect, PlannedChange, Point, ResetReason, Turn,
+    Write, Writes,
 };
 use fastsync_core::{
     ObjectId, Position, Query, Record, Result, SessionId, SessionKind, SessionSummary, StoreRole,
@@ -139,6 +140,9 @@ impl SyncableDataSource for Observer {
     }
     async fn prepare(&self, types: &[TypeSchema]) -> Result<()> {
         self.inner.prepare(types).await
+    }
+    async fn plan(&self, types: &[TypeSchema]) -> Result<Vec<PlannedChange>> {
+        self.inner.plan(types).await
     }
     async fn get(&self, type_name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Result<Vec<Record>> {
         self.inner.get(type_name, zone, ids).await

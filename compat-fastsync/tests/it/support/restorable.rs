@@ -32,6 +32,9 @@ impl SyncableDataSource for Restorable {
     async fn prepare(&self, types: &[TypeSchema]) -> Result<()> {
         self.now().prepare(types).await
     }
+    async fn plan(&self, types: &[TypeSchema]) -> Result<Vec<PlannedChange>> {
+        self.now().plan(types).await
+    }
     async fn get(&self, type_name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Result<Vec<Record>> {
         self.now().get(type_name, zone, ids).await
     }

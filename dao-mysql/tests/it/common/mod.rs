@@ -33,6 +33,12 @@ pub async fn count(source: &MySqlDataSource, sql: &'static str) -> i64 {
     sqlx::query_scalar(sql).fetch_one(source.pool()).await.unwrap()
 }
 
+/// The collation of ids on this server.
+pub async fn exact(database: &Database) -> &'static str {
+    let version: String = sqlx::query_scalar("SELECT VERSION()").fetch_one(&database.pool()).await.unwrap();
+    if version.contains("MariaDB") { "utf8mb4_nopad_bin" } else { "utf8mb4_0900_bin" }
+}
+
 /// What must come within [`PATIENCE`].
 pub async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.expect("what must come comes")

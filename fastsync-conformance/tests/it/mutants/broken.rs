@@ -7,7 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fastsync_conformance::Constraint;
 use fastsync_core::source::{
-    Action, Changes, ChangesRequest, Commit, CommitOutcome, Expect, OnMismatch, Point, Turn, Write, Writes,
+    Action, Changes, ChangesRequest, Commit, CommitOutcome, Expect, OnMismatch, PlannedChange, Point, Turn,
+    Write, Writes,
 };
 use fastsync_core::{
     Author, DeviceId, Error, ErrorKind, MemoryDataSource, ObjectId, Position, Query, Random, Record,
@@ -49,6 +50,8 @@ pub(crate) struct Broken {
     pub(super) inner: MemoryDataSource,
     pub(super) bug: Bug,
     notes: Arc<Mutex<Notes>>,
+    /// The types that this handle has prepared.
+    pub(super) prepared: Mutex<HashMap<TypeName, TypeSchema>>,
 }
 
 /// Long enough for another task to come in between, on a busy machine too.
@@ -58,7 +61,7 @@ pub(super) async fn pause() {
 
 impl Broken {
     pub(crate) fn new(inner: MemoryDataSource, bug: Bug, notes: Arc<Mutex<Notes>>) -> Self {
-        Self { inner, bug, notes }
+        Self { inner, bug, notes, prepared: Mutex::default() }
     }
 
     pub(super) fn is(&self, bug: Bug) -> bool {
@@ -160,6 +163,10 @@ impl SyncableDataSource for Broken {
 
     async fn prepare(&self, types: &[TypeSchema]) -> Result<()> {
         self.prepare_with_bug(types).await
+    }
+
+    async fn plan(&self, types: &[TypeSchema]) -> Result<Vec<PlannedChange>> {
+        self.plan_with_bug(types).await
     }
 
     async fn get(&self, type_name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Result<Vec<Record>> {

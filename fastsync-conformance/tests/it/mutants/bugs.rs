@@ -43,6 +43,15 @@ bugs! {
     OneContradictionIsNamed: ["prepare::contradictions_are_refused_and_named"];
     UnknownTypesAreEmpty: ["prepare::unknown_types_are_refused_everywhere"];
 
+    // plan
+    PlansForgetTypes: ["plan::a_plan_names_new_types"];
+    PlansForgetFields: ["plan::a_plan_names_what_becomes_of_fields"];
+    /// Another one may have prepared the types meanwhile.
+    PlansAreOfTheirHandle: ["plan::a_plan_is_empty_once_types_are_prepared"];
+    PlansGoByFieldsAlone: ["plan::another_version_or_default_is_planned"];
+    PlansAreCarriedOut: ["plan::a_plan_changes_nothing"];
+    PlansRefuseNothing: ["plan::a_plan_refuses_what_prepare_refuses"];
+
     // get and identity
     GetSortsById: ["get::records_come_in_the_order_of_ids"];
     AbsentIdsEndTheList: ["get::absent_ids_are_left_out"];

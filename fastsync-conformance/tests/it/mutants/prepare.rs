@@ -139,6 +139,8 @@ impl Broken {
         }
         if result.is_ok() {
             let types = types.into_iter().map(|schema| (schema.name().clone(), schema));
+            let types: Vec<_> = types.collect();
+            self.prepared.lock().unwrap().extend(types.iter().cloned());
             self.notes(|notes| notes.types.extend(types));
         }
         result

@@ -14,7 +14,9 @@ use std::{
 use async_trait::async_trait;
 
 use self::state::State;
-use super::{Changes, ChangesRequest, Commit, CommitOutcome, Point, SyncableDataSource, Write};
+use super::{
+    Changes, ChangesRequest, Commit, CommitOutcome, PlannedChange, Point, SyncableDataSource, Write,
+};
 use crate::error::Result;
 use crate::model::{ObjectId, Position, Record, SessionId, SessionSummary, TypeName, Zone};
 use crate::query::Query;
@@ -80,6 +82,10 @@ impl SyncableDataSource for MemoryDataSource {
 
     async fn prepare(&self, types: &[TypeSchema]) -> Result<()> {
         self.with(|state| state.prepare(types))
+    }
+
+    async fn plan(&self, types: &[TypeSchema]) -> Result<Vec<PlannedChange>> {
+        self.with(|state| Ok(state.types.decide(types)?.changes))
     }
 
     async fn get(&self, type_name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Result<Vec<Record>> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{FieldName, TypeName, Value};
 use crate::schema::TypeSchema;
-use crate::source::Columns;
+use crate::source::{Columns, PlannedChange};
 
 /// The types that were prepared.
 #[derive(Debug, Clone, Default)]
@@ -38,44 +38,58 @@ impl Types {
         self.by_name.get(self.in_order.get(order)?)
     }
 
-    /// Registers types; gives those whose stored bodies must be settled.
-    pub(super) fn prepare(&mut self, types: &[TypeSchema]) -> Result<Vec<TypeName>> {
-        let mut next = self.clone();
+    /// What preparing these types comes to; nothing is changed.
+    pub(super) fn decide(&self, types: &[TypeSchema]) -> Result<Decided> {
+        let mut decided =
+            Decided { types: self.clone(), unsettled: Vec::new(), changes: Vec::new(), problems: Vec::new() };
         let mut sorted: Vec<_> = types.iter().collect();
         sorted.sort_by_key(|schema| (schema.priority(), schema.name()));
-        let mut problems = Vec::new();
-        let mut unsettled = Vec::new();
         for schema in sorted {
-            if next.register(schema, &mut problems) {
-                unsettled.push(schema.name().clone());
-            }
+            decided.register(schema);
         }
-        if !problems.is_empty() {
-            return Err(Error::new(ErrorKind::Config, "prepare", problems.join("; ")));
+        if decided.problems.is_empty() {
+            return Ok(decided);
         }
-        *self = next;
-        Ok(unsettled)
+        Err(Error::new(ErrorKind::Config, "prepare", decided.problems.join("; ")))
     }
+}
 
-    fn register(&mut self, schema: &TypeSchema, problems: &mut Vec<String>) -> bool {
+/// What preparing types comes to.
+pub(super) struct Decided {
+    /// The types as they are then.
+    pub(super) types: Types,
+    /// Those whose stored bodies must be settled.
+    pub(super) unsettled: Vec<TypeName>,
+    pub(super) changes: Vec<PlannedChange>,
+    problems: Vec<String>,
+}
+
+impl Decided {
+    fn register(&mut self, schema: &TypeSchema) {
         let name = schema.name();
-        if let Some(registered) = self.by_name.get_mut(name) {
-            let found = registered.schema.contradictions(registered.columns.stored(), schema);
-            let is_taken = found.is_empty();
-            problems.extend(found);
-            return is_taken && registered.grow(schema);
+        if let Some(registered) = self.types.by_name.get_mut(name) {
+            let left = registered.columns.stored();
+            let found = registered.schema.contradictions(left, schema);
+            if found.is_empty() {
+                self.changes.extend(PlannedChange::growth(&registered.schema, left, schema));
+                if registered.grow(schema) {
+                    self.unsettled.push(name.clone());
+                }
+            }
+            self.problems.extend(found);
+            return;
         }
-        if let Some(other) =
-            self.in_order.iter().find(|other| other.as_str().eq_ignore_ascii_case(name.as_str()))
+        let in_order = &mut self.types.in_order;
+        if let Some(other) = in_order.iter().find(|other| other.as_str().eq_ignore_ascii_case(name.as_str()))
         {
-            problems.push(format!("type {name} differs from type {other} only in case"));
-            return false;
+            self.problems.push(format!("type {name} differs from type {other} only in case"));
+            return;
         }
-        let order = self.in_order.len();
+        let order = in_order.len();
         let registered = RegisteredType { schema: schema.clone(), order, columns: Columns::new(schema) };
-        self.in_order.push(name.clone());
-        self.by_name.insert(name.clone(), registered);
-        false
+        in_order.push(name.clone());
+        self.types.by_name.insert(name.clone(), registered);
+        self.changes.push(PlannedChange::AddType { type_name: name.clone() });
     }
 }
 

@@ -53,7 +53,9 @@ pub(super) struct CommittedSession {
 
 impl State {
     pub(super) fn prepare(&mut self, types: &[TypeSchema]) -> Result<()> {
-        for name in self.types.prepare(types)? {
+        let decided = self.types.decide(types)?;
+        self.types = decided.types;
+        for name in decided.unsettled {
             self.settle(&name);
         }
         Ok(())

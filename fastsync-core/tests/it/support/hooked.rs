@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use fastsync_core::source::{Changes, ChangesRequest, Commit, CommitOutcome, Point, Turn, Write};
+use fastsync_core::source::{
+    Changes, ChangesRequest, Commit, CommitOutcome, PlannedChange, Point, Turn, Write,
+};
 use fastsync_core::*;
 use futures_util::future::{BoxFuture, FutureExt as _};
 
@@ -91,6 +93,9 @@ impl SyncableDataSource for Hooked {
     }
     async fn prepare(&self, types: &[TypeSchema]) -> Result<()> {
         self.inner.prepare(types).await
+    }
+    async fn plan(&self, types: &[TypeSchema]) -> Result<Vec<PlannedChange>> {
+        self.inner.plan(types).await
     }
     async fn get(&self, type_name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Result<Vec<Record>> {
         self.inner.get(type_name, zone, ids).await

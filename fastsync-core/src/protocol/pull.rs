@@ -156,8 +156,15 @@ impl PullPage {
     /// A page that is the last one.
     #[must_use]
     pub const fn new(cursor: Cursor, server_time: Timestamp, payload: SyncPayload) -> Self {
-        let (unknown_types, outdated_types) = (Vec::new(), Vec::new());
-        Self { cursor, caught_up: true, remaining: None, unknown_types, outdated_types, server_time, payload }
+        Self {
+            cursor,
+            caught_up: true,
+            remaining: None,
+            unknown_types: Vec::new(),
+            outdated_types: Vec::new(),
+            server_time,
+            payload,
+        }
     }
 }
 

@@ -142,7 +142,9 @@ impl Server {
         let mut types = request.payload.groups.iter().map(|group| &group.type_name);
         let is_outdated = |name: &&TypeName| {
             let theirs = request.metadata.types.get(*name);
-            theirs.zip(self.store.schema(name).ok()).is_some_and(|(theirs, schema)| theirs.is_outdated(schema))
+            theirs
+                .zip(self.store.schema(name).ok())
+                .is_some_and(|(theirs, schema)| theirs.is_outdated(schema))
         };
         types.find(is_outdated).cloned()
     }

@@ -206,14 +206,12 @@ fn read_value(value: RawBsonRef<'_>, field: &FieldSchema) -> Run<Value> {
     Ok(match (field.kind, value) {
         (_, RawBsonRef::Null) => Value::Null,
         (FieldKind::Boolean, RawBsonRef::Boolean(value)) => Value::Bool(value),
-        (FieldKind::Integer, RawBsonRef::Int64(value)) => Value::Integer(value),
+        (kind, RawBsonRef::Int64(value)) if kind.is_integer() => Value::Integer(value),
         // A shell or another driver writes small whole numbers so.
-        (FieldKind::Integer, RawBsonRef::Int32(value)) => Value::Integer(value.into()),
+        (kind, RawBsonRef::Int32(value)) if kind.is_integer() => Value::Integer(value.into()),
         (FieldKind::Real, RawBsonRef::Double(value)) if value.is_finite() => Value::Real(value + 0.0),
         (FieldKind::Real, RawBsonRef::Int32(value)) => Value::Real(value.into()),
-        (FieldKind::Text | FieldKind::Uuid | FieldKind::DateTime, RawBsonRef::String(text)) => {
-            Value::Text(text.to_owned())
-        }
+        (kind, RawBsonRef::String(text)) if kind.is_text() => Value::Text(text.to_owned()),
         (FieldKind::Bytes, RawBsonRef::Binary(bytes)) => Value::Bytes(bytes.bytes.to_vec()),
         (FieldKind::Json, RawBsonRef::String(text)) => Value::Json(text.to_owned()),
         _ => return Err(Fail::corrupt(format!("field {} holds a value of another kind", field.name))),

@@ -153,12 +153,18 @@ fn fits(kind: FieldKind, found: &Column) -> bool {
     const WHOLE: [&str; 5] = ["tinyint", "smallint", "mediumint", "int", "bigint"];
     let is_one_of = |types: &[&str]| types.contains(&found.data_type.as_str());
     match kind {
-        FieldKind::Boolean | FieldKind::Integer => is_one_of(&WHOLE) && !found.full_type.contains("unsigned"),
+        FieldKind::Boolean => is_one_of(&WHOLE) && !found.full_type.contains("unsigned"),
+        kind if kind.is_integer() => is_one_of(&WHOLE) && !found.full_type.contains("unsigned"),
         FieldKind::Real => is_one_of(&["double"]) && !found.full_type.contains("unsigned"),
         FieldKind::Bytes => is_one_of(&["varbinary", "tinyblob", "blob", "mediumblob", "longblob"]),
-        // A UUID has no trailing spaces that CHAR would lose.
-        FieldKind::Uuid => is_one_of(&TEXT) || (is_one_of(&["char"]) && found.length >= 36),
-        _ => is_one_of(&TEXT),
+        kind => match kind.text_bytes() {
+            // It has no trailing spaces that CHAR would lose.
+            Some(bytes) => {
+                let fits = u64::try_from(bytes).is_ok_and(|bytes| found.length >= bytes);
+                (is_one_of(&TEXT) || is_one_of(&["char"])) && fits
+            }
+            None => is_one_of(&TEXT),
+        },
     }
 }
 

@@ -39,7 +39,7 @@ fn read_value(row: &MySqlRow, at: usize, field: &FieldSchema) -> Run<Value> {
             Some(value @ (0 | 1)) => Value::Bool(value == 1),
             Some(_) => return Err(Fail::corrupt(format!("column {} is neither true nor false", field.name))),
         },
-        FieldKind::Integer => {
+        kind if kind.is_integer() => {
             row.try_get_unchecked::<Option<i64>, _>(at)?.map_or(Value::Null, Value::Integer)
         }
         FieldKind::Real => row.try_get_unchecked::<Option<f64>, _>(at)?.map_or(Value::Null, Value::Real),

@@ -183,13 +183,10 @@ pub(crate) fn column(store: &Store, field: &FieldSchema) -> String {
     let text = |name: &str| format!("{name} CHARACTER SET utf8mb4 COLLATE {}", dialect.collation());
     let kind = match field.kind {
         FieldKind::Boolean => "TINYINT(1)".to_owned(),
-        FieldKind::Integer => "BIGINT".to_owned(),
+        kind if kind.is_integer() => "BIGINT".to_owned(),
         FieldKind::Real => "DOUBLE".to_owned(),
         FieldKind::Bytes => "LONGBLOB".to_owned(),
-        FieldKind::Json => text("LONGTEXT"),
-        FieldKind::Uuid => text("VARCHAR(36)"),
-        FieldKind::DateTime => text("VARCHAR(64)"),
-        _ => text("LONGTEXT"),
+        kind => text(&kind.text_bytes().map_or("LONGTEXT".to_owned(), |bytes| format!("VARCHAR({bytes})"))),
     };
     let rule = if field.nullable { "NULL" } else { "NOT NULL" };
     let default = if field.nullable && field.default.is_none() {

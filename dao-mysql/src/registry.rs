@@ -105,7 +105,7 @@ impl Type {
 }
 
 pub(crate) const fn is_text(kind: FieldKind) -> bool {
-    matches!(kind, FieldKind::Text | FieldKind::Uuid | FieldKind::DateTime | FieldKind::Json)
+    kind.is_text() || matches!(kind, FieldKind::Json)
 }
 
 /// Every type of the store, as this process prepared it or, if it did not, as it was prepared last.

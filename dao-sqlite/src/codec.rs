@@ -56,11 +56,9 @@ pub(crate) fn read_value(value: ValueRef<'_>, field: &FieldSchema) -> Run<Value>
     let read = match (field.kind, value) {
         (_, ValueRef::Null) => Some(Value::Null),
         (FieldKind::Boolean, ValueRef::Integer(value @ (0 | 1))) => Some(Value::Bool(value == 1)),
-        (FieldKind::Integer, ValueRef::Integer(value)) => Some(Value::Integer(value)),
+        (kind, ValueRef::Integer(value)) if kind.is_integer() => Some(Value::Integer(value)),
         (FieldKind::Real, ValueRef::Real(value)) => Some(Value::Real(value)),
-        (FieldKind::Text | FieldKind::Uuid | FieldKind::DateTime, ValueRef::Text(bytes)) => {
-            text(bytes).map(Value::Text)
-        }
+        (kind, ValueRef::Text(bytes)) if kind.is_text() => text(bytes).map(Value::Text),
         (FieldKind::Bytes, ValueRef::Blob(bytes)) => Some(Value::Bytes(bytes.to_vec())),
         (FieldKind::Json, ValueRef::Text(bytes)) => text(bytes).map(Value::Json),
         _ => None,

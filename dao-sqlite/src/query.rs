@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use fastsync_core::{Comparison, ErrorKind, FieldName, Filter, ObjectId, Query, Record, RecordKey, Value};
+use fastsync_core::{
+    Comparison, ErrorKind, FieldKind, FieldName, Filter, ObjectId, Query, Record, RecordKey, Value,
+};
 use rusqlite::params_from_iter;
 use rusqlite::types::Value as SqlValue;
 
@@ -166,10 +168,10 @@ fn column(field: &FieldName) -> String {
 
 /// A column that compares by bytes, whatever collation an adopted table declares.
 fn collated(kind: &Type, field: &FieldName) -> String {
-    use fastsync_core::FieldKind::{Boolean, Bytes, Integer, Real};
     let found = kind.schema.fields().iter().find(|candidate| candidate.name == *field);
     match found.map(|field| field.kind) {
-        Some(Boolean | Bytes | Integer | Real) => column(field),
+        Some(FieldKind::Boolean | FieldKind::Bytes | FieldKind::Real) => column(field),
+        Some(kind) if kind.is_integer() => column(field),
         _ => format!("{} COLLATE BINARY", column(field)),
     }
 }

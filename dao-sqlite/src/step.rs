@@ -96,7 +96,8 @@ fn allow_null(store: &Store, table: &TypeName, field: &FieldName) -> Run<()> {
 /// A column. One that has no nulls has the kind's zero if it has no other default, so that a schema can leave it out later.
 pub(crate) fn column(field: &FieldSchema) -> String {
     let kind = match field.kind {
-        FieldKind::Boolean | FieldKind::Integer => "INTEGER",
+        FieldKind::Boolean => "INTEGER",
+        kind if kind.is_integer() => "INTEGER",
         FieldKind::Real => "REAL",
         FieldKind::Bytes => "BLOB",
         _ => "TEXT",

@@ -63,6 +63,7 @@ pub(crate) fn shape(ty: &Type) -> Shape {
             Shape::Plain
         }
         "String" | "Uuid" | "ObjectId" | "NaiveDateTime" | "NaiveDate" | "NaiveTime" | "OffsetDateTime"
+        | "PrimitiveDateTime" | "Date" | "Time"
             if bare =>
         {
             Shape::Text

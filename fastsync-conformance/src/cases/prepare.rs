@@ -2,15 +2,15 @@
 
 use super::prelude::*;
 
-fn suppliers() -> fastsync_core::TypeSchemaBuilder {
+pub(super) fn suppliers() -> fastsync_core::TypeSchemaBuilder {
     TypeSchema::builder("suppliers", "id").restricted().field("name", FieldKind::Text)
 }
 
-fn built(builder: fastsync_core::TypeSchemaBuilder) -> TypeSchema {
+pub(super) fn built(builder: fastsync_core::TypeSchemaBuilder) -> TypeSchema {
     builder.build().expect("a schema of the suite is well formed")
 }
 
-fn supplier(f: &Fixture, id: &str, body: Vec<Value>) -> Record {
+pub(super) fn supplier(f: &Fixture, id: &str, body: Vec<Value>) -> Record {
     f.record(key(&acme(), "suppliers", id), body)
 }
 
@@ -89,7 +89,7 @@ fn with_defaults() -> (fastsync_core::TypeSchemaBuilder, Vec<Value>) {
     let defaults: Vec<Value> = vec![
         "Nordic Paper".into(),
         "6f2c1d6e-5c0b-4a7e-9a0f-2f8f4c1b7e11".into(),
-        "2026-01-31T12:00:00Z".into(),
+        "2026-01-31T12:00:00.000000000Z".into(),
         Value::Json(r#"["it's","\\"]"#.into()),
         "it's \\ \"new\" ✓".into(),
         0.1.into(),
@@ -100,7 +100,7 @@ fn with_defaults() -> (fastsync_core::TypeSchemaBuilder, Vec<Value>) {
     ];
     let grown = suppliers()
         .field("owner", FieldKind::Uuid)
-        .field("since", FieldKind::DateTime)
+        .field("since", FieldKind::Instant)
         .field("tags", FieldKind::Json)
         .field("state", FieldKind::Text)
         .field("discount", FieldKind::Real)
@@ -148,7 +148,7 @@ pub(crate) async fn new_fields_without_a_zero_need_a_default(f: Fixture) {
     f.put_all(std::slice::from_ref(&record)).await;
     let grown = suppliers()
         .field("owner", FieldKind::Uuid)
-        .field("since", FieldKind::DateTime)
+        .field("since", FieldKind::Instant)
         .field("tags", FieldKind::Json)
         .field("state", FieldKind::Text)
         .field("rating", FieldKind::Integer)

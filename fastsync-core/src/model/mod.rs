@@ -3,6 +3,7 @@
 mod bits;
 mod clock;
 mod id;
+pub(crate) mod moment;
 mod name;
 mod record;
 mod session;

@@ -32,7 +32,7 @@ pub use push::{ObjectOutcome, Outcome, PushMode, PushReceipt, PushReply, PushReq
 
 use crate::error::Result;
 use crate::model::{DeviceId, FieldName, TypeName};
-use crate::schema::TypeSchema;
+use crate::schema::{IdKind, TypeSchema};
 
 /// The protocol version that this crate speaks.
 pub const PROTOCOL_VERSION: u16 = 1;
@@ -61,6 +61,9 @@ pub struct SyncOperationMetadata {
 pub struct TypeVersion {
     /// The schema version.
     pub version: u32,
+    /// The kind of the ids; text where a message does not say it.
+    #[serde(default, skip_serializing_if = "IdKind::is_text")]
+    pub id: IdKind,
     /// The fields, in the order of the rows' values.
     pub fields: Vec<FieldName>,
 }
@@ -69,6 +72,7 @@ impl TypeVersion {
     pub(crate) fn of(schema: &TypeSchema) -> Self {
         Self {
             version: schema.version(),
+            id: schema.id_kind(),
             fields: schema.fields().iter().map(|field| field.name.clone()).collect(),
         }
     }

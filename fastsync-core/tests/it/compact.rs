@@ -104,7 +104,7 @@ fn payload() -> impl Strategy<Value = SyncPayload> {
 fn push(payload: SyncPayload) -> PushRequest {
     let types = [(
         TypeName::new("items").unwrap(),
-        TypeVersion { version: 3, fields: vec![FieldName::new("name").unwrap()] },
+        TypeVersion { version: 3, id: IdKind::Text, fields: vec![FieldName::new("name").unwrap()] },
     )];
     let device = DeviceId::from_uuid(uuid::Uuid::from_u128(7));
     PushRequest {

@@ -63,7 +63,8 @@ fn metadata() -> SyncOperationMetadata {
     SyncOperationMetadata {
         protocol: PROTOCOL_VERSION,
         device: DeviceId::from_uuid(uuid(7)),
-        types: [(TypeName::new("items").unwrap(), TypeVersion { version: 3, fields })].into(),
+        types: [(TypeName::new("items").unwrap(), TypeVersion { version: 3, id: IdKind::Uuid, fields })]
+            .into(),
         requires: BTreeSet::new(),
     }
 }

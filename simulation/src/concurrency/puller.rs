@@ -121,7 +121,7 @@ impl Puller {
     fn request(&self) -> Result<PullRequest> {
         let types = [Shelf::schema()?, Item::schema()?].map(|schema| {
             let fields = schema.fields().iter().map(|field| field.name.clone()).collect();
-            (schema.name().clone(), TypeVersion { version: schema.version(), fields })
+            (schema.name().clone(), TypeVersion { version: schema.version(), id: schema.id_kind(), fields })
         });
         let types: BTreeMap<_, _> = types.into_iter().collect();
         Ok(PullRequest {

@@ -192,6 +192,7 @@ mod tests {
     use crate::protocol::{
         FeatureName, PROTOCOL_VERSION, RecordGroup, SyncOperationMetadata, SyncPayload, TypeVersion,
     };
+    use crate::schema::IdKind;
 
     fn uuid(n: u128) -> uuid::Uuid {
         uuid::Uuid::from_u128(n)
@@ -220,7 +221,7 @@ mod tests {
             metadata: SyncOperationMetadata {
                 protocol: PROTOCOL_VERSION,
                 device: DeviceId::from_uuid(uuid(7)),
-                types: [(items.clone(), TypeVersion { version: 3, fields })].into(),
+                types: [(items.clone(), TypeVersion { version: 3, id: IdKind::Text, fields })].into(),
                 requires: std::collections::BTreeSet::new(),
             },
             session: SessionId::from_uuid(uuid(0x0195_0000)),

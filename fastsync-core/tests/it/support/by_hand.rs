@@ -14,7 +14,7 @@ pub fn types() -> BTreeMap<TypeName, TypeVersion> {
 
 pub fn described(schema: &TypeSchema) -> (TypeName, TypeVersion) {
     let fields = schema.fields().iter().map(|field| field.name.clone()).collect();
-    (schema.name().clone(), TypeVersion { version: schema.version(), fields })
+    (schema.name().clone(), TypeVersion { version: schema.version(), id: schema.id_kind(), fields })
 }
 
 pub fn type_name(name: &str) -> TypeName {

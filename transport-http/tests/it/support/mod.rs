@@ -104,7 +104,11 @@ pub fn device() -> DeviceId {
 
 pub fn metadata() -> SyncOperationMetadata {
     let fields = vec![FieldName::new("name").unwrap(), FieldName::new("note").unwrap()];
-    let types = [(TypeName::new("items").unwrap(), TypeVersion { version: 1, fields })].into();
+    let types = [(
+        TypeName::new("items").unwrap(),
+        TypeVersion { version: 1, id: fastsync_core::IdKind::Text, fields },
+    )]
+    .into();
     let requires = std::collections::BTreeSet::new();
     SyncOperationMetadata { protocol: PROTOCOL_VERSION, device: device(), types, requires }
 }

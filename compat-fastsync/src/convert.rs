@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use fastsync_core::{
-    Error, ErrorKind, FieldKind, FieldSchema, ObjectId, Record, Result, TypeName, TypeSchema, Value, Zone,
+    Decimal, Error, ErrorKind, FieldKind, FieldSchema, ObjectId, Record, Result, TypeName, TypeSchema, Value,
+    Zone,
 };
 
 use crate::timestamp::Unit;
@@ -47,6 +48,8 @@ fn adapt(kind: FieldKind, value: Value) -> Value {
         }
         (FieldKind::Boolean, Value::Integer(bit @ (0 | 1))) => Value::Bool(bit == 1),
         (FieldKind::Uuid, Value::Text(text)) => Value::Text(text.to_ascii_lowercase()),
+        // The shortest text that is this number: the digits that the client wrote.
+        (FieldKind::Decimal, Value::Real(real)) => Value::Text(real.to_string()),
         // Dart's local times say no offset, and the platforms of a mixed house would not agree on one.
         (FieldKind::Instant, Value::Text(mut text)) if is_without_offset(&text) => {
             text.push('Z');
@@ -62,11 +65,18 @@ fn is_without_offset(text: &str) -> bool {
     after_date.contains(':') && !after_date.contains(['Z', 'z', '+', '-'])
 }
 
-/// A value as clients write it themselves: of a second they know milliseconds, and some microseconds.
+/// A value as clients write it themselves: of a second they know milliseconds, and some microseconds; decimal numbers are
+/// plain ones.
 fn to_wire(kind: FieldKind, value: Value) -> Value {
     const MILLIS: usize = "000000".len();
     const MICROS: usize = "000".len();
-    let Value::Text(text) = value else { return value };
+    let text = match value {
+        Value::Text(text) => text,
+        // A number, as .NET writes it: with a point, for Dart, which else reads a whole one.
+        Value::Decimal(number) if number.scale() == 0 => return Value::Json(format!("{number}.0")),
+        Value::Decimal(number) => return Value::Json(number.to_string()),
+        value => return value,
+    };
     let (digits, end) = match kind {
         FieldKind::Instant => (text.strip_suffix('Z').unwrap_or(&text), "Z"),
         FieldKind::LocalDateTime | FieldKind::Time => (&*text, ""),
@@ -120,6 +130,7 @@ fn placeholder(field: &FieldSchema) -> Value {
         FieldKind::Boolean => Value::Bool(false),
         kind if kind.is_integer() => Value::Integer(0),
         FieldKind::Real => Value::Real(0.0),
+        FieldKind::Decimal => Value::Decimal(Decimal::default()),
         FieldKind::Text | FieldKind::Bytes => Value::Text(String::new()),
         FieldKind::Uuid => Value::Text(uuid::Uuid::nil().to_string()),
         FieldKind::Instant => Value::Text("1970-01-01T00:00:00.000000000Z".to_owned()),
@@ -199,6 +210,20 @@ mod tests {
         let offset = ["2026-11-21T12:00:00.120+02:00", form[1], form[2], "10:00:00.0000000"];
         let utc = ["2026-11-21T10:00:00.120Z", form[1], form[2], form[3]];
         assert!(back(offset) == fields(utc));
+    }
+
+    #[test]
+    fn clients_get_decimal_numbers_as_numbers() {
+        let schema = TypeSchema::builder("Line", "id").field("price", FieldKind::Decimal).build().unwrap();
+        for (pushed, pulled) in [("2", "2.0"), ("0.1", "0.1"), ("\"12.50\"", "12.5"), ("-1e-7", "-0.0000001")]
+        {
+            let value = serde_json::from_str::<Value>(pushed).unwrap();
+            let body = to_body(&schema, BTreeMap::from([("price".to_owned(), value)]), None).unwrap();
+            let value = body.into_iter().next().unwrap();
+            assert_eq!(serde_json::to_string(&to_wire(FieldKind::Decimal, value)).unwrap(), pulled);
+        }
+        let large = BTreeMap::from([("price".to_owned(), Value::Real(1e300))]);
+        assert!(to_body(&schema, large, None).is_err());
     }
 
     #[test]

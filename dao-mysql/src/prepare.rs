@@ -8,7 +8,7 @@ use fastsync_core::{Error, ErrorKind, FieldKind, FieldSchema, TypeSchema, Value,
 use sqlx::MySqlConnection;
 
 use crate::adopt::adopt;
-use crate::columns::columns;
+use crate::columns::{DECIMAL, columns};
 use crate::error::{BACKEND, Fail, Run};
 use crate::registry::{StoredType, Type, check_version, stored_types};
 use crate::sql::{Sql, number, quoted, text};
@@ -186,6 +186,7 @@ pub(crate) fn column(store: &Store, field: &FieldSchema) -> String {
         kind if kind.is_integer() => "BIGINT".to_owned(),
         FieldKind::Real => "DOUBLE".to_owned(),
         FieldKind::Bytes => "LONGBLOB".to_owned(),
+        FieldKind::Decimal => DECIMAL.to_owned(),
         kind => text(&kind.text_bytes().map_or("LONGTEXT".to_owned(), |bytes| format!("VARCHAR({bytes})"))),
     };
     let rule = if field.nullable { "NULL" } else { "NOT NULL" };
@@ -205,6 +206,7 @@ fn literal(value: &Value) -> String {
         Value::Bool(value) => i64::from(*value).to_string(),
         Value::Integer(value) => value.to_string(),
         Value::Real(value) => format!("{value:e}"),
+        Value::Decimal(number) => number.to_string(),
         Value::Text(text) | Value::Json(text) if text.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
             format!("'{text}'")
         }

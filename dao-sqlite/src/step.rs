@@ -120,6 +120,7 @@ fn literal(value: &Value) -> String {
         Value::Integer(value) => value.to_string(),
         Value::Real(value) => format!("{value:e}"),
         Value::Text(text) | Value::Json(text) => format!("'{}'", text.replace('\'', "''")),
+        Value::Decimal(number) => format!("'{number}'"),
         Value::Bytes(bytes) => {
             let hex = bytes.iter().fold(String::new(), |mut hex, byte| {
                 let _ = write!(hex, "{byte:02x}");

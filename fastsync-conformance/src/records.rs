@@ -40,6 +40,7 @@ pub fn schemas() -> Vec<TypeSchema> {
             .nullable_field("moment", FieldKind::Instant)
             .nullable_field("bytes", FieldKind::Bytes)
             .nullable_field("json", FieldKind::Json)
+            .nullable_field("decimal", FieldKind::Decimal)
             .nullable_field("local", FieldKind::LocalDateTime)
             .nullable_field("day", FieldKind::Date)
             .nullable_field("clock", FieldKind::Time)

@@ -4,7 +4,7 @@
 mod moments;
 
 use crate::error::{Error, Result};
-use crate::model::{ObjectId, Timestamp, Value};
+use crate::model::{Decimal, ObjectId, Timestamp, Value};
 use crate::schema::{FieldKind, IdKind, TypeSchema};
 
 /// A type whose values are kept in step.
@@ -199,6 +199,19 @@ impl FieldValue for f32 {
     }
 }
 
+impl FieldValue for Decimal {
+    const KIND: FieldKind = FieldKind::Decimal;
+    fn to_value(&self) -> Result<Value> {
+        Ok(Value::Decimal(*self))
+    }
+    fn from_value(value: Value) -> Result<Self> {
+        match value {
+            Value::Decimal(number) => Ok(number),
+            _ => Err(mismatch(Self::KIND)),
+        }
+    }
+}
+
 impl FieldValue for String {
     const KIND: FieldKind = FieldKind::Text;
     fn to_value(&self) -> Result<Value> {
@@ -363,6 +376,7 @@ mod tests {
         check::<Option<String>>(None::<String>);
         check::<Vec<u8>>(vec![0_u8, 255]);
         check::<uuid::Uuid>(uuid::Uuid::from_u128(7));
+        check::<Decimal>(Decimal::new(-125, 1).unwrap());
         assert!(u64::MAX.to_value().is_err());
         assert!(f64::NAN.to_value().is_err());
         assert!(u8::from_value(Value::Integer(256)).is_err());

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{FieldName, TypeName, Value, Zone};
+use crate::model::{Decimal, FieldName, TypeName, Value, Zone};
 use crate::schema::{FieldKind, TypeSchema};
 
 /// How a field is compared with a value. Text is compared by its bytes; null equals nothing.
@@ -230,6 +230,7 @@ impl Value {
             (Self::Real(a), Self::Real(b)) => a.total_cmp(b),
             (Self::Text(a), Self::Text(b)) | (Self::Json(a), Self::Json(b)) => a.cmp(b),
             (Self::Bytes(a), Self::Bytes(b)) => a.cmp(b),
+            (Self::Decimal(a), Self::Decimal(b)) => a.cmp(b),
             _ => matches!(other, Self::Null).cmp(&matches!(self, Self::Null)),
         }
     }
@@ -289,4 +290,5 @@ value_from! {
     &str => |text| Value::Text(text.to_owned());
     uuid::Uuid => |id| Value::Text(id.to_string());
     Vec<u8> => Value::Bytes;
+    Decimal => Value::Decimal;
 }

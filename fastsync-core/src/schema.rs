@@ -121,7 +121,8 @@ impl TypeSchema {
 
     /// Checks a body against the fields and brings each value into its one stored form (see [`FieldKind`]): base64
     /// text of a bytes field becomes bytes, a whole number in a real field becomes a real, any value of a JSON field
-    /// becomes JSON text, negative zero becomes zero, a moment is in UTC and has nine digits of its fraction.
+    /// becomes JSON text, text of a decimal field becomes a number, negative zero becomes zero, a moment is in UTC and
+    /// has nine digits of its fraction.
     ///
     /// # Errors
     /// `InvalidInput` if the number of values, a kind or a rule of its kind does not fit; `TooLarge` if the body

@@ -58,6 +58,36 @@ pub(crate) async fn what_is_no_date_or_time_is_refused(f: Fixture) {
     }
 }
 
+pub(crate) async fn decimals_have_one_form(f: Fixture) {
+    for (given, form) in [
+        (Value::from("1.50"), "1.5"),
+        ("007".into(), "7"),
+        ("-0.00".into(), "0"),
+        ("10.0".into(), "10"),
+        ("0.10000000000000000000000000000000000000".into(), "0.1"),
+        (Value::Integer(i64::MIN), "-9223372036854775808"),
+    ] {
+        let form = Value::Decimal(form.parse().expect("a number of the suite is well formed"));
+        assert!(stored(&f, "decimal", given).await == Ok(form.clone()), "it is brought into its form");
+        assert!(stored(&f, "decimal", form.clone()).await == Ok(form), "its form stays");
+    }
+}
+
+pub(crate) async fn what_is_no_decimal_is_refused(f: Fixture) {
+    let long = [
+        "12345678901234567890123456789",
+        "1234567890.1234567890123456789",
+        "0.00000000000000000000000000001",
+    ];
+    for given in ["", "1e3", "+1", ".5", "5.", "1,5", "NaN", "one"].into_iter().chain(long) {
+        let Err(problem) = stored(&f, "decimal", given.into()).await else { panic!("{given:?} is taken") };
+        assert!(problem.contains("samples.decimal"), "{problem} does not name the field");
+    }
+    for other in [Value::Real(1.0), Value::Bool(true), vec![1_u8].into()] {
+        assert!(stored(&f, "decimal", other).await.is_err());
+    }
+}
+
 pub(crate) async fn whole_numbers_keep_to_their_width(f: Fixture) {
     for (field, least, greatest) in [
         ("i8", -128, 127),

@@ -36,9 +36,9 @@ mod prelude {
         PageLimits, Point, Receipt, ResetReason, SkipOwn, StateWrite, Write, Writes,
     };
     pub(super) use fastsync_core::{
-        Author, Comparison, DeviceId, ErrorKind, FieldKind, FieldName, Filter, Hlc, IdKind, Incarnation,
-        ObjectId, Order, Position, Query, Record, RecordKey, Revision, SessionId, SessionKind, Tag,
-        Timestamp, TypeSchema, Value, Zone,
+        Author, Comparison, Decimal, DeviceId, ErrorKind, FieldKind, FieldName, Filter, Hlc, IdKind,
+        Incarnation, ObjectId, Order, Position, Query, Record, RecordKey, Revision, SessionId, SessionKind,
+        Tag, Timestamp, TypeSchema, Value, Zone,
     };
 
     pub(super) use crate::fixture::{Fixture, all_changes, ids};

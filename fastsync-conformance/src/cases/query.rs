@@ -303,6 +303,70 @@ pub(crate) async fn dates_and_times_are_ordered_by_time(f: Fixture) {
     selects(&f, "samples", Filter::StartsWith(field("moment"), "2026-12".into()), &["s-1"]).await;
 }
 
+pub(crate) async fn decimals_are_ordered_by_size(f: Fixture) {
+    // In the order of size, which neither their texts have nor the floating point numbers next to them.
+    let numbers = [
+        "-9999999999999999999999999999",
+        "-10",
+        "-9",
+        "-1.5",
+        "-0.0000000000000000000000000001",
+        "0",
+        "0.0000000000000000000000000001",
+        "1",
+        "1.05",
+        "1.5",
+        "9",
+        "10",
+        "1234567890.000000000000000011",
+        "1234567890.000000000000000012",
+        "9007199254740992",
+        "9007199254740993",
+        "9999999999999999999999999998",
+        "9999999999999999999999999999",
+    ];
+    // Ids go against the order of size.
+    let id = |at: usize| format!("s-{:02}", 99 - at);
+    let records: Vec<_> = numbers
+        .iter()
+        .enumerate()
+        .map(|(at, number)| f.sample(&id(at), "decimal", (*number).into()))
+        .collect();
+    f.put_all(&records).await;
+    let mut ids: Vec<_> = (0..numbers.len()).map(id).collect();
+    let mut sorted = query("samples", Filter::All);
+    sorted.order = vec![by("decimal", false)];
+    assert_eq!(f.find_ids(&sorted).await, ids, "ascending");
+    sorted.order = vec![by("decimal", true)];
+    ids.reverse();
+    assert_eq!(f.find_ids(&sorted).await, ids, "descending");
+    ids.reverse();
+    for (at, number) in numbers.iter().enumerate() {
+        let found = |range: &[String]| {
+            let mut found = range.to_vec();
+            found.sort();
+            found
+        };
+        for (comparison, expected) in [
+            (Comparison::Equal, found(&ids[at..=at])),
+            (Comparison::Less, found(&ids[..at])),
+            (Comparison::LessOrEqual, found(&ids[..=at])),
+            (Comparison::Greater, found(&ids[at + 1..])),
+            (Comparison::GreaterOrEqual, found(&ids[at..])),
+        ] {
+            let expected: Vec<_> = expected.iter().map(String::as_str).collect();
+            selects(&f, "samples", compare("decimal", comparison, *number), &expected).await;
+        }
+    }
+    selects(&f, "samples", compare("decimal", Comparison::Equal, "01.50"), &[&id(9)]).await;
+    selects(&f, "samples", compare("decimal", Comparison::Equal, 10_i64), &[&id(11)]).await;
+    let within = Filter::In(field("decimal"), vec!["10.0".into(), "1.050".into(), "2".into()]);
+    selects(&f, "samples", within.clone(), &[&id(11), &id(8)]).await;
+    let others =
+        Filter::And(vec![Filter::Not(Box::new(within)), compare("decimal", Comparison::Greater, "1.04")]);
+    assert_eq!(f.find_ids(&query("samples", others)).await.len(), numbers.len() - 10);
+}
+
 pub(crate) async fn only_live_records_of_the_zone_are_found(f: Fixture) {
     let kept = f.customer("c-1", "Anna Berg");
     let deleted = f.customer("c-2", "Boris Lind");
@@ -325,6 +389,8 @@ pub(crate) async fn queries_that_do_not_fit_are_refused(f: Fixture) {
         query("samples", compare("moment", Comparison::Less, "2026-12")),
         query("samples", compare("local", Comparison::Equal, "2026-11-21T10:00:00Z")),
         query("samples", compare("day", Comparison::Equal, "2026-02-30")),
+        query("samples", compare("decimal", Comparison::Less, "one")),
+        query("samples", Filter::StartsWith(field("decimal"), "1".into())),
         Query { order: vec![by("bytes", false)], ..Query::all(name("samples"), acme()) },
         Query { order: vec![by("unknown", false)], ..Query::all(name("samples"), acme()) },
     ];

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::model::{Value, moment};
+use crate::model::{Decimal, Value, moment};
 
 /// The kind of a field, which decides its column, its order, and the one form in which each value is stored and sent.
 ///
@@ -37,6 +37,10 @@ pub enum FieldKind {
     U32,
     /// A finite 64-bit floating point number.
     Real,
+    /// A decimal number of at most 28 digits, of which at most 28 stand behind the point, and exactly that number
+    /// ([`Decimal`](crate::Decimal)). It is sent as text, `-12.5`, and ordered by size. Text with more zeros than it needs, and
+    /// whole numbers, become that; text with an exponent is refused.
+    Decimal,
     /// Text without NUL.
     Text,
     /// A UUID, as its hyphenated lower-case text.
@@ -115,6 +119,7 @@ impl FieldKind {
                 Value::Integer(0)
             }
             Self::Real => Value::Real(0.0),
+            Self::Decimal => Value::Decimal(Decimal::default()),
             Self::Text | Self::Uuid | Self::Instant | Self::LocalDateTime | Self::Date | Self::Time => {
                 Value::Text(String::new())
             }
@@ -134,6 +139,7 @@ impl FieldKind {
         const OTHER: &str = "has a value of another kind";
         let fits = match (self, &mut *value) {
             (Self::Boolean, Value::Bool(_))
+            | (Self::Decimal, Value::Decimal(_))
             | (Self::Bytes, Value::Bytes(_))
             | (Self::Json, Value::Json(_)) => true,
             (Self::Real, Value::Real(real)) => {
@@ -145,6 +151,17 @@ impl FieldKind {
                 *value = Value::Real(*whole as f64);
                 exact
             }
+            (Self::Decimal, Value::Integer(whole)) => {
+                *value = Value::Decimal(Decimal::from(*whole));
+                true
+            }
+            (Self::Decimal, Value::Text(text)) => match Decimal::read(text) {
+                Ok(number) => {
+                    *value = Value::Decimal(number);
+                    true
+                }
+                Err(problem) => return Ok(Some(problem)),
+            },
             (Self::Text, Value::Text(text)) => {
                 if text.contains('\0') {
                     return Ok(Some("holds NUL"));

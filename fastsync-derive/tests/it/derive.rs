@@ -5,8 +5,8 @@ use std::fmt::Debug;
 
 use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 use fastsync_core::{
-    Error, ErrorKind, FieldKind, FieldValue, IdKind, ObjectId, Result, SyncableObject, Timestamp, TypeSchema,
-    Value,
+    Decimal, Error, ErrorKind, FieldKind, FieldValue, IdKind, ObjectId, Result, SyncableObject, Timestamp,
+    TypeSchema, Value,
 };
 use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, PrimitiveDateTime};
@@ -67,6 +67,7 @@ struct Everything {
     size: usize,
     single: f32,
     real: f64,
+    amount: Decimal,
     text: String,
     #[syncable(id)]
     key: Uuid,
@@ -122,6 +123,7 @@ fn everything() -> Everything {
         size: 0,
         single: f32::MIN_POSITIVE,
         real: 0.1 + 0.2,
+        amount: "-12345678901234567890.12345678".parse().unwrap(),
         text: "quote \" and \u{1F600}\n".into(),
         key: Uuid::from_u128(1),
         other: Uuid::from_u128(u128::MAX),
@@ -256,7 +258,10 @@ fn every_kind_round_trips() {
 
 #[test]
 fn the_schema_is_exact() {
-    use FieldKind::*;
+    use FieldKind::{
+        Boolean, Bytes, Date, Decimal, I8, I16, I32, Instant, Integer, Json, LocalDateTime, Real, Text, Time,
+        U8, U16, U32, Uuid,
+    };
     let fields = [
         ("flag", Boolean),
         ("tiny", I8),
@@ -271,6 +276,7 @@ fn the_schema_is_exact() {
         ("size", Integer),
         ("single", Real),
         ("real", Real),
+        ("amount", Decimal),
         ("text", Text),
         ("other", Uuid),
         ("bytes", Bytes),

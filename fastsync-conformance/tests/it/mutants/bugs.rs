@@ -40,6 +40,12 @@ bugs! {
         "kinds::whole_numbers_keep_to_their_width",
     ];
     IdsAreAnyText: ["kinds::ids_may_become_text", "kinds::ids_are_of_their_kind"];
+    /// Decimal numbers are kept as they come, and ordered as text.
+    DecimalsAreText: [
+        "query::decimals_are_ordered_by_size",
+        "kinds::decimals_have_one_form",
+        "kinds::what_is_no_decimal_is_refused",
+    ];
     /// Dates, times and UUIDs are kept as they come.
     DatesAreText: [
         "query::dates_and_times_are_ordered_by_time",

@@ -112,7 +112,7 @@ impl Broken {
                     }
                 }
             }
-            Bug::DatesAreText | Bug::WidthsAreIgnored => {
+            Bug::DatesAreText | Bug::DecimalsAreText | Bug::WidthsAreIgnored => {
                 for schema in &mut types {
                     let fields = schema.fields().iter().cloned().map(|field| FieldSchema {
                         kind: match field.kind {
@@ -120,6 +120,7 @@ impl Broken {
                             kind if kind.text_bytes().is_some() && self.is(Bug::DatesAreText) => {
                                 FieldKind::Text
                             }
+                            FieldKind::Decimal if self.is(Bug::DecimalsAreText) => FieldKind::Text,
                             kind => kind,
                         },
                         ..field

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use fastsync_core::{
-    Error, ErrorKind, FieldKind, FieldSchema, ObjectId, Record, Result, TypeName, TypeSchema, Value, Zone,
+    Decimal, Error, ErrorKind, FieldKind, FieldSchema, ObjectId, Record, Result, TypeName, TypeSchema, Value,
+    Zone,
 };
 
 use crate::timestamp::Unit;
@@ -42,13 +43,54 @@ pub(crate) fn to_body(
 fn adapt(kind: FieldKind, value: Value) -> Value {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     match (kind, value) {
-        (FieldKind::Integer, Value::Real(real)) if real.fract() == 0.0 && real.abs() <= EXACT => {
+        (kind, Value::Real(real)) if kind.is_integer() && real.fract() == 0.0 && real.abs() <= EXACT => {
             Value::Integer(real as i64)
         }
         (FieldKind::Boolean, Value::Integer(bit @ (0 | 1))) => Value::Bool(bit == 1),
         (FieldKind::Uuid, Value::Text(text)) => Value::Text(text.to_ascii_lowercase()),
+        // The shortest text that is this number: the digits that the client wrote.
+        (FieldKind::Decimal, Value::Real(real)) => Value::Text(real.to_string()),
+        // Dart's local times say no offset, and the platforms of a mixed house would not agree on one.
+        (FieldKind::Instant, Value::Text(mut text)) if is_without_offset(&text) => {
+            text.push('Z');
+            Value::Text(text)
+        }
         (_, value) => value,
     }
+}
+
+/// Whether a text is a date and time without an offset from UTC.
+fn is_without_offset(text: &str) -> bool {
+    let after_date = text.get("2026-01-31".len()..).unwrap_or_default();
+    after_date.contains(':') && !after_date.contains(['Z', 'z', '+', '-'])
+}
+
+/// A value as clients write it themselves: of a second they know milliseconds, and some microseconds; decimal numbers are
+/// plain ones.
+fn to_wire(kind: FieldKind, value: Value) -> Value {
+    const MILLIS: usize = "000000".len();
+    const MICROS: usize = "000".len();
+    let text = match value {
+        Value::Text(text) => text,
+        // A number, as .NET writes it: with a point, for Dart, which else reads a whole one.
+        Value::Decimal(number) if number.scale() == 0 => return Value::Json(format!("{number}.0")),
+        Value::Decimal(number) => return Value::Json(number.to_string()),
+        value => return value,
+    };
+    let (digits, end) = match kind {
+        FieldKind::Instant => (text.strip_suffix('Z').unwrap_or(&text), "Z"),
+        FieldKind::LocalDateTime | FieldKind::Time => (&*text, ""),
+        _ => return Value::Text(text),
+    };
+    let zeros = digits.len() - digits.trim_end_matches('0').len();
+    let cut = if zeros >= MILLIS {
+        MILLIS
+    } else if zeros >= MICROS {
+        MICROS
+    } else {
+        0
+    };
+    Value::Text(format!("{}{end}", &digits[..digits.len() - cut]))
 }
 
 /// A record as a client receives it.
@@ -63,10 +105,11 @@ pub(crate) fn to_object(schema: &TypeSchema, type_name: &str, unit: Unit, record
         timestamp: unit.write(record.metadata.modified_at.timestamp()),
         sync_operation: Some(Number::from(if deleted { operation::DELETE } else { operation::UPDATE })),
     };
-    let names = schema.fields().iter().map(|field| field.name.as_str().to_owned());
+    let named = |field: &FieldSchema, value| (field.name.as_str().to_owned(), to_wire(field.kind, value));
+    let fields = schema.fields().iter();
     let fields = match record.body {
-        Some(body) => names.zip(body).collect(),
-        None => names.zip(schema.fields().iter().map(placeholder)).collect(),
+        Some(body) => fields.zip(body).map(|(field, value)| named(field, value)).collect(),
+        None => fields.map(|field| named(field, placeholder(field))).collect(),
     };
     SyncObject { id, metadata, deleted, fields }
 }
@@ -85,11 +128,15 @@ fn placeholder(field: &FieldSchema) -> Value {
     }
     match field.kind {
         FieldKind::Boolean => Value::Bool(false),
-        FieldKind::Integer => Value::Integer(0),
+        kind if kind.is_integer() => Value::Integer(0),
         FieldKind::Real => Value::Real(0.0),
+        FieldKind::Decimal => Value::Decimal(Decimal::default()),
         FieldKind::Text | FieldKind::Bytes => Value::Text(String::new()),
         FieldKind::Uuid => Value::Text(uuid::Uuid::nil().to_string()),
-        FieldKind::DateTime => Value::Text("1970-01-01T00:00:00Z".to_owned()),
+        FieldKind::Instant => Value::Text("1970-01-01T00:00:00.000000000Z".to_owned()),
+        FieldKind::LocalDateTime => Value::Text("1970-01-01T00:00:00.000000000".to_owned()),
+        FieldKind::Date => Value::Text("1970-01-01".to_owned()),
+        FieldKind::Time => Value::Text("00:00:00.000000000".to_owned()),
         _ => Value::Null,
     }
 }
@@ -119,4 +166,71 @@ pub(crate) fn name_hash(names: &[&str]) -> blake3::Hash {
 
 pub(crate) fn contention() -> Error {
     Error::new(ErrorKind::Contention, "compat", "the records keep moving")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schema() -> TypeSchema {
+        let builder = TypeSchema::builder("Visit", "id").field("at", FieldKind::Instant);
+        let builder = builder.field("local", FieldKind::LocalDateTime).field("day", FieldKind::Date);
+        builder.field("clock", FieldKind::Time).build().unwrap()
+    }
+
+    fn fields(values: [&str; 4]) -> BTreeMap<String, Value> {
+        let names = ["at", "local", "day", "clock"].map(str::to_owned);
+        names.into_iter().zip(values.map(Value::from)).collect()
+    }
+
+    /// What clients get of what they have pushed.
+    fn back(values: [&str; 4]) -> BTreeMap<String, Value> {
+        let body = to_body(&schema(), fields(values), None).unwrap();
+        body.into_iter()
+            .zip(schema().fields())
+            .map(|(value, field)| (field.name.as_str().to_owned(), to_wire(field.kind, value)))
+            .collect()
+    }
+
+    #[test]
+    fn clients_get_the_dates_that_they_write() {
+        for values in [
+            // TypeScript, and Dart's UTC.
+            ["2026-11-21T10:00:00.120Z", "2026-11-21T10:00:00.000", "2026-11-21", "10:00:00.000"],
+            // Dart writes microseconds where there are any; .NET writes seven digits, and we nine.
+            ["2026-11-21T10:00:00.123456Z", "2026-11-21T10:00:00.000120", "2026-11-21", "10:00:00.500"],
+            ["2026-11-21T10:00:00.123456700Z", "2026-11-21T10:00:00.000000001", "0001-01-01", "00:00:00.000"],
+        ] {
+            assert!(back(values) == fields(values), "{values:?}");
+        }
+        // Dart's local time, and a text without a fraction.
+        let others = ["2026-11-21T10:00:00.120", "2026-11-21T10:00:00", "2026-11-21", "10:00:00"];
+        let form = ["2026-11-21T10:00:00.120Z", "2026-11-21T10:00:00.000", "2026-11-21", "10:00:00.000"];
+        assert!(back(others) == fields(form));
+        let offset = ["2026-11-21T12:00:00.120+02:00", form[1], form[2], "10:00:00.0000000"];
+        let utc = ["2026-11-21T10:00:00.120Z", form[1], form[2], form[3]];
+        assert!(back(offset) == fields(utc));
+    }
+
+    #[test]
+    fn clients_get_decimal_numbers_as_numbers() {
+        let schema = TypeSchema::builder("Line", "id").field("price", FieldKind::Decimal).build().unwrap();
+        for (pushed, pulled) in [("2", "2.0"), ("0.1", "0.1"), ("\"12.50\"", "12.5"), ("-1e-7", "-0.0000001")]
+        {
+            let value = serde_json::from_str::<Value>(pushed).unwrap();
+            let body = to_body(&schema, BTreeMap::from([("price".to_owned(), value)]), None).unwrap();
+            let value = body.into_iter().next().unwrap();
+            assert_eq!(serde_json::to_string(&to_wire(FieldKind::Decimal, value)).unwrap(), pulled);
+        }
+        let large = BTreeMap::from([("price".to_owned(), Value::Real(1e300))]);
+        assert!(to_body(&schema, large, None).is_err());
+    }
+
+    #[test]
+    fn a_deleted_object_has_dates_that_can_be_read() {
+        let values: Vec<_> =
+            schema().fields().iter().map(|field| to_wire(field.kind, placeholder(field))).collect();
+        let form = ["1970-01-01T00:00:00.000Z", "1970-01-01T00:00:00.000", "1970-01-01", "00:00:00.000"];
+        assert!(values == form.map(Value::from));
+    }
 }

@@ -1,11 +1,11 @@
 //! Values, tokens and records as documents hold them.
 
 use fastsync_core::{
-    DeviceId, FieldKind, FieldSchema, Hlc, Incarnation, ObjectId, Record, RecordKey, Revision, SyncMetadata,
-    Value, Zone,
+    Decimal, DeviceId, FieldKind, FieldSchema, Hlc, Incarnation, ObjectId, Record, RecordKey, Revision,
+    SyncMetadata, Value, Zone,
 };
 use mongodb::bson::spec::BinarySubtype;
-use mongodb::bson::{RawBinaryRef, RawBsonRef, RawDocument, RawDocumentBuf};
+use mongodb::bson::{Decimal128, RawBinaryRef, RawBsonRef, RawDocument, RawDocumentBuf};
 use uuid::Uuid;
 
 use crate::error::{Fail, Run};
@@ -177,7 +177,39 @@ pub(crate) fn value_ref(value: &Value) -> RawBsonRef<'_> {
         Value::Real(value) => RawBsonRef::Double(*value),
         Value::Text(text) | Value::Json(text) => RawBsonRef::String(text),
         Value::Bytes(bytes) => binary(bytes),
+        Value::Decimal(number) => RawBsonRef::Decimal128(decimal128(*number)),
     }
+}
+
+/// Where the exponent of a number of BSON begins, above its digits, and what is added to it.
+const EXPONENT_AT: u32 = 113;
+const EXPONENT_BIAS: i32 = 6176;
+
+/// A decimal number of BSON: its sign, its exponent, and its digits as a whole number.
+pub(crate) fn decimal128(number: Decimal) -> Decimal128 {
+    let scale = i32::try_from(number.scale()).unwrap_or_default();
+    let exponent = u128::from((EXPONENT_BIAS - scale).unsigned_abs());
+    let sign = u128::from(number.mantissa() < 0) << 127;
+    let bits = sign | exponent << EXPONENT_AT | number.mantissa().unsigned_abs();
+    Decimal128::from_bytes(bits.to_le_bytes())
+}
+
+/// Back from [`decimal128`], also of what another program wrote; nothing if it has more digits than a number may have, or is
+/// none.
+fn read_decimal(found: Decimal128) -> Option<Decimal> {
+    let bits = u128::from_le_bytes(found.bytes());
+    // Both bits set: infinities, what is no number, and numbers with more digits than there are.
+    if (bits >> 125) & 0b11 == 0b11 {
+        return None;
+    }
+    let digits = i128::try_from(bits & ((1 << EXPONENT_AT) - 1)).ok()?;
+    let mantissa = if bits >> 127 == 1 { -digits } else { digits };
+    let exponent = i32::try_from((bits >> EXPONENT_AT) & 0x3fff).ok()? - EXPONENT_BIAS;
+    if mantissa == 0 || exponent <= 0 {
+        let scale = if mantissa == 0 { 0 } else { exponent.unsigned_abs() };
+        return Decimal::new(mantissa, scale).ok();
+    }
+    Decimal::new(mantissa.checked_mul(10_i128.checked_pow(exponent.unsigned_abs())?)?, 0).ok()
 }
 
 /// The fields of an object: its id and its values, in the order of the schema.
@@ -206,14 +238,21 @@ fn read_value(value: RawBsonRef<'_>, field: &FieldSchema) -> Run<Value> {
     Ok(match (field.kind, value) {
         (_, RawBsonRef::Null) => Value::Null,
         (FieldKind::Boolean, RawBsonRef::Boolean(value)) => Value::Bool(value),
-        (FieldKind::Integer, RawBsonRef::Int64(value)) => Value::Integer(value),
+        (kind, RawBsonRef::Int64(value)) if kind.is_integer() => Value::Integer(value),
         // A shell or another driver writes small whole numbers so.
-        (FieldKind::Integer, RawBsonRef::Int32(value)) => Value::Integer(value.into()),
+        (kind, RawBsonRef::Int32(value)) if kind.is_integer() => Value::Integer(value.into()),
         (FieldKind::Real, RawBsonRef::Double(value)) if value.is_finite() => Value::Real(value + 0.0),
         (FieldKind::Real, RawBsonRef::Int32(value)) => Value::Real(value.into()),
-        (FieldKind::Text | FieldKind::Uuid | FieldKind::DateTime, RawBsonRef::String(text)) => {
-            Value::Text(text.to_owned())
+        (kind, RawBsonRef::String(text)) if kind.is_text() => Value::Text(text.to_owned()),
+        (FieldKind::Decimal, RawBsonRef::Decimal128(found)) => {
+            let read = read_decimal(found);
+            Value::Decimal(read.ok_or_else(|| {
+                Fail::corrupt(format!("field {} holds a number of too many digits", field.name))
+            })?)
         }
+        // A shell or another driver writes whole numbers so.
+        (FieldKind::Decimal, RawBsonRef::Int32(whole)) => Value::Decimal(whole.into()),
+        (FieldKind::Decimal, RawBsonRef::Int64(whole)) => Value::Decimal(whole.into()),
         (FieldKind::Bytes, RawBsonRef::Binary(bytes)) => Value::Bytes(bytes.bytes.to_vec()),
         (FieldKind::Json, RawBsonRef::String(text)) => Value::Json(text.to_owned()),
         _ => return Err(Fail::corrupt(format!("field {} holds a value of another kind", field.name))),
@@ -230,6 +269,25 @@ mod tests {
         assert!(numbers.map(ordered).is_sorted());
         assert_eq!(numbers.map(|number| unsigned(signed(number))), numbers);
         assert_eq!((capped(u64::MAX), capped(7)), (i64::MAX, 7));
+    }
+
+    #[test]
+    fn decimal_numbers_are_those_of_bson() {
+        let most = "9".repeat(28);
+        let least = format!("-0.{}1", "0".repeat(27));
+        for text in ["0", "1.5", "-1", "1000", "0.001", &most, &least] {
+            let number: Decimal = text.parse().unwrap();
+            assert_eq!(read_decimal(decimal128(number)), Some(number), "{text}");
+            let theirs: Decimal128 = text.parse().unwrap();
+            assert_eq!(read_decimal(theirs), Some(number), "{text}");
+        }
+        for (theirs, ours) in [("1.50", Some("1.5")), ("12E+2", Some("1200")), ("-0.00", Some("0"))] {
+            let ours = ours.map(|text: &str| text.parse().unwrap());
+            assert_eq!(read_decimal(theirs.parse().unwrap()), ours, "{theirs}");
+        }
+        for theirs in ["NaN", "Infinity", "-Infinity", "1E+28", "1E-29", "1E+6000"] {
+            assert_eq!(read_decimal(theirs.parse().unwrap()), None, "{theirs}");
+        }
     }
 
     #[test]

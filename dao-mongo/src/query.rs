@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use fastsync_core::{Comparison, ErrorKind, FieldName, Filter, ObjectId, Query, Record, RecordKey, Value};
 use mongodb::bson::{Binary, Bson, Document, doc, spec::BinarySubtype};
 
-use crate::codec::{capped, read_body, read_id};
+use crate::codec::{capped, decimal128, read_body, read_id};
 use crate::error::{Fail, Run};
 use crate::read::{after_prefix, rows};
 use crate::registry::Type;
@@ -137,6 +137,7 @@ fn value(value: Value) -> Bson {
         Value::Integer(value) => Bson::Int64(value),
         Value::Real(value) => Bson::Double(value),
         Value::Text(text) | Value::Json(text) => Bson::String(text),
+        Value::Decimal(number) => Bson::Decimal128(decimal128(number)),
         Value::Bytes(bytes) => Bson::Binary(Binary { subtype: BinarySubtype::Generic, bytes }),
     }
 }

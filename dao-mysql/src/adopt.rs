@@ -1,7 +1,7 @@
 //! A table that is there already: what is missing is added, what contradicts is named.
 
 use fastsync_core::source::PlannedChange;
-use fastsync_core::{FieldKind, FieldSchema, TypeName, TypeSchema, ZoneRestriction};
+use fastsync_core::{FieldKind, FieldSchema, TypeName, TypeSchema, Value, ZoneRestriction};
 use sqlx::MySqlConnection;
 
 use crate::codec::add_value;
@@ -144,6 +144,9 @@ fn check_field(table: &str, field: &FieldSchema, found: &Column, problems: &mut 
         let charset = &found.charset;
         problems.push(format!("column {table}.{name} has character set {charset}, utf8mb4 is needed"));
     }
+    if matches!(&field.default, Some(Value::Decimal(number)) if !found.digits.hold(*number)) {
+        problems.push(format!("column {table}.{name} is {full_type}, which would round the default"));
+    }
     if found.is_generated {
         problems.push(format!("column {table}.{name} is generated"));
     }
@@ -152,19 +155,26 @@ fn check_field(table: &str, field: &FieldSchema, found: &Column, problems: &mut 
     }
 }
 
-/// Whether a column can hold values of a kind without changing them. A value that is too long or too large for it is
-/// refused when it is written.
+/// Whether a column can hold values of a kind without changing them. A value that is too long, too large or too fine for
+/// it is refused when it is written.
 fn fits(kind: FieldKind, found: &Column) -> bool {
     const TEXT: [&str; 5] = ["varchar", "tinytext", "text", "mediumtext", "longtext"];
     const WHOLE: [&str; 5] = ["tinyint", "smallint", "mediumint", "int", "bigint"];
     let is_one_of = |types: &[&str]| types.contains(&found.data_type.as_str());
     match kind {
-        FieldKind::Boolean | FieldKind::Integer => is_one_of(&WHOLE) && !found.full_type.contains("unsigned"),
+        FieldKind::Boolean => is_one_of(&WHOLE) && !found.full_type.contains("unsigned"),
+        kind if kind.is_integer() => is_one_of(&WHOLE) && !found.full_type.contains("unsigned"),
         FieldKind::Real => is_one_of(&["double"]) && !found.full_type.contains("unsigned"),
+        FieldKind::Decimal => is_one_of(&["decimal"]) && !found.full_type.contains("unsigned"),
         FieldKind::Bytes => is_one_of(&["varbinary", "tinyblob", "blob", "mediumblob", "longblob"]),
-        // A UUID has no trailing spaces that CHAR would lose.
-        FieldKind::Uuid => is_one_of(&TEXT) || (is_one_of(&["char"]) && found.length >= 36),
-        _ => is_one_of(&TEXT),
+        kind => match kind.text_bytes() {
+            // It has no trailing spaces that CHAR would lose.
+            Some(bytes) => {
+                let fits = u64::try_from(bytes).is_ok_and(|bytes| found.length >= bytes);
+                (is_one_of(&TEXT) || is_one_of(&["char"])) && fits
+            }
+            None => is_one_of(&TEXT),
+        },
     }
 }
 

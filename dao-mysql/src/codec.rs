@@ -3,8 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use fastsync_core::{
-    DeviceId, FieldKind, FieldSchema, Hlc, Incarnation, ObjectId, Record, RecordKey, Revision, SyncMetadata,
-    Value,
+    Decimal, DeviceId, FieldKind, FieldName, FieldSchema, Hlc, Incarnation, ObjectId, Record, RecordKey,
+    Revision, SyncMetadata, Value,
 };
 use sqlx::mysql::MySqlRow;
 use sqlx::{MySqlConnection, Row as _};
@@ -24,6 +24,7 @@ pub(crate) fn add_value(sql: &mut Sql, value: &Value) {
         Value::Real(value) => sql.add(*value),
         Value::Text(text) | Value::Json(text) => sql.add(text.as_str()),
         Value::Bytes(bytes) => sql.add(bytes.as_slice()),
+        Value::Decimal(number) => sql.add(number.to_string()),
     };
 }
 
@@ -39,11 +40,15 @@ fn read_value(row: &MySqlRow, at: usize, field: &FieldSchema) -> Run<Value> {
             Some(value @ (0 | 1)) => Value::Bool(value == 1),
             Some(_) => return Err(Fail::corrupt(format!("column {} is neither true nor false", field.name))),
         },
-        FieldKind::Integer => {
+        kind if kind.is_integer() => {
             row.try_get_unchecked::<Option<i64>, _>(at)?.map_or(Value::Null, Value::Integer)
         }
         FieldKind::Real => row.try_get_unchecked::<Option<f64>, _>(at)?.map_or(Value::Null, Value::Real),
         FieldKind::Bytes => bytes(row, at)?.map_or(Value::Null, |bytes| Value::Bytes(bytes.to_vec())),
+        FieldKind::Decimal => match bytes(row, at)? {
+            Some(bytes) => Value::Decimal(decimal(bytes, &field.name)?),
+            None => Value::Null,
+        },
         FieldKind::Json => match bytes(row, at)? {
             Some(bytes) => Value::Json(owned(bytes)?),
             None => Value::Null,
@@ -53,6 +58,12 @@ fn read_value(row: &MySqlRow, at: usize, field: &FieldSchema) -> Run<Value> {
             None => Value::Null,
         },
     })
+}
+
+/// A number in a decimal column, which the server gives as text with all digits of the column.
+fn decimal(bytes: &[u8], column: &FieldName) -> Run<Decimal> {
+    let read = std::str::from_utf8(bytes).ok().and_then(|text| text.parse().ok());
+    read.ok_or_else(|| Fail::corrupt(format!("column {column} holds a number of too many digits")))
 }
 
 /// The values of the fields of a type, from column `first` on.

@@ -26,9 +26,11 @@
 //!
 //! | kind | column |
 //! |---|---|
-//! | `Boolean`, `Integer`, `Real` | `TINYINT(1)`, `BIGINT`, `DOUBLE` |
+//! | `Boolean`, whole numbers of any width, `Real` | `TINYINT(1)`, `BIGINT`, `DOUBLE` |
 //! | `Text`, `Json` | `LONGTEXT`; JSON is text, since MySQL's own type reorders members |
-//! | `Uuid`, `DateTime` | `VARCHAR(36)`, `VARCHAR(64)`: no column depends on a time zone |
+//! | `Decimal` | `DECIMAL(56,28)` |
+//! | `Uuid` | `VARCHAR(36)` |
+//! | `Instant`, `LocalDateTime`, `Date`, `Time` | `VARCHAR(30)`, `(29)`, `(10)`, `(18)`: no column depends on a time zone |
 //! | `Bytes` | `LONGBLOB` |
 //!
 //! All text is `utf8mb4` with the collation that compares by bytes and pads nothing (`utf8mb4_nopad_bin` on MariaDB,
@@ -39,7 +41,8 @@
 //! the columns that are missing and refuses, with all reasons at once, what contradicts: another primary key or an id
 //! that does not compare by bytes, a column that cannot hold the kind, another engine, a generated column, a further
 //! column that needs a value. Your further columns, indexes, foreign keys and triggers stay, and a write that they
-//! refuse (or that is too long for your column) is a conflict of that write; another row is never overwritten. The
+//! refuse (or that is too long for your column, or has more digits than your `DECIMAL(10,2)`, which the server would round
+//! without an error) is a conflict of that write; another row is never overwritten. The
 //! server checks foreign keys row by row, so within one type a row must not name one that is written after it in the
 //! same statement; it is tried again at the end of the commit.
 //!

@@ -9,7 +9,7 @@ use fastsync_core::{Error, ErrorKind, FieldKind, FieldSchema, TypeSchema, Value,
 use sqlx::MySqlConnection;
 
 use crate::adopt::adopt;
-use crate::columns::columns;
+use crate::columns::{DECIMAL, columns};
 use crate::error::{BACKEND, Fail, Run};
 use crate::registry::{StoredType, Type, stored_types};
 use crate::sql::{Sql, number, quoted, text};
@@ -225,13 +225,11 @@ pub(crate) fn column(store: &Store, field: &FieldSchema) -> String {
     let text = |name: &str| format!("{name} CHARACTER SET utf8mb4 COLLATE {}", dialect.collation());
     let kind = match field.kind {
         FieldKind::Boolean => "TINYINT(1)".to_owned(),
-        FieldKind::Integer => "BIGINT".to_owned(),
+        kind if kind.is_integer() => "BIGINT".to_owned(),
         FieldKind::Real => "DOUBLE".to_owned(),
         FieldKind::Bytes => "LONGBLOB".to_owned(),
-        FieldKind::Json => text("LONGTEXT"),
-        FieldKind::Uuid => text("VARCHAR(36)"),
-        FieldKind::DateTime => text("VARCHAR(64)"),
-        _ => text("LONGTEXT"),
+        FieldKind::Decimal => DECIMAL.to_owned(),
+        kind => text(&kind.text_bytes().map_or("LONGTEXT".to_owned(), |bytes| format!("VARCHAR({bytes})"))),
     };
     let rule = if field.nullable { "NULL" } else { "NOT NULL" };
     let default = if field.nullable && field.default.is_none() {
@@ -250,6 +248,7 @@ fn literal(value: &Value) -> String {
         Value::Bool(value) => i64::from(*value).to_string(),
         Value::Integer(value) => value.to_string(),
         Value::Real(value) => format!("{value:e}"),
+        Value::Decimal(number) => number.to_string(),
         Value::Text(text) | Value::Json(text) if text.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
             format!("'{text}'")
         }

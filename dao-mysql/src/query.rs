@@ -101,7 +101,7 @@ fn filter(sql: &mut Sql, kind: &Type, condition: &Filter, negated: bool) -> Run<
                 Comparison::GreaterOrEqual => " >= ",
                 _ => return Err(unsupported()),
             };
-            sql.push(open).push(&kind.comparable(field)).push(operator).push("?");
+            sql.push(open).push(&kind.comparable(field)).push(operator).push(kind.mark(field));
             add_value(sql, value);
             sql.push(close);
         }
@@ -144,7 +144,8 @@ fn list(sql: &mut Sql, kind: &Type, field: &FieldName, values: &[Value], (open, 
         sql.push("0");
         return;
     }
-    sql.push(open).push(&kind.comparable(field)).push(" IN ").push(&crate::sql::marks(values.len()));
+    let marks = vec![kind.mark(field); values.len()].join(",");
+    sql.push(open).push(&kind.comparable(field)).push(" IN (").push(&marks).push(")");
     values.iter().for_each(|value| add_value(sql, value));
     sql.push(close);
 }

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use fastsync_core::source::entry;
-use fastsync_core::{FieldKind, FieldName, FieldSchema, TypeName, TypeSchema, ZoneRestriction};
+use fastsync_core::{FieldKind, FieldName, FieldSchema, TypeName, TypeSchema, Value, ZoneRestriction};
 use serde::{Deserialize, Serialize};
 use sqlx::MySqlConnection;
 
 use crate::checks::Server;
-use crate::columns::{Column, columns};
+use crate::columns::{Column, DECIMAL_MARK, Digits, columns};
 use crate::error::Run;
 use crate::sql::{Sql, bytes, number, quoted};
 
@@ -48,6 +48,8 @@ pub(crate) struct Type {
     pub(crate) selected: String,
     /// The text columns of an adopted table that compare in another way than by bytes.
     folded: Vec<FieldName>,
+    /// The decimal columns of an adopted table that hold fewer digits than a number may have, with their fields' places.
+    narrow: Vec<(usize, Digits)>,
     collation: &'static str,
 }
 
@@ -77,9 +79,15 @@ impl Type {
             })
             .map(|field| field.name.clone())
             .collect();
+        let narrow = schema.fields().iter().enumerate().filter(|(_, field)| field.kind == FieldKind::Decimal);
+        let narrow = narrow.filter_map(|(at, field)| {
+            let column = found.iter().find(|column| column.name == field.name.as_str())?;
+            (!column.digits.hold_all()).then_some((at, column.digits))
+        });
+        let narrow = narrow.collect();
         let columns = columns.len();
         let selected = fields.iter().map(|field| format!(", u.{field}")).collect();
-        Self { n, schema, insert, on_duplicate, columns, selected, folded, collation }
+        Self { n, schema, insert, on_duplicate, columns, selected, folded, narrow, collation }
     }
 
     pub(crate) fn is_restricted(&self) -> bool {
@@ -94,6 +102,25 @@ impl Type {
         quoted(self.schema.id_field())
     }
 
+    /// What is wrong with a number of a body that a column of an adopted table would round: the server rounds without an
+    /// error.
+    pub(crate) fn would_round(&self, body: &[Value]) -> Option<String> {
+        let refused = |(at, digits): &&(usize, Digits)| matches!(body.get(*at), Some(Value::Decimal(number)) if !digits.hold(*number));
+        let (at, digits) = self.narrow.iter().find(refused)?;
+        let name = self.schema.fields().get(*at).map_or("", |field| field.name.as_str());
+        Some(format!(
+            "column {}.{name} is {digits}, which does not hold the number exactly",
+            self.schema.name()
+        ))
+    }
+
+    /// The placeholder of a value that a field is compared with. A decimal number and a text would be compared as floating
+    /// point numbers.
+    pub(crate) fn mark(&self, field: &FieldName) -> &'static str {
+        let found = self.schema.fields().iter().find(|candidate| candidate.name == *field);
+        if found.is_some_and(|field| field.kind == FieldKind::Decimal) { DECIMAL_MARK } else { "?" }
+    }
+
     /// A column that compares by bytes, whatever collation an adopted table declares.
     pub(crate) fn comparable(&self, field: &FieldName) -> String {
         let column = format!("u.{}", quoted(field));
@@ -105,7 +132,7 @@ impl Type {
 }
 
 pub(crate) const fn is_text(kind: FieldKind) -> bool {
-    matches!(kind, FieldKind::Text | FieldKind::Uuid | FieldKind::DateTime | FieldKind::Json)
+    kind.is_text() || matches!(kind, FieldKind::Json)
 }
 
 /// Every type of the store, as this process prepared it or, if it did not, as it was prepared last.

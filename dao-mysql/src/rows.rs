@@ -28,7 +28,14 @@ pub(crate) async fn write(
     is_deletion: bool,
 ) -> Run<Vec<Refused>> {
     let mut refused = Vec::new();
-    let mut rest = items;
+    let mut kept = Vec::with_capacity(items.len());
+    for item in items {
+        match would_round(item) {
+            Some(text) => refused.push(Refused { item: (*item).clone(), text }),
+            None => kept.push(*item),
+        }
+    }
+    let mut rest = &*kept;
     while let Some(first) = rest.first() {
         let (now, later) = rest.split_at(cut(store, &first.kind, rest, is_deletion));
         rest = later;
@@ -50,6 +57,11 @@ pub(crate) async fn write(
         }
     }
     Ok(refused)
+}
+
+fn would_round(item: &Item) -> Option<String> {
+    let Action::Put { record, .. } = &item.write.action else { return None };
+    item.kind.would_round(record.body.as_deref()?)
 }
 
 /// How many items the next statement takes.

@@ -118,7 +118,7 @@ fn has_rows(store: &Store, table: &TypeName, condition: &str) -> Run<bool> {
 fn check_field(table: &str, field: &FieldSchema, found: &Found, problems: &mut Vec<String>) {
     let fits = match field.kind {
         FieldKind::Boolean => matches!(found.affinity, "INTEGER" | "NUMERIC"),
-        FieldKind::Integer => found.affinity == "INTEGER",
+        kind if kind.is_integer() => found.affinity == "INTEGER",
         FieldKind::Real => found.affinity == "REAL",
         FieldKind::Bytes => found.affinity == "BLOB",
         _ => found.affinity == "TEXT",

@@ -1,8 +1,8 @@
 //! Values, tokens and records as SQLite holds them.
 
 use fastsync_core::{
-    DeviceId, FieldKind, FieldSchema, Hlc, Incarnation, Record, RecordKey, Revision, SessionId, SyncMetadata,
-    Value,
+    Decimal, DeviceId, FieldKind, FieldSchema, Hlc, Incarnation, Record, RecordKey, Revision, SessionId,
+    SyncMetadata, Value,
 };
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Row, ToSql};
@@ -43,6 +43,7 @@ impl ToSql for Bind<'_> {
             Value::Real(value) => ValueRef::Real(*value),
             Value::Text(text) | Value::Json(text) => ValueRef::Text(text.as_bytes()),
             Value::Bytes(bytes) => ValueRef::Blob(bytes),
+            Value::Decimal(number) => return Ok(ToSqlOutput::Owned(number.to_string().into())),
         }))
     }
 }
@@ -51,16 +52,19 @@ fn text(bytes: &[u8]) -> Option<String> {
     std::str::from_utf8(bytes).ok().map(str::to_owned)
 }
 
+fn decimal(bytes: &[u8]) -> Option<Decimal> {
+    std::str::from_utf8(bytes).ok()?.parse().ok()
+}
+
 /// The value of a field in a column of the user's table.
 pub(crate) fn read_value(value: ValueRef<'_>, field: &FieldSchema) -> Run<Value> {
     let read = match (field.kind, value) {
         (_, ValueRef::Null) => Some(Value::Null),
         (FieldKind::Boolean, ValueRef::Integer(value @ (0 | 1))) => Some(Value::Bool(value == 1)),
-        (FieldKind::Integer, ValueRef::Integer(value)) => Some(Value::Integer(value)),
+        (kind, ValueRef::Integer(value)) if kind.is_integer() => Some(Value::Integer(value)),
         (FieldKind::Real, ValueRef::Real(value)) => Some(Value::Real(value)),
-        (FieldKind::Text | FieldKind::Uuid | FieldKind::DateTime, ValueRef::Text(bytes)) => {
-            text(bytes).map(Value::Text)
-        }
+        (kind, ValueRef::Text(bytes)) if kind.is_text() => text(bytes).map(Value::Text),
+        (FieldKind::Decimal, ValueRef::Text(bytes)) => decimal(bytes).map(Value::Decimal),
         (FieldKind::Bytes, ValueRef::Blob(bytes)) => Some(Value::Bytes(bytes.to_vec())),
         (FieldKind::Json, ValueRef::Text(bytes)) => text(bytes).map(Value::Json),
         _ => None,

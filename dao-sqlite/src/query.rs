@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use fastsync_core::{Comparison, ErrorKind, FieldName, Filter, ObjectId, Query, Record, RecordKey, Value};
+use fastsync_core::{
+    Comparison, ErrorKind, FieldKind, FieldName, Filter, ObjectId, Query, Record, RecordKey, Value,
+};
 use rusqlite::params_from_iter;
 use rusqlite::types::Value as SqlValue;
 
@@ -164,12 +166,13 @@ fn column(field: &FieldName) -> String {
     format!("u.{}", quoted(field))
 }
 
-/// A column that compares by bytes, whatever collation an adopted table declares.
+/// A column that compares as its kind does, by bytes or as a decimal number, whatever collation an adopted table declares.
 fn collated(kind: &Type, field: &FieldName) -> String {
-    use fastsync_core::FieldKind::{Boolean, Bytes, Integer, Real};
     let found = kind.schema.fields().iter().find(|candidate| candidate.name == *field);
     match found.map(|field| field.kind) {
-        Some(Boolean | Bytes | Integer | Real) => column(field),
+        Some(FieldKind::Boolean | FieldKind::Bytes | FieldKind::Real) => column(field),
+        Some(kind) if kind.is_integer() => column(field),
+        Some(FieldKind::Decimal) => format!("{} COLLATE fastsync_decimal", column(field)),
         _ => format!("{} COLLATE BINARY", column(field)),
     }
 }
@@ -182,5 +185,6 @@ fn sql_value(value: Value) -> SqlValue {
         Value::Real(value) => SqlValue::Real(value),
         Value::Text(text) | Value::Json(text) => SqlValue::Text(text),
         Value::Bytes(bytes) => SqlValue::Blob(bytes),
+        Value::Decimal(number) => SqlValue::Text(number.to_string()),
     }
 }

@@ -130,7 +130,8 @@ fn allow_null(store: &Store, table: &TypeName, field: &FieldName) -> Run<()> {
 /// A column. One that has no nulls has the kind's zero if it has no other default, so that a schema can leave it out later.
 pub(crate) fn column(field: &FieldSchema) -> String {
     let kind = match field.kind {
-        FieldKind::Boolean | FieldKind::Integer => "INTEGER",
+        FieldKind::Boolean => "INTEGER",
+        kind if kind.is_integer() => "INTEGER",
         FieldKind::Real => "REAL",
         FieldKind::Bytes => "BLOB",
         _ => "TEXT",
@@ -153,6 +154,7 @@ fn literal(value: &Value) -> String {
         Value::Integer(value) => value.to_string(),
         Value::Real(value) => format!("{value:e}"),
         Value::Text(text) | Value::Json(text) => format!("'{}'", text.replace('\'', "''")),
+        Value::Decimal(number) => format!("'{number}'"),
         Value::Bytes(bytes) => {
             let hex = bytes.iter().fold(String::new(), |mut hex, byte| {
                 let _ = write!(hex, "{byte:02x}");

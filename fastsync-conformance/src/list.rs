@@ -97,6 +97,9 @@ macro_rules! __for_each_case {
                 the_id_can_be_queried: "The id is a field as any other: it can be compared, searched and \
                     ordered by.",
                 every_kind_can_be_compared: "'Filter [...] (is) as `Query` says', for fields of every kind.",
+                dates_and_times_are_ordered_by_time: "`FieldKind`: 'dates and times are text whose order by bytes is \
+                    their order in time', however they were written; so they are in filters.",
+                decimals_are_ordered_by_size: "`FieldKind::Decimal`: 'ordered by size', in filters too.",
                 only_live_records_of_the_zone_are_found: "'The live records that a query selects': \
                     tombstones are absent, and so are other zones and types.",
                 queries_that_do_not_fit_are_refused: "A query that does not fit the type is `InvalidInput` \
@@ -356,6 +359,21 @@ macro_rules! __for_each_case {
                 null_is_not_empty: "`Value::Null`: 'no value', which is not the empty or zero value of any \
                     kind.",
                 staged_values_are_exact: "Values survive being staged as they survive being stored.",
+            }
+            run_single kinds {
+                dates_and_times_have_one_form: "`FieldKind::Instant`: 'RFC 3339 text with any offset becomes that, \
+                    in UTC and with nine digits'; so do the other kinds of time.",
+                what_is_no_date_or_time_is_refused: "`FieldKind`: 'years are 0000 to 9999. A leap second [...] is \
+                    refused'; so is what is not in the calendar, and an offset too few or too many.",
+                decimals_have_one_form: "`Decimal`: 'each number has one text.'",
+                what_is_no_decimal_is_refused: "`FieldKind::Decimal`: 'at most 28 digits [...]'; 'text with an \
+                    exponent is refused'; so is what is no number.",
+                whole_numbers_keep_to_their_width: "`FieldKind::I8` to `U32`: 'a whole number from [...] to [...]'.",
+                ids_are_of_their_kind: "`IdKind`: 'the kind says which texts are ids'; any other is refused.",
+                a_whole_number_may_become_wider: "A field whose kind takes every value that its kind took before \
+                    keeps its values.",
+                a_whole_number_cannot_become_narrower: "'A kind' that contradicts what is stored is refused.",
+                ids_may_become_text: "Ids of any kind may become text; any other change is a contradiction.",
             }
             run_single constraints {
                 a_refused_write_is_a_conflict: "A write that a constraint of the user's own table refuses is \

@@ -42,7 +42,9 @@ pub use model::*;
 pub use object::{FieldValue, IdValue, SyncableObject};
 pub use query::{Comparison, Filter, Order, Query};
 pub use repository::{Rejection, Repository, Selection, SyncableRepository};
-pub use schema::{FieldKind, FieldSchema, MAX_RECORD_BYTES, TypeSchema, TypeSchemaBuilder, ZoneRestriction};
+pub use schema::{
+    FieldKind, FieldSchema, IdKind, MAX_RECORD_BYTES, TypeSchema, TypeSchemaBuilder, ZoneRestriction,
+};
 pub use source::SyncableDataSource;
 pub use source::memory::MemoryDataSource;
 pub use store::{EditSession, ObjectChanges, SessionLimits, Store, StoreBuilder, StoreChange, StoreRole};

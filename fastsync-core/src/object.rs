@@ -1,8 +1,11 @@
 //! The user's type.
 
+#[cfg(any(feature = "chrono", feature = "time"))]
+mod moments;
+
 use crate::error::{Error, Result};
-use crate::model::{ObjectId, Timestamp, Value};
-use crate::schema::{FieldKind, TypeSchema};
+use crate::model::{Decimal, ObjectId, Timestamp, Value};
+use crate::schema::{FieldKind, IdKind, TypeSchema};
 
 /// A type whose values are kept in step.
 ///
@@ -46,6 +49,9 @@ pub trait SyncableObject: Sized + Send + Sync + 'static {
     note = "ids are `Uuid`, `String`, whole numbers or `ObjectId`; or implement `IdValue`"
 )]
 pub trait IdValue: Sized {
+    /// Which texts are ids of this type.
+    const ID_KIND: IdKind = IdKind::Text;
+
     /// The id as text.
     ///
     /// # Errors
@@ -78,8 +84,9 @@ impl IdValue for String {
 }
 
 macro_rules! parsed_id {
-    ($($type:ty),*) => {$(
+    ($kind:ident: $($type:ty),*) => {$(
         impl IdValue for $type {
+            const ID_KIND: IdKind = IdKind::$kind;
             fn to_object_id(&self) -> Result<ObjectId> {
                 ObjectId::new(self.to_string())
             }
@@ -92,7 +99,8 @@ macro_rules! parsed_id {
     )*};
 }
 
-parsed_id!(uuid::Uuid, i64, i32, i16, i8, u64, u32, u16, u8);
+parsed_id!(Uuid: uuid::Uuid);
+parsed_id!(Integer: i64, i32, i16, i8, u64, u32, u16, u8);
 
 /// A type that has a column of its own. What has none is stored as JSON.
 #[diagnostic::on_unimplemented(
@@ -128,9 +136,9 @@ fn mismatch(kind: FieldKind) -> Error {
 }
 
 macro_rules! integer_field {
-    ($($type:ty),*) => {$(
+    ($($type:ty: $kind:ident),*) => {$(
         impl FieldValue for $type {
-            const KIND: FieldKind = FieldKind::Integer;
+            const KIND: FieldKind = FieldKind::$kind;
             fn to_value(&self) -> Result<Value> {
                 i64::try_from(*self).map(Value::Integer).map_err(|_| {
                     Error::invalid("encode", "a whole number is beyond 2^63 - 1, which no backend stores")
@@ -146,7 +154,8 @@ macro_rules! integer_field {
     )*};
 }
 
-integer_field!(i8, i16, i32, i64, u8, u16, u32, u64, isize, usize);
+integer_field!(i8: I8, i16: I16, i32: I32, i64: Integer, isize: Integer);
+integer_field!(u8: U8, u16: U16, u32: U32, u64: Integer, usize: Integer);
 
 impl FieldValue for bool {
     const KIND: FieldKind = FieldKind::Boolean;
@@ -187,6 +196,19 @@ impl FieldValue for f32 {
     fn from_value(value: Value) -> Result<Self> {
         let narrow = f64::from_value(value)? as Self;
         if narrow.is_finite() { Ok(narrow) } else { Err(mismatch(Self::KIND)) }
+    }
+}
+
+impl FieldValue for Decimal {
+    const KIND: FieldKind = FieldKind::Decimal;
+    fn to_value(&self) -> Result<Value> {
+        Ok(Value::Decimal(*self))
+    }
+    fn from_value(value: Value) -> Result<Self> {
+        match value {
+            Value::Decimal(number) => Ok(number),
+            _ => Err(mismatch(Self::KIND)),
+        }
     }
 }
 
@@ -264,59 +286,6 @@ impl<T: FieldValue> FieldValue for Option<T> {
         match value {
             Value::Null => Ok(None),
             value => T::from_value(value).map(Some),
-        }
-    }
-}
-
-#[cfg(feature = "chrono")]
-mod chrono_fields {
-    use super::{FieldKind, FieldValue, Result, Value, mismatch};
-
-    macro_rules! text_field {
-        ($($type:ty: $write:expr, $read:expr;)*) => {$(
-            impl FieldValue for $type {
-                const KIND: FieldKind = FieldKind::DateTime;
-                fn to_value(&self) -> Result<Value> {
-                    let write: fn(&$type) -> String = $write;
-                    Ok(Value::Text(write(self)))
-                }
-                fn from_value(value: Value) -> Result<Self> {
-                    let read: fn(&str) -> Option<$type> = $read;
-                    match &value {
-                        Value::Text(text) => read(text).ok_or_else(|| mismatch(Self::KIND)),
-                        _ => Err(mismatch(Self::KIND)),
-                    }
-                }
-            }
-        )*};
-    }
-
-    text_field! {
-        chrono::DateTime<chrono::Utc>:
-            |at| at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true),
-            |text| chrono::DateTime::parse_from_rfc3339(text).ok().map(|at| at.to_utc());
-        chrono::NaiveDateTime: |at| at.format("%Y-%m-%dT%H:%M:%S%.f").to_string(),
-            |text| chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").ok();
-        chrono::NaiveDate: |day| day.format("%Y-%m-%d").to_string(),
-            |text| chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").ok();
-        chrono::NaiveTime: |time| time.format("%H:%M:%S%.f").to_string(),
-            |text| chrono::NaiveTime::parse_from_str(text, "%H:%M:%S%.f").ok();
-    }
-}
-
-#[cfg(feature = "time")]
-impl FieldValue for time::OffsetDateTime {
-    const KIND: FieldKind = FieldKind::DateTime;
-    fn to_value(&self) -> Result<Value> {
-        self.format(&time::format_description::well_known::Rfc3339)
-            .map(Value::Text)
-            .map_err(|error| Error::invalid("encode", "a date-time is outside RFC 3339").with_source(error))
-    }
-    fn from_value(value: Value) -> Result<Self> {
-        match &value {
-            Value::Text(text) => Self::parse(text, &time::format_description::well_known::Rfc3339)
-                .map_err(|_| mismatch(FieldKind::DateTime)),
-            _ => Err(mismatch(Self::KIND)),
         }
     }
 }
@@ -407,6 +376,7 @@ mod tests {
         check::<Option<String>>(None::<String>);
         check::<Vec<u8>>(vec![0_u8, 255]);
         check::<uuid::Uuid>(uuid::Uuid::from_u128(7));
+        check::<Decimal>(Decimal::new(-125, 1).unwrap());
         assert!(u64::MAX.to_value().is_err());
         assert!(f64::NAN.to_value().is_err());
         assert!(u8::from_value(Value::Integer(256)).is_err());

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{FieldName, TypeName, Value, Zone};
+use crate::model::{Decimal, FieldName, TypeName, Value, Zone};
 use crate::schema::{FieldKind, TypeSchema};
 
 /// How a field is compared with a value. Text is compared by its bytes; null equals nothing.
@@ -217,8 +217,7 @@ impl Filter {
             }
             Self::IsNull(field) => kind_of(schema, field).map(|_| ()),
             Self::StartsWith(field, text) | Self::Contains(field, text) => {
-                if !matches!(kind_of(schema, field)?, FieldKind::Text | FieldKind::Uuid | FieldKind::DateTime)
-                {
+                if !kind_of(schema, field)?.is_text() {
                     return Err(Error::invalid("query", format!("field {field} is not text")));
                 }
                 if text.contains('\0') {
@@ -253,6 +252,7 @@ impl Value {
             (Self::Real(a), Self::Real(b)) => a.total_cmp(b),
             (Self::Text(a), Self::Text(b)) | (Self::Json(a), Self::Json(b)) => a.cmp(b),
             (Self::Bytes(a), Self::Bytes(b)) => a.cmp(b),
+            (Self::Decimal(a), Self::Decimal(b)) => a.cmp(b),
             _ => matches!(other, Self::Null).cmp(&matches!(self, Self::Null)),
         }
     }
@@ -271,27 +271,23 @@ fn kind_of(schema: &TypeSchema, field: &FieldName) -> Result<FieldKind> {
 }
 
 fn admit_value(schema: &TypeSchema, field: &FieldName, value: &mut Value) -> Result<()> {
-    let kind = kind_of(schema, field)?;
-    let fits = match (kind, &mut *value) {
-        (FieldKind::Boolean, Value::Bool(_))
-        | (FieldKind::Integer, Value::Integer(_))
-        | (FieldKind::Text | FieldKind::Uuid | FieldKind::DateTime, Value::Text(_))
-        | (FieldKind::Bytes, Value::Bytes(_))
-        | (FieldKind::Json, Value::Json(_)) => true,
-        (FieldKind::Real, Value::Real(real)) => {
-            *real += 0.0;
-            real.is_finite()
-        }
+    let problem = match (kind_of(schema, field)?, &*value) {
+        // What no field holds is something to compare with: a number beyond its width, a part of a UUID.
+        (kind, Value::Integer(_)) if kind.is_integer() => None,
+        (FieldKind::Text | FieldKind::Uuid, Value::Text(_)) => None,
         (FieldKind::Real, Value::Integer(whole)) => {
             *value = Value::Real(*whole as f64);
-            true
+            None
         }
-        _ => false,
+        (FieldKind::Bytes, Value::Text(_)) => Some("is compared with another kind"),
+        (FieldKind::Json, plain) if !matches!(plain, Value::Json(_)) => Some("is compared with another kind"),
+        (kind, _) => kind.settle(value)?,
     };
-    if fits {
-        Ok(())
-    } else {
-        Err(Error::invalid("query", format!("field {field} is compared with another kind")))
+    match problem {
+        None => Ok(()),
+        Some(problem) => {
+            Err(Error::invalid("query", format!("a value that field {field} is compared with {problem}")))
+        }
     }
 }
 
@@ -316,4 +312,5 @@ value_from! {
     &str => |text| Value::Text(text.to_owned());
     uuid::Uuid => |id| Value::Text(id.to_string());
     Vec<u8> => Value::Bytes;
+    Decimal => Value::Decimal;
 }

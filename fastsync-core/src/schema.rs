@@ -3,6 +3,8 @@
 mod builder;
 mod field;
 mod growth;
+mod id_kind;
+mod kind;
 mod stored;
 
 use std::collections::BTreeSet;
@@ -10,10 +12,12 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{FieldName, TypeName, Value, Zone};
+use crate::model::{FieldName, ObjectId, TypeName, Value, Zone};
 
 pub use builder::TypeSchemaBuilder;
-pub use field::{FieldKind, FieldSchema};
+pub use field::FieldSchema;
+pub use id_kind::IdKind;
+pub use kind::FieldKind;
 
 /// Whether a type's records are shared by everyone or by the members of a zone.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -37,6 +41,8 @@ pub struct TypeSchema {
     priority: i32,
     restriction: ZoneRestriction,
     id_field: FieldName,
+    #[serde(skip_serializing_if = "IdKind::is_text")]
+    id_kind: IdKind,
     fields: Vec<FieldSchema>,
 }
 
@@ -88,6 +94,12 @@ impl TypeSchema {
         &self.id_field
     }
 
+    /// The kind of the ids.
+    #[must_use]
+    pub fn id_kind(&self) -> IdKind {
+        self.id_kind
+    }
+
     /// The fields beside the id, in the order of a record's body.
     #[must_use]
     pub fn fields(&self) -> &[FieldSchema] {
@@ -106,9 +118,19 @@ impl TypeSchema {
         (self.restriction == ZoneRestriction::Restricted) == matches!(zone, Zone::Restricted(_))
     }
 
-    /// Checks a body against the fields and brings each value into its one stored form: base64 text of a bytes
-    /// field becomes bytes, a whole number in a real field becomes a real, any value of a JSON field becomes
-    /// JSON text, negative zero becomes zero.
+    /// Checks an id against the kind of the ids.
+    ///
+    /// # Errors
+    /// `InvalidInput` if it is not one of them.
+    pub fn admit_id(&self, id: &ObjectId) -> Result<()> {
+        let refused = |problem| Error::invalid("admit", format!("an id of type {} {problem}", self.name));
+        self.id_kind.refuses(id).map_or(Ok(()), |problem| Err(refused(problem)))
+    }
+
+    /// Checks a body against the fields and brings each value into its one stored form (see [`FieldKind`]): base64
+    /// text of a bytes field becomes bytes, a whole number in a real field becomes a real, any value of a JSON field
+    /// becomes JSON text, text of a decimal field becomes a number, negative zero becomes zero, a moment is in UTC and
+    /// has nine digits of its fraction.
     ///
     /// # Errors
     /// `InvalidInput` if the number of values, a kind or a rule of its kind does not fit; `TooLarge` if the body
@@ -265,7 +287,8 @@ mod tests {
         let problems = |from: &TypeSchema, left: &[FieldSchema], to: TypeSchemaBuilder| {
             from.contradictions(left, &to.build().unwrap()).join("; ")
         };
-        for kind in [FieldKind::Uuid, FieldKind::DateTime, FieldKind::Json] {
+        let times = [FieldKind::Instant, FieldKind::LocalDateTime, FieldKind::Date, FieldKind::Time];
+        for kind in times.into_iter().chain([FieldKind::Uuid, FieldKind::Json]) {
             let found = problems(&empty, &[], with("owner", kind));
             assert!(found.contains("items.owner") && found.contains("needs a default"), "{found}");
             assert!(

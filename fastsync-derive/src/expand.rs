@@ -69,6 +69,8 @@ pub(crate) fn expand(object: &Object) -> TokenStream {
 
 fn schema(object: &Object) -> TokenStream {
     let (name, id) = (&object.name, &object.id.name);
+    let id_type = &object.id.ty;
+    let id_kind = quote_spanned!(id_type.span()=> <#id_type as ::fastsync_core::IdValue>::ID_KIND);
     let [version, min_version] = [object.version, object.min_version].map(Literal::u32_suffixed);
     let priority = object.priority;
     let restricted = object.restricted.then(|| quote!(.restricted()));
@@ -83,6 +85,7 @@ fn schema(object: &Object) -> TokenStream {
     });
     quote! {
         let __fastsync_schema = ::fastsync_core::TypeSchema::builder(#name, #id)
+            .id_kind(#id_kind)
             .version(#version)
             .min_version(#min_version)
             .priority(#priority)

@@ -57,12 +57,13 @@ pub(crate) fn shape(ty: &Type) -> Shape {
     let bare = segment.arguments.is_none();
     match name.as_str() {
         "bool" | "i8" | "i16" | "i32" | "i64" | "isize" | "u8" | "u16" | "u32" | "u64" | "usize" | "f32"
-        | "f64" | "Timestamp"
+        | "f64" | "Decimal" | "Timestamp"
             if bare =>
         {
             Shape::Plain
         }
         "String" | "Uuid" | "ObjectId" | "NaiveDateTime" | "NaiveDate" | "NaiveTime" | "OffsetDateTime"
+        | "PrimitiveDateTime" | "Date" | "Time"
             if bare =>
         {
             Shape::Text

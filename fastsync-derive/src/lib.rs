@@ -117,18 +117,24 @@ use proc_macro::TokenStream;
 /// | type | column |
 /// |---|---|
 /// | `bool` | boolean |
-/// | `i8` to `i64`, `u8` to `u64`, `isize`, `usize`, `Timestamp` | whole number; above 2^63 - 1 `to_body` fails |
+/// | `i8`, `i16`, `i32`, `u8`, `u16`, `u32` | whole number of this width |
+/// | `i64`, `u64`, `isize`, `usize`, `Timestamp` | whole number; above 2^63 - 1 `to_body` fails |
 /// | `f32`, `f64` | real; `to_body` fails unless finite |
+/// | `Decimal` of `fastsync-core` | decimal number, exactly |
 /// | `String` | text |
 /// | `Uuid` | UUID |
 /// | `Vec<u8>` | bytes |
-/// | `DateTime<Utc>`, `NaiveDateTime`, `NaiveDate`, `NaiveTime`, `OffsetDateTime` | date-time (features `chrono`, `time` of `fastsync-core`) |
+/// | `DateTime<_>`, `OffsetDateTime` | moment: what is read back is in UTC (features `chrono`, `time` of `fastsync-core`, here and below) |
+/// | `NaiveDateTime`, `PrimitiveDateTime` | local date and time |
+/// | `NaiveDate`, `Date`; `NaiveTime`, `Time` | date; time of day |
 /// | `Option` of one of these | the same, nullable |
 /// | anything else | JSON: its type implements serde's `Serialize` and `DeserializeOwned` |
 /// | `Option` of anything else | JSON, nullable: `None` is no value |
 ///
-/// - A type of yours that is named like one of these needs `json`, `text` or its own `FieldValue`; so does
-///   `DateTime` of another time zone than `Utc`. A type alias is JSON unless it is marked `value`.
+/// - A type of yours that is named like one of these needs `json`, `text` or its own `FieldValue`; so does `DateTime`
+///   of a time zone other than `Utc`, `FixedOffset` and `Local`. A type alias is JSON unless it is marked `value`.
+/// - Years are 0000 to 9999 and leap seconds are refused in `to_body`. The offset of a moment is not kept: where it
+///   counts, it is a field of its own.
 /// - JSON `null` is no value on the wire, so a JSON field that serialises to `null` at its top fails in `to_body`;
 ///   declare it as `Option`. `Option<Option<_>>` is refused for the same reason.
 /// - `i128` and `u128` are refused: no backend stores them.

@@ -156,6 +156,40 @@ async fn a_unique_clash_never_overwrites_another_row() {
     apply(&source, vec![put(item("a", "three")), put(record("items", &Zone::Global, "b", None))]).await;
 }
 
+/// Fails if the server rounds a number to the digits of a column, of which it only makes a note.
+#[tokio::test]
+async fn a_decimal_column_of_fewer_digits_rounds_nothing() {
+    let Some(database) = database() else { return };
+    let exact = exact(&database).await;
+    database
+        .sql(format!(
+            "CREATE TABLE prices (id VARCHAR(60) CHARACTER SET utf8mb4 COLLATE {exact} NOT NULL PRIMARY KEY,
+                 price DECIMAL(6,2) NOT NULL) ENGINE = InnoDB;"
+        ))
+        .await;
+    let source = with_items(&database).await;
+    let prices = TypeSchema::builder("prices", "id").field("price", FieldKind::Decimal);
+    let error = source.prepare(&[prices.clone().default_value("price", "0.125").build().unwrap()]).await;
+    assert!(error.unwrap_err().to_string().contains("would round the default"));
+    source.prepare(&[prices.build().unwrap()]).await.unwrap();
+    let price = |id: &str, price: &str| record("prices", &Zone::Global, id, Some(vec![price.into()]));
+    for refused in ["1.005", "10000", "-0.001"] {
+        let writes = vec![put(price("a", "1")), put(price("b", refused)), put(price("c", "2"))];
+        let found = conflicts(&source, writes).await;
+        assert_eq!(found.len(), 1, "{refused}");
+        assert_eq!(found[0].write.action.key().id, id("b"));
+        assert!(constraint(&found[0]).contains("prices.price is DECIMAL(6,2)"), "{found:?}");
+    }
+    let fitting = vec![put(price("a", "9999.99")), put(price("b", "-0.50")), put(price("c", "10"))];
+    apply(&source, fitting).await;
+    let mut query = Query::all(name("prices"), Zone::Global);
+    query.order = vec![Order::new(FieldName::new("price").unwrap(), false)];
+    query.filter = Filter::compare("price", Comparison::LessOrEqual, "10.0").unwrap();
+    let found = source.find(&query).await.unwrap();
+    assert_eq!(ids(&found), ["b", "c"]);
+    assert!(found[0].body == Some(vec![Value::Decimal("-0.5".parse().unwrap())]));
+}
+
 #[tokio::test]
 async fn foreign_keys_refuse_the_write_that_breaks_them() {
     let Some(database) = database() else { return };

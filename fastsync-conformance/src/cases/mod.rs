@@ -13,6 +13,7 @@ pub(crate) mod durability;
 pub(crate) mod expectations;
 pub(crate) mod get;
 pub(crate) mod identity;
+pub(crate) mod kinds;
 pub(crate) mod load;
 pub(crate) mod paging;
 pub(crate) mod pending;
@@ -36,9 +37,9 @@ mod prelude {
         PageLimits, PlannedChange, Point, Receipt, ResetReason, SkipOwn, StateWrite, Write, Writes,
     };
     pub(super) use fastsync_core::{
-        Author, Comparison, DeviceId, ErrorKind, FieldKind, FieldName, Filter, Hlc, Incarnation, ObjectId,
-        Order, Position, Query, Record, RecordKey, Revision, SessionId, SessionKind, Tag, Timestamp,
-        TypeSchema, Value, Zone,
+        Author, Comparison, Decimal, DeviceId, ErrorKind, FieldKind, FieldName, Filter, Hlc, IdKind,
+        Incarnation, ObjectId, Order, Position, Query, Record, RecordKey, Revision, SessionId, SessionKind,
+        Tag, Timestamp, TypeSchema, Value, Zone,
     };
 
     pub(super) use crate::fixture::{Fixture, all_changes, ids};

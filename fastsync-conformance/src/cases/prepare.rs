@@ -44,6 +44,7 @@ pub(crate) async fn new_fields_are_null_or_zero(f: Fixture) {
         .field("discount", FieldKind::Real)
         .field("contact", FieldKind::Text)
         .field("logo", FieldKind::Bytes)
+        .field("price", FieldKind::Decimal)
         .version(2);
     f.source().prepare(&[built(grown)]).await.expect("prepare takes new fields");
     record.body = Some(vec![
@@ -54,6 +55,7 @@ pub(crate) async fn new_fields_are_null_or_zero(f: Fixture) {
         0.0.into(),
         "".into(),
         Vec::<u8>::new().into(),
+        Decimal::default().into(),
     ]);
     let found = f.get(&record.key).await.expect("the record is there");
     assert!(found.body == record.body, "new fields are null or zero");
@@ -63,6 +65,7 @@ pub(crate) async fn new_fields_are_null_or_zero(f: Fixture) {
     query.filter = Filter::And(vec![
         Filter::equal("rating", 0_i64).expect("a field"),
         Filter::equal("contact", "").expect("a field"),
+        Filter::equal("price", 0_i64).expect("a field"),
         Filter::IsNull(FieldName::new("city").expect("a field")),
     ]);
     assert_eq!(f.find_ids(&query).await, ["s-1"], "queries see the new fields as reads do");
@@ -78,6 +81,7 @@ pub(crate) async fn new_fields_are_null_or_zero(f: Fixture) {
             0.5.into(),
             "Ida".into(),
             vec![1_u8].into(),
+            Decimal::from(7_i64).into(),
         ],
     );
     f.put_all(std::slice::from_ref(&next)).await;
@@ -89,27 +93,29 @@ fn with_defaults() -> (fastsync_core::TypeSchemaBuilder, Vec<Value>) {
     let defaults: Vec<Value> = vec![
         "Nordic Paper".into(),
         "6f2c1d6e-5c0b-4a7e-9a0f-2f8f4c1b7e11".into(),
-        "2026-01-31T12:00:00Z".into(),
+        "2026-01-31T12:00:00.000000000Z".into(),
         Value::Json(r#"["it's","\\"]"#.into()),
         "it's \\ \"new\" ✓".into(),
         0.1.into(),
         (-7_i64).into(),
         true.into(),
         vec![0_u8, 39, 255].into(),
+        Value::Decimal(Decimal::new(-1_234_567_890_123_456_789_012, 3).expect("a number of the suite")),
         "none".into(),
     ];
     let grown = suppliers()
         .field("owner", FieldKind::Uuid)
-        .field("since", FieldKind::DateTime)
+        .field("since", FieldKind::Instant)
         .field("tags", FieldKind::Json)
         .field("state", FieldKind::Text)
         .field("discount", FieldKind::Real)
         .field("rating", FieldKind::Integer)
         .field("active", FieldKind::Boolean)
         .field("logo", FieldKind::Bytes)
+        .field("price", FieldKind::Decimal)
         .nullable_field("city", FieldKind::Text)
         .version(2);
-    let names = ["owner", "since", "tags", "state", "discount", "rating", "active", "logo", "city"];
+    let names = ["owner", "since", "tags", "state", "discount", "rating", "active", "logo", "price", "city"];
     let named = names.iter().zip(defaults.iter().skip(1));
     let grown = named.fold(grown, |grown, (name, default)| grown.default_value(*name, default.clone()));
     (grown, defaults)
@@ -129,6 +135,7 @@ pub(crate) async fn new_fields_have_their_default(f: Fixture) {
         Filter::equal("rating", -7_i64).expect("a field"),
         Filter::equal("discount", 0.1).expect("a field"),
         Filter::equal("city", "none").expect("a field"),
+        Filter::equal("price", "-1234567890123456789.012").expect("a field"),
     ]);
     assert_eq!(f.find_ids(&query).await, ["s-1"], "queries see the defaults as reads do");
 
@@ -148,7 +155,7 @@ pub(crate) async fn new_fields_without_a_zero_need_a_default(f: Fixture) {
     f.put_all(std::slice::from_ref(&record)).await;
     let grown = suppliers()
         .field("owner", FieldKind::Uuid)
-        .field("since", FieldKind::DateTime)
+        .field("since", FieldKind::Instant)
         .field("tags", FieldKind::Json)
         .field("state", FieldKind::Text)
         .field("rating", FieldKind::Integer)

@@ -226,7 +226,7 @@ pub(crate) async fn every_kind_can_be_compared(f: Fixture) {
         ("s-1", "flag", Value::Bool(false)),
         ("s-2", "real", Value::Real(-1.5)),
         ("s-3", "real", Value::Real(10.0)),
-        ("s-4", "moment", "2026-11-21T10:00:00Z".into()),
+        ("s-4", "moment", "2026-11-21T10:00:00.000000000Z".into()),
         ("s-5", "bytes", vec![0_u8, 255].into()),
         ("s-6", "json", json("{\"b\":1,\"a\":[]}")),
         ("s-7", "uuid", "018f3a52-7f00-7000-8000-0000000000aa".into()),
@@ -240,10 +240,131 @@ pub(crate) async fn every_kind_can_be_compared(f: Fixture) {
     selects(&f, "samples", compare("flag", Comparison::NotEqual, true), &["s-1"]).await;
     selects(&f, "samples", compare("real", Comparison::Less, 9.5), &["s-2"]).await;
     selects(&f, "samples", compare("real", Comparison::Equal, 10_i64), &["s-3"]).await;
-    selects(&f, "samples", compare("moment", Comparison::Less, "2026-12"), &["s-4"]).await;
+    selects(&f, "samples", compare("moment", Comparison::Less, "2026-12-01T00:00:00Z"), &["s-4"]).await;
     selects(&f, "samples", compare("bytes", Comparison::Equal, vec![0_u8]), &[]).await;
     selects(&f, "samples", compare("json", Comparison::Equal, json("{\"a\":[],\"b\":1}")), &[]).await;
     selects(&f, "samples", compare("whole", Comparison::Less, i64::MIN + 1), &["s-8"]).await;
+}
+
+pub(crate) async fn dates_and_times_are_ordered_by_time(f: Fixture) {
+    // Each in the order of time, whose texts as they are given are in another one.
+    let table: [(&str, [&str; 5]); 4] = [
+        (
+            "moment",
+            [
+                "2026-11-21T12:00:00+05:30",
+                "2026-11-21T10:00:00Z",
+                "2026-11-21T10:00:00.000000001Z",
+                "2026-11-21T10:00:00.5Z",
+                "2026-11-21T08:00:01-02:00",
+            ],
+        ),
+        (
+            "local",
+            [
+                "0999-12-31T23:59:59.999999999",
+                "2026-11-21T10:00:00",
+                "2026-11-21T10:00:00.01",
+                "2026-11-21T10:00:00.1",
+                "2026-11-21T10:00:01",
+            ],
+        ),
+        ("day", ["0999-12-31", "2026-01-31", "2026-02-01", "2026-10-01", "9999-01-01"]),
+        ("clock", ["00:00:00", "09:59:59.999999999", "10:00:00", "10:00:00.09", "10:00:00.1"]),
+    ];
+    for (name, times) in table {
+        let ids = ["s-4", "s-2", "s-0", "s-3", "s-1"];
+        let records: Vec<_> =
+            ids.iter().zip(times).map(|(id, time)| f.sample(id, name, time.into())).collect();
+        f.put_all(&records).await;
+        let mut sorted = query("samples", Filter::All);
+        sorted.order = vec![by(name, false)];
+        assert_eq!(f.find_ids(&sorted).await, ids, "{name} ascending");
+        sorted.order = vec![by(name, true)];
+        let mut descending = ids;
+        descending.reverse();
+        assert_eq!(f.find_ids(&sorted).await, descending, "{name} descending");
+        let third = times[2];
+        selects(&f, "samples", compare(name, Comparison::Equal, third), &["s-0"]).await;
+        selects(&f, "samples", compare(name, Comparison::Less, third), &["s-2", "s-4"]).await;
+        selects(&f, "samples", compare(name, Comparison::GreaterOrEqual, third), &["s-0", "s-1", "s-3"])
+            .await;
+        let within = Filter::In(field(name), vec![times[0].into(), times[4].into()]);
+        selects(&f, "samples", within, &["s-1", "s-4"]).await;
+        f.apply(f.clear("samples", &acme(), 0)).await;
+    }
+    let records = ["2026-11-21T10:00:00Z", "2026-12-01T10:00:00Z"].map(Value::from);
+    let records: Vec<_> =
+        ["s-0", "s-1"].iter().zip(records).map(|(id, time)| f.sample(id, "moment", time)).collect();
+    f.put_all(&records).await;
+    // The same moment, said in another way.
+    selects(&f, "samples", compare("moment", Comparison::Equal, "2026-11-21T11:00:00.0+01:00"), &["s-0"])
+        .await;
+    selects(&f, "samples", Filter::StartsWith(field("moment"), "2026-12".into()), &["s-1"]).await;
+}
+
+pub(crate) async fn decimals_are_ordered_by_size(f: Fixture) {
+    // In the order of size, which neither their texts have nor the floating point numbers next to them.
+    let numbers = [
+        "-9999999999999999999999999999",
+        "-10",
+        "-9",
+        "-1.5",
+        "-0.0000000000000000000000000001",
+        "0",
+        "0.0000000000000000000000000001",
+        "1",
+        "1.05",
+        "1.5",
+        "9",
+        "10",
+        "1234567890.000000000000000011",
+        "1234567890.000000000000000012",
+        "9007199254740992",
+        "9007199254740993",
+        "9999999999999999999999999998",
+        "9999999999999999999999999999",
+    ];
+    // Ids go against the order of size.
+    let id = |at: usize| format!("s-{:02}", 99 - at);
+    let records: Vec<_> = numbers
+        .iter()
+        .enumerate()
+        .map(|(at, number)| f.sample(&id(at), "decimal", (*number).into()))
+        .collect();
+    f.put_all(&records).await;
+    let mut ids: Vec<_> = (0..numbers.len()).map(id).collect();
+    let mut sorted = query("samples", Filter::All);
+    sorted.order = vec![by("decimal", false)];
+    assert_eq!(f.find_ids(&sorted).await, ids, "ascending");
+    sorted.order = vec![by("decimal", true)];
+    ids.reverse();
+    assert_eq!(f.find_ids(&sorted).await, ids, "descending");
+    ids.reverse();
+    for (at, number) in numbers.iter().enumerate() {
+        let found = |range: &[String]| {
+            let mut found = range.to_vec();
+            found.sort();
+            found
+        };
+        for (comparison, expected) in [
+            (Comparison::Equal, found(&ids[at..=at])),
+            (Comparison::Less, found(&ids[..at])),
+            (Comparison::LessOrEqual, found(&ids[..=at])),
+            (Comparison::Greater, found(&ids[at + 1..])),
+            (Comparison::GreaterOrEqual, found(&ids[at..])),
+        ] {
+            let expected: Vec<_> = expected.iter().map(String::as_str).collect();
+            selects(&f, "samples", compare("decimal", comparison, *number), &expected).await;
+        }
+    }
+    selects(&f, "samples", compare("decimal", Comparison::Equal, "01.50"), &[&id(9)]).await;
+    selects(&f, "samples", compare("decimal", Comparison::Equal, 10_i64), &[&id(11)]).await;
+    let within = Filter::In(field("decimal"), vec!["10.0".into(), "1.050".into(), "2".into()]);
+    selects(&f, "samples", within.clone(), &[&id(11), &id(8)]).await;
+    let others =
+        Filter::And(vec![Filter::Not(Box::new(within)), compare("decimal", Comparison::Greater, "1.04")]);
+    assert_eq!(f.find_ids(&query("samples", others)).await.len(), numbers.len() - 10);
 }
 
 pub(crate) async fn only_live_records_of_the_zone_are_found(f: Fixture) {
@@ -265,6 +386,11 @@ pub(crate) async fn queries_that_do_not_fit_are_refused(f: Fixture) {
         query("orders", compare("quantity", Comparison::Equal, Value::Null)),
         query("orders", Filter::Contains(field("quantity"), "1".into())),
         query("samples", compare("json", Comparison::Less, Value::Json("1".into()))),
+        query("samples", compare("moment", Comparison::Less, "2026-12")),
+        query("samples", compare("local", Comparison::Equal, "2026-11-21T10:00:00Z")),
+        query("samples", compare("day", Comparison::Equal, "2026-02-30")),
+        query("samples", compare("decimal", Comparison::Less, "one")),
+        query("samples", Filter::StartsWith(field("decimal"), "1".into())),
         Query::all(name("samples"), acme()).with_order(vec![by("bytes", false)]),
         Query::all(name("samples"), acme()).with_order(vec![by("unknown", false)]),
     ];

@@ -2,7 +2,9 @@
 
 mod bits;
 mod clock;
+mod decimal;
 mod id;
+pub(crate) mod moment;
 mod name;
 mod record;
 mod session;
@@ -11,6 +13,7 @@ mod zone;
 
 pub(crate) use clock::edit_order;
 pub use clock::{Clock, Hlc, HybridClock, Random, SystemClock, SystemRandom, Timestamp};
+pub use decimal::Decimal;
 pub use id::{DeviceId, ObjectId, SessionId};
 pub use name::{FieldName, TypeName};
 pub use record::{Incarnation, Record, RecordKey, Revision, SyncMetadata};

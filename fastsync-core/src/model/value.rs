@@ -4,6 +4,8 @@ use std::{fmt, ops::Range};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::Decimal;
+
 /// How deep arrays and objects may be nested in a JSON value. Some databases refuse deeper ones.
 pub const MAX_JSON_DEPTH: usize = 32;
 
@@ -12,8 +14,8 @@ pub const MAX_JSON_DEPTH: usize = 32;
 /// Equal values are stored and sent as equal bytes on every backend: reals are finite and have no negative
 /// zero, JSON is text without white space whose member order is kept.
 ///
-/// In readable formats (the wire) a value is plain JSON; bytes are a base64 string, which the schema of the
-/// type turns back into bytes (see [`TypeSchema::admit`](crate::TypeSchema::admit)).
+/// In readable formats (the wire) a value is plain JSON; bytes are a base64 string and a decimal number is its text, which the
+/// schema of the type turns back (see [`TypeSchema::admit`](crate::TypeSchema::admit)).
 #[derive(Clone, PartialEq)]
 pub enum Value {
     /// No value.
@@ -30,6 +32,8 @@ pub enum Value {
     Bytes(Vec<u8>),
     /// Any other value, as compact JSON text.
     Json(String),
+    /// A decimal number.
+    Decimal(Decimal),
 }
 
 impl Value {
@@ -41,6 +45,7 @@ impl Value {
             Self::Integer(_) | Self::Real(_) => 8,
             Self::Text(text) | Self::Json(text) => text.len() + 2,
             Self::Bytes(bytes) => bytes.len() / 3 * 4 + 4,
+            Self::Decimal(_) => 16,
         }
     }
 
@@ -97,6 +102,7 @@ impl fmt::Debug for Value {
             Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
             Self::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
             Self::Json(text) => write!(f, "Json({} bytes)", text.len()),
+            Self::Decimal(_) => f.write_str("Decimal"),
         }
     }
 }
@@ -114,6 +120,7 @@ enum Tagged<'a> {
     Bytes(std::borrow::Cow<'a, [u8]>),
     #[serde(borrow)]
     Json(std::borrow::Cow<'a, str>),
+    Decimal(Decimal),
 }
 
 impl Serialize for Value {
@@ -127,6 +134,7 @@ impl Serialize for Value {
                 Self::Text(text) => Tagged::Text(text.into()),
                 Self::Bytes(bytes) => Tagged::Bytes(bytes.into()),
                 Self::Json(text) => Tagged::Json(text.into()),
+                Self::Decimal(number) => Tagged::Decimal(*number),
             }
             .serialize(serializer);
         }
@@ -152,6 +160,7 @@ impl Value {
                     serde_json::from_str(text).map_err(serde::ser::Error::custom)?;
                 raw.serialize(serializer)
             }
+            Self::Decimal(number) => number.serialize(serializer),
         }
     }
 }
@@ -169,6 +178,7 @@ impl<'de> Deserialize<'de> for Value {
             Tagged::Text(text) => Self::Text(text.into_owned()),
             Tagged::Bytes(bytes) => Self::Bytes(bytes.into_owned()),
             Tagged::Json(text) => Self::Json(text.into_owned()),
+            Tagged::Decimal(number) => Self::Decimal(number),
         })
     }
 }
@@ -387,6 +397,7 @@ mod tests {
             Value::Json("[]".into()),
             Value::Real(0.1),
             Value::Text(String::new()),
+            Value::Decimal(Decimal::new(-125, 1).unwrap()),
         ];
         let bytes = postcard::to_stdvec(&values).unwrap();
         assert_eq!(postcard::from_bytes::<Vec<Value>>(&bytes).unwrap(), values);

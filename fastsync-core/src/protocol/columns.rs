@@ -15,9 +15,22 @@ pub(crate) struct Columns {
 
 impl Columns {
     /// # Errors
-    /// `UnknownType` if the other end has fields that the type does not have: what they hold could not be stored here.
+    /// `UnknownType` if the other end has fields that the type does not have, or another kind of ids: what they hold
+    /// could not be stored here, or not there.
     /// `InvalidInput` if it names a field twice.
     pub(crate) fn of(schema: &TypeSchema, theirs: &TypeVersion) -> Result<Self> {
+        if schema.id_kind() != theirs.id {
+            return Err(Error::new(
+                ErrorKind::UnknownType,
+                "decode",
+                format!(
+                    "type {} has ids of kind {:?} here, not {:?}; it waits until both ends have the same",
+                    schema.name(),
+                    schema.id_kind(),
+                    theirs.id
+                ),
+            ));
+        }
         let (ours, width) = (schema.fields(), theirs.fields.len());
         if ours.len() == width && ours.iter().zip(&theirs.fields).all(|(ours, theirs)| ours.name == *theirs) {
             return Ok(Self { places: None, width });
@@ -90,7 +103,7 @@ fn is_called(field: &FieldSchema, name: &FieldName) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::FieldKind;
+    use crate::schema::{FieldKind, IdKind};
 
     fn schema() -> TypeSchema {
         let builder = TypeSchema::builder("items", "id").field("a", FieldKind::Text);
@@ -99,7 +112,7 @@ mod tests {
 
     fn version(fields: &[&str]) -> TypeVersion {
         let fields = fields.iter().map(|name| FieldName::new(*name).unwrap()).collect();
-        TypeVersion { version: 1, fields }
+        TypeVersion { version: 1, id: IdKind::Text, fields }
     }
 
     #[test]
@@ -134,6 +147,14 @@ mod tests {
         // Of one field two names cannot both be meant.
         let error = Columns::of(&schema, &version(&["name", "title"])).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn both_ends_have_one_kind_of_ids() {
+        let theirs = TypeVersion { id: IdKind::Uuid, ..version(&["a", "b", "c"]) };
+        let error = Columns::of(&schema(), &theirs).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::UnknownType);
+        assert!(error.message().contains("Text here, not Uuid"), "{error}");
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub use push::{ObjectOutcome, Outcome, PushMode, PushReceipt, PushReply, PushReq
 
 use crate::error::Result;
 use crate::model::{DeviceId, FieldName, TypeName};
-use crate::schema::TypeSchema;
+use crate::schema::{IdKind, TypeSchema};
 
 /// The protocol version that this crate speaks.
 pub const PROTOCOL_VERSION: u16 = 1;
@@ -63,15 +63,18 @@ pub struct SyncOperationMetadata {
 pub struct TypeVersion {
     /// The schema version.
     pub version: u32,
+    /// The kind of the ids; text where a message does not say it.
+    #[serde(default, skip_serializing_if = "IdKind::is_text")]
+    pub id: IdKind,
     /// The fields, in the order of the rows' values.
     pub fields: Vec<FieldName>,
 }
 
 impl TypeVersion {
-    /// This version with these fields.
+    /// This version with ids of this kind and these fields.
     #[must_use]
-    pub const fn new(version: u32, fields: Vec<FieldName>) -> Self {
-        Self { version, fields }
+    pub const fn new(version: u32, id: IdKind, fields: Vec<FieldName>) -> Self {
+        Self { version, id, fields }
     }
 
     /// The type as its schema says.
@@ -79,6 +82,7 @@ impl TypeVersion {
     pub fn of(schema: &TypeSchema) -> Self {
         Self {
             version: schema.version(),
+            id: schema.id_kind(),
             fields: schema.fields().iter().map(|field| field.name.clone()).collect(),
         }
     }

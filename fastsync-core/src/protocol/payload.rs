@@ -268,6 +268,7 @@ impl SyncPayload {
                         Error::invalid("decode", "a row names a device that the payload does not")
                     })?;
                 let key = RecordKey { zone: group.zone.clone(), type_name: schema.name().clone(), id };
+                schema.admit_id(&key.id).map_err(|error| error.with_record(&key))?;
                 let body = match body {
                     None => None,
                     Some(values) => {

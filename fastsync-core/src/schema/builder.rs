@@ -1,6 +1,6 @@
 //! Building a schema.
 
-use super::{FieldKind, FieldSchema, MAX_FIELDS, TypeSchema, ZoneRestriction, repeated};
+use super::{FieldKind, FieldSchema, IdKind, MAX_FIELDS, TypeSchema, ZoneRestriction, repeated};
 use crate::error::{Error, Result};
 use crate::model::{FieldName, TypeName, Value};
 
@@ -10,6 +10,7 @@ use crate::model::{FieldName, TypeName, Value};
 pub struct TypeSchemaBuilder {
     name: String,
     id_field: String,
+    id_kind: IdKind,
     version: u32,
     min_version: u32,
     priority: i32,
@@ -25,6 +26,7 @@ impl TypeSchemaBuilder {
         Self {
             name,
             id_field,
+            id_kind: IdKind::Text,
             version: 1,
             min_version: 0,
             priority: 0,
@@ -78,6 +80,21 @@ impl TypeSchemaBuilder {
     /// several.
     pub fn was(mut self, name: impl Into<String>, earlier: impl Into<String>) -> Self {
         self.was.push((name.into(), earlier.into()));
+        self
+    }
+
+    /// Sets the kind of the ids ([`IdKind::Text`] unless set).
+    ///
+    /// ```
+    /// use fastsync_core::{IdKind, ObjectId, TypeSchema};
+    ///
+    /// let schema = TypeSchema::builder("items", "id").id_kind(IdKind::Integer).build()?;
+    /// assert!(schema.admit_id(&ObjectId::new("-7")?).is_ok());
+    /// assert!(schema.admit_id(&ObjectId::new("seven")?).is_err());
+    /// # Ok::<(), fastsync_core::Error>(())
+    /// ```
+    pub fn id_kind(mut self, kind: IdKind) -> Self {
+        self.id_kind = kind;
         self
     }
 
@@ -182,6 +199,7 @@ impl TypeSchemaBuilder {
                 priority: self.priority,
                 restriction: self.restriction,
                 id_field,
+                id_kind: self.id_kind,
                 fields,
             }),
             _ => Err(Error::invalid("schema", format!("type {:?}: {}", self.name, problems.join("; ")))),

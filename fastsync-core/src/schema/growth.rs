@@ -15,13 +15,17 @@ impl TypeSchema {
         if self.id_field != wanted.id_field {
             problems.push(format!("type {name}: the id field is {}, not {}", self.id_field, wanted.id_field));
         }
+        if !wanted.id_kind.takes(self.id_kind) {
+            let (stored, wanted) = (self.id_kind, wanted.id_kind);
+            problems.push(format!("type {name}: ids are {stored:?}, not {wanted:?}"));
+        }
         if self.restriction != wanted.restriction {
             let (stored, wanted) = (self.restriction, wanted.restriction);
             problems.push(format!("type {name}: the restriction is {stored:?}, not {wanted:?}"));
         }
         for field in &wanted.fields {
             let stored = self.continued(left, field);
-            if let Some(stored) = stored.filter(|stored| stored.kind != field.kind) {
+            if let Some(stored) = stored.filter(|stored| !field.kind.takes(stored.kind)) {
                 let (field, stored, wanted) = (&field.name, stored.kind, field.kind);
                 problems.push(format!("field {name}.{field}: the kind is {stored:?}, not {wanted:?}"));
                 continue;

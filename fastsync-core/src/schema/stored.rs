@@ -4,7 +4,7 @@ use std::iter;
 
 use serde::Deserialize;
 
-use super::{FieldKind, FieldSchema, TypeSchema, ZoneRestriction, repeated};
+use super::{FieldKind, FieldSchema, IdKind, TypeSchema, ZoneRestriction, repeated};
 use crate::error::{Error, Result};
 use crate::model::{FieldName, TypeName, Value};
 
@@ -18,6 +18,8 @@ pub(super) struct StoredSchema {
     priority: i32,
     restriction: ZoneRestriction,
     id_field: FieldName,
+    #[serde(default)]
+    id_kind: IdKind,
     fields: Vec<FieldSchema>,
 }
 
@@ -25,11 +27,12 @@ impl TryFrom<StoredSchema> for TypeSchema {
     type Error = Error;
 
     fn try_from(stored: StoredSchema) -> Result<Self> {
-        let StoredSchema { name, version, min_version, priority, restriction, id_field, fields } = stored;
+        let StoredSchema { name, version, min_version, priority, restriction, id_field, id_kind, fields } =
+            stored;
         let names = iter::once(&id_field).chain(fields.iter().flat_map(FieldSchema::names));
         let problems = repeated(restriction, names);
         if problems.is_empty() {
-            return Ok(Self { name, version, min_version, priority, restriction, id_field, fields });
+            return Ok(Self { name, version, min_version, priority, restriction, id_field, id_kind, fields });
         }
         Err(Error::invalid("schema", format!("type {name}: {}", problems.join("; "))))
     }

@@ -82,7 +82,7 @@ impl Columns {
         for field in schema.fields() {
             let known = self.columns.iter_mut().enumerate().find(|(_, column)| column.name == field.name);
             let at = if let Some((at, column)) = known {
-                column.nullable = field.nullable;
+                (column.kind, column.nullable) = (field.kind, field.nullable);
                 at
             } else {
                 let mut column = FieldSchema { was: Vec::new(), ..field.clone() };

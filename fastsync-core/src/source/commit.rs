@@ -66,7 +66,8 @@ impl Write {
     pub fn admit(&mut self, schema: &TypeSchema) -> Result<()> {
         let Action::Put { record, .. } = &mut self.action else { return Ok(()) };
         let fits = if schema.fits(&record.key.zone) {
-            record.body.as_deref_mut().map_or(Ok(()), |body| schema.admit(body))
+            let body = record.body.as_deref_mut().map_or(Ok(()), |body| schema.admit(body));
+            schema.admit_id(&record.key.id).and(body)
         } else {
             let text = format!("a record of type {} is in a zone of the other kind", schema.name());
             Err(Error::invalid("admit", text))

@@ -64,6 +64,8 @@ pub trait SyncableDataSource: Debug + Send + Sync + 'static {
     /// - A field that becomes nullable keeps its values.
     /// - A field that is no longer nullable needs a default, which its nulls become; else it is refused as a
     ///   contradiction.
+    /// - A field whose kind takes every value that its kind took before ([`FieldKind::takes`]: a wider whole number)
+    ///   keeps its values. Ids of any kind may become text; any other change is a contradiction.
     /// - A field that has another name now, and says which it had, keeps its values.
     /// - Types prepared earlier and not named now keep their records.
     /// - A type that contradicts what is stored (a kind, the id field, the restriction) is refused with
@@ -75,6 +77,7 @@ pub trait SyncableDataSource: Debug + Send + Sync + 'static {
     /// Sync tables of an earlier version are upgraded first, in steps. Until then other methods may refuse to work with
     /// them (see [`upgrade`]).
     ///
+    /// [`FieldKind::takes`]: crate::FieldKind::takes
     /// [`FieldSchema::has_initial`]: crate::FieldSchema::has_initial
     async fn prepare(&self, types: &[TypeSchema]) -> Result<()>;
 

@@ -64,7 +64,11 @@ impl EditSession {
         edit: impl FnOnce(Vec<Value>) -> Edit,
     ) -> Result<()> {
         self.store.check_zone(&key.type_name, &key.zone)?;
-        self.store.schema(&key.type_name)?.admit(&mut body).map_err(|error| error.with_record(&key))?;
+        let schema = self.store.schema(&key.type_name)?;
+        schema
+            .admit_id(&key.id)
+            .and_then(|()| schema.admit(&mut body))
+            .map_err(|error| error.with_record(&key))?;
         self.insert(key, edit(body))
     }
 

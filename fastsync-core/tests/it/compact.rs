@@ -106,8 +106,10 @@ fn payload() -> impl Strategy<Value = SyncPayload> {
 }
 
 fn push(payload: SyncPayload) -> PushRequest {
-    let types =
-        [(TypeName::new("items").unwrap(), TypeVersion::new(3, vec![FieldName::new("name").unwrap()]))];
+    let types = [(
+        TypeName::new("items").unwrap(),
+        TypeVersion::new(3, IdKind::Text, vec![FieldName::new("name").unwrap()]),
+    )];
     let device = DeviceId::from_uuid(uuid::Uuid::from_u128(7));
     let mut metadata = SyncOperationMetadata::new(device, std::iter::empty());
     metadata.types = types.into();

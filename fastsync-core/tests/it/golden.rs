@@ -60,7 +60,7 @@ fn uuid(n: u128) -> uuid::Uuid {
 fn metadata() -> SyncOperationMetadata {
     let fields = ["name", "quantity", "photo", "extra"].map(|name| FieldName::new(name).unwrap()).to_vec();
     let mut metadata = SyncOperationMetadata::new(DeviceId::from_uuid(uuid(7)), std::iter::empty());
-    metadata.types = [(TypeName::new("items").unwrap(), TypeVersion::new(3, fields))].into();
+    metadata.types = [(TypeName::new("items").unwrap(), TypeVersion::new(3, IdKind::Uuid, fields))].into();
     metadata
 }
 

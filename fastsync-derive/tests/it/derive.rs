@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
+use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 use fastsync_core::{
-    Error, ErrorKind, FieldKind, FieldValue, ObjectId, Result, SyncableObject, Timestamp, TypeSchema, Value,
+    Decimal, Error, ErrorKind, FieldKind, FieldValue, IdKind, ObjectId, Result, SyncableObject, Timestamp,
+    TypeSchema, Value,
 };
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
+use time::{OffsetDateTime, PrimitiveDateTime};
 use uuid::Uuid;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -66,6 +67,7 @@ struct Everything {
     size: usize,
     single: f32,
     real: f64,
+    amount: Decimal,
     text: String,
     #[syncable(id)]
     key: Uuid,
@@ -76,7 +78,11 @@ struct Everything {
     naive: NaiveDateTime,
     day: NaiveDate,
     hour: NaiveTime,
+    fixed: DateTime<FixedOffset>,
     offset: OffsetDateTime,
+    primitive: PrimitiveDateTime,
+    date: time::Date,
+    clock: time::Time,
     nested: Size,
     shape: Shape,
     #[syncable(text)]
@@ -117,6 +123,7 @@ fn everything() -> Everything {
         size: 0,
         single: f32::MIN_POSITIVE,
         real: 0.1 + 0.2,
+        amount: "-12345678901234567890.12345678".parse().unwrap(),
         text: "quote \" and \u{1F600}\n".into(),
         key: Uuid::from_u128(1),
         other: Uuid::from_u128(u128::MAX),
@@ -126,7 +133,16 @@ fn everything() -> Everything {
         naive: NaiveDate::from_ymd_opt(2024, 2, 29).unwrap().and_hms_milli_opt(23, 59, 59, 7).unwrap(),
         day: NaiveDate::from_ymd_opt(1, 1, 1).unwrap(),
         hour: NaiveTime::from_hms_opt(0, 0, 0).unwrap(),
-        offset: OffsetDateTime::UNIX_EPOCH,
+        fixed: DateTime::parse_from_rfc3339("2024-12-31T23:59:59.000000001-11:00").unwrap(),
+        offset: OffsetDateTime::from_unix_timestamp_nanos(-1)
+            .unwrap()
+            .to_offset(time::UtcOffset::from_hms(5, 30, 15).unwrap()),
+        primitive: PrimitiveDateTime::new(
+            time::Date::from_calendar_date(2024, time::Month::February, 29).unwrap(),
+            time::Time::from_hms_nano(23, 59, 59, 999_999_999).unwrap(),
+        ),
+        date: time::Date::from_calendar_date(0, time::Month::January, 1).unwrap(),
+        clock: time::Time::MIDNIGHT,
         nested: Size { width: 1.0, height: None },
         shape: Shape::Box { size: Size { width: 2.5, height: Some(3) } },
         state: State::SoldOut,
@@ -242,30 +258,38 @@ fn every_kind_round_trips() {
 
 #[test]
 fn the_schema_is_exact() {
-    use FieldKind::*;
+    use FieldKind::{
+        Boolean, Bytes, Date, Decimal, I8, I16, I32, Instant, Integer, Json, LocalDateTime, Real, Text, Time,
+        U8, U16, U32, Uuid,
+    };
     let fields = [
         ("flag", Boolean),
-        ("tiny", Integer),
-        ("small", Integer),
-        ("medium", Integer),
+        ("tiny", I8),
+        ("small", I16),
+        ("medium", I32),
         ("large", Integer),
         ("native", Integer),
-        ("byte", Integer),
-        ("word", Integer),
-        ("double", Integer),
+        ("byte", U8),
+        ("word", U16),
+        ("double", U32),
         ("quad", Integer),
         ("size", Integer),
         ("single", Real),
         ("real", Real),
+        ("amount", Decimal),
         ("text", Text),
         ("other", Uuid),
         ("bytes", Bytes),
         ("at", Integer),
-        ("utc", DateTime),
-        ("naive", DateTime),
-        ("day", DateTime),
-        ("hour", DateTime),
-        ("offset", DateTime),
+        ("utc", Instant),
+        ("naive", LocalDateTime),
+        ("day", Date),
+        ("hour", Time),
+        ("fixed", Instant),
+        ("offset", Instant),
+        ("primitive", LocalDateTime),
+        ("date", Date),
+        ("clock", Time),
         ("nested", Json),
         ("shape", Json),
         ("state", Text),
@@ -282,7 +306,7 @@ fn the_schema_is_exact() {
         ("parent", Text),
     ];
     let expected = fields.into_iter().fold(
-        TypeSchema::builder("everything", "key").version(7).priority(-3).restricted(),
+        TypeSchema::builder("everything", "key").id_kind(IdKind::Uuid).version(7).priority(-3).restricted(),
         |schema, (name, kind)| match name {
             "note" => schema.nullable_field(name, kind),
             "state" | "label" | "parent" => schema.field(name, kind).zeroless(name),
@@ -300,8 +324,8 @@ fn the_schema_is_exact() {
         ("uuid", Uuid),
         ("bytes", Bytes),
         ("at", Integer),
-        ("utc", DateTime),
-        ("offset", DateTime),
+        ("utc", Instant),
+        ("offset", Instant),
         ("nested", Json),
         ("shape", Json),
         ("state", Text),
@@ -312,7 +336,9 @@ fn the_schema_is_exact() {
     ];
     let expected = nullable
         .into_iter()
-        .fold(TypeSchema::builder("maybe", "code"), |schema, (name, kind)| schema.nullable_field(name, kind));
+        .fold(TypeSchema::builder("maybe", "code").id_kind(IdKind::Integer), |schema, (name, kind)| {
+            schema.nullable_field(name, kind)
+        });
     assert_eq!(Maybe::schema().unwrap(), expected.build().unwrap());
 }
 
@@ -332,6 +358,11 @@ fn the_body_is_plain() {
     assert_eq!(value("nested"), Value::Json(r#"{"width":1.0,"height":null}"#.into()));
     assert_eq!(value("forced"), Value::Json("5".into()));
     assert_eq!(value("utc"), Value::Text("2023-11-14T22:13:20.123456789Z".into()));
+    assert_eq!(value("fixed"), Value::Text("2025-01-01T10:59:59.000000001Z".into()));
+    assert_eq!(value("offset"), Value::Text("1969-12-31T23:59:59.999999999Z".into()));
+    assert_eq!(value("naive"), Value::Text("2024-02-29T23:59:59.007000000".into()));
+    assert_eq!(value("day"), Value::Text("0001-01-01".into()));
+    assert_eq!(value("clock"), Value::Text("00:00:00.000000000".into()));
 }
 
 #[test]
@@ -352,6 +383,14 @@ fn refused<T>(result: Result<T>, part: &str) -> Error {
 #[test]
 fn errors_name_the_field() {
     refused(Everything { quad: u64::MAX, ..everything() }.to_body(), "[field: everything.quad]");
+    let leap = NaiveTime::from_hms_nano_opt(23, 59, 59, 1_000_000_000).unwrap();
+    refused(Everything { hour: leap, ..everything() }.to_body(), "[field: everything.hour]");
+    refused(
+        Everything { utc: DateTime::<Utc>::MAX_UTC, ..everything() }.to_body(),
+        "[field: everything.utc]",
+    );
+    let before = time::Date::from_calendar_date(-1, time::Month::January, 1).unwrap();
+    refused(Everything { date: before, ..everything() }.to_body(), "[field: everything.date]");
     refused(Everything { real: f64::NAN, ..everything() }.to_body(), "[field: everything.real]");
     refused(Maybe { any: Some(serde_json::Value::Null), ..NOTHING }.to_body(), "[field: maybe.any]");
 

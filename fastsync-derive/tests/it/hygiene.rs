@@ -1,6 +1,6 @@
 //! The written code neither trips over what is in scope nor over strict lints.
 
-use fastsync_core::{FieldKind, ObjectId, SyncableObject, TypeSchema, Value, ZoneRestriction};
+use fastsync_core::{FieldKind, IdKind, ObjectId, SyncableObject, TypeSchema, Value, ZoneRestriction};
 
 /// Names in scope that the written code must not trip over.
 mod surroundings {
@@ -52,7 +52,11 @@ fn the_code_stands_on_its_own() {
     let (schema, body) = surroundings::values().unwrap();
     assert_eq!(
         schema,
-        TypeSchema::builder("Made", "id").nullable_field("value", FieldKind::Text).build().unwrap()
+        TypeSchema::builder("Made", "id")
+            .id_kind(IdKind::Integer)
+            .nullable_field("value", FieldKind::Text)
+            .build()
+            .unwrap()
     );
     assert_eq!(body, [Value::Null]);
     assert_eq!(

@@ -71,6 +71,14 @@ pub(super) fn types() -> Vec<TypeName> {
     ["notes", "places", "Rows"].map(name).to_vec()
 }
 
+/// In another order than that of their texts.
+const INSTANTS: [&str; 4] = [
+    "2026-11-21T10:00:00Z",
+    "2026-11-21T10:00:00.5Z",
+    "2026-11-21T12:00:00+05:30",
+    "2026-11-20T23:00:00-11:00",
+];
+
 /// A global type, and two restricted ones whose priorities are not in the order of their names.
 pub(super) fn schemas() -> Vec<TypeSchema> {
     let builders = [
@@ -84,6 +92,8 @@ pub(super) fn schemas() -> Vec<TypeSchema> {
             .field("whole", FieldKind::Integer)
             .nullable_field("real", FieldKind::Real)
             .nullable_field("data", FieldKind::Bytes)
+            .nullable_field("size", FieldKind::Decimal)
+            .nullable_field("at", FieldKind::Instant)
             .build()
             .expect("a schema")
     };
@@ -166,8 +176,22 @@ impl Maker {
             1 => Value::Integer([0, 1, -1, i64::MIN, i64::MAX, 7][usize::try_from(n).expect("small")]),
             2 if n < 2 => Value::Null,
             2 => Value::Real([0.5, -0.0, 1e300, 5e-324][usize::try_from(n - 2).expect("small")]),
-            _ if n < 3 => Value::Null,
+            3..=5 if n < 2 => Value::Null,
+            4 => ["9", "10.0", "-0.50", "1234567890123456789.000000001"]
+                [usize::try_from(n - 2).expect("small")]
+            .into(),
+            5 => INSTANTS[usize::try_from(n - 2).expect("small")].into(),
             _ => Value::Bytes(vec![0, 255, u8::try_from(n).expect("small")]),
+        }
+    }
+
+    /// A value of a field that is not null.
+    fn operand(&self, field: u64) -> Value {
+        loop {
+            let value = self.value(field);
+            if value != Value::Null {
+                return value;
+            }
         }
     }
 
@@ -356,7 +380,7 @@ impl Maker {
             return Write { action, expect, on_mismatch };
         }
         let body =
-            (!self.random.percent(20)).then(|| (0..4).map(|field| self.value(field)).collect::<Vec<_>>());
+            (!self.random.percent(20)).then(|| (0..6).map(|field| self.value(field)).collect::<Vec<_>>());
         let body = match body {
             // One that does not fit.
             Some(mut body) if self.random.percent(1) => {
@@ -410,7 +434,7 @@ impl Maker {
         let mut query = Query::all(kind, zone);
         query.filter = self.filter(id_field, 0);
         for _ in 0..self.random.below(3) {
-            let field = self.pick(&["text", "whole", "real", id_field]).expect("four");
+            let field = self.pick(&["text", "whole", "real", "size", "at", id_field]).expect("six");
             let field = FieldName::new(field).expect("a name");
             // SQL takes a repeated one for nothing; so does everyone.
             query.order.push(Order::new(field, self.random.percent(50)));
@@ -434,7 +458,9 @@ impl Maker {
             .expect("six")
         };
         let any_id = || Value::Text(id(self.random.below(IDS)).as_str().to_owned());
-        match self.random.below(if depth > 2 { 9 } else { 13 }) {
+        match self.random.below(if depth > 2 { 11 } else { 15 }) {
+            9 => Filter::Compare(field("size"), comparison(), self.operand(4)),
+            10 => Filter::Compare(field("at"), comparison(), self.operand(5)),
             0 => Filter::All,
             1 => Filter::Compare(field("text"), comparison(), self.value(0)),
             2 => Filter::Compare(field("whole"), comparison(), self.value(1)),
@@ -450,8 +476,8 @@ impl Maker {
                 field("text"),
                 self.pick(&["", "a", "b", "\u{1f600}"]).expect("four").to_owned(),
             ),
-            9 => Filter::Not(Box::new(self.filter(id_field, depth + 1))),
-            10 => Filter::Or((0..self.random.below(3)).map(|_| self.filter(id_field, depth + 1)).collect()),
+            11 => Filter::Not(Box::new(self.filter(id_field, depth + 1))),
+            12 => Filter::Or((0..self.random.below(3)).map(|_| self.filter(id_field, depth + 1)).collect()),
             _ => Filter::And((0..self.random.below(4)).map(|_| self.filter(id_field, depth + 1)).collect()),
         }
     }

@@ -33,6 +33,25 @@ bugs! {
     NullabilityCannotChange: ["prepare::a_field_may_become_nullable", "prepare::nulls_become_the_default"];
     RenamesAreIgnored: ["prepare::a_field_may_have_another_name"];
     NullsStay: ["prepare::nulls_become_the_default"];
+    KindsCannotChange: ["kinds::a_whole_number_may_become_wider"];
+    /// Every whole number has 64 bits.
+    WidthsAreIgnored: [
+        "kinds::a_whole_number_cannot_become_narrower",
+        "kinds::whole_numbers_keep_to_their_width",
+    ];
+    IdsAreAnyText: ["kinds::ids_may_become_text", "kinds::ids_are_of_their_kind"];
+    /// Decimal numbers are kept as they come, and ordered as text.
+    DecimalsAreText: [
+        "query::decimals_are_ordered_by_size",
+        "kinds::decimals_have_one_form",
+        "kinds::what_is_no_decimal_is_refused",
+    ];
+    /// Dates, times and UUIDs are kept as they come.
+    DatesAreText: [
+        "query::dates_and_times_are_ordered_by_time",
+        "kinds::dates_and_times_have_one_form",
+        "kinds::what_is_no_date_or_time_is_refused",
+    ];
     /// A body is in the order of the fields as they were prepared first.
     FieldsKeepTheirFirstOrder: ["prepare::fields_in_another_order_keep_their_values"];
     PrepareForgetsOtherTypes: ["prepare::types_not_named_keep_their_records"];

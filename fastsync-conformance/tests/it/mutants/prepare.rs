@@ -2,7 +2,7 @@
 
 use fastsync_core::source::{Action, Clear, Commit, Expect, OnMismatch, Write};
 use fastsync_core::{
-    Error, ErrorKind, FieldKind, FieldSchema, Query, Record, Result, SyncableDataSource, TypeName,
+    Error, ErrorKind, FieldKind, FieldSchema, IdKind, Query, Record, Result, SyncableDataSource, TypeName,
     TypeSchema, Value, Zone,
 };
 
@@ -12,6 +12,7 @@ use super::bugs::Bug;
 /// The same schema with other fields.
 fn with_fields(schema: &TypeSchema, fields: Vec<FieldSchema>) -> TypeSchema {
     let builder = TypeSchema::builder(schema.name().as_str(), schema.id_field().as_str())
+        .id_kind(schema.id_kind())
         .version(schema.version())
         .priority(schema.priority());
     let builder = if schema.fits(&Zone::Global) { builder } else { builder.restricted() };
@@ -35,7 +36,7 @@ fn with_fields(schema: &TypeSchema, fields: Vec<FieldSchema>) -> TypeSchema {
 fn made_up(field: &FieldSchema) -> Value {
     match field.kind {
         FieldKind::Uuid => uuid::Uuid::nil().to_string().into(),
-        FieldKind::DateTime => "1970-01-01T00:00:00Z".into(),
+        FieldKind::Instant => "1970-01-01T00:00:00Z".into(),
         FieldKind::Json => Value::Json("[]".into()),
         _ => field.zero(),
     }
@@ -71,11 +72,11 @@ impl Broken {
             Bug::NewFieldsAreNull => {
                 for schema in types.iter_mut().filter(|schema| is_known(schema)) {
                     let old = known[schema.name()].fields();
-                    let fields = schema.fields().iter().cloned().map(|field| FieldSchema {
-                        nullable: field.nullable || old.iter().all(|old| old.name != field.name),
-                        ..field
-                    });
-                    *schema = with_fields(schema, fields.collect());
+                    let mut fields = schema.fields().to_vec();
+                    for field in &mut fields {
+                        field.nullable |= old.iter().all(|old| old.name != field.name);
+                    }
+                    *schema = with_fields(schema, fields);
                 }
             }
             Bug::DefaultsAreMadeUp | Bug::NullsStay | Bug::DefaultsAreIgnored => {
@@ -95,8 +96,8 @@ impl Broken {
             }
             Bug::RenamesAreIgnored => {
                 for schema in &mut types {
-                    let fields = schema.fields().iter().cloned();
-                    let fields = fields.map(|field| FieldSchema { was: vec![], ..field }).collect();
+                    let mut fields = schema.fields().to_vec();
+                    fields.iter_mut().for_each(|field| field.was.clear());
                     *schema = with_fields(schema, fields);
                 }
             }
@@ -108,6 +109,44 @@ impl Broken {
                     };
                     if schema.fields().iter().any(is_other) {
                         return Err(Error::new(ErrorKind::Config, "prepare", "a field changes"));
+                    }
+                }
+            }
+            Bug::DatesAreText | Bug::DecimalsAreText | Bug::WidthsAreIgnored => {
+                for schema in &mut types {
+                    let mut fields = schema.fields().to_vec();
+                    for field in &mut fields {
+                        field.kind = match field.kind {
+                            kind if kind.is_integer() && self.is(Bug::WidthsAreIgnored) => FieldKind::Integer,
+                            kind if kind.text_bytes().is_some() && self.is(Bug::DatesAreText) => {
+                                FieldKind::Text
+                            }
+                            FieldKind::Decimal if self.is(Bug::DecimalsAreText) => FieldKind::Text,
+                            kind => kind,
+                        };
+                    }
+                    *schema = with_fields(schema, fields);
+                }
+            }
+            Bug::IdsAreAnyText => {
+                for schema in &mut types {
+                    let mut builder = TypeSchema::builder(schema.name().as_str(), "id").restricted();
+                    for field in schema.fields() {
+                        builder = builder.field(field.name.as_str(), field.kind);
+                    }
+                    if schema.id_kind() != IdKind::Text {
+                        *schema = builder.build().unwrap();
+                    }
+                }
+            }
+            Bug::KindsCannotChange => {
+                for schema in types.iter().filter(|schema| is_known(schema)) {
+                    let old = known[schema.name()].fields();
+                    let is_other = |field: &FieldSchema| {
+                        old.iter().any(|old| old.name == field.name && old.kind != field.kind)
+                    };
+                    if schema.fields().iter().any(is_other) {
+                        return Err(Error::new(ErrorKind::Config, "prepare", "a kind changes"));
                     }
                 }
             }

@@ -13,6 +13,7 @@ use crate::model::{
 use crate::protocol::{
     FeatureName, PushMode, PushRequest, RecordGroup, Row, SyncOperationMetadata, SyncPayload, TypeVersion,
 };
+use crate::schema::IdKind;
 use crate::source::entry;
 
 /// Written with what is lent (`I` and `B` are references), read with what is owned: the bytes are the same. Fields are
@@ -22,7 +23,7 @@ struct Kept<I, B> {
     protocol: u16,
     device: DeviceId,
     requires: Vec<FeatureName>,
-    types: Vec<(TypeName, u32, Vec<FieldName>)>,
+    types: Vec<(TypeName, u32, IdKind, Vec<FieldName>)>,
     session: SessionId,
     number: u64,
     follows: Option<SessionId>,
@@ -49,8 +50,9 @@ pub(super) fn encode(session: &InFlight) -> Result<Vec<u8>> {
     let PushRequest { metadata, session, number, follows, mode, payload } = request;
     let SyncOperationMetadata { protocol, device, requires, types } = metadata;
     let SyncPayload { devices, groups } = payload;
-    let described =
-        types.iter().map(|(name, TypeVersion { version, fields })| (name.clone(), *version, fields.clone()));
+    let described = types
+        .iter()
+        .map(|(name, TypeVersion { version, id, fields })| (name.clone(), *version, *id, fields.clone()));
     let groups = groups.iter().map(|RecordGroup { zone, type_name, rows }| {
         let rows = rows.iter().map(|Row(id, revision, incarnation, modified_at, device, body)| {
             (id, *revision, *incarnation, *modified_at, *device, body.as_deref())
@@ -80,7 +82,7 @@ pub(super) fn decode(stored: &[u8]) -> Result<InFlight> {
     let types: BTreeMap<_, _> = kept
         .types
         .into_iter()
-        .map(|(name, version, fields)| (name, TypeVersion { version, fields }))
+        .map(|(name, version, id, fields)| (name, TypeVersion { version, id, fields }))
         .collect();
     let groups = kept.groups.into_iter().map(|(zone, type_name, rows)| {
         let rows = rows.into_iter().map(|(id, revision, incarnation, modified_at, device, body)| {
@@ -143,7 +145,7 @@ mod tests {
             metadata: SyncOperationMetadata {
                 protocol: 1,
                 device,
-                types: [(items.clone(), TypeVersion { version: 3, fields })].into(),
+                types: [(items.clone(), TypeVersion { version: 3, id: IdKind::Uuid, fields })].into(),
                 requires: [FeatureName::new("fly").unwrap()].into(),
             },
             session: SessionId::from_uuid(id(1)),

@@ -55,7 +55,7 @@ impl Client {
         match self.push_all(false).await {
             // The server does not know a type of ours, or asks for a later version of it: a pull tells which, and the others
             // can go on.
-            Err(error) if matches!(error.kind(), ErrorKind::UnknownType | ErrorKind::UpgradeRequired) => {
+            Err(error) if may_be_about_a_type(&error) => {
                 let known_before = self.load_unknown_types().await?;
                 self.pull_once(super::pull::PullPlan::default()).await?;
                 if self.load_unknown_types().await? == known_before {
@@ -331,6 +331,15 @@ impl Client {
         pushing.withheld.rejected.extend(plan.rejected.into_iter().map(|edit| (edit.key, edit.change)));
         pushing.queue = replaced;
         Ok(())
+    }
+}
+
+/// Whether a pull may tell of which type the server takes no push. Where it speaks no protocol of ours, it takes no pull either.
+fn may_be_about_a_type(error: &Error) -> bool {
+    match error.kind() {
+        ErrorKind::UnknownType => true,
+        ErrorKind::UpgradeRequired => error.protocols().is_none(),
+        _ => false,
     }
 }
 

@@ -12,8 +12,8 @@
 //!    - 0 for a deletion; else 1, the number of values, and the values in the order of their fields' names, each after its
 //!      field's name. Values that the sender does not name follow in the order of the row, each after an empty name.
 //!
-//! A value is a byte for its kind (0 null, 1 boolean, 2 whole number, 3 real, 4 text, 5 JSON) and its content. Bytes count
-//! as the base64 text that they are in messages.
+//! A value is a byte for its kind (0 null, 1 boolean, 2 whole number, 3 real, 4 text, 5 JSON) and its content. Bytes and
+//! decimal numbers count as the text that they are in messages.
 //!
 //! Left out on purpose: the protocol version, the versions of types, and the required features, which an update of the
 //! device may change between two tries; the order of groups, rows and fields, which says nothing; the server's types, so
@@ -176,6 +176,10 @@ impl Digest {
                 self.byte(5);
                 self.text(text);
             }
+            Value::Decimal(number) => {
+                self.byte(4);
+                self.text(&number.to_string());
+            }
         }
     }
 
@@ -192,6 +196,7 @@ mod tests {
     use crate::protocol::{
         FeatureName, PROTOCOL_VERSION, RecordGroup, SyncOperationMetadata, SyncPayload, TypeVersion,
     };
+    use crate::schema::IdKind;
 
     fn uuid(n: u128) -> uuid::Uuid {
         uuid::Uuid::from_u128(n)
@@ -220,7 +225,7 @@ mod tests {
             metadata: SyncOperationMetadata {
                 protocol: PROTOCOL_VERSION,
                 device: DeviceId::from_uuid(uuid(7)),
-                types: [(items.clone(), TypeVersion { version: 3, fields })].into(),
+                types: [(items.clone(), TypeVersion { version: 3, id: IdKind::Text, fields })].into(),
                 requires: std::collections::BTreeSet::new(),
             },
             session: SessionId::from_uuid(uuid(0x0195_0000)),

@@ -105,7 +105,8 @@ pub fn device() -> DeviceId {
 pub fn metadata() -> SyncOperationMetadata {
     let fields = vec![FieldName::new("name").unwrap(), FieldName::new("note").unwrap()];
     let mut metadata = SyncOperationMetadata::new(device(), std::iter::empty());
-    metadata.types = [(TypeName::new("items").unwrap(), TypeVersion::new(1, fields))].into();
+    metadata.types =
+        [(TypeName::new("items").unwrap(), TypeVersion::new(1, fastsync_core::IdKind::Text, fields))].into();
     metadata
 }
 

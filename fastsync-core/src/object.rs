@@ -1,5 +1,7 @@
 //! The user's type.
 
+#[cfg(feature = "rust_decimal")]
+mod decimals;
 #[cfg(any(feature = "chrono", feature = "time"))]
 mod moments;
 

@@ -7,7 +7,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Decimal, FieldName, TypeName, Value, Zone};
 use crate::schema::{FieldKind, TypeSchema};
 
-/// How a field is compared with a value. Text is compared by its bytes; null equals nothing.
+/// How a field is compared with a value. Text is compared by its bytes, which for dates and times is by time, decimal numbers
+/// by size; null equals nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Comparison {
@@ -127,9 +128,9 @@ impl Query {
     /// Data sources call this first, so that only registered names reach a statement.
     ///
     /// # Errors
-    /// `InvalidInput` if a field is unknown, or is of a kind that the comparison does not have (JSON, bytes and
-    /// booleans have equality only), or a search text holds NUL; `TooLarge` if the filter has too many
-    /// conditions or levels.
+    /// `InvalidInput` if a field is unknown, a value is none of its kind (a date that is not in the calendar), the kind is
+    /// one that the comparison does not have (JSON, bytes and booleans have equality only), or a search text holds NUL;
+    /// `TooLarge` if the filter has too many conditions or levels.
     pub fn admit(&mut self, schema: &TypeSchema) -> Result<()> {
         let mut terms = 0;
         self.filter.admit(schema, &mut terms, 0)?;

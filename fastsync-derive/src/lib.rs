@@ -120,7 +120,7 @@ use proc_macro::TokenStream;
 /// | `i8`, `i16`, `i32`, `u8`, `u16`, `u32` | whole number of this width |
 /// | `i64`, `u64`, `isize`, `usize`, `Timestamp` | whole number; above 2^63 - 1 `to_body` fails |
 /// | `f32`, `f64` | real; `to_body` fails unless finite |
-/// | `Decimal` of `fastsync-core` | decimal number, exactly |
+/// | `Decimal` of `fastsync-core`, or of `rust_decimal` (feature of `fastsync-core`) | decimal number, exactly |
 /// | `String` | text |
 /// | `Uuid` | UUID |
 /// | `Vec<u8>` | bytes |

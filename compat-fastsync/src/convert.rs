@@ -48,8 +48,9 @@ fn adapt(kind: FieldKind, value: Value) -> Value {
         }
         (FieldKind::Boolean, Value::Integer(bit @ (0 | 1))) => Value::Bool(bit == 1),
         (FieldKind::Uuid, Value::Text(text)) => Value::Text(text.to_ascii_lowercase()),
-        // The shortest text that is this number: the digits that the client wrote.
-        (FieldKind::Decimal, Value::Real(real)) => Value::Text(real.to_string()),
+        // The shortest text that is this number: the digits that the client wrote, if they are few enough. More are rounded
+        // already; as they are, the field refuses them.
+        (FieldKind::Decimal, Value::Real(real)) if is_exact(real) => Value::Text(real.to_string()),
         // Dart's local times say no offset, and the platforms of a mixed house would not agree on one.
         (FieldKind::Instant, Value::Text(mut text)) if is_without_offset(&text) => {
             text.push('Z');
@@ -57,6 +58,13 @@ fn adapt(kind: FieldKind, value: Value) -> Value {
         }
         (_, value) => value,
     }
+}
+
+/// Whether every decimal number of so few digits has a floating point number of its own.
+fn is_exact(real: f64) -> bool {
+    let digits =
+        real.to_string().bytes().filter(u8::is_ascii_digit).skip_while(|digit| *digit == b'0').count();
+    digits <= f64::DIGITS as usize
 }
 
 /// Whether a text is a date and time without an offset from UTC.

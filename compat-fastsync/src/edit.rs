@@ -53,6 +53,7 @@ impl<'a> Edit<'a> {
     ) -> std::result::Result<Self, Refusal> {
         let SyncObject { id, metadata, deleted, fields } = object;
         let object_id = ObjectId::new(&id)
+            .and_then(|object_id| schema.admit_id(&object_id).map(|()| object_id))
             .map_err(|error| Refusal::of_object(type_name, &id, "invalid", error.message()))?;
         if !may_go_to(zone, metadata.sync_zone.as_deref()) {
             return Err(Refusal { id: Some(id), ..no_zone(type_name) });

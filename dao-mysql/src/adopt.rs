@@ -76,6 +76,10 @@ pub(crate) async fn adopt(
             if earlier.is_some() {
                 alters.push(format!("MODIFY COLUMN {}", found.with_nulls()));
                 changes.push(PlannedChange::AllowNull { type_name: table.clone(), field: name.clone() });
+                // What was written while the field was left out has the column's own default.
+                if is_lacking && !field.has_zero() {
+                    fills.push(fill(table, field));
+                }
             } else {
                 problems.push(format!("column {table}.{name} is NOT NULL, the field may be null"));
             }

@@ -149,11 +149,22 @@ impl Store {
         number: u64,
         rest: impl FnOnce(&sled::Tree) -> Run<()>,
     ) -> Run<()> {
+        self.apply_as(self.version.load(Ordering::Relaxed), changes, number, rest)
+    }
+
+    /// The same in a store that has this version from then on.
+    fn apply_as(
+        &self,
+        version: u32,
+        changes: Changes,
+        number: u64,
+        rest: impl FnOnce(&sled::Tree) -> Run<()>,
+    ) -> Run<()> {
         let prepares = tree::within(&changes, &Range::prefix(key::types()))
             .is_some_and(|mut rows| rows.next().is_some());
         let has_rest = changes.contains_key(key::DECISION);
         let mut batch = batch(changes);
-        batch.insert(key::META, write_meta(self.version.load(Ordering::Relaxed), number)?);
+        batch.insert(key::META, write_meta(version, number)?);
         let hidden = self.visible.write();
         let applied = guarded(|| {
             self.db.apply_batch(batch)?;
@@ -169,7 +180,10 @@ impl Store {
             Ok(())
         });
         match &applied {
-            Ok(()) => self.number.store(number, Ordering::Relaxed),
+            Ok(()) => {
+                self.number.store(number, Ordering::Relaxed);
+                self.version.store(version, Ordering::Release);
+            }
             Err(fail) => drop(self.broken.set(fail.summary())),
         }
         self.flushes.fetch_add(1, Ordering::Relaxed);
@@ -197,11 +211,7 @@ impl Store {
             let done = guarded(|| (step.action)(&mut draft));
             draft.end_job(done)?;
             let (changes, number) = draft.finish();
-            let before = self.version.swap(step.to(), Ordering::AcqRel);
-            if let Err(fail) = self.apply_in_steps(changes, number, |_| Ok(())) {
-                self.version.store(before, Ordering::Release);
-                return Err(fail);
-            }
+            self.apply_as(step.to(), changes, number, |_| Ok(()))?;
         }
         if !due.is_empty() {
             let registry = guarded(|| Registry::load(&*self.db))?;

@@ -84,6 +84,10 @@ pub(crate) fn adopt(
         if field.nullable && found.not_null {
             if earlier.is_some() {
                 steps.push(Step::allow_null(type_name, &field.name));
+                // What was written while the field was left out has the column's own default.
+                if is_lacking && !field.has_zero() {
+                    steps.push(Step::fill(type_name, field));
+                }
             } else {
                 let name = &field.name;
                 problems.push(format!("column {type_name}.{name} is NOT NULL, the field may be null"));

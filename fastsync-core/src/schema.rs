@@ -161,7 +161,7 @@ impl TypeSchema {
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-fn takes_every_version(min_version: &u32) -> bool {
+pub(crate) fn takes_every_version(min_version: &u32) -> bool {
     *min_version == 0
 }
 

@@ -15,7 +15,7 @@ pub(crate) struct Columns {
 
 impl Columns {
     /// # Errors
-    /// `UnknownType` if the other end has fields that the type does not have, or another kind of ids: what they hold
+    /// `UnknownType` if the other end asks for a later version, or has fields that the type does not have, or another kind of ids: what they hold
     /// could not be stored here, or not there.
     /// `InvalidInput` if it names a field twice.
     pub(crate) fn of(schema: &TypeSchema, theirs: &TypeVersion) -> Result<Self> {
@@ -29,6 +29,14 @@ impl Columns {
                     schema.id_kind(),
                     theirs.id
                 ),
+            ));
+        }
+        if schema.version() < theirs.min_version {
+            let (name, least, version) = (schema.name(), theirs.min_version, schema.version());
+            return Err(Error::new(
+                ErrorKind::UnknownType,
+                "decode",
+                format!("type {name} is to have version {least} at least, and has {version} here; it waits"),
             ));
         }
         let (ours, width) = (schema.fields(), theirs.fields.len());
@@ -69,10 +77,10 @@ impl Columns {
 
     /// The body of a row. Fields that the other end does not have get what a record has that is older than the field.
     pub(super) fn body(&self, schema: &TypeSchema, mut row: Vec<Value>) -> Result<Vec<Value>> {
-        let Some(places) = &self.places else { return Ok(row) };
         if row.len() != self.width {
             return Err(Error::invalid("decode", "a row has more or fewer values than its type has fields"));
         }
+        let Some(places) = &self.places else { return Ok(row) };
         let value = |(place, field): (&Option<usize>, &FieldSchema)| match place {
             Some(place) => {
                 row.get_mut(*place).map_or(Value::Null, |value| std::mem::replace(value, Value::Null))
@@ -112,7 +120,7 @@ mod tests {
 
     fn version(fields: &[&str]) -> TypeVersion {
         let fields = fields.iter().map(|name| FieldName::new(*name).unwrap()).collect();
-        TypeVersion { version: 1, id: IdKind::Text, fields }
+        TypeVersion::new(1, IdKind::Text, fields)
     }
 
     #[test]

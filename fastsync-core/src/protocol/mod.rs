@@ -32,7 +32,7 @@ pub use push::{ObjectOutcome, Outcome, PushMode, PushReceipt, PushReply, PushReq
 
 use crate::error::Result;
 use crate::model::{DeviceId, FieldName, TypeName};
-use crate::schema::{IdKind, TypeSchema};
+use crate::schema::{IdKind, TypeSchema, takes_every_version};
 
 /// The protocol version that this crate speaks.
 pub const PROTOCOL_VERSION: u16 = 1;
@@ -68,13 +68,16 @@ pub struct TypeVersion {
     pub id: IdKind,
     /// The fields, in the order of the rows' values.
     pub fields: Vec<FieldName>,
+    /// The oldest version with which this end exchanges the type; 0 if every one.
+    #[serde(default, skip_serializing_if = "takes_every_version")]
+    pub min_version: u32,
 }
 
 impl TypeVersion {
-    /// This version with ids of this kind and these fields.
+    /// This version with ids of this kind and these fields, exchanged with every version.
     #[must_use]
     pub const fn new(version: u32, id: IdKind, fields: Vec<FieldName>) -> Self {
-        Self { version, id, fields }
+        Self { version, id, fields, min_version: 0 }
     }
 
     /// The type as its schema says.
@@ -84,10 +87,11 @@ impl TypeVersion {
             version: schema.version(),
             id: schema.id_kind(),
             fields: schema.fields().iter().map(|field| field.name.clone()).collect(),
+            min_version: schema.min_version(),
         }
     }
 
-    /// Whether the type is exchanged with the end that has this schema.
+    /// Whether the end that has this schema asks for a later version of the type.
     pub(crate) const fn is_outdated(&self, schema: &TypeSchema) -> bool {
         self.version < schema.min_version()
     }

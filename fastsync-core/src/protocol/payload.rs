@@ -252,6 +252,22 @@ impl SyncPayload {
         senders: &BTreeMap<TypeName, TypeVersion>,
         schema_of: impl Fn(&TypeName) -> Option<&'a TypeSchema>,
     ) -> Result<Vec<Record>> {
+        let mut problem = None;
+        let records = self
+            .into_fitting_records(senders, schema_of, |_, error| problem = problem.take().or(Some(error)))?;
+        problem.map_or(Ok(records), Err)
+    }
+
+    /// The same without the records whose values do not fit their type here: `unfit` is told of each, and why.
+    ///
+    /// # Errors
+    /// As of [`into_records`](Self::into_records), but for those of the values.
+    pub(crate) fn into_fitting_records<'a>(
+        self,
+        senders: &BTreeMap<TypeName, TypeVersion>,
+        schema_of: impl Fn(&TypeName) -> Option<&'a TypeSchema>,
+        mut unfit: impl FnMut(Record, Error),
+    ) -> Result<Vec<Record>> {
         let mut records = Vec::with_capacity(self.len());
         for group in self.groups {
             let schema = schema_of(&group.type_name).ok_or_else(|| unknown_type(&group.type_name))?;
@@ -269,16 +285,17 @@ impl SyncPayload {
                     })?;
                 let key = RecordKey { zone: group.zone.clone(), type_name: schema.name().clone(), id };
                 schema.admit_id(&key.id).map_err(|error| error.with_record(&key))?;
-                let body = match body {
-                    None => None,
-                    Some(values) => {
-                        let mut values = columns.body(schema, values)?;
-                        schema.admit(&mut values).map_err(|error| error.with_record(&key))?;
-                        Some(values)
-                    }
-                };
+                let body = body.map(|values| columns.body(schema, values)).transpose()?;
                 let metadata = SyncMetadata { revision, incarnation, modified_at, modified_by, change: 0 };
-                records.push(Record { key, body, metadata });
+                let mut record = Record { key, body, metadata };
+                match record.body.as_mut().map_or(Ok(()), |values| schema.admit(values)) {
+                    Ok(()) => records.push(record),
+                    Err(error) if error.kind() == ErrorKind::InvalidInput => {
+                        let error = error.with_record(&record.key);
+                        unfit(record, error);
+                    }
+                    Err(error) => return Err(error.with_record(&record.key)),
+                }
             }
         }
         Ok(records)

@@ -23,7 +23,7 @@ struct Kept<I, B> {
     protocol: u16,
     device: DeviceId,
     requires: Vec<FeatureName>,
-    types: Vec<(TypeName, u32, IdKind, Vec<FieldName>)>,
+    types: Vec<(TypeName, u32, IdKind, Vec<FieldName>, u32)>,
     session: SessionId,
     number: u64,
     follows: Option<SessionId>,
@@ -50,9 +50,9 @@ pub(super) fn encode(session: &InFlight) -> Result<Vec<u8>> {
     let PushRequest { metadata, session, number, follows, mode, payload } = request;
     let SyncOperationMetadata { protocol, device, requires, types } = metadata;
     let SyncPayload { devices, groups } = payload;
-    let described = types
-        .iter()
-        .map(|(name, TypeVersion { version, id, fields })| (name.clone(), *version, *id, fields.clone()));
+    let described = types.iter().map(|(name, TypeVersion { version, id, fields, min_version })| {
+        (name.clone(), *version, *id, fields.clone(), *min_version)
+    });
     let groups = groups.iter().map(|RecordGroup { zone, type_name, rows }| {
         let rows = rows.iter().map(|Row(id, revision, incarnation, modified_at, device, body)| {
             (id, *revision, *incarnation, *modified_at, *device, body.as_deref())
@@ -82,7 +82,9 @@ pub(super) fn decode(stored: &[u8]) -> Result<InFlight> {
     let types: BTreeMap<_, _> = kept
         .types
         .into_iter()
-        .map(|(name, version, id, fields)| (name, TypeVersion { version, id, fields }))
+        .map(|(name, version, id, fields, min_version)| {
+            (name, TypeVersion { version, id, fields, min_version })
+        })
         .collect();
     let groups = kept.groups.into_iter().map(|(zone, type_name, rows)| {
         let rows = rows.into_iter().map(|(id, revision, incarnation, modified_at, device, body)| {
@@ -145,7 +147,11 @@ mod tests {
             metadata: SyncOperationMetadata {
                 protocol: 1,
                 device,
-                types: [(items.clone(), TypeVersion { version: 3, id: IdKind::Uuid, fields })].into(),
+                types: [(
+                    items.clone(),
+                    TypeVersion { version: 3, id: IdKind::Uuid, fields, min_version: 2 },
+                )]
+                .into(),
                 requires: [FeatureName::new("fly").unwrap()].into(),
             },
             session: SessionId::from_uuid(id(1)),

@@ -70,7 +70,16 @@ impl Client {
     /// Sends what was begun and not answered, if there is anything.
     pub(super) async fn settle_in_flight(&self) -> Result<PushReport> {
         let (_, is_in_flight) = self.push_standing().await?;
-        if is_in_flight { self.push_all(true).await } else { Ok(PushReport::default()) }
+        if !is_in_flight {
+            return Ok(PushReport::default());
+        }
+        match self.push_all(true).await {
+            // Its edits wait as any others do: whoever pushes them next is told why they are refused.
+            Err(error) if refuses_whole_push(error.kind()) && !self.push_standing().await?.1 => {
+                Ok(PushReport::default())
+            }
+            outcome => outcome,
+        }
     }
 
     async fn push_all(&self, only_in_flight: bool) -> Result<PushReport> {
@@ -328,6 +337,7 @@ impl Client {
         report.rejected += u64::try_from(plan.rejected.len()).unwrap_or(u64::MAX);
         report.conflicts.extend(plan.conflicts);
         report.conflicts.extend(conflicts);
+        pushing.withheld.rejected.extend(plan.left);
         pushing.withheld.rejected.extend(plan.rejected.into_iter().map(|edit| (edit.key, edit.change)));
         pushing.queue = replaced;
         Ok(())

@@ -23,11 +23,18 @@ impl Client {
         let types = &in_flight.request.metadata.types;
         let is_as_sent = |name: &TypeName| {
             let ours = self.store.schema(name).map(TypeVersion::of);
-            ours.is_ok_and(|ours| types.get(name).is_none_or(|sent| sent.fields == ours.fields))
+            ours.is_ok_and(|ours| {
+                types.get(name).is_none_or(|sent| sent.fields == ours.fields && sent.id == ours.id)
+            })
         };
         let mut current = receipt.current;
         current.groups.retain(|group| is_as_sent(&group.type_name));
-        let current = current.into_records(types, |name| self.store.schema(name).ok())?;
+        let mut unreadable = BTreeSet::new();
+        let current = current.into_fitting_records(
+            types,
+            |name| self.store.schema(name).ok(),
+            |record, _| unreadable.extend([record.key]),
+        )?;
         let mut current: BTreeMap<RecordKey, Record> =
             current.into_iter().map(|record| (record.key.clone(), record)).collect();
         let mut outcomes: BTreeMap<RecordKey, Outcome> = receipt
@@ -70,6 +77,8 @@ impl Client {
                 // What the server has came with the fields of before an upgrade of the application: the edit stays, and meets
                 // it again with all fields.
                 Some(_) if !is_as_sent(&key.type_name) => {}
+                // It has values that a later release knows. The edit stays until then, and is no part of this push any more.
+                Some(_) if unreadable.contains(&key) => plan.left.push((key, *change)),
                 Some(outcome) => {
                     let server = current.remove(&key).unwrap_or_else(|| gone(&key, row));
                     let settlement = match outcome {
@@ -105,6 +114,8 @@ pub(super) struct ReceiptPlan {
     pub(super) applied: u64,
     pub(super) conflicts: Vec<SettledConflict>,
     pub(super) rejected: Vec<RejectedEdit>,
+    /// Edits, by their changes, that nothing is done about.
+    pub(super) left: Vec<(RecordKey, u64)>,
     /// The objects that are no longer as they were edited.
     pub(super) replaced: Vec<RecordKey>,
     pub(super) newest: Option<Hlc>,

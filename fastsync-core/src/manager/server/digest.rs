@@ -225,7 +225,7 @@ mod tests {
             metadata: SyncOperationMetadata {
                 protocol: PROTOCOL_VERSION,
                 device: DeviceId::from_uuid(uuid(7)),
-                types: [(items.clone(), TypeVersion { version: 3, id: IdKind::Text, fields })].into(),
+                types: [(items.clone(), TypeVersion::new(3, IdKind::Text, fields))].into(),
                 requires: std::collections::BTreeSet::new(),
             },
             session: SessionId::from_uuid(uuid(0x0195_0000)),

@@ -1,6 +1,7 @@
 //! The server's end: `process_push`, `process_pull`.
 
 mod builder;
+mod check;
 mod complete;
 mod digest;
 mod pull;

@@ -1,17 +1,16 @@
 //! Processing a push.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use super::Server;
+use super::check::upgrade_required;
 use super::digest::digest;
 use super::receipt::{Answer, LastPush, Standing};
 use super::settle::{Decision, expected};
 use crate::context::{SyncContext, ZoneAccess};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{
-    Author, DeviceId, Hlc, Record, RecordKey, Revision, SessionId, SessionKind, Tag, Timestamp, TypeName,
-};
-use crate::protocol::{Outcome, PushMode, PushReply, PushRequest, SyncPayload};
+use crate::model::{Author, DeviceId, Record, RecordKey, Revision, SessionId, SessionKind, Tag, TypeName};
+use crate::protocol::{Outcome, PushMode, PushReply, PushRequest};
 use crate::source::{
     Action, Commit, CommitOutcome, Conflict, ConflictReason, Expect, ExpectState, OnMismatch, StateWrite,
     Turn, Write, Writes,
@@ -42,6 +41,8 @@ pub(super) struct Session<'a> {
     /// Whether a version of the server's that stays is stored again, for readers that learn of it in no other way.
     pub(super) restamp: bool,
     pub(super) records: Vec<Record>,
+    /// Why the values of some of the records do not fit their type.
+    pub(super) unfit: BTreeMap<RecordKey, String>,
     /// The places of fields that the device does not have, by type.
     pub(super) missing: BTreeMap<TypeName, Vec<usize>>,
 }
@@ -63,20 +64,37 @@ impl Server {
         let access = self.policy.zones(context).await?;
         self.check_size(&request.payload)?;
         let digest = digest(&request);
-        let follows = request.follows;
+        let PushRequest { session: id, number, follows, mode, .. } = request;
         let outdated = self.outdated(&request);
         let columns = self.columns(&request.metadata.types);
         let missing = columns.iter().map(|(name, columns)| (name.clone(), columns.missing()));
+        let read = match self.read_payload(request) {
+            Ok(read) => read,
+            // What was processed before stays so, whatever this server refuses now.
+            Err(error) => {
+                begun.progress.turn.comes().await;
+                let stored = self.store.source().state(&state_key).await?;
+                let last = LastPush::decode(stored.as_deref())?;
+                return match LastPush::standing(last.as_ref(), number, follows, digest) {
+                    Standing::Refused(reply) => Ok(reply),
+                    Standing::Repeated(last) if last.is_within(&columns) => {
+                        self.receipt(last, &access, &columns).await
+                    }
+                    Standing::Repeated(_) | Standing::Next => Err(error),
+                };
+            }
+        };
         let mut session = Session {
             context,
             access,
-            id: request.session,
+            id,
             device,
-            number: request.number,
-            mode: request.mode,
+            number,
+            mode,
             restamp: false,
             missing: missing.filter(|(_, places)| !places.is_empty()).collect(),
-            records: self.read_payload(request)?,
+            records: read.records,
+            unfit: read.unfit,
         };
         self.complete(&mut session).await?;
         let turn = &begun.progress.turn;
@@ -137,73 +155,6 @@ impl Server {
         Err(contention())
     }
 
-    /// A type of the session of which this server asks for a later version.
-    fn outdated(&self, request: &PushRequest) -> Option<TypeName> {
-        let mut types = request.payload.groups.iter().map(|group| &group.type_name);
-        let is_outdated = |name: &&TypeName| {
-            let theirs = request.metadata.types.get(*name);
-            theirs
-                .zip(self.store.schema(name).ok())
-                .is_some_and(|(theirs, schema)| theirs.is_outdated(schema))
-        };
-        types.find(is_outdated).cloned()
-    }
-
-    fn check_size(&self, payload: &SyncPayload) -> Result<()> {
-        let limits = self.limits.session;
-        if payload.is_empty() {
-            return Err(Error::invalid("push", "the session is empty"));
-        }
-        if payload.len() > limits.records {
-            return Err(Error::new(
-                ErrorKind::TooLarge,
-                "push",
-                format!("a session of {} records exceeds the limit of {}", payload.len(), limits.records),
-            ));
-        }
-        Ok(())
-    }
-
-    /// The pushed records, checked against their types and this server's clock.
-    fn read_payload(&self, request: PushRequest) -> Result<Vec<Record>> {
-        if request.payload.devices != [request.metadata.device] {
-            return Err(Error::invalid("push", "a device pushes edits of its own only"));
-        }
-        let records =
-            request.payload.into_records(&request.metadata.types, |name| self.store.schema(name).ok())?;
-        let now = self.store.now();
-        let drift = u64::try_from(self.limits.clock_drift.as_millis()).unwrap_or(u64::MAX);
-        let latest = Hlc::new(Timestamp::from_millis(now.as_millis().saturating_add(drift)), u16::MAX);
-        let mut keys = BTreeSet::new();
-        let mut bytes = 0;
-        for record in &records {
-            self.store.check_zone(&record.key.type_name, &record.key.zone)?;
-            if record.metadata.modified_at > latest {
-                return Err(Error::new(
-                    ErrorKind::ClockSkew,
-                    "push",
-                    "an edit is dated in the future: the device's clock is ahead of the server's",
-                )
-                .with_context("server_time_ms", now.as_millis()));
-            }
-            if !keys.insert(&record.key) {
-                return Err(
-                    Error::invalid("push", "the session writes an object twice").with_record(&record.key)
-                );
-            }
-            bytes += record.approximate_bytes();
-        }
-        let limit = self.limits.session.bytes;
-        if bytes > limit {
-            return Err(Error::new(
-                ErrorKind::TooLarge,
-                "push",
-                format!("a session of {bytes} bytes exceeds the limit of {limit}"),
-            ));
-        }
-        Ok(records)
-    }
-
     /// Commits the session in its turn, with what `state` keeps of it.
     pub(super) async fn store_session(
         &self,
@@ -217,6 +168,9 @@ impl Server {
             if !session.access.can_write(&record.key.zone) {
                 let message = "the zone does not exist or may not be written".to_owned();
                 plan.leave(record.key.clone(), Outcome::Rejected { code: "zone".to_owned(), message });
+            } else if let Some(message) = session.unfit.get(&record.key) {
+                let refused = Outcome::Rejected { code: "invalid".to_owned(), message: message.clone() };
+                plan.leave(record.key.clone(), refused);
             } else if let Err(rejection) = self.endpoint_of(record)?.validate(record) {
                 let refused = Outcome::Rejected { code: rejection.code, message: rejection.message };
                 plan.leave(record.key.clone(), refused);
@@ -387,11 +341,6 @@ impl Plan {
             })
             .collect()
     }
-}
-
-fn upgrade_required(name: &TypeName) -> Error {
-    let message = format!("the server asks for a later version of type {name}: upgrade the application");
-    Error::new(ErrorKind::UpgradeRequired, "push", message)
 }
 
 fn contention() -> Error {

@@ -146,6 +146,13 @@ impl From<KeptOutcome> for Outcome {
     }
 }
 
+impl LastPush {
+    /// Whether the device can be told what the server has now in place of what it sent.
+    pub(super) fn is_within(&self, columns: &BTreeMap<TypeName, Columns>) -> bool {
+        self.exceptions.iter().all(|(key, _)| columns.contains_key(&key.type_name))
+    }
+}
+
 impl Server {
     /// The answer to a processed push, with what the server has now for every object not stored as sent, as far as
     /// the user may read it.

@@ -113,6 +113,7 @@ impl SyncManager<Server> {
             mode: PushMode::PerObject,
             restamp: true,
             records,
+            unfit: BTreeMap::new(),
             missing: BTreeMap::new(),
         };
         let state = |plan: &Plan| {

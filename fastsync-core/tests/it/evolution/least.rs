@@ -30,7 +30,6 @@ async fn a_type_that_is_too_old_waits_for_an_upgrade_and_the_others_go_on() {
         assert_eq!(names(&report.pull.unknown_types), [""; 0]);
         assert_eq!(device.sync.status().await.unwrap().pending, 1);
     }
-    assert_eq!(server.store().source().count_pending().await.unwrap(), 0);
     assert_eq!((device.get("1").await, device.get("2").await), (task("1", "sent"), task("2", "waits")));
     assert_eq!(stored.find_by_id(&id("2")).await.unwrap(), None);
     let lists = Repository::<List>::new(server.store());
@@ -63,6 +62,53 @@ async fn a_push_of_before_is_answered_when_it_is_repeated() {
     assert_eq!(stored.find_by_id(&id("1")).await.unwrap().unwrap().text, "sent");
     let sessions = server.store().source().sessions(&Zone::Global, Position::START, 10).await.unwrap();
     assert_eq!(sessions.len(), 1);
+}
+
+/// Fails if a device that asks for a later version exchanges the type with a server that does not have it.
+#[tokio::test]
+async fn a_device_that_asks_for_more_than_the_server_has_keeps_the_type_to_itself() {
+    let source = MemoryDataSource::new();
+    let (server, stored) = serve::<Task>(source.clone(), LastWriterWins).await;
+    stored.add(&task("1", "theirs")).await.unwrap();
+    let storage = MemoryDataSource::new();
+    let device = Device::<strict::Task>::open(&server, &storage, LastWriterWins).await;
+    let mine = strict::Task { id: "2".into(), list: "home".into(), text: "mine".into(), done: false };
+    device.tasks.add(&mine).await.unwrap();
+    device.lists.add(&List { id: "l".into(), title: "t".into() }).await.unwrap();
+    let report = device.sync.sync().await.unwrap();
+    assert_eq!((names(&report.pull.unknown_types), report.pull.received), (vec!["tasks"], 0));
+    assert_eq!((stored.count(Selection::all()).await.unwrap(), device.sync.status().await.unwrap().pending), (1, 1));
+
+    let (server, stored) = serve::<strict::Task>(source, LastWriterWins).await;
+    let device = Device::<strict::Task>::open(&server, &storage, LastWriterWins).await;
+    for _ in 0..2 {
+        device.sync.sync().await.unwrap();
+    }
+    assert_eq!((stored.count(Selection::all()).await.unwrap(), device.tasks.count(Selection::all()).await.unwrap()), (2, 2));
+}
+
+/// Fails if a push of before, which was not processed and never will be, stops a pull or the first synchronisation after the
+/// upgrade.
+#[tokio::test]
+async fn a_push_of_before_that_is_refused_stops_nothing() {
+    for pulls_first in [false, true] {
+        let (source, storage) = (MemoryDataSource::new(), MemoryDataSource::new());
+        let (server, _) = serve::<Task>(source.clone(), LastWriterWins).await;
+        let device = Old::open(&server, &storage, LastWriterWins).await;
+        device.sync.sync().await.unwrap();
+        device.tasks.add(&task("1", "sent")).await.unwrap();
+        device.link.fail_next(Fault::DropRequest);
+        device.sync.push().await.unwrap_err();
+
+        let (server, stored) = serve::<strict::Task>(source, LastWriterWins).await;
+        let device = Device::<strict::Task>::open(&server, &storage, LastWriterWins).await;
+        if pulls_first {
+            device.sync.pull().await.unwrap();
+        }
+        device.sync.sync().await.unwrap();
+        assert_eq!(stored.find_by_id(&id("1")).await.unwrap().unwrap().text, "sent");
+        assert_eq!(device.sync.status().await.unwrap().pending, 0);
+    }
 }
 
 #[test]

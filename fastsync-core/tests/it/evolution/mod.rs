@@ -4,6 +4,7 @@ use fastsync_core::*;
 
 mod fields;
 mod least;
+mod values;
 
 use crate::support::*;
 

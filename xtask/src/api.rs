@@ -29,6 +29,7 @@ const CLOSED: &[(&str, &str, &str)] = &[
     ),
     ("fastsync-conformance", "a harness makes every one of them", "Constraint"),
     ("fastsync-conformance", "a case has no other end", "Outcome"),
+    ("fastsync-conformance", "the types of an application, all of whose fields are known", "New Old"),
     (
         "fastsync-compat",
         "the wire form of clients that are out there and stay as they are",

@@ -35,6 +35,7 @@
 
 mod cases;
 pub mod crash;
+pub mod evolution;
 mod fault;
 mod fixture;
 mod harness;

@@ -77,27 +77,9 @@ impl Case {
         if let Some(reason) = harness.skip() {
             return Outcome::Skipped(reason);
         }
-        let (case, limit, steps) = (*self, harness.time_limit(), Arc::<Steps>::default());
-        let (sender, receiver) = mpsc::channel();
-        let of_case = Arc::clone(&steps);
-        let body = move || {
-            let run = || case.block_on(limit, harness, of_case);
-            // If nobody waits any more, the case was over time.
-            let _ = sender.send(catch_unwind(AssertUnwindSafe(run)));
-        };
-        if let Err(error) = thread::Builder::new().name(self.name.to_owned()).spawn(body) {
-            return Outcome::Failed(self.report(&steps, &format!("no thread starts: {error}")));
-        }
-        // The runtime ends what waits. What blocks its thread is left alone, a little later.
-        let too_long = format!("it took longer than {limit:?}");
-        let found = match receiver.recv_timeout(limit.saturating_add(limit / 4)) {
-            Ok(Ok(true)) => return steps.skipped().map_or(Outcome::Passed, Outcome::Skipped),
-            Ok(Ok(false)) => too_long,
-            Ok(Err(panic)) => message(&*panic),
-            Err(RecvTimeoutError::Timeout) => format!("{too_long}, and blocks its thread"),
-            Err(RecvTimeoutError::Disconnected) => "it ended without an outcome".to_owned(),
-        };
-        Outcome::Failed(self.report(&steps, &found))
+        let (case, limit) = (*self, harness.time_limit());
+        let title = Title { name: self.name, sentence: self.sentence };
+        attempt(title, limit, move |steps| case.block_on(limit, harness, steps))
     }
 
     /// Whether it ended in time.
@@ -109,8 +91,17 @@ impl Case {
             run(Fixture::noted(harness, steps).await).await;
         })
     }
+}
 
-    fn report(&self, steps: &Steps, found: &str) -> String {
+/// What a case is called, and what it checks.
+#[derive(Clone, Copy)]
+pub(crate) struct Title {
+    pub(crate) name: &'static str,
+    pub(crate) sentence: &'static str,
+}
+
+impl Title {
+    fn report(self, steps: &Steps, found: &str) -> String {
         let mut report = format!("case {} failed\n  the contract says: {}\n", self.name, self.sentence);
         let done = steps.to_string();
         if !done.is_empty() {
@@ -119,6 +110,39 @@ impl Case {
         let _ = write!(report, "  what was found: {found}");
         report
     }
+}
+
+/// Runs a body on a thread of its own. It says whether it ended in time, and must end soon after.
+pub(crate) fn attempt(
+    title: Title,
+    limit: Duration,
+    body: impl FnOnce(Arc<Steps>) -> bool + Send + 'static,
+) -> Outcome {
+    let steps = Arc::<Steps>::default();
+    let (sender, receiver) = mpsc::channel();
+    let of_case = Arc::clone(&steps);
+    let body = move || {
+        // If nobody waits any more, the case was over time.
+        let _ = sender.send(catch_unwind(AssertUnwindSafe(|| body(of_case))));
+    };
+    if let Err(error) = thread::Builder::new().name(title.name.to_owned()).spawn(body) {
+        return Outcome::Failed(title.report(&steps, &format!("no thread starts: {error}")));
+    }
+    // The runtime ends what waits. What blocks its thread is left alone, a little later.
+    let too_long = format!("it took longer than {limit:?}");
+    let found = match receiver.recv_timeout(limit.saturating_add(limit / 4)) {
+        Ok(Ok(true)) => return steps.skipped().map_or(Outcome::Passed, Outcome::Skipped),
+        Ok(Ok(false)) => too_long,
+        Ok(Err(panic)) => message(&*panic),
+        Err(RecvTimeoutError::Timeout) => format!("{too_long}, and blocks its thread"),
+        Err(RecvTimeoutError::Disconnected) => "it ended without an outcome".to_owned(),
+    };
+    Outcome::Failed(title.report(&steps, &found))
+}
+
+/// Runs a future on a runtime of one thread. Whether it ended in time.
+pub(crate) fn block_on_one_thread(limit: Duration, test: impl Future<Output = ()>) -> bool {
+    block_on(Builder::new_current_thread().enable_all().build(), limit, test)
 }
 
 fn block_on(runtime: std::io::Result<Runtime>, limit: Duration, test: impl Future<Output = ()>) -> bool {
@@ -136,7 +160,7 @@ pub fn run_single<H: Harness, F: Future<Output = ()>>(
 ) {
     let harness = Arc::new(make());
     let limit = harness.time_limit();
-    let is_over = block_on(Builder::new_current_thread().enable_all().build(), limit, async {
+    let is_over = block_on_one_thread(limit, async {
         test(Fixture::new(harness).await).await;
     });
     assert!(is_over, "the test took longer than {limit:?}");
@@ -150,7 +174,12 @@ pub fn run_single<H: Harness, F: Future<Output = ()>>(
 pub fn run_case(name: &str, make: &mut dyn FnMut() -> Arc<dyn Harness>) {
     let case = CASES.iter().find(|case| case.name == name);
     let Some(case) = case else { panic!("there is no case {name}") };
-    match case.run(make()) {
+    conclude(name, case.run(make()));
+}
+
+/// Passes, says that it was skipped, or panics with the report.
+pub(crate) fn conclude(name: &str, outcome: Outcome) {
+    match outcome {
         Outcome::Passed => {}
         Outcome::Skipped(reason) => {
             // Not by a macro: a test's output is not shown if it passes. If nobody can read it, it is not said.

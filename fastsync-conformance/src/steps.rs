@@ -47,7 +47,7 @@ impl Steps {
         operation(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn begin(&self, call: String) -> usize {
+    pub(crate) fn begin(&self, call: String) -> usize {
         self.with(|kept| {
             kept.count += 1;
             kept.last.push_back(Step { number: kept.count, call, outcome: None });
@@ -58,7 +58,7 @@ impl Steps {
         })
     }
 
-    fn end(&self, number: usize, outcome: String) {
+    pub(crate) fn end(&self, number: usize, outcome: String) {
         self.with(|kept| {
             if let Some(step) = kept.last.iter_mut().find(|step| step.number == number) {
                 step.outcome = Some(outcome);

@@ -25,6 +25,9 @@ use crate::samples::{device, id, ids, name, page, put, request};
 
 const UUID: &str = "0192f0c1-2b3a-7c4d-8e5f-a6b7c8d9e0f1";
 
+/// As many digits as there may be.
+const PRICE: &str = "-12345678901234.56789012345678";
+
 /// The session that is staged and not committed.
 const STAGED: u128 = 99;
 
@@ -55,11 +58,21 @@ pub fn types() -> [TypeSchema; 2] {
         .was("text", "title");
     let things = TypeSchema::builder("things", "key")
         .priority(5)
+        .version(2)
+        .min_version(1)
         .restricted()
         .field("name", FieldKind::Text)
         .field("count", FieldKind::Integer)
         .field("is_open", FieldKind::Boolean)
         .field("image", FieldKind::Bytes)
+        .field("share", FieldKind::Real)
+        .field("owner", FieldKind::Uuid)
+        .field("at", FieldKind::Instant)
+        .field("local", FieldKind::LocalDateTime)
+        .field("day", FieldKind::Date)
+        .field("time", FieldKind::Time)
+        .field("price", FieldKind::Decimal)
+        .field("small", FieldKind::I32)
         .nullable_field("data", FieldKind::Json);
     [labels.build().unwrap(), things.build().unwrap()]
 }
@@ -92,7 +105,21 @@ fn label(key: &str, number: u64, body: Option<(i64, &str)>) -> Record {
 fn thing(key: &str, number: u64, text: Option<&str>) -> Record {
     let body = text.map(|text| {
         let data = Value::Json(r#"{"a":[1.0,null,"é"]}"#.to_owned());
-        vec![text.into(), i64::MIN.into(), true.into(), vec![0_u8, 39, 255].into(), data]
+        vec![
+            text.into(),
+            i64::MIN.into(),
+            true.into(),
+            vec![0_u8, 39, 255].into(),
+            Value::Real(0.1),
+            UUID.into(),
+            "2026-11-30T23:59:59.000000001Z".into(),
+            "0000-01-01T00:00:00.000000000".into(),
+            "9999-12-31".into(),
+            "12:00:00.500000000".into(),
+            Value::Decimal(PRICE.parse().unwrap()),
+            i64::from(i32::MIN).into(),
+            data,
+        ]
     });
     record("things", team(), key, number, body)
 }
@@ -141,7 +168,9 @@ pub async fn fill(source: &dyn SyncableDataSource) {
     source.prepare(&[first_labels()]).await.unwrap();
     apply(source, first_commit()).await;
     source.prepare(&types()).await.unwrap();
-    let things = vec![put(thing("n1", 3, Some("hello"))), put(thing("n2", 4, Some("bye")))];
+    let [stays, hello, bye] = [("n0", 14, "stays"), ("n1", 3, "hello"), ("n2", 4, "bye")]
+        .map(|(key, number, text)| put(thing(key, number, Some(text))));
+    let things = vec![stays, hello, bye];
     apply(source, commit(2, true, things)).await;
     let gone = label("gone", 6, Some((0, "x")));
     apply(source, commit(3, true, vec![put(thing("n2", 5, None)), put(gone)])).await;
@@ -184,7 +213,7 @@ pub async fn check(source: &dyn SyncableDataSource) {
 async fn check_records(source: &dyn SyncableDataSource) {
     let edited = label("007", 8, Some((-1, "edited")));
     let global = [edited.clone(), label(UUID, 1, Some((3, "uuid"))), label("gone", 7, None)];
-    let restricted = [thing("n1", 3, None), thing("n2", 5, None)];
+    let restricted = [thing("n0", 14, Some("stays")), thing("n1", 3, None), thing("n2", 5, None)];
     let plain = |record: &Record| {
         let metadata = SyncMetadata { change: 0, ..record.metadata };
         Record { metadata, ..record.clone() }
@@ -206,7 +235,9 @@ async fn check_records(source: &dyn SyncableDataSource) {
     assert_eq!(ids(&source.find(&query).await.unwrap()), ["007", UUID, "é"]);
     query.filter = Filter::equal("size", 3_i64).unwrap();
     assert_eq!(ids(&source.find(&query).await.unwrap()), [UUID], "a new field has its default");
-    assert_eq!(source.count(&Query::all(name("things"), team())).await.unwrap(), 0);
+    let mut query = Query::all(name("things"), team());
+    query.filter = Filter::compare("price", Comparison::Less, "-12345678901234.5678901234567").unwrap();
+    assert_eq!(source.find(&query).await.unwrap(), [thing("n0", 14, Some("stays"))], "decimals by size");
 
     let pending = source.pending(0, 10).await.unwrap();
     assert_eq!(pending.iter().map(plain).collect::<Vec<_>>(), [edited, thing("n1", 3, None)]);

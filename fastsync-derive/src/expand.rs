@@ -99,9 +99,10 @@ fn schema(object: &Object) -> TokenStream {
 fn field(Column { ty, name, storage, .. }: &Column) -> TokenStream {
     let kind = match storage {
         Storage::Value => {
-            return quote_spanned! {ty.span()=>
-                let __fastsync_schema =
-                    ::fastsync_core::object::__private::column::<#ty>(__fastsync_schema, #name);
+            // Only the call is where the type is: a name would be another one there, if the type comes from a macro.
+            let column = quote_spanned!(ty.span()=> ::fastsync_core::object::__private::column::<#ty>);
+            return quote! {
+                let __fastsync_schema = #column(__fastsync_schema, #name);
             };
         }
         Storage::Text(_) => quote!(Text),

@@ -25,14 +25,15 @@ const CLOSED: &[(&str, &str, &str)] = &[
         "the storage port: whoever implements it is to look at every member",
         "Action Author Changes ChangesPage ChangesRequest Clear Commit CommitOutcome Conflict ConflictReason Expect \
          ExpectState Head OnMismatch PageLimits Point Receipt Record RecordKey SessionSummary SkipOwn StateConflict \
-         StateWrite SyncMetadata Write Writes",
+         StateWrite SyncMetadata UpgradeStep Write Writes",
     ),
     ("fastsync-conformance", "a harness makes every one of them", "Constraint"),
     ("fastsync-conformance", "a case has no other end", "Outcome"),
+    ("fastsync-conformance", "the types of an application, all of whose fields are known", "New Old"),
     (
         "fastsync-compat",
         "the wire form of clients that are out there and stay as they are",
-        "Number PullReply PushReply Refusal SyncObject SyncOperationMetadata SyncPayload",
+        "Number PullReply PushReply Refusal SyncMetadata SyncObject SyncOperationMetadata SyncPayload",
     ),
 ];
 

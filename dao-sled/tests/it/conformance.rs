@@ -33,3 +33,4 @@ impl Harness for SledHarness {
 }
 
 fastsync_conformance::conformance_tests!(SledHarness::new());
+fastsync_conformance::evolution_tests!(SledHarness::new());

@@ -70,3 +70,4 @@ impl Harness for SqliteHarness {
 }
 
 fastsync_conformance::conformance_tests!(SqliteHarness::new());
+fastsync_conformance::evolution_tests!(SqliteHarness::new());

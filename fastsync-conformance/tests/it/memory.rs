@@ -57,3 +57,5 @@ impl Harness for Forgetful {
 }
 
 fastsync_conformance::conformance_tests!(with_one_handle, Forgetful);
+
+fastsync_conformance::evolution_tests!(Memory(MemoryDataSource::new()));

@@ -9,6 +9,7 @@ mod bad_msgpack;
 mod bad_requests;
 mod bombs;
 mod client_defaults;
+mod evolution;
 mod hostile_server;
 mod negotiation;
 mod round_trip;

@@ -5,6 +5,7 @@ mod bugs;
 mod changes;
 mod commits;
 mod constraints;
+mod evolution;
 mod plan;
 mod prepare;
 mod queries;

@@ -77,14 +77,20 @@ async fn a_device_that_asks_for_more_than_the_server_has_keeps_the_type_to_itsel
     device.lists.add(&List { id: "l".into(), title: "t".into() }).await.unwrap();
     let report = device.sync.sync().await.unwrap();
     assert_eq!((names(&report.pull.unknown_types), report.pull.received), (vec!["tasks"], 0));
-    assert_eq!((stored.count(Selection::all()).await.unwrap(), device.sync.status().await.unwrap().pending), (1, 1));
+    assert_eq!(
+        (stored.count(Selection::all()).await.unwrap(), device.sync.status().await.unwrap().pending),
+        (1, 1)
+    );
 
     let (server, stored) = serve::<strict::Task>(source, LastWriterWins).await;
     let device = Device::<strict::Task>::open(&server, &storage, LastWriterWins).await;
     for _ in 0..2 {
         device.sync.sync().await.unwrap();
     }
-    assert_eq!((stored.count(Selection::all()).await.unwrap(), device.tasks.count(Selection::all()).await.unwrap()), (2, 2));
+    assert_eq!(
+        (stored.count(Selection::all()).await.unwrap(), device.tasks.count(Selection::all()).await.unwrap()),
+        (2, 2)
+    );
 }
 
 /// Fails if a push of before, which was not processed and never will be, stops a pull or the first synchronisation after the

@@ -42,7 +42,7 @@ pub(crate) const PROOFS: &[Entry] = &[
         "replicas end equal: model-based property test, cases of up to 200 steps, 3 to 5 clients, 2 zones, \
          3 types, every rule, every data source",
         &["mysql", "mongo"],
-        forms!(["convergence"], "25"),
+        forms!(["convergence"], "20"),
     ),
     proof(
         "client-crash",

@@ -50,21 +50,21 @@ struct Step {
 const STEPS: &[Step] = &[
     step("servers", "find, install and start what the tests need", false, 15, start_servers),
     step("fmt", "formatting", false, 5, format),
-    step("clippy", "lints, warnings denied", false, 125, clippy),
+    step("clippy", "lints, warnings denied", false, 130, clippy),
     step("gates", "rules of this workspace that no compiler checks", false, 5, |run, _| {
         gates::check(&run.workspace)?;
         Ok(Outcome::Passed)
     }),
     step("deny", "licences, banned crates and sources of the dependencies", false, 5, deny),
-    step("build", "everything that the next steps run, in one build", false, 330, |run, _| {
+    step("build", "everything that the next steps run, in one build", false, 365, |run, _| {
         run.workspace.build(Build::Checked, "")?;
         Ok(Outcome::Passed)
     }),
-    step("test", "all tests", true, 150, tests),
-    step("doctest", "the examples in the documentation", true, 20, |run, _| {
+    step("test", "all tests", true, 155, tests),
+    step("doctest", "the examples in the documentation", true, 15, |run, _| {
         run.cargo(&["test", "--doc", "--workspace", "--all-features"])
     }),
-    step("doc", "the documentation, warnings denied", false, 40, |run, _| {
+    step("doc", "the documentation, warnings denied", false, 35, |run, _| {
         let args = ["doc", "--workspace", "--no-deps", "--all-features"];
         run.workspace.cargo_with(&args, &[("RUSTDOCFLAGS", "-D warnings")])?;
         Ok(Outcome::Passed)
@@ -75,11 +75,11 @@ const STEPS: &[Step] = &[
         }
         Ok(Outcome::Passed)
     }),
-    step("examples", "the example programs, each in its self-test form", true, 50, examples),
-    step("prove", "the short form of every proof", true, 190, proofs),
-    step("cluster", "the proof that needs a cluster of three MariaDB nodes", false, 55, cluster),
+    step("examples", "the example programs, each in its self-test form", true, 45, examples),
+    step("prove", "the short form of every proof", true, 240, proofs),
+    step("cluster", "the proof that needs a cluster of three MariaDB nodes", false, 70, cluster),
     step("memory", "peak memory of a first pull, of data and of twice the data", false, 35, memory),
-    step("instructions", "what the hot paths cost, counted", false, 35, instructions),
+    step("instructions", "what the hot paths cost, counted", false, 25, instructions),
 ];
 
 const fn step(

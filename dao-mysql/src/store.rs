@@ -87,7 +87,7 @@ impl Store {
             server,
             config,
             upgrades,
-            // Where there are none, the server says so.
+            // Without the table, the server says so.
             version: AtomicU32::new(version.unwrap_or(upgrades.version())),
             registry: RwLock::new(Registry::default()),
             zones: Names::new(),

@@ -34,7 +34,7 @@ pub(crate) async fn version(connection: &mut MySqlConnection) -> Run<Option<u32>
     text(&row, 0)?;
     let select = "SELECT value FROM fastsync_meta WHERE name = 'schema_version'";
     let Some(row) = Sql::new(select).first(connection).await? else { return Ok(None) };
-    // A number that is none of ours is later than all of ours.
+    // A number that does not fit is later than every version that we know.
     Ok(Some(u32::try_from(number(&row, 0)?).unwrap_or(u32::MAX)))
 }
 

@@ -241,7 +241,7 @@ impl Store {
     }
 }
 
-/// The order of decimal numbers as text; what is none, which no statement of ours writes, comes after them.
+/// The order of decimal numbers as text. Other text, which this crate never writes, comes after them.
 fn by_size(a: &str, b: &str) -> Ordering {
     match (a.parse::<Decimal>(), b.parse::<Decimal>()) {
         (Ok(a), Ok(b)) => a.cmp(&b),

@@ -196,6 +196,39 @@ struct Link {
     to: uuid::Uuid,
 }
 
+#[derive(Debug, Clone, PartialEq, SyncableObject)]
+struct Price {
+    #[syncable(id)]
+    id: uuid::Uuid,
+    amount: Decimal,
+}
+
+/// Fails if an id of the wrong kind, or a number that JSON has rounded, is stored or stops what is pushed with it.
+#[tokio::test]
+async fn an_id_or_a_number_that_does_not_fit_is_a_matter_of_its_object() {
+    let store = Store::server(MemoryDataSource::new()).register::<Price>().open().await.unwrap();
+    let prices = Repository::<Price>::new(&store);
+    let builder = SyncManager::server(&store).register(prices.clone(), LastWriterWins).zones(policy);
+    let compat = FastSyncCompat::builder(builder.build().await.unwrap(), |_, _| None).build().unwrap();
+    let [capitals, rounded, good] = [
+        "6F9619FF-8B86-D011-B42D-00C04FC964FF",
+        "00000000-0000-0000-0000-000000000001",
+        "00000000-0000-0000-0000-000000000002",
+    ];
+    let object = |id: &str, amount: serde_json::Value| json!({"id": id, "amount": amount, "metadata": {"version": 1_000}});
+    let data = json!([
+        object(capitals, json!(1.5)),
+        object(rounded, json!(1_234_567_890.123_456_7)),
+        object(good, json!(1.5)),
+    ]);
+    let push = serde_json::from_value(json!({"data": {"Price": data}})).unwrap();
+    let reply = compat.process_push(&SyncContext::new("ada@home"), push).await.unwrap();
+    let refused: Vec<_> = reply.refused.iter().filter_map(|refusal| refusal.id.as_deref()).collect();
+    assert_eq!((reply.processed, refused), (1, vec![capitals, rounded]));
+    let stored = prices.get_all().await.unwrap();
+    assert_eq!(stored, [Price { id: good.parse().unwrap(), amount: "1.5".parse().unwrap() }]);
+}
+
 #[tokio::test]
 async fn a_uuid_may_be_in_capitals() {
     let store = Store::server(MemoryDataSource::new()).register::<Link>().open().await.unwrap();

@@ -178,13 +178,21 @@ pub(crate) async fn a_field_that_comes_back_is_as_it_was(f: Fixture) {
             .field("owner", FieldKind::Uuid)
             .field("tags", FieldKind::Json)
             .nullable_field("city", FieldKind::Text)
+            .nullable_field("since", FieldKind::Date)
             .default_value("owner", "6f2c1d6e-5c0b-4a7e-9a0f-2f8f4c1b7e11")
             .default_value("tags", Value::Json("[]".into()))
     };
     let body = |owner: &str, tags: &str, city: Value| {
-        vec!["Nordic Paper".into(), owner.into(), Value::Json(tags.into()), city]
+        let since = if city == Value::Null { Value::Null } else { "2026-01-31".into() };
+        vec!["Nordic Paper".into(), owner.into(), Value::Json(tags.into()), city, since]
     };
-    f.source().prepare(&[built(full())]).await.expect("prepare takes a new type");
+    // The date is required at first: it comes back as one that may be null.
+    let first = suppliers()
+        .field("owner", FieldKind::Uuid)
+        .field("tags", FieldKind::Json)
+        .nullable_field("city", FieldKind::Text)
+        .field("since", FieldKind::Date);
+    f.source().prepare(&[built(first)]).await.expect("prepare takes a new type");
     let owner = "0b54f5a4-9e0d-4c4f-8f5e-0d8f6f0a1c22";
     let record = supplier(&f, "s-1", body(owner, r#"["old"]"#, "Oslo".into()));
     f.put_all(std::slice::from_ref(&record)).await;

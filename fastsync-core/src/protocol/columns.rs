@@ -15,8 +15,8 @@ pub(crate) struct Columns {
 
 impl Columns {
     /// # Errors
-    /// `UnknownType` if the other end asks for a later version, or has fields that the type does not have, or another kind of ids: what they hold
-    /// could not be stored here, or not there.
+    /// `UnknownType` if this end could not hold what the other one has: it has fields that the type does not have, ids of another
+    /// kind, or takes only later versions.
     /// `InvalidInput` if it names a field twice.
     pub(crate) fn of(schema: &TypeSchema, theirs: &TypeVersion) -> Result<Self> {
         if schema.id_kind() != theirs.id {

@@ -91,6 +91,11 @@ impl TypeVersion {
         }
     }
 
+    /// Whether rows and ids of the type are as this schema has them.
+    pub(crate) fn has_the_form_of(&self, schema: &TypeSchema) -> bool {
+        self.id == schema.id_kind() && self.fields.iter().eq(schema.fields().iter().map(|field| &field.name))
+    }
+
     /// Whether the end that has this schema asks for a later version of the type.
     pub(crate) const fn is_outdated(&self, schema: &TypeSchema) -> bool {
         self.version < schema.min_version()

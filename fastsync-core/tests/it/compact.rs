@@ -119,6 +119,7 @@ fn push(payload: SyncPayload) -> PushRequest {
 fn page(payload: SyncPayload, remaining: Option<u64>) -> PullReply {
     let mut page = PullPage::new(Cursor::from("sealed".to_owned()), Timestamp::from_millis(7), payload);
     (page.caught_up, page.remaining) = (false, remaining);
+    page.outdated_types = vec![TypeName::new("prices").unwrap()];
     PullReply::Page(page)
 }
 

@@ -60,7 +60,9 @@ fn uuid(n: u128) -> uuid::Uuid {
 fn metadata() -> SyncOperationMetadata {
     let fields = ["name", "quantity", "photo", "extra"].map(|name| FieldName::new(name).unwrap()).to_vec();
     let mut metadata = SyncOperationMetadata::new(DeviceId::from_uuid(uuid(7)), std::iter::empty());
-    metadata.types = [(TypeName::new("items").unwrap(), TypeVersion::new(3, IdKind::Uuid, fields))].into();
+    let mut items = TypeVersion::new(3, IdKind::Uuid, fields);
+    items.min_version = 2;
+    metadata.types = [(TypeName::new("items").unwrap(), items)].into();
     metadata
 }
 
@@ -162,6 +164,7 @@ fn page(cursor: Cursor) -> PullPage {
 fn pull_replies() {
     let mut page = page(Cursor::from("opaque".to_owned()));
     page.unknown_types = vec![TypeName::new("photos").unwrap()];
+    page.outdated_types = vec![TypeName::new("prices").unwrap()];
     let page = PullReply::Page(page);
     check("pull_reply_page", &page);
     check("pull_reply_reset", &PullReply::ResetRequired { reason: ResetReason::Horizon });

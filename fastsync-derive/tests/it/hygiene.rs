@@ -17,16 +17,16 @@ mod surroundings {
     const id: u8 = 0;
 
     macro_rules! object {
-        ($name:ident, $key:ty, $field:ident: $ty:ty) => {
+        ($name:ident, $key:ty, $($field:ident: $ty:ty),*) => {
             #[derive(SyncableObject)]
             pub(super) struct $name {
                 #[syncable(id)]
                 id: $key,
-                $field: $ty,
+                $($field: $ty,)*
             }
         };
     }
-    object!(Made, u32, value: std::option::Option<String>);
+    object!(Made, u32, value: std::option::Option<String>, count: i64);
 
     #[derive(SyncableObject)]
     pub(super) struct Bare
@@ -41,7 +41,7 @@ mod surroundings {
     }
 
     pub(super) fn values() -> fastsync_core::Result<(TypeSchema, std::vec::Vec<Value>)> {
-        std::result::Result::Ok((Made::schema()?, Made { id: 1, value: None }.to_body()?))
+        std::result::Result::Ok((Made::schema()?, Made { id: 1, value: None, count: 0 }.to_body()?))
     }
 
     use std::option::Option::None;
@@ -55,10 +55,11 @@ fn the_code_stands_on_its_own() {
         TypeSchema::builder("Made", "id")
             .id_kind(IdKind::Integer)
             .nullable_field("value", FieldKind::Text)
+            .field("count", FieldKind::Integer)
             .build()
             .unwrap()
     );
-    assert_eq!(body, [Value::Null]);
+    assert_eq!(body, [Value::Null, Value::Integer(0)]);
     assert_eq!(
         surroundings::Bare::schema().unwrap(),
         TypeSchema::builder("Bare", "id").version(1).priority(0).build().unwrap()

@@ -14,7 +14,7 @@ use crate::store::PendingReader;
 pub(super) struct Withheld {
     /// Refused edits, by the change that was refused.
     pub(super) rejected: BTreeMap<RecordKey, u64>,
-    /// Types that the server does not know yet.
+    /// Types that the server does not exchange with this client yet.
     pub(super) unknown_types: BTreeSet<TypeName>,
     /// Refusals of edits that are no longer there, to be forgotten with the next commit.
     pub(super) outdated: Vec<RecordKey>,

@@ -7,7 +7,7 @@ use super::rejected::RejectedEdit;
 use super::{Client, SettledConflict, Settlement};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{DeviceId, Hlc, Record, RecordKey, Revision, SyncMetadata, TypeName};
-use crate::protocol::{Outcome, PushReceipt, Row, TypeVersion};
+use crate::protocol::{Outcome, PushReceipt, Row};
 use crate::source::{Action, Expect, OnMismatch, Write};
 
 impl Client {
@@ -22,10 +22,8 @@ impl Client {
         }
         let types = &in_flight.request.metadata.types;
         let is_as_sent = |name: &TypeName| {
-            let ours = self.store.schema(name).map(TypeVersion::of);
-            ours.is_ok_and(|ours| {
-                types.get(name).is_none_or(|sent| sent.fields == ours.fields && sent.id == ours.id)
-            })
+            let (sent, ours) = (types.get(name), self.store.schema(name));
+            ours.is_ok_and(|ours| sent.is_none_or(|sent| sent.has_the_form_of(ours)))
         };
         let mut current = receipt.current;
         current.groups.retain(|group| is_as_sent(&group.type_name));

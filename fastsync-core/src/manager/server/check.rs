@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Server;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Hlc, Record, RecordKey, Timestamp, TypeName};
+use crate::model::{Hlc, Record, RecordKey, Timestamp};
 use crate::protocol::{PushRequest, SyncPayload};
 
 /// What a push holds.
@@ -15,16 +15,18 @@ pub(super) struct Read {
 }
 
 impl Server {
-    /// A type of the session of which this server asks for a later version.
-    pub(super) fn outdated(&self, request: &PushRequest) -> Option<TypeName> {
-        let mut types = request.payload.groups.iter().map(|group| &group.type_name);
-        let is_outdated = |name: &&TypeName| {
-            let theirs = request.metadata.types.get(*name);
-            theirs
-                .zip(self.store.schema(name).ok())
-                .is_some_and(|(theirs, schema)| theirs.is_outdated(schema))
-        };
-        types.find(is_outdated).cloned()
+    /// Refuses a session with a type of which this server asks for a later version.
+    fn check_versions(&self, request: &PushRequest) -> Result<()> {
+        for group in &request.payload.groups {
+            let name = &group.type_name;
+            let theirs = request.metadata.types.get(name).zip(self.store.schema(name).ok());
+            if theirs.is_some_and(|(theirs, schema)| theirs.is_outdated(schema)) {
+                let message =
+                    format!("the server asks for a later version of type {name}: upgrade the application");
+                return Err(Error::new(ErrorKind::UpgradeRequired, "push", message));
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn check_size(&self, payload: &SyncPayload) -> Result<()> {
@@ -48,6 +50,7 @@ impl Server {
         if request.payload.devices != [request.metadata.device] {
             return Err(Error::invalid("push", "a device pushes edits of its own only"));
         }
+        self.check_versions(&request)?;
         let mut unfit = BTreeMap::new();
         let mut apart = Vec::new();
         let mut records = request.payload.into_fitting_records(
@@ -91,9 +94,4 @@ impl Server {
         }
         Ok(Read { records, unfit })
     }
-}
-
-pub(super) fn upgrade_required(name: &TypeName) -> Error {
-    let message = format!("the server asks for a later version of type {name}: upgrade the application");
-    Error::new(ErrorKind::UpgradeRequired, "push", message)
 }

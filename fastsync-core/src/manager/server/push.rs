@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::Server;
-use super::check::upgrade_required;
 use super::digest::digest;
 use super::receipt::{Answer, LastPush, Standing};
 use super::settle::{Decision, expected};
@@ -65,7 +64,6 @@ impl Server {
         self.check_size(&request.payload)?;
         let digest = digest(&request);
         let PushRequest { session: id, number, follows, mode, .. } = request;
-        let outdated = self.outdated(&request);
         let columns = self.columns(&request.metadata.types);
         let missing = columns.iter().map(|(name, columns)| (name.clone(), columns.missing()));
         let read = match self.read_payload(request) {
@@ -120,8 +118,7 @@ impl Server {
                 Standing::Next if is_used => {
                     return Err(Error::invalid("push", "the session id was used by another push"));
                 }
-                // What was processed before stays so, whatever this server asks for now.
-                Standing::Next => outdated.as_ref().map_or(Ok(()), |name| Err(upgrade_required(name)))?,
+                Standing::Next => {}
             }
             // The same push may arrive twice at once: one of them finds the state moved, or the session there, and
             // looks again.

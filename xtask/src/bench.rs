@@ -15,7 +15,17 @@ const fn figure(
     about: &'static str,
     [short, long]: [&'static [&'static str]; 2],
 ) -> Entry {
-    Entry { name, about, package: PACKAGE, binary: PACKAGE, build: Build::Release, short, long, servers: &[] }
+    Entry {
+        name,
+        about,
+        package: PACKAGE,
+        binary: PACKAGE,
+        build: Build::Release,
+        short,
+        long,
+        servers: &[],
+        on: &[],
+    }
 }
 
 /// The arguments of the short and of the long form.

@@ -235,6 +235,7 @@ fn relative(workspace: &Workspace, path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workspace::tests::package;
 
     #[test]
     fn a_banned_crate_is_found_by_its_whole_name() {
@@ -246,13 +247,10 @@ mod tests {
 
     #[test]
     fn arrows_point_at_the_core_only() {
-        let package = |name: &str, published, dependencies: &[&str]| Package {
-            name: name.to_owned(),
-            version: "0.1.0".to_owned(),
-            manifest: PathBuf::new(),
+        let package = |name, published, dependencies: &[&str]| Package {
             published,
-            binaries: Vec::new(),
             dependencies: dependencies.iter().map(|&name| name.to_owned()).collect(),
+            ..package(name, "", &[])
         };
         let all = [
             package("fastsync-core", true, &["fastsync-derive", "serde"]),

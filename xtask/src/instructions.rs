@@ -9,6 +9,9 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::workspace::{Build, Workspace, succeeds};
 
+/// The package of the program that is counted.
+pub(crate) const PACKAGE: &str = "hot-paths";
+
 /// The accepted counts.
 const ACCEPTED: &str = "benches/hot/instructions.json";
 
@@ -45,7 +48,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
         );
     }
     // Not as users run it: built once more with every optimisation, it would take most of two minutes of each check.
-    let program = &workspace.build(Build::Checked, "hot-paths")?;
+    let program = &workspace.build(Build::Checked, PACKAGE)?;
     let mut counts: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
     // Side by side, since no load of the machine changes a count.
     let found: Vec<_> = std::thread::scope(|scope| {

@@ -16,6 +16,7 @@ mod servers;
 mod slowest;
 mod summary;
 mod test;
+mod unchanged;
 mod wheel;
 mod workspace;
 

@@ -8,6 +8,11 @@ use crate::workspace::{Build, Workspace};
 /// The package and the program that the proofs live in.
 pub(crate) const PACKAGE: &str = "simulation";
 
+const SQLITE: &str = "fastsync-dao-sqlite";
+const SLED: &str = "fastsync-dao-sled";
+const MYSQL: &str = "fastsync-dao-mysql";
+const MONGO: &str = "fastsync-dao-mongo";
+
 /// A proof of the program `simulation`: it takes `--long`, `--seed N` and `--store NAME` after its name, prints its seed,
 /// and fails by its exit code.
 const fn proof(
@@ -16,7 +21,17 @@ const fn proof(
     servers: &'static [&'static str],
     [short, long]: [&'static [&'static str]; 2],
 ) -> Entry {
-    Entry { name, about, package: PACKAGE, binary: PACKAGE, build: Build::Checked, short, long, servers }
+    Entry {
+        name,
+        about,
+        package: PACKAGE,
+        binary: PACKAGE,
+        build: Build::Checked,
+        short,
+        long,
+        servers,
+        on: &[],
+    }
 }
 
 /// The arguments of the short form, which goes on for some seconds, and of the long form, which goes by its own count or
@@ -49,75 +64,87 @@ pub(crate) const PROOFS: &[Entry] = &[
         "kill -9 of the client, again and again: no half-applied session, no lost edit, no cursor ahead of its data",
         &[],
         forms!(["client-crash"], "8"),
-    ),
+    )
+    .on(&[SQLITE]),
     proof(
         "client-crash-sled",
         "the same of a client on sled",
         &[],
         forms!(["client-crash", "--store", "sled"], "6", "700"),
-    ),
+    )
+    .on(&[SLED, SQLITE]),
     proof(
         "server-crash",
         "kill -9 of the server: nothing acknowledged is lost, nothing is visible in part, retries change nothing",
         &[],
         forms!(["server-crash"], "8"),
-    ),
+    )
+    .on(&[SQLITE]),
     proof(
         "server-crash-sled",
         "the same of a server on sled",
         &[],
         forms!(["server-crash", "--store", "sled"], "6", "100"),
-    ),
+    )
+    .on(&[SLED]),
     proof(
         "server-crash-mysql",
         "the same of a server on MariaDB",
         &["mysql"],
         forms!(["server-crash", "--store", "mysql"], "7", "100"),
-    ),
+    )
+    .on(&[MYSQL]),
     proof(
         "server-crash-mongo",
         "the same of a server on MongoDB",
         &["mongo"],
         forms!(["server-crash", "--store", "mongo"], "10", "100"),
-    ),
+    )
+    .on(&[MONGO]),
     proof(
         "database-crash-mysql",
         "the same with kill -9 of MariaDB itself, under a server that lives on",
         &["mysql"],
         forms!(["server-crash", "--store", "mysql", "--database"], "9", "15"),
-    ),
+    )
+    .on(&[MYSQL]),
     proof(
         "database-crash-mongo",
         "the same with kill -9 of MongoDB itself, under a server that lives on",
         &["mongo"],
         forms!(["server-crash", "--store", "mongo", "--database"], "9", "15"),
-    ),
+    )
+    .on(&[MONGO]),
     proof(
         "concurrency",
         "8 pushers, 2 pullers and a process that is killed again and again, on one SQLite file: none missed, none twice; \
          a broken data source fails it",
         &[],
         forms!(["concurrency"], "5"),
-    ),
+    )
+    .on(&[SQLITE]),
     proof(
         "concurrency-sled",
         "8 pushers and 2 pullers in one process on one sled store",
         &[],
         forms!(["concurrency", "--store", "sled"], "5"),
-    ),
+    )
+    .on(&[SLED]),
     proof(
         "concurrency-mysql",
         "16 pushers, 4 pullers and a process that is killed, on one MariaDB, with pauses inside \
          transactions, cut connections and an idle stranger",
         &["mysql"],
         forms!(["concurrency", "--store", "mysql"], "8"),
-    ),
+    )
+    .on(&[MYSQL]),
     proof(
         "concurrency-mongo",
         "16 pushers, 4 pullers and a process that is killed, on one MongoDB",
         &["mongo"],
         forms!(["concurrency", "--store", "mongo"], "8"),
-    ),
+    )
+    .on(&[MONGO]),
     proof(
         "differential",
         "the same random operations on every data source: equal outcomes, equal contents at every checkpoint",
@@ -134,7 +161,8 @@ pub(crate) const APART: &[Entry] = &[proof(
      and joins again",
     &["galera"],
     forms!(["concurrency", "--store", "mysql"], "8"),
-)];
+)
+.on(&[MYSQL])];
 
 #[derive(clap::Args)]
 pub(crate) struct Args {

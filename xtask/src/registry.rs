@@ -1,5 +1,6 @@
 //! Proofs and figures by name: what `cargo xtask prove` and `cargo xtask bench` have in common.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::Instant;
 
@@ -7,6 +8,7 @@ use anyhow::{Result, bail};
 
 use crate::servers::{self, Policy};
 use crate::summary::{Outcome, Skips, Summary};
+use crate::unchanged::Unchanged;
 use crate::workspace::{Build, Workspace};
 
 /// A named run: a program of a package.
@@ -23,7 +25,12 @@ pub(crate) struct Entry {
     pub(crate) long: &'static [&'static str],
     /// The servers that it uses where they can be had.
     pub(crate) servers: &'static [&'static str],
+    /// The packages of the data sources that it runs on; none means every one.
+    pub(crate) on: &'static [&'static str],
 }
+
+/// What the packages of data sources begin with.
+const DATA_SOURCE: &str = "fastsync-dao-";
 
 /// A run to repeat.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +42,19 @@ pub(crate) struct Repeat {
 }
 
 impl Entry {
+    /// The same on these data sources alone.
+    pub(crate) const fn on(self, packages: &'static [&'static str]) -> Self {
+        Self { on: packages, ..self }
+    }
+
+    /// The packages that it is made of.
+    fn packages<'a>(&self, workspace: &'a Workspace) -> BTreeSet<&'a str> {
+        let mut packages = workspace.closure(self.package);
+        packages
+            .retain(|name| !name.starts_with(DATA_SOURCE) || self.on.is_empty() || self.on.contains(name));
+        packages
+    }
+
     fn args(&self, long: bool, repeat: Option<Repeat>) -> Vec<String> {
         let own = if long { self.long } else { self.short };
         let seed = repeat.map(|repeat| ("--seed", repeat.seed));
@@ -159,19 +179,31 @@ fn seed_of(commit: &str) -> Option<u64> {
     u64::from_str_radix(commit.get(..8)?, 16).ok()
 }
 
+/// Whether none of these need run.
+pub(crate) fn are_spared(workspace: &Workspace, entries: &[Entry], unchanged: &mut Unchanged) -> bool {
+    entries.iter().all(|entry| unchanged.spares(workspace, entry.name, &entry.packages(workspace)))
+}
+
 /// Runs the short form of every proof as one step of the tests, up to the first that fails.
 pub(crate) fn run_all<'a>(
     workspace: &Workspace,
     entries: impl Iterator<Item = &'a Entry>,
+    unchanged: &mut Unchanged,
     skips: &mut Skips,
 ) -> Result<Outcome> {
     let mut outcome = Outcome::Skipped;
     let seed = seed_of_commit(workspace);
     for entry in entries {
+        let packages = entry.packages(workspace);
+        if unchanged.spares(workspace, entry.name, &packages) {
+            outcome = Outcome::Passed;
+            continue;
+        }
         println!("  {}: {}", entry.name, entry.about);
         let start = Instant::now();
         if entry.run(workspace, false, seed, skips)? == Outcome::Passed {
             println!("  {}: passed in {:.1} s", entry.name, start.elapsed().as_secs_f64());
+            unchanged.passed(workspace, entry.name, &packages)?;
             outcome = Outcome::Passed;
         }
     }
@@ -184,7 +216,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::workspace::Package;
+    use crate::workspace::{Package, tests::package};
 
     const ONE: Entry = Entry {
         name: "one",
@@ -195,19 +227,13 @@ mod tests {
         short: &[],
         long: &["--long"],
         servers: &[],
+        on: &[],
     };
     const ENTRIES: &[Entry] =
         &[ONE, Entry { name: "two", package: "q", short: &["--few"], long: &[], ..ONE }];
 
     fn workspace(ci: bool) -> Workspace {
-        let package = Package {
-            name: "p".to_owned(),
-            version: "0.1.0".to_owned(),
-            manifest: PathBuf::new(),
-            published: false,
-            binaries: vec!["other".to_owned()],
-            dependencies: Vec::new(),
-        };
+        let package = Package { binaries: vec!["other".to_owned()], ..package("p", "", &[]) };
         Workspace {
             root: PathBuf::new(),
             packages: vec![package],
@@ -226,6 +252,19 @@ mod tests {
         assert_eq!(line(&ENTRIES[0], true, repeat(7, None)), "--long --seed 7");
         assert_eq!(line(&ENTRIES[1], false, repeat(7, Some(3))), "--few --seed 7 --case 3");
         assert_eq!(line(&ENTRIES[1], false, None), "--few");
+    }
+
+    /// Fails if a change in another data source runs it again, or one in what it is about does not.
+    #[test]
+    fn a_run_on_one_data_source_is_made_of_that_one_and_of_what_all_need() {
+        let core = package("fastsync-core", "", &[]);
+        let source = |name| package(name, "", &["fastsync-core"]);
+        let all = package("p", "", &["fastsync-dao-a", "fastsync-dao-b"]);
+        let packages = vec![core, source("fastsync-dao-a"), source("fastsync-dao-b"), all];
+        let workspace = Workspace { packages, ..workspace(false) };
+        let made_of = |entry: Entry| entry.packages(&workspace).into_iter().collect::<Vec<_>>();
+        assert_eq!(made_of(ONE.on(&["fastsync-dao-b"])), ["fastsync-core", "fastsync-dao-b", "p"]);
+        assert_eq!(made_of(ONE), ["fastsync-core", "fastsync-dao-a", "fastsync-dao-b", "p"]);
     }
 
     #[test]

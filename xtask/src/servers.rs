@@ -303,7 +303,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::workspace::Package;
+    use crate::workspace::tests::package;
 
     const ABSENT: Server = Server {
         name: "absent",
@@ -317,17 +317,9 @@ mod tests {
     };
 
     fn workspace() -> Workspace {
-        let package = Package {
-            name: "p".to_owned(),
-            version: "0.1.0".to_owned(),
-            manifest: PathBuf::new(),
-            published: false,
-            binaries: Vec::new(),
-            dependencies: Vec::new(),
-        };
         Workspace {
             root: PathBuf::from("."),
-            packages: vec![package],
+            packages: vec![package("p", "", &[])],
             ci: false,
             env: Vec::new(),
             target: PathBuf::new(),

@@ -8,6 +8,7 @@ use clap::builder::PossibleValuesParser;
 
 use crate::servers::{Policy, Running};
 use crate::summary::{Outcome, Skips, Summary};
+use crate::unchanged::Unchanged;
 use crate::workspace::{Build, Workspace};
 use crate::{api, bench, gates, instructions, prove, registry, servers, slowest, wheel};
 
@@ -119,6 +120,9 @@ pub(crate) struct Args {
     /// Go on after a step that failed.
     #[arg(long)]
     keep_going: bool,
+    /// Run also what passed before and has not changed since. With `CI=true`, and of steps that are named, everything runs.
+    #[arg(long)]
+    again: bool,
     /// Only these steps; `servers` comes with those that need it.
     #[arg(value_name = "STEP", value_parser = PossibleValuesParser::new(STEPS.iter().map(|step| step.name)))]
     steps: Vec<String>,
@@ -130,6 +134,7 @@ struct Run<'a> {
     args: &'a Args,
     /// Kept until the last step is over.
     servers: Vec<Running>,
+    unchanged: Unchanged,
 }
 
 impl Run<'_> {
@@ -146,7 +151,9 @@ pub(crate) fn run(workspace: Workspace, args: &Args) -> Result<bool> {
         }
         return Ok(true);
     }
-    let mut run = Run { workspace, args, servers: Vec::new() };
+    let is_whole = !args.quick && args.steps.is_empty();
+    let unchanged = if is_whole { Unchanged::load(&workspace, args.again) } else { Unchanged::nothing() };
+    let mut run = Run { workspace, args, servers: Vec::new(), unchanged };
     let mut summary = Summary::default();
     let mut failed = false;
     let selected = if args.quick { quick() } else { select(&args.steps) };
@@ -160,7 +167,11 @@ pub(crate) fn run(workspace: Workspace, args: &Args) -> Result<bool> {
             });
         }
     }
-    Ok(summary.finish())
+    let passed = summary.finish();
+    if let Some(spared) = run.unchanged.summary() {
+        println!("{spared}");
+    }
+    Ok(passed)
 }
 
 /// The steps of these names, or all of them, in the table's order.
@@ -228,6 +239,21 @@ fn tests(run: &mut Run<'_>, _: &mut Skips) -> Result<Outcome> {
     if !uses_nextest {
         println!("  cargo-nextest is not installed: cargo's own runner does it");
     }
+    let mut ran = Vec::new();
+    let mut spared = Vec::new();
+    // The tests of xtask look at files of all packages; and only nextest leaves packages out without building others anew.
+    for package in run.workspace.packages.iter().map(|package| package.name.as_str()) {
+        let closure = run.workspace.closure(package);
+        let part = format!("test {package}");
+        let may_be_spared = uses_nextest && package != env!("CARGO_PKG_NAME");
+        if may_be_spared && run.unchanged.spares(&run.workspace, &part, &closure) {
+            spared.push(format!("not package({package})"));
+        } else {
+            ran.push((part, closure));
+        }
+    }
+    let filter = ["-E".to_owned(), spared.join(" and ")];
+    let filter: Vec<_> = filter.iter().map(String::as_str).filter(|_| !spared.is_empty()).collect();
     // Whatever a run before has said is not of this one.
     let junit = run.workspace.target.join(slowest::REPORT);
     let _ = std::fs::remove_file(&junit);
@@ -242,12 +268,16 @@ fn tests(run: &mut Run<'_>, _: &mut Skips) -> Result<Outcome> {
         });
         run.workspace.cargo_with(&packages.collect::<Vec<_>>(), &env)
     } else {
-        run.workspace.cargo_with(command, &env)
+        run.workspace.cargo_with(&[command, &filter].concat(), &env)
     };
     if uses_nextest {
         slowest::print(&junit);
     }
-    outcome.map(|()| Outcome::Passed)
+    outcome?;
+    for (part, closure) in ran {
+        run.unchanged.passed(&run.workspace, &part, &closure)?;
+    }
+    Ok(Outcome::Passed)
 }
 
 fn examples(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
@@ -257,17 +287,26 @@ fn examples(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
             registry::skip(&run.workspace, skips, example.package, &reason)?;
             continue;
         }
-        run.workspace.built(Build::Checked, example.package, example.args)?;
+        let part = format!("{} {}", example.package, example.args.join(" "));
+        let closure = run.workspace.closure(example.package);
+        if !run.unchanged.spares(&run.workspace, &part, &closure) {
+            run.workspace.built(Build::Checked, example.package, example.args)?;
+            run.unchanged.passed(&run.workspace, &part, &closure)?;
+        }
         outcome = Outcome::Passed;
     }
     Ok(outcome)
 }
 
 fn proofs(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
-    registry::run_all(&run.workspace, prove::PROOFS.iter(), skips)
+    registry::run_all(&run.workspace, prove::PROOFS.iter(), &mut run.unchanged, skips)
 }
 
 fn cluster(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
+    // Before three nodes are started for nothing.
+    if registry::are_spared(&run.workspace, prove::APART, &mut run.unchanged) {
+        return Ok(Outcome::Passed);
+    }
     // In the place of the MariaDB that runs already: nothing here is told of that one.
     let mut workspace = Workspace::load()?;
     let policy = Policy::from_env(run.args.no_install);
@@ -276,7 +315,7 @@ fn cluster(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
     if running.is_empty() {
         return Ok(Outcome::Skipped);
     }
-    let outcome = registry::run_all(&workspace, prove::APART.iter(), skips);
+    let outcome = registry::run_all(&workspace, prove::APART.iter(), &mut run.unchanged, skips);
     drop(running);
     outcome
 }
@@ -285,8 +324,12 @@ fn memory(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
     if let Some(reason) = registry::missing(&run.workspace, bench::PACKAGE, bench::PACKAGE) {
         return registry::skip(&run.workspace, skips, "memory", &reason);
     }
-    // How much is in memory at a time does not depend on how well it is compiled.
-    run.workspace.built(Build::Checked, bench::PACKAGE, &["memory"])?;
+    let closure = run.workspace.closure(bench::PACKAGE);
+    if !run.unchanged.spares(&run.workspace, "memory", &closure) {
+        // How much is in memory at a time does not depend on how well it is compiled.
+        run.workspace.built(Build::Checked, bench::PACKAGE, &["memory"])?;
+        run.unchanged.passed(&run.workspace, "memory", &closure)?;
+    }
     Ok(Outcome::Passed)
 }
 
@@ -294,9 +337,14 @@ fn instructions(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
     if !instructions::is_possible() {
         return registry::skip(&run.workspace, skips, "instructions", "valgrind is not installed");
     }
+    let closure = run.workspace.closure(instructions::PACKAGE);
+    if run.unchanged.spares(&run.workspace, "instructions", &closure) {
+        return Ok(Outcome::Passed);
+    }
     if !instructions::run(&run.workspace, &instructions::Args::default())? {
         bail!("a hot path costs more than was accepted");
     }
+    run.unchanged.passed(&run.workspace, "instructions", &closure)?;
     Ok(Outcome::Passed)
 }
 

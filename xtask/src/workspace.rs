@@ -18,6 +18,8 @@ pub(crate) struct Package {
     pub(crate) binaries: Vec<String>,
     /// Names of its dependencies, without those for tests and build scripts.
     pub(crate) dependencies: Vec<String>,
+    /// Names of all that it needs, those for tests and build scripts too.
+    pub(crate) needs: Vec<String>,
 }
 
 /// The workspace as `cargo metadata` reports it.
@@ -88,6 +90,18 @@ impl Workspace {
 
     pub(crate) fn package(&self, name: &str) -> Option<&Package> {
         self.packages.iter().find(|package| package.name == name)
+    }
+
+    /// A package and the members of the workspace that it needs, directly or not.
+    pub(crate) fn closure(&self, name: &str) -> BTreeSet<&str> {
+        let mut found = BTreeSet::new();
+        let mut open: Vec<_> = self.package(name).into_iter().collect();
+        while let Some(package) = open.pop() {
+            if found.insert(package.name.as_str()) {
+                open.extend(package.needs.iter().filter_map(|name| self.package(name)));
+            }
+        }
+        found
     }
 
     /// Runs cargo in the root; an exit code other than 0 is an error.
@@ -248,15 +262,29 @@ fn packages(metadata: &Value) -> Vec<Package> {
                 .filter(|dependency| dependency["kind"].is_null())
                 .map(|dependency| text(&dependency["name"]))
                 .collect(),
+            needs: items(&package["dependencies"]).iter().map(|needed| text(&needed["name"])).collect(),
         })
         .collect()
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use serde_json::json;
 
     use super::*;
+
+    /// A package of this name that needs these.
+    pub(crate) fn package(name: &str, manifest: &str, needs: &[&str]) -> Package {
+        Package {
+            name: name.to_owned(),
+            version: "0.1.0".to_owned(),
+            manifest: PathBuf::from(manifest),
+            published: false,
+            binaries: Vec::new(),
+            dependencies: Vec::new(),
+            needs: needs.iter().map(|&name| name.to_owned()).collect(),
+        }
+    }
 
     #[test]
     fn a_command_line_can_be_pasted_into_a_shell() {
@@ -276,6 +304,7 @@ mod tests {
         let packages = packages(&metadata);
         assert_eq!(packages[0].binaries, ["tool"]);
         assert_eq!(packages[0].dependencies, ["b"]);
+        assert_eq!(packages[0].needs, ["b", "c"]);
         assert!(packages[0].published);
         assert!(!packages[1].published);
     }

@@ -18,8 +18,9 @@ use crate::protocol::{Cursor, PullReply, PullRequest, PushReply, PushRequest};
 /// # Contract
 ///
 /// - Errors of the server come back with the kind that the server gave them; failures on the way are
-///   `Unavailable` (nothing is known of the outcome either) or `Timeout`, and an answer that is no answer
-///   (another service's page, a truncated body) is `Protocol`.
+///   `Unavailable` (nothing is known of the outcome either) or `Timeout`. So is what something on the way says in the server's
+///   place (a network's sign-in page, a firewall's refusal), but that a request is too large for it, `TooLarge`. A message of the
+///   server's that the protocol does not allow is `Protocol`.
 /// - The same request may be sent again at any time; a transport may itself retry only if it repeats the request
 ///   unchanged.
 /// - A request is written in the form of the protocol version that its metadata names, and its reply read in that form. What the

@@ -25,13 +25,23 @@ pub const fn status_of(kind: ErrorKind) -> StatusCode {
     }
 }
 
-/// The kind of a failed answer: by the `code` of its body if it names a kind, else by its status.
+/// The kind of a failed answer: by the `code` of its body, by its status if that names a kind of a later version.
+///
+/// An answer without a `code` is not of a FastSync server but of something on the way: a network's sign-in page, a firewall, a
+/// proxy whose server is away. It says nothing of this user or this request, so it is `Unavailable`: try later. What it can know is
+/// that a request was too large for it, `TooLarge`, or that an answer took too long, `Timeout`.
 #[must_use]
 pub fn kind_of(status: StatusCode, code: Option<&str>) -> ErrorKind {
-    if let Some(kind) = code.and_then(ErrorKind::from_code) {
+    let Some(code) = code else {
+        return match status {
+            StatusCode::PAYLOAD_TOO_LARGE => ErrorKind::TooLarge,
+            StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => ErrorKind::Timeout,
+            _ => ErrorKind::Unavailable,
+        };
+    };
+    if let Some(kind) = ErrorKind::from_code(code) {
         return kind;
     }
-    // No FastSync server wrote this: a proxy, a load balancer, another service.
     match status {
         StatusCode::BAD_REQUEST => ErrorKind::InvalidInput,
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ErrorKind::Unauthorized,
@@ -119,8 +129,22 @@ mod tests {
         );
     }
 
+    /// Fails if what something on the way says is taken for a word of the server: that a user is signed out, that a request is
+    /// refused for good.
     #[test]
-    fn a_status_alone_gives_a_kind_and_no_success() {
+    fn what_no_server_of_ours_says_is_a_matter_of_time_or_size() {
+        for status in 100..=999 {
+            let kind = match status {
+                413 => ErrorKind::TooLarge,
+                408 | 504 => ErrorKind::Timeout,
+                _ => ErrorKind::Unavailable,
+            };
+            assert_eq!(kind_of(StatusCode::from_u16(status).unwrap(), None), kind, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_code_of_a_later_version_leaves_the_status_and_no_success() {
         let cases = [
             (400, ErrorKind::InvalidInput),
             (401, ErrorKind::Unauthorized),
@@ -142,7 +166,6 @@ mod tests {
         ];
         for (status, kind) in cases {
             let status = StatusCode::from_u16(status).unwrap();
-            assert_eq!(kind_of(status, None), kind, "{status}");
             assert_eq!(kind_of(status, Some("a_code_of_the_future")), kind, "{status}");
         }
     }

@@ -34,8 +34,13 @@ use dialect::{Dialect, Writing};
 ///
 /// - An error of the server has the kind that the server gave it. That a connection cannot be made, breaks, or
 ///   is refused by the certificate check is `Unavailable` (a captive portal looks like the latter); that the
-///   answer is not there in time is `Timeout`; an answer that no FastSync server gives, larger than allowed, or a
-///   redirect (none is followed) is `Protocol`.
+///   answer is not there in time is `Timeout`; a message that the protocol does not allow, or larger than allowed, is
+///   `Protocol`.
+/// - What no FastSync server says is a matter of the network: an answer of another content type, a redirect (none is followed)
+///   and any status without an error body of ours are `Unavailable`, also 401 and 403, but for 413, `TooLarge`, and 408 and
+///   504, `Timeout`. So a sign-in page or a firewall signs nobody out. Whoever answers 401 before
+///   [`SyncService`](crate::SyncService) sees the request sends such a body (its form is on the crate's page), or the client
+///   tries on.
 /// - Where the server says after how long to come back, the error's context has it as `retry_after`, in seconds
 ///   from 1 to 900.
 /// - A request that fails on a connection from the pool before any of its answer arrived is sent once more: the
@@ -204,8 +209,9 @@ impl HttpTransport {
         let format = Format::of_content(&parts.headers);
         if parts.status == StatusCode::OK {
             let Some(format) = format else {
-                let message = "the answer is no FastSync message: is there another service at this address?";
-                return Err(fail.protocol(message));
+                let message = "the answer is not from a FastSync server but from something on the way (a network's sign-in page, \
+                               a proxy), or there is another service at this address";
+                return Err(fail.kind(ErrorKind::Unavailable, message));
             };
             let bytes = self.content(fail, &parts.headers, body, self.inner.response_bytes).await?;
             return Ok(Answer::Message(format, bytes));
@@ -323,8 +329,12 @@ impl Fail {
         let message: String = match detail {
             // Whoever wrote it, it goes into logs and dialogs.
             Some(detail) => detail.message.chars().filter(|c| !c.is_control()).take(512).collect(),
-            None if status.is_redirection() => "redirects are not followed".to_owned(),
-            None => "the request was refused".to_owned(),
+            None if status.is_redirection() => "redirects are not followed: something on the way (a network's sign-in page, a \
+                                                proxy) answers in the server's place, or it has another address"
+                .to_owned(),
+            None => "the answer is not from a FastSync server but from something on the way (a proxy, a firewall), or there is \
+                     another service at this address"
+                .to_owned(),
         };
         let mut error = self.kind(kind, message).with_context("status", status.as_u16());
         if let Some((oldest, newest)) = detail.and_then(|detail| detail.protocols) {

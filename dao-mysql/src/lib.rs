@@ -42,12 +42,14 @@
 //! that does not compare by bytes, a column that cannot hold the kind, another engine, a generated column, a further
 //! column that needs a value. Your further columns, indexes, foreign keys and triggers stay, and a write that they
 //! refuse (or that is too long for your column, or has more digits than your `DECIMAL(10,2)`, which the server would round
-//! without an error) is a conflict of that write; another row is never overwritten. The
+//! without an error) is a conflict of that write; another row is never overwritten. A foreign key with `CASCADE`, `SET NULL` or
+//! `SET DEFAULT` on a type's table, and a trigger that writes to one or changes what is written (`SET NEW`), are refused: nobody
+//! would be told of what they change. In tables of your own that refer to a type's they are fine. The
 //! server checks foreign keys row by row, so within one type a row must not name one that is written after it in the
 //! same statement; it is tried again at the end of the commit.
 //!
 //! Rows that were in an adopted table before are not tracked: until they are written through this library, no method
-//! returns, counts, sends or clears them. A tracked row that is deleted past this library (with SQL, by a cascade) is
+//! returns, counts, sends or clears them. A tracked row that is deleted past this library, with SQL, is
 //! passed over in the same way, and its deletion is not sent. Rows that are inserted or changed with SQL are not sent
 //! either.
 //!
@@ -107,6 +109,7 @@ mod staging;
 mod store;
 #[cfg(test)]
 mod tests;
+mod unnoticed;
 mod upgrade;
 #[cfg(test)]
 mod upgrade_tests;

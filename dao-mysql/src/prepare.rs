@@ -14,6 +14,7 @@ use crate::error::{BACKEND, Fail, Run};
 use crate::registry::{StoredType, Type, stored_types};
 use crate::sql::{Sql, number, quoted, text};
 use crate::store::Store;
+use crate::unnoticed::unnoticed;
 use crate::upgrade::{upgrade, version};
 
 /// How long one `prepare` waits for another one.
@@ -109,6 +110,10 @@ async fn decide(store: &Store, connection: &mut MySqlConnection, types: &[TypeSc
         }
         all.push(decided);
     }
+    let noted = known.iter().map(|(_, stored)| stored);
+    let names =
+        noted.chain(all.iter().map(|decided| &decided.stored)).map(|stored| stored.schema.name().as_str());
+    unnoticed(connection, &names.collect(), &mut problems).await?;
     if problems.is_empty() {
         return Ok(all);
     }

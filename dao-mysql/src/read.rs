@@ -53,7 +53,7 @@ pub(crate) async fn records(
             let body = match (entry.deleted, is_there) {
                 (true, _) => None,
                 (false, true) => Some(read_body(&row, ENTRY_COLUMNS.saturating_add(2), kind)?),
-                // Somebody has deleted the row past this library, with SQL or by a cascade.
+                // Somebody has deleted the row past this library, with SQL.
                 (false, false) => continue,
             };
             found.insert(read_id(&row, ENTRY_COLUMNS)?, (entry, body));

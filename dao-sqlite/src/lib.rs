@@ -28,12 +28,13 @@
 //! adds the columns that are missing and refuses, with all reasons at once, what contradicts: another primary key,
 //! a column of another affinity or without nulls where the field has them, a generated column, a further column
 //! that needs a value. Your further columns, indexes, foreign keys and triggers stay, and a write that they refuse
-//! is a conflict of that write. Foreign keys are checked at the end of a commit. A column whose field becomes nullable
+//! is a conflict of that write. A foreign key with `CASCADE`, `SET NULL` or `SET DEFAULT` on a type's table, and a trigger that writes
+//! to one, are refused: nobody would be told of what they change. In tables of your own that refer to a type's they are fine. Foreign keys are checked at the end of a commit. A column whose field becomes nullable
 //! is replaced by one without `NOT NULL`, with its indexes; one with a constraint of yours is refused.
 //!
 //! Rows that were in an adopted table before are not tracked: until they are written through this library, no
-//! method returns, counts, sends or clears them. A tracked row that is deleted past this library (with SQL, by a
-//! cascade) is passed over in the same way, and its deletion is not sent. Rows that are inserted or changed with SQL
+//! method returns, counts, sends or clears them. A tracked row that is deleted past this library, with SQL, is passed over in
+//! the same way, and its deletion is not sent. Rows that are inserted or changed with SQL
 //! are not sent either.
 //!
 //! # Threads, processes, durability
@@ -82,6 +83,7 @@ mod staging;
 mod step;
 #[cfg(test)]
 mod tests;
+mod unnoticed;
 #[cfg(test)]
 mod upgrade_tests;
 mod workers;

@@ -11,6 +11,7 @@ use crate::error::{BACKEND, Fail, Run};
 use crate::registry::{StoredType, Type, quoted, stored_types};
 use crate::schema::{self, Upgrade};
 use crate::step::{Step, column};
+use crate::unnoticed::unnoticed;
 
 /// What one type needs: how it is noted, and the steps that its table goes through.
 struct Decided {
@@ -100,6 +101,10 @@ fn decide(store: &Store, types: &[TypeSchema]) -> Run<Vec<Decided>> {
             table(store, earlier.map(|(_, stored)| stored), decided, &mut problems)?;
         }
     }
+    let noted = known.iter().map(|(_, stored)| stored);
+    let names =
+        noted.chain(all.iter().map(|decided| &decided.stored)).map(|stored| stored.schema.name().as_str());
+    unnoticed(store, &names.collect(), &mut problems)?;
     if problems.is_empty() {
         return Ok(all);
     }

@@ -27,7 +27,7 @@ impl<'a> Bodies<'a> {
 
     /// The type with this number, and the values of one of its rows.
     ///
-    /// No values: the row is not there. Somebody has deleted it past this library, with SQL or by a cascade.
+    /// No values: the row is not there. Somebody has deleted it past this library, with SQL.
     pub(crate) fn read(&mut self, n: i64, zone: &Zone, id: &str) -> Run<(Arc<Type>, Option<Vec<Value>>)> {
         let at = match self.statements.iter().position(|(kind, _)| kind.n == n) {
             Some(at) => at,

@@ -10,3 +10,4 @@ mod reads;
 mod staging;
 mod tables;
 mod turns;
+mod unnoticed;

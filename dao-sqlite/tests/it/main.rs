@@ -11,3 +11,4 @@ mod native;
 mod server;
 mod tables;
 mod two_managers;
+mod unnoticed;

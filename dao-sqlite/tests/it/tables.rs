@@ -142,13 +142,6 @@ async fn a_unique_clash_never_overwrites_another_row() {
     assert_eq!(source.count(&Query::all(name("items"), Zone::Global)).await.unwrap(), 2);
 }
 
-fn family() -> [TypeSchema; 2] {
-    let parents = TypeSchema::builder("parents", "id").priority(1).build().unwrap();
-    let children =
-        TypeSchema::builder("children", "id").field("parent", FieldKind::Text).priority(2).build().unwrap();
-    [parents, children]
-}
-
 fn parent(key: &str, live: bool) -> Write {
     put(record("parents", &Zone::Global, key, live.then(Vec::new)))
 }

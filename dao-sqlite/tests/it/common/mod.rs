@@ -4,7 +4,7 @@
 use std::path::Path;
 
 pub use fastsync_conformance::samples::*;
-use fastsync_core::SyncableDataSource;
+use fastsync_core::{FieldKind, SyncableDataSource, TypeSchema};
 use fastsync_dao_sqlite::rusqlite::Connection;
 use fastsync_dao_sqlite::{SqliteConfig, SqliteDataSource};
 
@@ -39,4 +39,12 @@ impl Fixture {
         source.prepare(&[items()]).await.unwrap();
         source
     }
+}
+
+/// Children that name their parent.
+pub fn family() -> [TypeSchema; 2] {
+    let parents = TypeSchema::builder("parents", "id").priority(1).build().unwrap();
+    let children =
+        TypeSchema::builder("children", "id").field("parent", FieldKind::Text).priority(2).build().unwrap();
+    [parents, children]
 }

@@ -100,6 +100,29 @@ impl SyncMetadata {
     pub const fn is_pending(&self) -> bool {
         self.change != 0
     }
+
+    /// Whether a pushed record begins a life of its id: its device made the object anew, and what there was before has ended.
+    ///
+    /// Its revision is the version that it replaces, as far as its device knew of one: a device that deletes an object and adds it
+    /// again is in conflict with those only that changed it meanwhile.
+    #[must_use]
+    pub fn begins_a_life(&self) -> bool {
+        self.revision.is_none() || self.incarnation == Incarnation::after(self.revision, self.modified_by)
+    }
+}
+
+impl Incarnation {
+    /// The life that a device begins in place of a version that it knows. Whoever knows both can tell that it is one: no record
+    /// says so otherwise.
+    pub(crate) fn after(replaced: Revision, device: DeviceId) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher
+            .update(b"fastsync life")
+            .update(&replaced.to_bits().to_le_bytes())
+            .update(device.as_uuid().as_bytes());
+        let [a, b, c, d, e, f, g, h, ..] = *hasher.finalize().as_bytes();
+        Self::from_bits(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
+    }
 }
 
 /// An object as stored and sent, or the tombstone of a deleted one.

@@ -195,9 +195,12 @@ impl EditSession {
                     Edit::Add(body) | Edit::Update(body) | Edit::UpdateOf(body, _) => Some(body.clone()),
                     Edit::Remove => None,
                 };
-            // A new life of an id starts from nothing, even where an earlier life left its tombstone.
-            let (base, incarnation) = match current {
-                Some(record) if live => (record.metadata.revision, record.metadata.incarnation),
+            let (base, incarnation) = match current.map(|record| &record.metadata) {
+                Some(known) if live => (known.revision, known.incarnation),
+                // A new life of the id, in place of the version that the tombstone stands for.
+                Some(known) if client && !known.revision.is_none() => {
+                    (known.revision, Incarnation::after(known.revision, device))
+                }
                 _ => (Revision::NONE, Incarnation::from_bits(self.store.random().next_u64())),
             };
             let metadata = SyncMetadata {

@@ -12,6 +12,7 @@ mod golden;
 mod growth;
 mod hostile_server;
 mod input;
+mod new_life;
 mod overlap;
 mod query;
 mod rejections;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use super::Client;
 use super::queue::InFlight;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Record, RecordKey, TypeName};
+use crate::model::{Incarnation, Record, RecordKey, TypeName};
 use crate::protocol::{PushRequest, SyncOperationMetadata, SyncPayload};
 use crate::store::PendingReader;
 
@@ -99,6 +99,12 @@ impl Client {
         let changes = records.iter().map(|record| record.metadata.change).collect();
         for record in &mut records {
             // A store that took a new identity sends its older edits under the new one.
+            if record.metadata.modified_by != device
+                && record.metadata.begins_a_life()
+                && !record.metadata.revision.is_none()
+            {
+                record.metadata.incarnation = Incarnation::after(record.metadata.revision, device);
+            }
             record.metadata.modified_by = device;
         }
         let payload = SyncPayload::from_records(records);

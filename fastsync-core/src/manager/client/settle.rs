@@ -59,7 +59,7 @@ impl Client {
             return Ok(Decision::Current);
         }
         let same_life = server.metadata.incarnation == local.metadata.incarnation;
-        let new_life = !same_life && local.metadata.revision.is_none();
+        let new_life = !same_life && local.metadata.begins_a_life();
         if server.is_deleted() {
             // A deletion is not undone by an edit that did not know of it; an object made anew is another one.
             return Ok(if new_life && !local.is_deleted() { Decision::Current } else { Decision::Server });

@@ -26,10 +26,8 @@ impl Server {
             return Ok(());
         }
         let mut wanted: BTreeMap<(&TypeName, &Zone), Vec<ObjectId>> = BTreeMap::new();
-        let updates = session
-            .records
-            .iter()
-            .filter(|record| !record.is_deleted() && !record.metadata.revision.is_none());
+        let updates =
+            session.records.iter().filter(|record| !record.is_deleted() && !record.metadata.begins_a_life());
         for record in updates.filter(|record| session.missing.contains_key(&record.key.type_name)) {
             let key = &record.key;
             if session.access.can_write(&key.zone) {

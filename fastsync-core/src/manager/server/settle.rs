@@ -23,9 +23,15 @@ impl Server {
     /// Decides between what the server has and what was pushed.
     pub(super) async fn settle(&self, current: Option<&Record>, pushed: &Record) -> Result<Decision> {
         let superseded = Decision::Leave(Outcome::Superseded);
-        let made_anew = pushed.metadata.revision.is_none();
-        // The object is gone, tombstone and all: an edit of it never brings it back.
-        let Some(server) = current else { return Ok(superseded) };
+        let made_anew = pushed.metadata.begins_a_life();
+        let Some(server) = current else {
+            // The object is gone, tombstone and all: an edit of it never brings it back.
+            return Ok(if made_anew && !pushed.is_deleted() {
+                Decision::Store { record: pushed.clone(), outcome: None }
+            } else {
+                superseded
+            });
+        };
         let same_life = server.metadata.incarnation == pushed.metadata.incarnation;
         if server.is_deleted() {
             // Only an object made anew, not one that the deletion has ended, may take the id again.

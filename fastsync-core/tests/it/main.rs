@@ -1,5 +1,6 @@
 //! The integration tests of `fastsync-core`, in one program: each further program is linked anew.
 
+mod aside;
 mod client_clock;
 mod client_decisions;
 mod client_push;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::future;
 
 use super::apply::{Application, Incoming, incoming};
+use super::aside::Asides;
 use super::outgrown::Grown;
 use super::state::encode_cursor;
 use super::{Client, PullReport, SyncPhase, SyncProgress};
@@ -105,7 +106,7 @@ impl Client {
         if stored.is_none() && !plan.anew.is_empty() {
             self.extend_to_all(plan);
         }
-        let mut walk = Walk::new(self.store.new_session());
+        let mut walk = Walk::new(self.store.new_session(), self.load_asides().await?);
         if !plan.anew.is_empty() {
             let refused = self.load_refusals().await?.into_keys();
             walk.not_seen = refused.filter(|key| plan.anew.contains_key(&key.type_name)).collect();
@@ -144,7 +145,7 @@ impl Client {
     }
 
     async fn start_over(&self, walk: &Walk, reason: ResetReason) -> Result<Pulled> {
-        self.drop_staged(walk).await?;
+        self.drop_staged(walk.session, walk.staged > 0).await?;
         Ok(Pulled::ResetRequired(reason))
     }
 
@@ -230,17 +231,29 @@ impl Client {
             return Err(protocol("the server sent records of a zone or type that was not asked for"));
         }
         let received = u64::try_from(page.payload.len()).unwrap_or(u64::MAX);
-        let records =
-            page.payload.into_records(types, |name| self.store.schema(name).ok()).map_err(|error| {
+        let mut unfit = Vec::new();
+        let records = page
+            .payload
+            .into_fitting_records(
+                types,
+                |name| self.store.schema(name).ok(),
+                |record, error| unfit.push((record, error)),
+            )
+            .map_err(|error| {
                 protocol("the server sent records that do not fit their type").with_source(error)
             })?;
-        for record in &records {
+        for record in records.iter().chain(unfit.iter().map(|(record, _)| record)) {
             self.store.check_zone(&record.key.type_name, &record.key.zone)?;
             if record.metadata.revision.is_none() {
                 return Err(protocol("the server sent a record without a revision"));
             }
             walk.newest = walk.newest.max(Some(record.metadata.modified_at));
             walk.not_seen.remove(&record.key);
+            walk.asides.supersede(&record.key);
+        }
+        for (record, error) in unfit {
+            let schema = self.store.schema(&record.key.type_name)?;
+            walk.asides.add_unfit(record, &error, schema)?;
         }
         walk.received += received;
         if let Some(remaining) = page.remaining {
@@ -271,16 +284,16 @@ impl Client {
         Ok(())
     }
 
-    async fn drop_staged(&self, walk: &Walk) -> Result<()> {
-        if walk.staged > 0 { self.store.source().unstage(Some(walk.session)).await } else { Ok(()) }
+    async fn drop_staged(&self, session: SessionId, has_staged: bool) -> Result<()> {
+        if has_staged { self.store.source().unstage(Some(session)).await } else { Ok(()) }
     }
 
     /// Makes the pull visible: what was staged, or these records.
     async fn finish(
         &self,
         plan: &PullPlan,
-        walk: Walk,
-        inline: Option<Vec<Record>>,
+        mut walk: Walk,
+        mut inline: Option<Vec<Record>>,
         stored: Option<Cursor>,
         cursor: Cursor,
     ) -> Result<Pulled> {
@@ -290,6 +303,8 @@ impl Client {
             reset: plan.reset,
             unknown_types: walk.waiting.difference(&walk.outdated).cloned().collect(),
             outdated_types: walk.outdated.clone(),
+            set_aside: 0,
+            from_aside: 0,
         };
         let mut state = Vec::new();
         if stored.as_ref() != Some(&cursor) {
@@ -309,8 +324,14 @@ impl Client {
         );
         state.extend(self.observe(walk.newest)?);
         let clears = self.clears(plan, &walk);
-        if walk.received == 0 && state.is_empty() && clears.is_empty() {
+        walk.asides.clear(&clears);
+        let retries = walk.asides.retries(&self.store, |key| self.pulls(key));
+        if walk.received == 0 && state.is_empty() && clears.is_empty() && retries.is_empty() {
             return Ok(Pulled::Done(report));
+        }
+        match &mut inline {
+            Some(records) => records.extend(retries),
+            None => self.stage(&mut walk, retries).await?,
         }
         self.report_progress(&SyncProgress {
             phase: SyncPhase::Applying,
@@ -331,13 +352,16 @@ impl Client {
             gone: gone.cloned().collect(),
             grown: plan.grown.clone(),
         };
-        match self.apply(application).await? {
+        let (session, has_staged) = (walk.session, walk.staged > 0);
+        match self.apply_beside(application, walk.asides).await? {
             None => {
-                self.drop_staged(&walk).await?;
+                self.drop_staged(session, has_staged).await?;
                 Ok(Pulled::Moved)
             }
-            Some(conflicts) => {
-                report.conflicts = conflicts;
+            Some(applied) => {
+                report.conflicts = applied.conflicts;
+                report.set_aside = applied.set_aside;
+                report.from_aside = applied.from_aside;
                 match keys {
                     Some(keys) if plan.anew.is_empty() => self.store.events().records(keys),
                     _ => self.store.events().types(self.endpoints.keys().cloned().collect()),
@@ -373,10 +397,11 @@ struct Walk {
     outdated: BTreeSet<TypeName>,
     /// Objects with a refused edit that are fetched anew and did not come.
     not_seen: BTreeSet<RecordKey>,
+    asides: Asides,
 }
 
 impl Walk {
-    const fn new(session: SessionId) -> Self {
+    const fn new(session: SessionId, asides: Asides) -> Self {
         Self {
             session,
             staged: 0,
@@ -386,6 +411,7 @@ impl Walk {
             waiting: BTreeSet::new(),
             outdated: BTreeSet::new(),
             not_seen: BTreeSet::new(),
+            asides,
         }
     }
 }

@@ -19,6 +19,8 @@ impl StateKey {
     /// The fields of each type as they were pulled up to the cursor.
     pub(crate) const FIELDS: &'static str = "fastsync/fields";
     pub(crate) const CURSOR: &'static str = "fastsync/cursor";
+    /// Where a pull is that has not become visible yet.
+    pub(crate) const PULL: &'static str = "fastsync/pull";
     pub(crate) const PUSH: &'static str = "fastsync/push";
     pub(crate) const UNKNOWN_TYPES: &'static str = "fastsync/unknown-types";
     pub(crate) const REFETCH: &'static str = "fastsync/refetch/";

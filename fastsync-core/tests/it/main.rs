@@ -13,6 +13,7 @@ mod golden;
 mod growth;
 mod hostile_server;
 mod input;
+mod interrupted;
 mod overlap;
 mod query;
 mod rejections;

@@ -169,6 +169,23 @@ impl Asides {
         self.check_limits(self.unfit.len(), self.unfit_bytes)
     }
 
+    /// What a walk has seen: the keys whose entries are superseded, and what does not fit, as it is kept.
+    pub(super) fn seen(&self) -> Result<(BTreeSet<RecordKey>, Vec<Vec<u8>>)> {
+        let unfit = self.unfit.values().map(SetAside::encode).collect::<Result<_>>()?;
+        Ok((self.touched.clone(), unfit))
+    }
+
+    /// What a walk had seen that was cut off.
+    pub(super) fn go_on(&mut self, superseded: BTreeSet<RecordKey>, unfit: &[Vec<u8>]) -> Result<()> {
+        self.touched = superseded.into_iter().filter(|key| self.stored.contains_key(key)).collect();
+        for stored in unfit {
+            let unfit = SetAside::decode(stored)?;
+            self.unfit_bytes = self.unfit_bytes.saturating_add(unfit.server.approximate_bytes());
+            self.unfit.insert(unfit.server.key.clone(), unfit);
+        }
+        Ok(())
+    }
+
     /// What is cleared is fetched anew.
     pub(super) fn clear(&mut self, clears: &[Clear]) {
         let is_cleared = |key: &&RecordKey| {

@@ -17,6 +17,7 @@ mod reset;
 mod settle;
 mod state;
 mod versions;
+mod walk;
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 

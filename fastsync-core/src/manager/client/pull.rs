@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::future;
 
 use super::apply::{Application, Incoming, incoming};
-use super::aside::Asides;
 use super::outgrown::Grown;
 use super::state::encode_cursor;
+use super::walk::Walk;
 use super::{Client, PullReport, SyncPhase, SyncProgress};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Hlc, Record, RecordKey, SessionId, TypeName};
-use crate::protocol::{Cursor, PullPage, PullReply, PullRequest, SyncOperationMetadata};
+use crate::model::{Record, TypeName};
+use crate::protocol::{Cursor, PullReply, PullRequest, SyncOperationMetadata};
 use crate::source::entry::encode;
 use crate::source::{Clear, ExpectState, ResetReason, StateWrite};
 use crate::store::StateKey;
@@ -51,6 +51,8 @@ enum Fetched {
     /// At this cursor, with the last records not staged yet.
     CaughtUp(Cursor, Vec<Record>),
     ResetRequired(ResetReason),
+    /// Another process has taken the walk over.
+    Moved,
 }
 
 /// How often another process may move the cursor under a pull.
@@ -106,11 +108,7 @@ impl Client {
         if stored.is_none() && !plan.anew.is_empty() {
             self.extend_to_all(plan);
         }
-        let mut walk = Walk::new(self.store.new_session(), self.load_asides().await?);
-        if !plan.anew.is_empty() {
-            let refused = self.load_refusals().await?.into_keys();
-            walk.not_seen = refused.filter(|key| plan.anew.contains_key(&key.type_name)).collect();
-        }
+        let Some(mut walk) = self.walk(plan, stored.as_ref()).await? else { return Ok(Pulled::Moved) };
         let types = |plan: &PullPlan| plan.anew.keys().cloned().collect();
         // Of what is fetched anew nothing of our own is here any more.
         let anew =
@@ -118,40 +116,47 @@ impl Client {
         let last_leg = if self.is_whole(plan) {
             anew(plan)
         } else {
-            if !plan.anew.is_empty() {
+            if !plan.anew.is_empty() && !walk.is_last_leg {
                 match self.fetch(anew(plan), &mut walk).await? {
-                    Fetched::ResetRequired(reason) => return self.start_over(&walk, reason).await,
-                    Fetched::CaughtUp(_, records) => self.stage(&mut walk, records).await?,
+                    Fetched::ResetRequired(reason) => return self.start_over(&mut walk, reason).await,
+                    Fetched::Moved => return Ok(Pulled::Moved),
+                    Fetched::CaughtUp(_, records) => {
+                        walk.is_last_leg = true;
+                        if !self.stage(&mut walk, records, None).await? {
+                            return Ok(Pulled::Moved);
+                        }
+                    }
                 }
             }
-            let (own_through, _) = self.push_standing().await?;
             Leg {
                 types: self.endpoints.keys().cloned().collect(),
                 cursor: stored.clone(),
-                own_through,
+                own_through: walk.own_through,
                 anew: types(plan),
             }
         };
         match self.fetch(last_leg, &mut walk).await? {
-            Fetched::ResetRequired(reason) => self.start_over(&walk, reason).await,
+            Fetched::ResetRequired(reason) => self.start_over(&mut walk, reason).await,
+            Fetched::Moved => Ok(Pulled::Moved),
             Fetched::CaughtUp(cursor, records) => {
                 let mut inline = Some(records);
                 if walk.staged > 0 {
-                    self.stage(&mut walk, inline.take().unwrap_or_default()).await?;
+                    self.stage_records(&mut walk, inline.take().unwrap_or_default()).await?;
                 }
                 self.finish(plan, walk, inline, stored, cursor).await
             }
         }
     }
 
-    async fn start_over(&self, walk: &Walk, reason: ResetReason) -> Result<Pulled> {
-        self.drop_staged(walk.session, walk.staged > 0).await?;
-        Ok(Pulled::ResetRequired(reason))
+    async fn start_over(&self, walk: &mut Walk, reason: ResetReason) -> Result<Pulled> {
+        let is_ours = self.forget(walk).await?;
+        // The place where a walk was cut off may have become too old, and the stored cursor not.
+        Ok(if is_ours && !walk.goes_on { Pulled::ResetRequired(reason) } else { Pulled::Moved })
     }
 
-    /// Stages the pages of a leg, all but the last.
+    /// Stages the pages of a leg from where the walk is, all but the last.
     async fn fetch(&self, leg: Leg, walk: &mut Walk) -> Result<Fetched> {
-        let mut request = self.request(&leg, leg.cursor.clone());
+        let mut request = self.request(&leg, walk.place.clone().or_else(|| leg.cursor.clone()));
         let mut answer = self.ask(&request).await?;
         loop {
             let Some(next) = answer.next().cloned() else {
@@ -168,20 +173,22 @@ impl Client {
             // The next page is made and travels while this one is read and stored.
             let (asked, stored) =
                 future::join(self.ask(&next_request), self.store_page(answer, &request, &next, walk)).await;
-            stored?;
+            if !stored? {
+                return Ok(Fetched::Moved);
+            }
             answer = asked?;
             request = next_request;
         }
     }
 
-    /// Reads a page that is not the last, and stages it.
+    /// Reads a page that is not the last, and stages it; `false` if another process has taken the walk over.
     async fn store_page(
         &self,
         answer: PullAnswer,
         request: &PullRequest,
         next: &Cursor,
         walk: &mut Walk,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let protocol = |message| Error::new(ErrorKind::Protocol, "pull", message);
         let page = match answer.read().await? {
             PullReply::Page(page) if !page.caught_up && page.cursor == *next => page,
@@ -191,7 +198,7 @@ impl Client {
             return Err(protocol("the server's pages do not go on"));
         }
         let records = self.read_page(page, request, walk)?;
-        self.stage(walk, records).await
+        self.stage(walk, records, Some(next.clone())).await
     }
 
     /// A cursor that the server does not know as its own comes from another store of it: start over.
@@ -216,76 +223,6 @@ impl Client {
             count_remaining: self.progress.is_some(),
             anew: leg.anew.clone(),
         }
-    }
-
-    /// The records of a page, none of them from outside what was asked for.
-    fn read_page(&self, page: PullPage, request: &PullRequest, walk: &mut Walk) -> Result<Vec<Record>> {
-        let protocol = |message: &str| Error::new(ErrorKind::Protocol, "pull", message);
-        let types = &request.metadata.types;
-        let foreign = page
-            .payload
-            .groups
-            .iter()
-            .any(|group| !types.contains_key(&group.type_name) || !request.zones.contains(&group.zone));
-        if foreign {
-            return Err(protocol("the server sent records of a zone or type that was not asked for"));
-        }
-        let received = u64::try_from(page.payload.len()).unwrap_or(u64::MAX);
-        let mut unfit = Vec::new();
-        let records = page
-            .payload
-            .into_fitting_records(
-                types,
-                |name| self.store.schema(name).ok(),
-                |record, error| unfit.push((record, error)),
-            )
-            .map_err(|error| {
-                protocol("the server sent records that do not fit their type").with_source(error)
-            })?;
-        for record in records.iter().chain(unfit.iter().map(|(record, _)| record)) {
-            self.store.check_zone(&record.key.type_name, &record.key.zone)?;
-            if record.metadata.revision.is_none() {
-                return Err(protocol("the server sent a record without a revision"));
-            }
-            walk.newest = walk.newest.max(Some(record.metadata.modified_at));
-            walk.not_seen.remove(&record.key);
-            walk.asides.supersede(&record.key);
-        }
-        for (record, error) in unfit {
-            let schema = self.store.schema(&record.key.type_name)?;
-            walk.asides.add_unfit(record, &error, schema)?;
-        }
-        walk.received += received;
-        if let Some(remaining) = page.remaining {
-            walk.total = Some(walk.received.saturating_add(remaining));
-        }
-        walk.waiting.extend(page.unknown_types);
-        walk.waiting.extend(page.outdated_types.iter().cloned());
-        walk.outdated.extend(page.outdated_types);
-        self.report_progress(&SyncProgress {
-            phase: SyncPhase::Pulling,
-            done: walk.received,
-            total: walk.total,
-        });
-        Ok(records)
-    }
-
-    async fn stage(&self, walk: &mut Walk, records: Vec<Record>) -> Result<()> {
-        if records.is_empty() {
-            return Ok(());
-        }
-        if walk.staged == 0 {
-            // What a pull that was cut off had staged is of no use any more.
-            self.store.source().unstage(None).await?;
-        }
-        let writes = records.into_iter().map(incoming).collect();
-        self.store.source().stage(walk.session, walk.staged, writes).await?;
-        walk.staged += 1;
-        Ok(())
-    }
-
-    async fn drop_staged(&self, session: SessionId, has_staged: bool) -> Result<()> {
-        if has_staged { self.store.source().unstage(Some(session)).await } else { Ok(()) }
     }
 
     /// Makes the pull visible: what was staged, or these records.
@@ -323,6 +260,7 @@ impl Client {
             plan.anew.keys().map(|name| StateWrite::set(format!("{}{name}", StateKey::REFETCH), None)),
         );
         state.extend(self.observe(walk.newest)?);
+        state.extend(walk.end());
         let clears = self.clears(plan, &walk);
         walk.asides.clear(&clears);
         let retries = walk.asides.retries(&self.store, |key| self.pulls(key));
@@ -331,7 +269,7 @@ impl Client {
         }
         match &mut inline {
             Some(records) => records.extend(retries),
-            None => self.stage(&mut walk, retries).await?,
+            None => self.stage_records(&mut walk, retries).await?,
         }
         self.report_progress(&SyncProgress {
             phase: SyncPhase::Applying,
@@ -352,12 +290,9 @@ impl Client {
             gone: gone.cloned().collect(),
             grown: plan.grown.clone(),
         };
-        let (session, has_staged) = (walk.session, walk.staged > 0);
         match self.apply_beside(application, walk.asides).await? {
-            None => {
-                self.drop_staged(session, has_staged).await?;
-                Ok(Pulled::Moved)
-            }
+            // What is staged is that of the walk that is noted, whoever goes on with it.
+            None => Ok(Pulled::Moved),
             Some(applied) => {
                 report.conflicts = applied.conflicts;
                 report.set_aside = applied.set_aside;
@@ -381,37 +316,5 @@ impl Client {
                 fitting.map(move |zone| Clear { type_name: name.clone(), zone: zone.clone(), through_change })
             })
             .collect()
-    }
-}
-
-/// What a pull has seen so far.
-#[derive(Debug)]
-struct Walk {
-    session: SessionId,
-    staged: u64,
-    received: u64,
-    total: Option<u64>,
-    newest: Option<Hlc>,
-    /// Types that the server does not exchange with this client, and those of them that it asks a later version of.
-    waiting: BTreeSet<TypeName>,
-    outdated: BTreeSet<TypeName>,
-    /// Objects with a refused edit that are fetched anew and did not come.
-    not_seen: BTreeSet<RecordKey>,
-    asides: Asides,
-}
-
-impl Walk {
-    const fn new(session: SessionId, asides: Asides) -> Self {
-        Self {
-            session,
-            staged: 0,
-            received: 0,
-            total: None,
-            newest: None,
-            waiting: BTreeSet::new(),
-            outdated: BTreeSet::new(),
-            not_seen: BTreeSet::new(),
-            asides,
-        }
     }
 }

@@ -34,8 +34,8 @@ pub use error::{Error, ErrorKind, Result};
 pub use fastsync_derive::SyncableObject;
 pub use manager::SyncManager;
 pub use manager::client::{
-    Client, ClientBuilder, ClientStatus, PendingEdits, PullLimits, PullReport, PushReport, RejectedEdit,
-    SettledConflict, Settlement, SyncPhase, SyncProgress, SyncReport,
+    AsideReason, Client, ClientBuilder, ClientStatus, PendingEdits, PullLimits, PullReport, PushReport,
+    RejectedEdit, SetAside, SettledConflict, Settlement, SyncPhase, SyncProgress, SyncReport,
 };
 pub use manager::server::{Server, ServerBuilder, ServerLimits, Submission, SubmittedEdit};
 pub use model::*;

@@ -76,7 +76,7 @@ impl Columns {
     }
 
     /// The body of a row. Fields that the other end does not have get what a record has that is older than the field.
-    pub(super) fn body(&self, schema: &TypeSchema, mut row: Vec<Value>) -> Result<Vec<Value>> {
+    pub(crate) fn body(&self, schema: &TypeSchema, mut row: Vec<Value>) -> Result<Vec<Value>> {
         if row.len() != self.width {
             return Err(Error::invalid("decode", "a row has more or fewer values than its type has fields"));
         }

@@ -241,27 +241,13 @@ impl SyncPayload {
         self.len() == 0
     }
 
-    /// Turns the rows into records, checked against the types of this end. Fields are matched by name; those that
-    /// the sender does not have get their initial value.
+    /// Turns the rows into records, checked against the types of this end, without those whose values do not fit: `unfit`
+    /// is told of each, and why. Fields are matched by name; those that the sender does not have get their initial value.
     ///
     /// # Errors
     /// `UnknownType` for a type that `schema_of` does not know, or of which the sender has fields that it does not have;
-    /// `InvalidInput` or `TooLarge` if a body does not fit, or a row names no device.
-    pub(crate) fn into_records<'a>(
-        self,
-        senders: &BTreeMap<TypeName, TypeVersion>,
-        schema_of: impl Fn(&TypeName) -> Option<&'a TypeSchema>,
-    ) -> Result<Vec<Record>> {
-        let mut problem = None;
-        let records = self
-            .into_fitting_records(senders, schema_of, |_, error| problem = problem.take().or(Some(error)))?;
-        problem.map_or(Ok(records), Err)
-    }
-
-    /// The same without the records whose values do not fit their type here: `unfit` is told of each, and why.
-    ///
-    /// # Errors
-    /// As of [`into_records`](Self::into_records), but for those of the values.
+    /// `InvalidInput` if a row has another number of values than its type has fields, or names no device; `TooLarge` if a
+    /// body is too large.
     pub(crate) fn into_fitting_records<'a>(
         self,
         senders: &BTreeMap<TypeName, TypeVersion>,

@@ -19,10 +19,13 @@ impl StateKey {
     /// The fields of each type as they were pulled up to the cursor.
     pub(crate) const FIELDS: &'static str = "fastsync/fields";
     pub(crate) const CURSOR: &'static str = "fastsync/cursor";
+    /// Where a pull is that has not become visible yet.
+    pub(crate) const PULL: &'static str = "fastsync/pull";
     pub(crate) const PUSH: &'static str = "fastsync/push";
     pub(crate) const UNKNOWN_TYPES: &'static str = "fastsync/unknown-types";
     pub(crate) const REFETCH: &'static str = "fastsync/refetch/";
     pub(crate) const REJECTED: &'static str = "fastsync/rejected/";
+    pub(crate) const ASIDE: &'static str = "fastsync/aside/";
 
     /// What a server remembers of a user's device.
     pub(crate) fn pushed_by(tenant: Option<&str>, user: &str, device: DeviceId) -> String {
@@ -53,5 +56,10 @@ impl StateKey {
     /// Why an edit was refused.
     pub(crate) fn rejected(key: &RecordKey) -> String {
         format!("{}{}/{}/{}", Self::REJECTED, key.type_name, key.zone, key.id)
+    }
+
+    /// A record of the server that this device cannot hold.
+    pub(crate) fn aside(key: &RecordKey) -> String {
+        format!("{}{}/{}/{}", Self::ASIDE, key.type_name, key.zone, key.id)
     }
 }

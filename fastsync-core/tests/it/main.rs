@@ -1,5 +1,6 @@
 //! The integration tests of `fastsync-core`, in one program: each further program is linked anew.
 
+mod aside;
 mod client_clock;
 mod client_decisions;
 mod client_push;
@@ -12,6 +13,7 @@ mod golden;
 mod growth;
 mod hostile_server;
 mod input;
+mod interrupted;
 mod new_life;
 mod overlap;
 mod query;

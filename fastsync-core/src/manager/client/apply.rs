@@ -5,12 +5,13 @@ use std::pin::pin;
 
 use futures_util::FutureExt as _;
 
+use super::aside::Asides;
 use super::outgrown::Grown;
 use super::rejected::refusals_meet;
 use super::settle::SettledWrite;
 use super::{Client, SettledConflict};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Hlc, Record, RecordKey, SessionId};
+use crate::model::{Hlc, Record, RecordKey, SessionId, SyncMetadata};
 use crate::source::{
     Action, Clear, CommitOutcome, Conflict, ConflictReason, Expect, OnMismatch, StateWrite, Write, Writes,
 };
@@ -55,6 +56,16 @@ pub(super) fn incoming(record: Record) -> Write {
 struct SettledKey {
     server: Record,
     result: SettledWrite,
+    /// Why this device's own table refuses it; the server's version goes aside then.
+    refused: Option<String>,
+}
+
+/// What was stored.
+#[derive(Debug, Default)]
+pub(super) struct Applied {
+    pub(super) conflicts: Vec<SettledConflict>,
+    pub(super) set_aside: u64,
+    pub(super) from_aside: u64,
 }
 
 fn is_cleared(local: &Record, clears: &[Clear]) -> bool {
@@ -78,10 +89,61 @@ fn sent_by_server(conflict: &Conflict) -> Result<Record> {
     }
 }
 
+/// A change that no commit gives.
+const NO_CHANGE: u64 = u64::MAX >> 1;
+
+/// A write that is left out, in place of one that is staged.
+fn left_out(key: &RecordKey, metadata: SyncMetadata) -> Write {
+    Write {
+        action: Action::Put { record: Record { key: key.clone(), body: None, metadata }, pending: false },
+        expect: Expect::Change(NO_CHANGE),
+        on_mismatch: OnMismatch::Skip,
+    }
+}
+
+fn is_left_out(write: &Write) -> bool {
+    write.expect == Expect::Change(NO_CHANGE)
+}
+
+/// What is made of a write that the device's table refuses: the row stays as it is.
+fn refused(conflict: Conflict, server: &Record, was_settled: bool) -> SettledWrite {
+    let stays = SettledWrite { write: left_out(&server.key, server.metadata), report: None };
+    match (conflict.write.expect, conflict.current) {
+        // The answer to a push. The edit is over, though what the server made of it cannot be stored: pushed again, it would
+        // be merged again.
+        (Expect::Change(pushed), Some(local))
+            if pushed != 0 && !was_settled && local.metadata.change == pushed =>
+        {
+            let write = Write {
+                action: Action::Put { record: local, pending: false },
+                expect: Expect::Change(pushed),
+                on_mismatch: OnMismatch::Abort,
+            };
+            SettledWrite { write, report: None }
+        }
+        _ => stays,
+    }
+}
+
 impl Client {
-    /// Commits, settling each conflict with a local edit. Gives the conflicts, or `None` if another process moved
-    /// the state meanwhile and nothing was stored.
+    /// Commits what the server answered, settling each conflict with a local edit. Gives the conflicts, or `None` if
+    /// another process moved the state meanwhile and nothing was stored.
     pub(super) async fn apply(&self, application: Application) -> Result<Option<Vec<SettledConflict>>> {
+        let mut asides = self.load_asides().await?;
+        if let Incoming::Inline(writes) = &application.writes {
+            // What the server has of these now is what it answered.
+            writes.iter().for_each(|write| asides.supersede(write.action.key()));
+        }
+        Ok(self.apply_beside(application, asides).await?.map(|applied| applied.conflicts))
+    }
+
+    /// Commits, settling each conflict with a local edit and setting aside what the device's own tables refuse. Gives
+    /// `None` if another process moved the state meanwhile and nothing was stored.
+    pub(super) async fn apply_beside(
+        &self,
+        application: Application,
+        asides: Asides,
+    ) -> Result<Option<Applied>> {
         let Application { session, clears, mut writes, state, gone, grown } = application;
         let mut settled: BTreeMap<RecordKey, SettledKey> = BTreeMap::new();
         let mut refusals = if gone.is_empty() { None } else { Some(self.load_refusals().await?) };
@@ -91,23 +153,21 @@ impl Client {
             if attempts >= PATIENCE && alone.is_none() {
                 alone = Some(self.store.hold_edits().await);
             }
+            let refused_by_table =
+                settled.values().filter_map(|settled| Some((&settled.server, settled.refused.as_deref()?)));
+            let aside = asides.change(&self.store, refused_by_table)?;
             let writes = match &mut writes {
                 // An acknowledgement cannot conflict, so they are not needed a second time.
                 Incoming::Inline(writes) if writes.iter().all(is_acknowledgement) => {
                     Writes::Inline(std::mem::take(writes))
                 }
-                Incoming::Staged => Writes::Staged {
-                    overrides: settled.values().map(|settled| settled.result.write.clone()).collect(),
-                },
-                Incoming::Inline(writes) => Writes::Inline(
-                    writes
-                        .iter()
-                        .map(|write| {
-                            settled.get(write.action.key()).map_or(write, |settled| &settled.result.write)
-                        })
-                        .cloned()
-                        .collect(),
-                ),
+                Incoming::Staged => Writes::Staged { overrides: overrides(&settled, &asides) },
+                Incoming::Inline(writes) => {
+                    let writes = writes.iter().map(|write| {
+                        settled.get(write.action.key()).map_or(write, |settled| &settled.result.write)
+                    });
+                    Writes::Inline(writes.filter(|write| !is_left_out(write)).cloned().collect())
+                }
             };
             let seen = settled.iter().map(|(key, settled)| (key, Some(&settled.server)));
             let seen = seen.chain(gone.iter().map(|key| (key, None)));
@@ -115,13 +175,20 @@ impl Client {
             if let Some(refusals) = &refusals {
                 state.extend(refusals_meet(refusals, seen)?);
             }
+            state.extend(aside.entries);
+            let applied = |settled: BTreeMap<RecordKey, SettledKey>| Applied {
+                conflicts: settled.into_values().filter_map(|settled| settled.result.report).collect(),
+                set_aside: aside.set_aside,
+                from_aside: aside.from_aside,
+            };
+            // All that there was is refused, as it was before.
+            let is_nothing = matches!(&writes, Writes::Inline(writes) if writes.is_empty());
+            if is_nothing && state.is_empty() && clears.is_empty() && !settled.is_empty() {
+                return Ok(Some(applied(settled)));
+            }
             let commit = self.apply_commit(session, clears.clone(), writes, state);
             match self.store.source().commit(commit).await? {
-                CommitOutcome::Applied(_) | CommitOutcome::Duplicate(_) => {
-                    return Ok(Some(
-                        settled.into_values().filter_map(|settled| settled.result.report).collect(),
-                    ));
-                }
+                CommitOutcome::Applied(_) | CommitOutcome::Duplicate(_) => return Ok(Some(applied(settled))),
                 CommitOutcome::Conflicts { state, .. } if !state.is_empty() => return Ok(None),
                 CommitOutcome::Conflicts { writes, .. } => {
                     attempts += 1;
@@ -130,16 +197,26 @@ impl Client {
                     }
                     for conflict in writes {
                         let key = conflict.write.action.key().clone();
+                        let earlier = settled.remove(&key);
                         // The first conflict names what the server sent, later ones what was made of it.
-                        let server = match settled.remove(&key) {
-                            Some(earlier) => earlier.server,
-                            None => {
-                                attempts = 0;
-                                sent_by_server(&conflict)?
-                            }
+                        let (server, before) = match earlier {
+                            Some(SettledKey { server, refused, .. }) => (server, Some(refused)),
+                            None => (sent_by_server(&conflict)?, None),
                         };
+                        if let ConflictReason::Constraint(text) = &conflict.reason {
+                            if !matches!(before, Some(Some(_))) {
+                                attempts = 0;
+                            }
+                            let text = text.clone();
+                            let result = refused(conflict, &server, before.is_some());
+                            settled.insert(key, SettledKey { server, result, refused: Some(text) });
+                            continue;
+                        }
+                        if before.is_none() {
+                            attempts = 0;
+                        }
                         let mut settling =
-                            pin!(self.settle_conflict(server.clone(), conflict, &clears, &grown));
+                            pin!(self.settle_conflict(server.clone(), conflict.current, &clears, &grown));
                         let result = match settling.as_mut().now_or_never() {
                             Some(result) => result?,
                             // What a handler waits for may be an edit.
@@ -148,7 +225,7 @@ impl Client {
                                 settling.await?
                             }
                         };
-                        settled.insert(key, SettledKey { server, result });
+                        settled.insert(key, SettledKey { server, result, refused: None });
                     }
                 }
             }
@@ -159,24 +236,19 @@ impl Client {
     async fn settle_conflict(
         &self,
         server: Record,
-        conflict: Conflict,
+        current: Option<Record>,
         clears: &[Clear],
         grown: &Grown,
     ) -> Result<SettledWrite> {
-        match (conflict.reason, conflict.current) {
-            (ConflictReason::Constraint(message), _) => {
-                Err(Error::new(ErrorKind::Constraint, "apply", message).with_record(&server.key))
-            }
+        match current {
             // An edit that this very commit gives up is in nobody's way.
-            (ConflictReason::Mismatch, Some(local)) if is_cleared(&local, clears) => Ok(SettledWrite {
+            Some(local) if is_cleared(&local, clears) => Ok(SettledWrite {
                 write: Write { expect: unchanged(&local), ..incoming(server) },
                 report: None,
             }),
-            (ConflictReason::Mismatch, Some(local)) if local.metadata.is_pending() => {
-                self.settle(server, local, grown).await
-            }
+            Some(local) if local.metadata.is_pending() => self.settle(server, local, grown).await,
             // What was pending no longer is.
-            (ConflictReason::Mismatch, _) => Ok(SettledWrite { write: incoming(server), report: None }),
+            _ => Ok(SettledWrite { write: incoming(server), report: None }),
         }
     }
 
@@ -186,4 +258,11 @@ impl Client {
         self.store.hybrid().observe(newest);
         StateKey::clock(self.store.hybrid().last()).map(Some)
     }
+}
+
+/// What replaces staged writes: what conflicts were settled to, and nothing for what does not fit.
+fn overrides(settled: &BTreeMap<RecordKey, SettledKey>, asides: &Asides) -> Vec<Write> {
+    let results = settled.values().map(|settled| settled.result.write.clone());
+    let unfit = asides.unfit().filter(|(key, _)| !settled.contains_key(key));
+    results.chain(unfit.map(|(key, metadata)| left_out(key, metadata))).collect()
 }

@@ -14,7 +14,7 @@ use crate::repository::SyncableRepository;
 use crate::store::{Store, StoreRole};
 use crate::transport::Transport;
 
-/// How large a pulled page may be; the server may send smaller ones.
+/// How large a pulled page may be (the server may send smaller ones), and how much may be kept aside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PullLimits {
@@ -22,20 +22,31 @@ pub struct PullLimits {
     pub records: u32,
     /// About the most bytes.
     pub bytes: u32,
+    /// The most records of the server that are kept aside because this device cannot hold them.
+    pub aside_records: u32,
+    /// About the most bytes of them.
+    pub aside_bytes: u32,
 }
 
 impl PullLimits {
     /// Pages of at most so many records and about so many bytes.
     #[must_use]
     pub const fn new(records: u32, bytes: u32) -> Self {
-        Self { records, bytes }
+        Self { records, bytes, aside_records: 10_000, aside_bytes: 16 << 20 }
+    }
+
+    /// The same with at most so many records and about so many bytes aside. A pull that would set more aside fails with
+    /// `TooLarge` and changes nothing.
+    #[must_use]
+    pub const fn with_aside(self, records: u32, bytes: u32) -> Self {
+        Self { aside_records: records, aside_bytes: bytes, ..self }
     }
 }
 
 impl Default for PullLimits {
-    /// 5,000 records and 4 MiB.
+    /// 5,000 records and 4 MiB; 10,000 records and 16 MiB aside.
     fn default() -> Self {
-        Self { records: 5_000, bytes: 4 << 20 }
+        Self::new(5_000, 4 << 20)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The client's end: `push`, `pull`, `sync`, `hard_reset`.
 
 mod apply;
+mod aside;
 mod builder;
 mod collect;
 mod kept;
@@ -16,9 +17,11 @@ mod reset;
 mod settle;
 mod state;
 mod versions;
+mod walk;
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
+pub use aside::{AsideReason, SetAside};
 pub use builder::{ClientBuilder, PullLimits};
 pub use rejected::RejectedEdit;
 pub use report::{
@@ -142,6 +145,16 @@ impl SyncManager<Client> {
     /// Those of the data source.
     pub async fn rejected(&self) -> Result<Vec<RejectedEdit>> {
         self.inner.rejected().await
+    }
+
+    /// The records of the server that this device cannot hold, because a constraint of its own tables refuses them or
+    /// their values do not fit this version of the application. Their objects here stay as they were; every pull
+    /// tries them again.
+    ///
+    /// # Errors
+    /// Those of the data source.
+    pub async fn set_aside(&self) -> Result<Vec<SetAside>> {
+        self.inner.set_aside().await
     }
 
     /// Lets refused edits be sent again with the next push.

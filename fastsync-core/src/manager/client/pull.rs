@@ -7,10 +7,11 @@ use futures_util::future;
 use super::apply::{Application, Incoming, incoming};
 use super::outgrown::Grown;
 use super::state::encode_cursor;
+use super::walk::Walk;
 use super::{Client, PullReport, SyncPhase, SyncProgress};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Hlc, Record, RecordKey, SessionId, TypeName};
-use crate::protocol::{Cursor, PullPage, PullReply, PullRequest, SyncOperationMetadata};
+use crate::model::{Record, TypeName};
+use crate::protocol::{Cursor, PullReply, PullRequest, SyncOperationMetadata};
 use crate::source::entry::encode;
 use crate::source::{Clear, ExpectState, ResetReason, StateWrite};
 use crate::store::StateKey;
@@ -50,6 +51,8 @@ enum Fetched {
     /// At this cursor, with the last records not staged yet.
     CaughtUp(Cursor, Vec<Record>),
     ResetRequired(ResetReason),
+    /// Another process has taken the walk over.
+    Moved,
 }
 
 /// How often another process may move the cursor under a pull.
@@ -105,11 +108,7 @@ impl Client {
         if stored.is_none() && !plan.anew.is_empty() {
             self.extend_to_all(plan);
         }
-        let mut walk = Walk::new(self.store.new_session());
-        if !plan.anew.is_empty() {
-            let refused = self.load_refusals().await?.into_keys();
-            walk.not_seen = refused.filter(|key| plan.anew.contains_key(&key.type_name)).collect();
-        }
+        let Some(mut walk) = self.walk(plan, stored.as_ref()).await? else { return Ok(Pulled::Moved) };
         let types = |plan: &PullPlan| plan.anew.keys().cloned().collect();
         // Of what is fetched anew nothing of our own is here any more.
         let anew =
@@ -117,40 +116,47 @@ impl Client {
         let last_leg = if self.is_whole(plan) {
             anew(plan)
         } else {
-            if !plan.anew.is_empty() {
+            if !plan.anew.is_empty() && !walk.is_last_leg {
                 match self.fetch(anew(plan), &mut walk).await? {
-                    Fetched::ResetRequired(reason) => return self.start_over(&walk, reason).await,
-                    Fetched::CaughtUp(_, records) => self.stage(&mut walk, records).await?,
+                    Fetched::ResetRequired(reason) => return self.start_over(&mut walk, reason).await,
+                    Fetched::Moved => return Ok(Pulled::Moved),
+                    Fetched::CaughtUp(_, records) => {
+                        walk.is_last_leg = true;
+                        if !self.stage(&mut walk, records, None).await? {
+                            return Ok(Pulled::Moved);
+                        }
+                    }
                 }
             }
-            let (own_through, _) = self.push_standing().await?;
             Leg {
                 types: self.endpoints.keys().cloned().collect(),
                 cursor: stored.clone(),
-                own_through,
+                own_through: walk.own_through,
                 anew: types(plan),
             }
         };
         match self.fetch(last_leg, &mut walk).await? {
-            Fetched::ResetRequired(reason) => self.start_over(&walk, reason).await,
+            Fetched::ResetRequired(reason) => self.start_over(&mut walk, reason).await,
+            Fetched::Moved => Ok(Pulled::Moved),
             Fetched::CaughtUp(cursor, records) => {
                 let mut inline = Some(records);
                 if walk.staged > 0 {
-                    self.stage(&mut walk, inline.take().unwrap_or_default()).await?;
+                    self.stage_records(&mut walk, inline.take().unwrap_or_default()).await?;
                 }
                 self.finish(plan, walk, inline, stored, cursor).await
             }
         }
     }
 
-    async fn start_over(&self, walk: &Walk, reason: ResetReason) -> Result<Pulled> {
-        self.drop_staged(walk).await?;
-        Ok(Pulled::ResetRequired(reason))
+    async fn start_over(&self, walk: &mut Walk, reason: ResetReason) -> Result<Pulled> {
+        let is_ours = self.forget(walk).await?;
+        // The place where a walk was cut off may have become too old, and the stored cursor not.
+        Ok(if is_ours && !walk.goes_on { Pulled::ResetRequired(reason) } else { Pulled::Moved })
     }
 
-    /// Stages the pages of a leg, all but the last.
+    /// Stages the pages of a leg from where the walk is, all but the last.
     async fn fetch(&self, leg: Leg, walk: &mut Walk) -> Result<Fetched> {
-        let mut request = self.request(&leg, leg.cursor.clone());
+        let mut request = self.request(&leg, walk.place.clone().or_else(|| leg.cursor.clone()));
         let mut answer = self.ask(&request).await?;
         loop {
             let Some(next) = answer.next().cloned() else {
@@ -167,20 +173,22 @@ impl Client {
             // The next page is made and travels while this one is read and stored.
             let (asked, stored) =
                 future::join(self.ask(&next_request), self.store_page(answer, &request, &next, walk)).await;
-            stored?;
+            if !stored? {
+                return Ok(Fetched::Moved);
+            }
             answer = asked?;
             request = next_request;
         }
     }
 
-    /// Reads a page that is not the last, and stages it.
+    /// Reads a page that is not the last, and stages it; `false` if another process has taken the walk over.
     async fn store_page(
         &self,
         answer: PullAnswer,
         request: &PullRequest,
         next: &Cursor,
         walk: &mut Walk,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let protocol = |message| Error::new(ErrorKind::Protocol, "pull", message);
         let page = match answer.read().await? {
             PullReply::Page(page) if !page.caught_up && page.cursor == *next => page,
@@ -190,7 +198,7 @@ impl Client {
             return Err(protocol("the server's pages do not go on"));
         }
         let records = self.read_page(page, request, walk)?;
-        self.stage(walk, records).await
+        self.stage(walk, records, Some(next.clone())).await
     }
 
     /// A cursor that the server does not know as its own comes from another store of it: start over.
@@ -217,70 +225,12 @@ impl Client {
         }
     }
 
-    /// The records of a page, none of them from outside what was asked for.
-    fn read_page(&self, page: PullPage, request: &PullRequest, walk: &mut Walk) -> Result<Vec<Record>> {
-        let protocol = |message: &str| Error::new(ErrorKind::Protocol, "pull", message);
-        let types = &request.metadata.types;
-        let foreign = page
-            .payload
-            .groups
-            .iter()
-            .any(|group| !types.contains_key(&group.type_name) || !request.zones.contains(&group.zone));
-        if foreign {
-            return Err(protocol("the server sent records of a zone or type that was not asked for"));
-        }
-        let received = u64::try_from(page.payload.len()).unwrap_or(u64::MAX);
-        let records =
-            page.payload.into_records(types, |name| self.store.schema(name).ok()).map_err(|error| {
-                protocol("the server sent records that do not fit their type").with_source(error)
-            })?;
-        for record in &records {
-            self.store.check_zone(&record.key.type_name, &record.key.zone)?;
-            if record.metadata.revision.is_none() {
-                return Err(protocol("the server sent a record without a revision"));
-            }
-            walk.newest = walk.newest.max(Some(record.metadata.modified_at));
-            walk.not_seen.remove(&record.key);
-        }
-        walk.received += received;
-        if let Some(remaining) = page.remaining {
-            walk.total = Some(walk.received.saturating_add(remaining));
-        }
-        walk.waiting.extend(page.unknown_types);
-        walk.waiting.extend(page.outdated_types.iter().cloned());
-        walk.outdated.extend(page.outdated_types);
-        self.report_progress(&SyncProgress {
-            phase: SyncPhase::Pulling,
-            done: walk.received,
-            total: walk.total,
-        });
-        Ok(records)
-    }
-
-    async fn stage(&self, walk: &mut Walk, records: Vec<Record>) -> Result<()> {
-        if records.is_empty() {
-            return Ok(());
-        }
-        if walk.staged == 0 {
-            // What a pull that was cut off had staged is of no use any more.
-            self.store.source().unstage(None).await?;
-        }
-        let writes = records.into_iter().map(incoming).collect();
-        self.store.source().stage(walk.session, walk.staged, writes).await?;
-        walk.staged += 1;
-        Ok(())
-    }
-
-    async fn drop_staged(&self, walk: &Walk) -> Result<()> {
-        if walk.staged > 0 { self.store.source().unstage(Some(walk.session)).await } else { Ok(()) }
-    }
-
     /// Makes the pull visible: what was staged, or these records.
     async fn finish(
         &self,
         plan: &PullPlan,
-        walk: Walk,
-        inline: Option<Vec<Record>>,
+        mut walk: Walk,
+        mut inline: Option<Vec<Record>>,
         stored: Option<Cursor>,
         cursor: Cursor,
     ) -> Result<Pulled> {
@@ -290,6 +240,8 @@ impl Client {
             reset: plan.reset,
             unknown_types: walk.waiting.difference(&walk.outdated).cloned().collect(),
             outdated_types: walk.outdated.clone(),
+            set_aside: 0,
+            from_aside: 0,
         };
         let mut state = Vec::new();
         if stored.as_ref() != Some(&cursor) {
@@ -308,9 +260,16 @@ impl Client {
             plan.anew.keys().map(|name| StateWrite::set(format!("{}{name}", StateKey::REFETCH), None)),
         );
         state.extend(self.observe(walk.newest)?);
+        state.extend(walk.end());
         let clears = self.clears(plan, &walk);
-        if walk.received == 0 && state.is_empty() && clears.is_empty() {
+        walk.asides.clear(&clears);
+        let retries = walk.asides.retries(&self.store, |key| self.pulls(key));
+        if walk.received == 0 && state.is_empty() && clears.is_empty() && retries.is_empty() {
             return Ok(Pulled::Done(report));
+        }
+        match &mut inline {
+            Some(records) => records.extend(retries),
+            None => self.stage_records(&mut walk, retries).await?,
         }
         self.report_progress(&SyncProgress {
             phase: SyncPhase::Applying,
@@ -331,13 +290,13 @@ impl Client {
             gone: gone.cloned().collect(),
             grown: plan.grown.clone(),
         };
-        match self.apply(application).await? {
-            None => {
-                self.drop_staged(&walk).await?;
-                Ok(Pulled::Moved)
-            }
-            Some(conflicts) => {
-                report.conflicts = conflicts;
+        match self.apply_beside(application, walk.asides).await? {
+            // What is staged is that of the walk that is noted, whoever goes on with it.
+            None => Ok(Pulled::Moved),
+            Some(applied) => {
+                report.conflicts = applied.conflicts;
+                report.set_aside = applied.set_aside;
+                report.from_aside = applied.from_aside;
                 match keys {
                     Some(keys) if plan.anew.is_empty() => self.store.events().records(keys),
                     _ => self.store.events().types(self.endpoints.keys().cloned().collect()),
@@ -357,35 +316,5 @@ impl Client {
                 fitting.map(move |zone| Clear { type_name: name.clone(), zone: zone.clone(), through_change })
             })
             .collect()
-    }
-}
-
-/// What a pull has seen so far.
-#[derive(Debug)]
-struct Walk {
-    session: SessionId,
-    staged: u64,
-    received: u64,
-    total: Option<u64>,
-    newest: Option<Hlc>,
-    /// Types that the server does not exchange with this client, and those of them that it asks a later version of.
-    waiting: BTreeSet<TypeName>,
-    outdated: BTreeSet<TypeName>,
-    /// Objects with a refused edit that are fetched anew and did not come.
-    not_seen: BTreeSet<RecordKey>,
-}
-
-impl Walk {
-    const fn new(session: SessionId) -> Self {
-        Self {
-            session,
-            staged: 0,
-            received: 0,
-            total: None,
-            newest: None,
-            waiting: BTreeSet::new(),
-            outdated: BTreeSet::new(),
-            not_seen: BTreeSet::new(),
-        }
     }
 }

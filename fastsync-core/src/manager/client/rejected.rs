@@ -65,11 +65,18 @@ impl Client {
 
     pub(super) async fn status(&self) -> Result<ClientStatus> {
         let rejected = self.rejected().await?.len();
+        let aside = self.set_aside().await?.len();
+        let pending = self.store.source().count_pending().await?;
+        let push_in_flight = self.push_standing().await?.1;
+        let has_pulled = self.load_cursor().await?.is_some();
+        let waits_for_server = !has_pulled || !self.load_refetch().await?.is_empty();
         Ok(ClientStatus {
-            pending: self.store.source().count_pending().await?,
+            pending,
             rejected: u64::try_from(rejected).unwrap_or(u64::MAX),
-            push_in_flight: self.push_standing().await?.1,
-            has_pulled: self.load_cursor().await?.is_some(),
+            push_in_flight,
+            has_pulled,
+            aside: u64::try_from(aside).unwrap_or(u64::MAX),
+            in_step: !waits_for_server && pending == 0 && !push_in_flight && aside == 0,
         })
     }
 
@@ -80,6 +87,7 @@ impl Client {
     pub(super) async fn discard_rejected(&self, edits: &[RejectedEdit]) -> Result<()> {
         // As they are stored now: pulls keep them up to date.
         let mut refusals = self.load_refusals().await?;
+        let asides = self.load_asides().await?;
         let mut writes = Vec::new();
         for edit in edits {
             let key = &edit.key;
@@ -90,6 +98,8 @@ impl Client {
             };
             let server =
                 refusals.remove(key).map_or_else(|| edit.server.clone(), |(_, stored)| stored.server);
+            // What this device cannot hold comes with the pull that can store it.
+            let server = server.filter(|_| !asides.contains(key));
             let record = server.unwrap_or(Record {
                 body: None,
                 metadata: SyncMetadata { revision: Revision::NONE, change: 0, ..local.metadata },
@@ -125,7 +135,8 @@ impl Client {
             gone: BTreeSet::new(),
             grown: Grown::new(),
         };
-        match self.apply(application).await? {
+        let asides = self.load_asides().await?;
+        match self.apply_beside(application, asides).await? {
             Some(_) => {
                 self.store.events().records(keys);
                 Ok(())

@@ -48,6 +48,11 @@ pub struct PullReport {
     /// Types of which the server asks for a later version of this application
     /// ([`TypeSchema::min_version`](crate::TypeSchema::min_version)): their edits wait until it is upgraded.
     pub outdated_types: BTreeSet<TypeName>,
+    /// Records that this pull brought and this device cannot hold; see
+    /// [`SyncManager::set_aside`](crate::SyncManager::set_aside).
+    pub set_aside: u64,
+    /// Records that were aside and are stored by this pull.
+    pub from_aside: u64,
 }
 
 /// What a push and the pull after it did.
@@ -96,6 +101,12 @@ pub struct ClientStatus {
     pub push_in_flight: bool,
     /// Whether a pull has been completed since the store was made or reset.
     pub has_pulled: bool,
+    /// Records of the server that this device cannot hold, of the manager's zones; see
+    /// [`SyncManager::set_aside`](crate::SyncManager::set_aside).
+    pub aside: u64,
+    /// Whether this store has what the server had at the last pull, and the server every edit made here: a pull has been
+    /// completed, no type waits to be fetched anew, nothing is aside, and no edit waits.
+    pub in_step: bool,
 }
 
 /// Where a synchronisation is.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use super::constraints;
 use super::history::PositionedSession;
 use super::state::{CommittedSession, State, Stored};
 use crate::error::{Error, Result};
@@ -70,8 +71,12 @@ fn commit_writes(
     }
     StateWrite::check_keys(&commit.state)?;
 
-    let checked = check_expectations(state, staged.values().flatten().chain(&given));
+    let mut checked = check_expectations(state, staged.values().flatten().chain(&given));
     let state_conflicts = check_state(state, &commit.state);
+    if checked.conflicts.is_empty() && state_conflicts.is_empty() && !state.constraints.is_empty() {
+        let all: Vec<_> = staged.values().flatten().chain(&given).collect();
+        check_constraints(state, &commit.clears, &all, &mut checked);
+    }
     if !checked.conflicts.is_empty() || !state_conflicts.is_empty() {
         return Ok(CommitOutcome::Conflicts { writes: checked.conflicts, state: state_conflicts });
     }
@@ -158,6 +163,40 @@ fn check_expectations<'a>(state: &State, all: impl Iterator<Item = &'a Write>) -
         }
     }
     checked
+}
+
+/// Moves the writes that a constraint refuses to the conflicts. What the commit would lead to is tried on a copy.
+fn check_constraints(state: &State, clears: &[Clear], all: &[&Write], checked: &mut Checked) {
+    while checked.conflicts.is_empty() {
+        let mut trial = state.clone();
+        clears.iter().for_each(|clear| apply_clear(&mut trial, clear));
+        let applied = checked.applied.iter().filter_map(|at| all.get(*at));
+        let plan: Plan = applied.clone().map(|write| write.action.clone()).collect();
+        let puts = applied.filter(|write| matches!(write.action, Action::Put { .. }));
+        let written = puts.map(|write| write.action.key()).collect();
+        apply_writes(&mut trial, plan, &[]);
+        let refused = constraints::refused(&trial, &written);
+        if refused.is_empty() {
+            return;
+        }
+        let is_refused =
+            |at: &usize| all.get(*at).is_some_and(|write| refused.contains_key(write.action.key()));
+        let (left_out, applied) = std::mem::take(&mut checked.applied).into_iter().partition(is_refused);
+        checked.applied = applied;
+        for write in left_out.iter().filter_map(|at: &usize| all.get(*at)) {
+            let text = refused.get(write.action.key()).cloned().unwrap_or_default();
+            let current = state.record(write.action.key());
+            let reason = ConflictReason::Constraint(text);
+            let conflict = Conflict { write: (*write).clone(), current, reason };
+            match write.on_mismatch {
+                OnMismatch::Abort if checked.conflicts.len() < Conflict::MAX_PER_OUTCOME => {
+                    checked.conflicts.push(conflict);
+                }
+                OnMismatch::Abort => {}
+                OnMismatch::Skip => checked.skipped.push(conflict),
+            }
+        }
+    }
 }
 
 fn check_state(state: &State, writes: &[StateWrite]) -> Vec<StateConflict> {

@@ -1,6 +1,7 @@
 //! Records in memory: the reference data source, for tests and for data that may be lost.
 
 mod commit;
+mod constraints;
 mod history;
 mod query;
 mod schema;
@@ -13,6 +14,7 @@ use std::{
 
 use async_trait::async_trait;
 
+pub use self::constraints::MemoryConstraint;
 use self::state::State;
 use super::{
     Changes, ChangesRequest, Commit, CommitOutcome, PlannedChange, Point, SyncableDataSource, Write,
@@ -25,7 +27,8 @@ use crate::schema::TypeSchema;
 /// A data source that keeps everything in memory. Clones are handles to the same storage.
 ///
 /// It meets the whole contract of [`SyncableDataSource`] except that nothing outlives the process, and is the
-/// one to read to see what the contract means. User constraints do not exist here.
+/// one to read to see what the contract means. Its tables have the constraints that
+/// [`constrain`](Self::constrain) declares.
 ///
 /// ```
 /// use fastsync_core::{MemoryDataSource, SyncableDataSource};
@@ -58,6 +61,13 @@ impl MemoryDataSource {
     pub fn staged_batches(&self) -> usize {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.staged.values().map(std::collections::BTreeMap::len).sum()
+    }
+
+    /// Declares a constraint, as a user would on a table with the database's tools, for tests. What is stored already is
+    /// not looked at.
+    pub fn constrain(&self, constraint: MemoryConstraint) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.constraints.push(constraint);
     }
 
     /// Runs one operation under the lock. A panic cannot leave the state half written: operations check

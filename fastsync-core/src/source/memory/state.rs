@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 
+use super::constraints::MemoryConstraint;
 use super::history::History;
 use super::schema::{RegisteredType, TypeOrder, Types};
 use crate::error::Result;
@@ -28,6 +29,7 @@ pub(super) struct State {
     pub(super) staged: HashMap<SessionId, BTreeMap<u64, Vec<Write>>>,
     pub(super) sessions: HashMap<SessionId, CommittedSession>,
     pub(super) entries: BTreeMap<String, Vec<u8>>,
+    pub(super) constraints: Vec<MemoryConstraint>,
 }
 
 type Pending = BTreeMap<u64, BTreeMap<(TypeOrder, RecordKey), Arc<Stored>>>;
@@ -82,6 +84,11 @@ impl State {
 
     pub(super) fn table(&self, type_name: &TypeName, zone: &Zone) -> Option<&Table> {
         self.tables.get(type_name)?.get(zone)
+    }
+
+    /// The records of a type by zone.
+    pub(super) fn zones_of(&self, type_name: &TypeName) -> impl Iterator<Item = (&Zone, &Table)> {
+        self.tables.get(type_name).into_iter().flatten()
     }
 
     pub(super) fn stored(&self, key: &RecordKey) -> Option<&Stored> {
@@ -220,6 +227,10 @@ struct Place {
 }
 
 impl Stored {
+    pub(super) const fn is_live(&self) -> bool {
+        self.body.is_some()
+    }
+
     fn place(&self) -> Place {
         Place { position: self.position, change: self.metadata.change }
     }

@@ -35,6 +35,11 @@ impl std::fmt::Debug for Hooked {
 }
 
 impl Hooked {
+    /// A door to this storage.
+    pub fn on(inner: MemoryDataSource) -> Self {
+        Self { inner, ..Self::default() }
+    }
+
     /// Asks before each call what is to happen first.
     pub fn before_each(&self, hook: impl FnMut(Call) -> Option<BoxFuture<'static, ()>> + Send + 'static) {
         *self.hook.lock().unwrap() = Some(Box::new(hook));

@@ -1,0 +1,353 @@
+//! A walk over the server's pages, kept so that a pull that is cut off goes on where it was.
+//!
+//! Each page is staged, and then a note says where the next one begins. A crash in between leaves a batch that no note
+//! knows of: the pages that are fetched again bring each of its records again, in that state or a later one, under a later
+//! sequence number. No number is used twice, so no page that is fetched again is taken for the one before: it may end
+//! elsewhere.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::aside::Asides;
+use super::pull::PullPlan;
+use super::{Client, SyncPhase, SyncProgress};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Hlc, Record, RecordKey, SessionId, TypeName};
+use crate::protocol::{Cursor, PullPage, PullRequest, SyncOperationMetadata};
+use crate::source::entry::{decode, encode};
+use crate::source::{CommitOutcome, ExpectState, ResetReason, StateWrite, Writes};
+use crate::store::StateKey;
+
+/// How many sequence numbers a walk that goes on leaves out: the walk before may have used some that no note knows of, two
+/// at most.
+const STRIDE: u64 = 16;
+
+/// What a pull has seen so far.
+#[derive(Debug)]
+pub(super) struct Walk {
+    pub(super) session: SessionId,
+    /// The next sequence number; 0 as long as nothing is staged.
+    pub(super) staged: u64,
+    pub(super) received: u64,
+    pub(super) total: Option<u64>,
+    pub(super) newest: Option<Hlc>,
+    /// Types that the server does not exchange with this client, and those of them that it asks a later version of.
+    pub(super) waiting: BTreeSet<TypeName>,
+    pub(super) outdated: BTreeSet<TypeName>,
+    /// Objects with a refused edit that are fetched anew and did not come.
+    pub(super) not_seen: BTreeSet<RecordKey>,
+    pub(super) asides: Asides,
+    /// As it was when the walk began: what was pushed since comes again, and ends what is staged of it.
+    pub(super) own_through: u64,
+    /// Whether it is in the last leg.
+    pub(super) is_last_leg: bool,
+    /// Where in its leg it goes on; none at the beginning.
+    pub(super) place: Option<Cursor>,
+    /// Whether another pull began it.
+    pub(super) goes_on: bool,
+    began_from: [u8; 32],
+    anew: BTreeMap<TypeName, u64>,
+    reset: Option<ResetReason>,
+    /// The note as it is stored.
+    noted: Option<Vec<u8>>,
+}
+
+/// The stored form of a walk.
+#[derive(Serialize, Deserialize)]
+struct Note {
+    began_from: [u8; 32],
+    anew: BTreeMap<TypeName, u64>,
+    reset: Option<ResetReason>,
+    session: SessionId,
+    staged: u64,
+    received: u64,
+    newest: Option<Hlc>,
+    waiting: BTreeSet<TypeName>,
+    outdated: BTreeSet<TypeName>,
+    not_seen: BTreeSet<RecordKey>,
+    own_through: u64,
+    is_last_leg: bool,
+    place: Option<String>,
+    /// Keys of records that are aside and that it has seen newer versions of.
+    superseded: BTreeSet<RecordKey>,
+    /// Records whose values do not fit, as they are kept aside.
+    unfit: Vec<Vec<u8>>,
+}
+
+impl Walk {
+    /// The entry that its end removes, if it has left one.
+    pub(super) fn end(&self) -> Option<StateWrite> {
+        let expect = ExpectState::Value(self.noted.clone()?);
+        Some(StateWrite { key: StateKey::PULL.to_owned(), expect, value: None })
+    }
+
+    fn note(&self) -> Result<Note> {
+        let (superseded, unfit) = self.asides.seen()?;
+        Ok(Note {
+            began_from: self.began_from,
+            anew: self.anew.clone(),
+            reset: self.reset,
+            session: self.session,
+            staged: self.staged,
+            received: self.received,
+            newest: self.newest,
+            waiting: self.waiting.clone(),
+            outdated: self.outdated.clone(),
+            not_seen: self.not_seen.clone(),
+            own_through: self.own_through,
+            is_last_leg: self.is_last_leg,
+            place: self.place.as_ref().map(|place| place.as_str().to_owned()),
+            superseded,
+            unfit,
+        })
+    }
+}
+
+impl Client {
+    /// The walk of a pull by this plan: one that was cut off, or a new one. None if another process is at it. A reset that
+    /// the server required of a walk that was cut off becomes part of the plan.
+    pub(super) async fn walk(&self, plan: &mut PullPlan, stored: Option<&Cursor>) -> Result<Option<Walk>> {
+        let noted = self.store.source().state(StateKey::PULL).await?;
+        let note: Option<Note> = noted.as_deref().map(decode).transpose()?;
+        let note = match note {
+            Some(note) => self.fitting(note, plan, stored)?,
+            None => None,
+        };
+        let mut walk = Walk {
+            session: self.store.new_session(),
+            staged: 0,
+            received: 0,
+            total: None,
+            newest: None,
+            waiting: BTreeSet::new(),
+            outdated: BTreeSet::new(),
+            not_seen: BTreeSet::new(),
+            asides: self.load_asides().await?,
+            own_through: self.push_standing().await?.0,
+            is_last_leg: false,
+            place: None,
+            goes_on: false,
+            began_from: self.beginning(stored, &plan.anew)?,
+            anew: plan.anew.clone(),
+            reset: plan.reset,
+            noted,
+        };
+        let Some(note) = note else {
+            if walk.noted.is_some() && !self.forget(&mut walk).await? {
+                return Ok(None);
+            }
+            if !plan.anew.is_empty() {
+                let refused = self.load_refusals().await?.into_keys();
+                walk.not_seen = refused.filter(|key| plan.anew.contains_key(&key.type_name)).collect();
+            }
+            return Ok(Some(walk));
+        };
+        walk.session = note.session;
+        walk.staged = note.staged.saturating_add(STRIDE);
+        walk.received = note.received;
+        walk.newest = note.newest;
+        walk.waiting = note.waiting;
+        walk.outdated = note.outdated;
+        walk.not_seen = note.not_seen;
+        walk.own_through = note.own_through;
+        walk.is_last_leg = note.is_last_leg;
+        walk.place = note.place.map(Cursor::from);
+        walk.goes_on = true;
+        walk.asides.go_on(note.superseded, &note.unfit)?;
+        Ok(self.keep(&mut walk).await?.then_some(walk))
+    }
+
+    /// A note that this pull can go on from, if it is one.
+    fn fitting(&self, note: Note, plan: &mut PullPlan, stored: Option<&Cursor>) -> Result<Option<Note>> {
+        // The server required it for the cursor that is still stored.
+        let is_within = plan.anew.iter().all(|(name, through)| note.anew.get(name) == Some(through));
+        let adopts = note.reset.is_some() && is_within;
+        let fits = note.staged > 0
+            && (adopts || note.anew == plan.anew)
+            && note.began_from == self.beginning(stored, &note.anew)?;
+        if fits && adopts {
+            plan.anew.clone_from(&note.anew);
+            plan.reset = note.reset;
+        }
+        Ok(fits.then_some(note))
+    }
+
+    /// What stands for all that a walk depends on.
+    fn beginning(&self, stored: Option<&Cursor>, anew: &BTreeMap<TypeName, u64>) -> Result<[u8; 32]> {
+        let registered = self.store.schemas().filter(|schema| self.endpoints.contains_key(schema.name()));
+        let metadata = SyncOperationMetadata::new(self.store.device(), registered);
+        let text = serde_json::to_vec(&(stored.map(Cursor::as_str), &self.zones, metadata, anew)).map_err(
+            |error| Error::new(ErrorKind::Backend, "pull", "a request cannot be written").with_source(error),
+        )?;
+        Ok(*blake3::hash(&text).as_bytes())
+    }
+
+    /// Stores where the walk is; `false` if another process has taken it over.
+    async fn keep(&self, walk: &mut Walk) -> Result<bool> {
+        let value = Some(encode(&walk.note()?)?);
+        self.write_note(walk, value).await
+    }
+
+    async fn write_note(&self, walk: &mut Walk, value: Option<Vec<u8>>) -> Result<bool> {
+        let expect = walk.noted.clone().map_or(ExpectState::Absent, ExpectState::Value);
+        let state = vec![StateWrite { key: StateKey::PULL.to_owned(), expect, value: value.clone() }];
+        let commit =
+            self.apply_commit(self.store.new_session(), Vec::new(), Writes::Inline(Vec::new()), state);
+        match self.store.source().commit(commit).await? {
+            CommitOutcome::Applied(_) | CommitOutcome::Duplicate(_) => {
+                walk.noted = value;
+                Ok(true)
+            }
+            CommitOutcome::Conflicts { .. } => Ok(false),
+        }
+    }
+
+    /// Gives up what a walk has kept; `false` if another process has taken it over.
+    pub(super) async fn forget(&self, walk: &mut Walk) -> Result<bool> {
+        if walk.noted.is_none() {
+            return Ok(true);
+        }
+        // The note first: without its batches nothing may go on from it.
+        if !self.write_note(walk, None).await? {
+            return Ok(false);
+        }
+        self.store.source().unstage(None).await?;
+        Ok(true)
+    }
+
+    /// Stages a page, and notes that the walk goes on at `place`; `false` if another process has taken the walk over.
+    pub(super) async fn stage(
+        &self,
+        walk: &mut Walk,
+        records: Vec<Record>,
+        place: Option<Cursor>,
+    ) -> Result<bool> {
+        if walk.noted.is_none() {
+            if records.is_empty() {
+                walk.place = place;
+                return Ok(true);
+            }
+            // Whoever notes it first is the one that stages.
+            if !self.keep(walk).await? {
+                return Ok(false);
+            }
+            // What was staged without a note is of no use any more.
+            self.store.source().unstage(None).await?;
+        }
+        self.stage_records(walk, records).await?;
+        walk.place = place;
+        self.keep(walk).await
+    }
+
+    /// Stages records that the walk ends with.
+    pub(super) async fn stage_records(&self, walk: &mut Walk, records: Vec<Record>) -> Result<()> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let writes = records.into_iter().map(super::apply::incoming).collect();
+        self.store.source().stage(walk.session, walk.staged, writes).await?;
+        walk.staged += 1;
+        Ok(())
+    }
+
+    /// The records of a page, none of them from outside what was asked for.
+    pub(super) fn read_page(
+        &self,
+        page: PullPage,
+        request: &PullRequest,
+        walk: &mut Walk,
+    ) -> Result<Vec<Record>> {
+        let protocol = |message: &str| Error::new(ErrorKind::Protocol, "pull", message);
+        let types = &request.metadata.types;
+        let foreign = page
+            .payload
+            .groups
+            .iter()
+            .any(|group| !types.contains_key(&group.type_name) || !request.zones.contains(&group.zone));
+        if foreign {
+            return Err(protocol("the server sent records of a zone or type that was not asked for"));
+        }
+        let received = u64::try_from(page.payload.len()).unwrap_or(u64::MAX);
+        let mut unfit = Vec::new();
+        let records = page
+            .payload
+            .into_fitting_records(
+                types,
+                |name| self.store.schema(name).ok(),
+                |record, error| unfit.push((record, error)),
+            )
+            .map_err(|error| {
+                protocol("the server sent records that do not fit their type").with_source(error)
+            })?;
+        for record in records.iter().chain(unfit.iter().map(|(record, _)| record)) {
+            self.store.check_zone(&record.key.type_name, &record.key.zone)?;
+            if record.metadata.revision.is_none() {
+                return Err(protocol("the server sent a record without a revision"));
+            }
+            walk.newest = walk.newest.max(Some(record.metadata.modified_at));
+            walk.not_seen.remove(&record.key);
+            walk.asides.supersede(&record.key);
+        }
+        for (record, error) in unfit {
+            let schema = self.store.schema(&record.key.type_name)?;
+            walk.asides.add_unfit(record, &error, schema)?;
+        }
+        walk.received += received;
+        if let Some(remaining) = page.remaining {
+            walk.total = Some(walk.received.saturating_add(remaining));
+        }
+        walk.waiting.extend(page.unknown_types);
+        walk.waiting.extend(page.outdated_types.iter().cloned());
+        walk.outdated.extend(page.outdated_types);
+        self.report_progress(&SyncProgress {
+            phase: SyncPhase::Pulling,
+            done: walk.received,
+            total: walk.total,
+        });
+        Ok(records)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{ObjectId, Timestamp, Zone};
+
+    /// Fails if the form of a note changes: form 1 stays as it is.
+    #[test]
+    fn a_note_is_as_in_its_file() {
+        let name = |name: &str| TypeName::new(name).unwrap();
+        let key = |id: &str| RecordKey {
+            zone: Zone::Global,
+            type_name: name("items"),
+            id: ObjectId::new(id).unwrap(),
+        };
+        let note = Note {
+            began_from: [7; 32],
+            anew: [(name("items"), 3)].into(),
+            reset: Some(ResetReason::Horizon),
+            session: SessionId::from_uuid(uuid::Uuid::from_u128(1)),
+            staged: 300,
+            received: 5_000,
+            newest: Some(Hlc::new(Timestamp::from_millis(1_795_294_580_370), 2)),
+            waiting: [name("a")].into(),
+            outdated: [name("b")].into(),
+            not_seen: [key("1")].into(),
+            own_through: 4,
+            is_last_leg: true,
+            place: Some("place".to_owned()),
+            superseded: [key("2")].into(),
+            unfit: vec![vec![1, 2]],
+        };
+        let stored = encode(&note).unwrap();
+        let hex: String = stored.iter().map(|byte| format!("{byte:02x}")).collect();
+        let path = format!("{}/tests/golden/stored/pull-1.hex", env!("CARGO_MANIFEST_DIR"));
+        if std::env::var_os("FASTSYNC_ACCEPT_GOLDEN").is_some() {
+            std::fs::write(&path, format!("{hex}\n")).unwrap();
+        }
+        assert_eq!(format!("{hex}\n"), std::fs::read_to_string(&path).unwrap(), "a stored form has changed");
+        let again: Note = decode(&stored).unwrap();
+        assert_eq!(encode(&again).unwrap(), stored);
+    }
+}

@@ -47,5 +47,8 @@ pub use schema::{
 };
 pub use source::SyncableDataSource;
 pub use source::memory::MemoryDataSource;
-pub use store::{EditSession, ObjectChanges, SessionLimits, Store, StoreBuilder, StoreChange, StoreRole};
+pub use store::{
+    EditSession, Migration, MigrationRow, ObjectChanges, SessionLimits, Store, StoreBuilder, StoreChange,
+    StoreRole,
+};
 pub use transport::{LoopbackTransport, PreparedPush, PullAnswer, SyncHandler, Transport};

@@ -24,6 +24,11 @@ impl StateKey {
     pub(crate) const REFETCH: &'static str = "fastsync/refetch/";
     pub(crate) const REJECTED: &'static str = "fastsync/rejected/";
 
+    /// To which version the records of a type were migrated with code.
+    pub(crate) fn migrated(type_name: &TypeName) -> String {
+        format!("fastsync/migrated/{type_name}")
+    }
+
     /// What a server remembers of a user's device.
     pub(crate) fn pushed_by(tenant: Option<&str>, user: &str, device: DeviceId) -> String {
         // Hashed: user names may be longer than a key.

@@ -4,6 +4,8 @@ mod builder;
 mod edit;
 mod events;
 mod keys;
+mod migrate;
+mod migration;
 mod pending;
 
 use std::any::TypeId;
@@ -18,6 +20,7 @@ pub(crate) use edit::unchanged;
 pub(crate) use events::Events;
 pub use events::{ObjectChanges, StoreChange};
 pub(crate) use keys::StateKey;
+pub use migration::{Migration, MigrationRow};
 pub(crate) use pending::PendingReader;
 
 use crate::error::Result;

@@ -12,6 +12,7 @@ mod golden;
 mod growth;
 mod hostile_server;
 mod input;
+mod migrations;
 mod overlap;
 mod query;
 mod rejections;

@@ -21,6 +21,7 @@ impl StateKey {
     pub(crate) const CURSOR: &'static str = "fastsync/cursor";
     pub(crate) const PUSH: &'static str = "fastsync/push";
     pub(crate) const UNKNOWN_TYPES: &'static str = "fastsync/unknown-types";
+    pub(crate) const OUTDATED_TYPES: &'static str = "fastsync/outdated-types";
     pub(crate) const REFETCH: &'static str = "fastsync/refetch/";
     pub(crate) const REJECTED: &'static str = "fastsync/rejected/";
 

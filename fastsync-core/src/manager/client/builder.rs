@@ -156,6 +156,7 @@ impl ClientBuilder {
                 mode: self.mode,
                 pull_limits: self.pull_limits,
                 progress: self.progress,
+                has_unregistered: async_lock::OnceCell::new(),
                 running: async_lock::Mutex::new(()),
             }),
         })

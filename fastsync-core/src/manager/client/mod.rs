@@ -16,6 +16,7 @@ mod reset;
 mod settle;
 mod state;
 mod versions;
+mod waiting;
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -25,6 +26,7 @@ pub use report::{
     ClientStatus, PullReport, PushReport, SettledConflict, Settlement, SyncPhase, SyncProgress, SyncReport,
 };
 pub use reset::PendingEdits;
+pub use waiting::{WaitingEdits, WaitingReason};
 
 use super::SyncManager;
 use super::registry::Endpoint;
@@ -45,6 +47,7 @@ pub struct Client {
     mode: PushMode,
     pull_limits: PullLimits,
     progress: Option<ProgressListener>,
+    has_unregistered: async_lock::OnceCell<bool>,
     /// One synchronisation at a time; local edits go on meanwhile.
     running: async_lock::Mutex<()>,
 }
@@ -118,6 +121,9 @@ impl SyncManager<Client> {
     /// Fetches the records of these types anew (of all types, if none is named) and swaps them in, together with
     /// what changed of the other types, in one local commit at the end: until then the old ones stay, and a failure
     /// changes nothing.
+    ///
+    /// With [`PendingEdits::Discard`], edits of types that this application does not register any more are dropped too: all of
+    /// them, or those of types that are named.
     ///
     /// # Errors
     /// `PendingEdits` if edits of these types wait to be pushed and `edits` is [`PendingEdits::Refuse`];

@@ -303,6 +303,9 @@ impl Client {
         if walk.waiting != self.load_unknown_types().await? {
             state.push(StateWrite::set(StateKey::UNKNOWN_TYPES, Some(encode(&walk.waiting)?)));
         }
+        if walk.outdated != self.load_outdated_types().await? {
+            state.push(StateWrite::set(StateKey::OUTDATED_TYPES, Some(encode(&walk.outdated)?)));
+        }
         state.extend(self.note_fields(&walk.waiting).await?);
         state.extend(
             plan.anew.keys().map(|name| StateWrite::set(format!("{}{name}", StateKey::REFETCH), None)),

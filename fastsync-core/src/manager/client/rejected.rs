@@ -39,6 +39,7 @@ impl Client {
         Ok(Withheld {
             rejected: current.into_iter().map(|edit| (edit.key, edit.change)).collect(),
             unknown_types: self.load_unknown_types().await?,
+            registered: self.endpoints.keys().cloned().collect(),
             outdated: outdated.into_iter().map(|edit| edit.key).collect(),
         })
     }
@@ -70,6 +71,7 @@ impl Client {
             rejected: u64::try_from(rejected).unwrap_or(u64::MAX),
             push_in_flight: self.push_standing().await?.1,
             has_pulled: self.load_cursor().await?.is_some(),
+            waiting: self.waiting().await?,
         })
     }
 
@@ -80,6 +82,7 @@ impl Client {
     pub(super) async fn discard_rejected(&self, edits: &[RejectedEdit]) -> Result<()> {
         // As they are stored now: pulls keep them up to date.
         let mut refusals = self.load_refusals().await?;
+        let outgrown = self.outgrown().await?;
         let mut writes = Vec::new();
         for edit in edits {
             let key = &edit.key;
@@ -90,11 +93,16 @@ impl Client {
             };
             let server =
                 refusals.remove(key).map_or_else(|| edit.server.clone(), |(_, stored)| stored.server);
-            let record = server.unwrap_or(Record {
-                body: None,
-                metadata: SyncMetadata { revision: Revision::NONE, change: 0, ..local.metadata },
-                key: local.key,
-            });
+            let record = match server {
+                // It has the fields of before an upgrade of the application. The next pull fetches the type anew.
+                Some(_) if outgrown.contains_key(&key.type_name) => local,
+                Some(server) => server,
+                None => Record {
+                    body: None,
+                    metadata: SyncMetadata { revision: Revision::NONE, change: 0, ..local.metadata },
+                    key: local.key,
+                },
+            };
             writes.push(Write {
                 action: Action::Put { record, pending: false },
                 expect: Expect::Change(edit.change),

@@ -26,6 +26,10 @@ impl Server {
         let made_anew = pushed.metadata.revision.is_none();
         // The object is gone, tombstone and all: an edit of it never brings it back.
         let Some(server) = current else { return Ok(superseded) };
+        // It was to be added only where none is or was.
+        if pushed.is_if_absent() {
+            return Ok(superseded);
+        }
         let same_life = server.metadata.incarnation == pushed.metadata.incarnation;
         if server.is_deleted() {
             // Only an object made anew, not one that the deletion has ended, may take the id again.

@@ -122,3 +122,54 @@ async fn a_push_without_an_answer_stays_in_the_old_form() {
         assert_eq!(sessions.len(), 1);
     }
 }
+
+/// A server's people, none of them bad.
+#[derive(Clone)]
+struct Strict(Store);
+
+impl SyncableRepository for Strict {
+    type Object = v1::Person;
+
+    fn store(&self) -> &Store {
+        &self.0
+    }
+
+    fn validate(&self, person: &v1::Person) -> Result<(), Rejection> {
+        if person.name.contains("bad") { Err(Rejection::new("bad", "mind your language")) } else { Ok(()) }
+    }
+}
+
+/// Fails if a refused edit is not migrated, or if giving it up stores what the server had in the old form.
+#[tokio::test]
+async fn a_refused_edit_is_migrated_and_can_be_sent_or_given_up() {
+    for is_sent in [false, true] {
+        let (theirs, ours) = (MemoryDataSource::new(), MemoryDataSource::new());
+        let people = opened::<v1::Person>(Store::server(theirs.clone())).await;
+        people.add(&old("1", "Ada Byron")).await.unwrap();
+        let strict =
+            SyncManager::server(people.store()).register(Strict(people.store().clone()), LastWriterWins);
+        let server = strict.zones(own_zone_policy).build().await.unwrap();
+        let device = old_device(&ours, &server).await;
+        device.sync.sync().await.unwrap();
+        device.people.update(&old("1", "Ada bad")).await.unwrap();
+        device.sync.sync().await.unwrap();
+        assert_eq!(device.sync.rejected().await.unwrap().len(), 1);
+
+        let (server, people) = new_server(&theirs).await;
+        let device = new_device(&ours, &server).await;
+        assert_eq!(device.people.get_all().await.unwrap(), [new("1", "Ada", "bad")]);
+        let rejected = device.sync.rejected().await.unwrap();
+        assert_eq!(rejected.len(), 1);
+        if is_sent {
+            device.sync.retry_rejected(&rejected).await.unwrap();
+        } else {
+            device.sync.discard_rejected(&rejected).await.unwrap();
+            assert_eq!(device.pending().await, 0);
+        }
+        device.sync.sync().await.unwrap();
+        let last = if is_sent { "bad" } else { "Byron" };
+        assert_eq!(device.people.get_all().await.unwrap(), [new("1", "Ada", last)]);
+        assert_eq!(people.get_all().await.unwrap(), [new("1", "Ada", last)]);
+        assert_eq!(device.pending().await, 0);
+    }
+}

@@ -381,8 +381,11 @@ async fn drop_records(store: &Store, type_name: TypeName, zone: Zone) -> Result<
     let mut pending = PendingReader::new(store, PENDING_PAGE);
     while let Some(page) = pending.next().await? {
         if page.iter().any(|record| record.key.type_name == type_name && record.key.zone == zone) {
-            return Err(Error::new(ErrorKind::PendingEdits, "hard_delete", "edits wait to be pushed")
-                .with_context("type", &type_name));
+            return Err(Error::new(
+                ErrorKind::PendingEdits,
+                "hard_delete",
+                format!("edits of type {type_name} in zone {zone} wait to be pushed: push them first"),
+            ));
         }
     }
     let commit = Commit {

@@ -246,8 +246,11 @@ impl StoreBuilder {
         if self.schemas.is_empty() {
             problems.push("no type is registered".to_owned());
         }
-        if self.limits.records == 0 || self.limits.bytes == 0 {
-            problems.push("a limit is zero".to_owned());
+        let SessionLimits { records, bytes } = self.limits;
+        for (limit, name) in [(records, "records"), (bytes, "bytes")] {
+            if limit == 0 {
+                problems.push(format!("the session limit `{name}` is zero: no edit could be made"));
+            }
         }
         if problems.is_empty() {
             return Ok(schemas);
@@ -298,11 +301,17 @@ impl StoreBuilder {
         let config = |message: String| Error::new(ErrorKind::Config, "open", message);
         let corrupt = || Error::new(ErrorKind::Corrupt, "open", "the identity of the store cannot be read");
         if role != self.role.name() {
-            return Err(config(format!("the store is not one of a {}", self.role.name())));
+            let own = self.role.name();
+            return Err(config(format!(
+                "this is the store of a {role}, not of a {own}: open it with `Store::{role}`"
+            )));
         }
         let bound: Option<String> = self.entry(StateKey::TENANT).await?;
         if bound != self.tenant {
-            return Err(config("the store is bound to another tenant".to_owned()));
+            let own = self.tenant.as_deref().map_or("none".to_owned(), |tenant| format!("{tenant:?}"));
+            return Err(config(format!(
+                "the store is bound to another tenant than {own}: open another store for it"
+            )));
         }
         self.check_forms().await?;
         let device = self.entry(StateKey::DEVICE).await?.ok_or_else(corrupt)?;

@@ -227,7 +227,16 @@ impl Store {
         Err(crate::Error::new(
             crate::ErrorKind::UnknownZone,
             "check",
-            format!("type {type_name} does not live in this sort of zone"),
+            format!(
+                "zone {zone} is {}, and objects of type {type_name} live in {} zones: {}",
+                if zone.key().is_none() { "global" } else { "restricted" },
+                if zone.key().is_none() { "restricted" } else { "global" },
+                if zone.key().is_none() {
+                    "use `Repository::in_zone`"
+                } else {
+                    "use `Repository::new`, or make the type `restricted`"
+                }
+            ),
         ))
     }
 }

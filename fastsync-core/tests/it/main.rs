@@ -7,6 +7,7 @@ mod compact;
 mod conflicts;
 mod contention;
 mod defaults;
+mod errors;
 mod evolution;
 mod forged;
 mod golden;

@@ -52,6 +52,9 @@ enum Fetched {
     ResetRequired(ResetReason),
 }
 
+/// How many zones an error names.
+const MAX_NAMED: usize = 10;
+
 /// How often another process may move the cursor under a pull.
 const ATTEMPTS: usize = 4;
 
@@ -198,6 +201,10 @@ impl Client {
         match self.transport.pull_ahead(request).await {
             Err(error) if error.kind() == ErrorKind::BadCursor && request.cursor.is_some() => {
                 Ok(PullReply::ResetRequired { reason: ResetReason::Epoch }.into())
+            }
+            Err(error) if error.kind() == ErrorKind::UnknownZone => {
+                let zones: Vec<_> = request.zones.iter().take(MAX_NAMED).map(ToString::to_string).collect();
+                Err(error.with_context("zones", zones.join(", ")))
             }
             answer => answer,
         }

@@ -57,7 +57,7 @@ impl Client {
                 return Err(Error::new(
                     ErrorKind::PendingEdits,
                     "hard_reset",
-                    "edits wait to be pushed; push them first or discard them",
+                    "edits of the types to reset wait to be pushed: push them first or discard them",
                 ));
             }
         };

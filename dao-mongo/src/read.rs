@@ -208,6 +208,17 @@ pub(crate) async fn count_pending(store: &Store) -> Run<u64> {
     Ok(counting.hint(mongodb::options::Hint::Name("pending".to_owned())).await?)
 }
 
+pub(crate) async fn zones(store: &Store, name: &TypeName) -> Run<Vec<Zone>> {
+    let kind = store.kind(name)?;
+    let found = store.collection(RECORDS).distinct("_id.zone", doc! { "_id.type": kind.n }).await?;
+    let mut zones = Vec::with_capacity(found.len());
+    for zone in found {
+        zones.push(read_zone(zone.as_str().unwrap_or_default())?);
+    }
+    zones.sort();
+    Ok(zones)
+}
+
 pub(crate) async fn state(store: &Store, key: &str) -> Run<Option<Vec<u8>>> {
     let found = store.collection(STATE).find_one(doc! { "_id": key }).await?;
     found.map(|document| Ok(document.get_binary("value")?.bytes.to_vec())).transpose()

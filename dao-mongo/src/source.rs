@@ -209,6 +209,11 @@ impl SyncableDataSource for MongoDataSource {
         self.run("count_pending", |store| async move { read::count_pending(&store).await }).await
     }
 
+    async fn zones(&self, type_name: &TypeName) -> Result<Vec<Zone>> {
+        let name = type_name.clone();
+        self.run("zones", |store| async move { read::zones(&store, &name).await }).await
+    }
+
     async fn stage(&self, session: SessionId, sequence: u64, writes: Vec<Write>) -> Result<()> {
         self.run("stage", |store| async move { staging::stage(&store, session, sequence, writes).await })
             .await

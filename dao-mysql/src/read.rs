@@ -182,6 +182,22 @@ pub(crate) async fn count_pending(store: &Store) -> Run<u64> {
     row.map_or(Ok(0), |row| number(&row, 0))
 }
 
+pub(crate) async fn zones(store: &Store, name: &TypeName) -> Run<Vec<Zone>> {
+    let mut connection = store.pool.acquire().await?;
+    let kind = store.kind(&mut connection, name).await?;
+    let mut sql = Sql::new(
+        "SELECT z.n FROM fastsync_zones AS z \
+         WHERE EXISTS (SELECT 1 FROM fastsync_records AS r WHERE r.zone = z.n AND r.type = ?)",
+    );
+    sql.add(kind.n);
+    let mut zones = Vec::new();
+    for row in sql.all(&mut connection).await? {
+        zones.push(store.zone_of(&mut connection, number(&row, 0)?).await?);
+    }
+    zones.sort();
+    Ok(zones)
+}
+
 pub(crate) async fn state(store: &Store, key: &str) -> Run<Option<Vec<u8>>> {
     let mut connection = store.pool.acquire().await?;
     let sql = Sql::new("SELECT value FROM fastsync_state WHERE name = ?").bind(key.as_bytes());

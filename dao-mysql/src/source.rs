@@ -223,6 +223,14 @@ impl SyncableDataSource for MySqlDataSource {
         self.run("count_pending", count).await
     }
 
+    async fn zones(&self, type_name: &TypeName) -> Result<Vec<Zone>> {
+        let name = type_name.clone();
+        let zones = |store: Arc<Store>| async move {
+            retried(store.config.attempts, || read::zones(&store, &name)).await
+        };
+        self.run("zones", zones).await
+    }
+
     async fn stage(&self, session: SessionId, sequence: u64, writes: Vec<Write>) -> Result<()> {
         let stage = |store: Arc<Store>| async move {
             retried(store.config.attempts, || staging::stage(&store, session, sequence, &writes)).await

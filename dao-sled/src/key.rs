@@ -160,6 +160,16 @@ pub(crate) fn all_records() -> Vec<u8> {
     vec![RECORD]
 }
 
+/// The records of every type in a zone.
+pub(crate) fn records_of_zone(zone: &Zone) -> Vec<u8> {
+    Key::new(RECORD).zone(zone).0
+}
+
+/// The zone in a key of [`all_records`].
+pub(crate) fn zone_of(key: &[u8]) -> Run<Zone> {
+    key.strip_prefix(&[RECORD]).and_then(read_zone).map(|(zone, _)| zone).ok_or_else(broken)
+}
+
 /// The type in a key of [`all_records`].
 pub(crate) fn kind_of(key: &[u8]) -> Run<KindNumber> {
     let rest = key.strip_prefix(&[RECORD]).and_then(read_zone);

@@ -1,5 +1,7 @@
 //! Reads that are not queries.
 
+use std::ops::Bound;
+
 use fastsync_core::source::Head as ZoneHead;
 use fastsync_core::{ObjectId, Position, Record, SessionId, SessionSummary, TypeName, Zone};
 
@@ -44,6 +46,24 @@ pub(crate) fn pending(registry: &Registry, rows: &dyn Rows, after: u64, limit: u
 
 pub(crate) fn count_pending(rows: &dyn Rows) -> Run<u64> {
     runs::count(rows, &key::pending_after(0))
+}
+
+/// Looks at one record of each zone, and at one of the type in it.
+pub(crate) fn zones(registry: &Registry, rows: &dyn Rows, type_name: &TypeName) -> Run<Vec<Zone>> {
+    let kind = registry.get(type_name)?;
+    let mut zones = Vec::new();
+    let mut rest = Range::prefix(key::all_records());
+    while let Some(row) = rows.scan(&rest).next() {
+        let zone = key::zone_of(&row?.0)?;
+        let of_type = Range::prefix(key::records(&zone, kind.n));
+        let has_records = rows.scan(&of_type).next().transpose()?.is_some();
+        rest.from = Bound::Included(key::after(key::records_of_zone(&zone)));
+        if has_records {
+            zones.push(zone);
+        }
+    }
+    zones.sort();
+    Ok(zones)
 }
 
 pub(crate) fn zone_row(rows: &dyn Rows, zone: &Zone) -> Run<ZoneRow> {

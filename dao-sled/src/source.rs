@@ -172,6 +172,11 @@ impl SyncableDataSource for SledDataSource {
         self.read("count_pending", |_, rows| read::count_pending(rows)).await
     }
 
+    async fn zones(&self, type_name: &TypeName) -> Result<Vec<Zone>> {
+        let type_name = type_name.clone();
+        self.read("zones", move |registry, rows| read::zones(registry, rows, &type_name)).await
+    }
+
     async fn stage(&self, session: SessionId, sequence: u64, writes: Vec<Write>) -> Result<()> {
         self.write("stage", move |registry, draft| staging::stage(registry, draft, session, sequence, writes))
             .await

@@ -116,6 +116,20 @@ pub(crate) fn count_pending(store: &Store) -> Run<u64> {
     Ok(unsigned(store.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?))
 }
 
+pub(crate) fn zones(store: &Store, name: &TypeName) -> Run<Vec<Zone>> {
+    let kind = store.kind(name)?;
+    let sql = "SELECT z.n FROM fastsync_zones AS z \
+         WHERE EXISTS (SELECT 1 FROM fastsync_records AS r WHERE r.zone = z.n AND r.type = ?1)";
+    let mut statement = store.connection.prepare_cached(sql)?;
+    let mut rows = statement.query([kind.n])?;
+    let mut zones = Vec::new();
+    while let Some(row) = rows.next()? {
+        zones.push(store.zone_of(row.get(0)?)?);
+    }
+    zones.sort();
+    Ok(zones)
+}
+
 pub(crate) fn state(store: &Store, key: &str) -> Run<Option<Vec<u8>>> {
     let mut statement = store.connection.prepare_cached("SELECT value FROM fastsync_state WHERE key = ?1")?;
     Ok(statement.query_row([key], |row| row.get(0)).optional()?)

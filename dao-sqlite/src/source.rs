@@ -200,6 +200,11 @@ impl SyncableDataSource for SqliteDataSource {
         self.read("count_pending", read::count_pending).await
     }
 
+    async fn zones(&self, type_name: &TypeName) -> Result<Vec<Zone>> {
+        let type_name = type_name.clone();
+        self.read("zones", move |store| read::zones(store, &type_name)).await
+    }
+
     async fn stage(&self, session: SessionId, sequence: u64, writes: Vec<Write>) -> Result<()> {
         self.write("stage", move |store| staging::stage(store, session, sequence, writes)).await
     }

@@ -33,6 +33,8 @@ pub enum Method {
     Pending,
     /// [`SyncableDataSource::count_pending`]
     CountPending,
+    /// [`SyncableDataSource::zones`]
+    Zones,
     /// [`SyncableDataSource::stage`]
     Stage,
     /// [`SyncableDataSource::unstage`]
@@ -197,6 +199,9 @@ impl<S: SyncableDataSource> SyncableDataSource for FaultSource<S> {
     }
     async fn count_pending(&self) -> Result<u64> {
         self.run(Method::CountPending, self.inner.count_pending()).await
+    }
+    async fn zones(&self, type_name: &TypeName) -> Result<Vec<Zone>> {
+        self.run(Method::Zones, self.inner.zones(type_name)).await
     }
     async fn stage(&self, session: SessionId, sequence: u64, writes: Vec<Write>) -> Result<()> {
         self.run(Method::Stage, self.inner.stage(session, sequence, writes)).await

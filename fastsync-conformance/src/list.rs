@@ -63,6 +63,8 @@ macro_rules! __for_each_case {
                 tombstones_are_included: "The records with these ids, tombstones included.",
                 thousands_of_ids_are_found: "'The records with these ids': however many, beyond what a \
                     database takes as parameters of one statement.",
+                zones_are_those_with_records_of_the_type: "'The zones that have records of a type', tombstones \
+                    included.",
             }
             run_single identity {
                 object_ids_are_bytes: "Ids [...] are compared byte by byte.",

@@ -266,6 +266,10 @@ impl SyncableDataSource for Noted {
     async fn count_pending(&self) -> Result<u64> {
         self.note("count pending".into(), self.inner.count_pending(), u64::to_string).await
     }
+    async fn zones(&self, type_name: &TypeName) -> Result<Vec<Zone>> {
+        let call = format!("zones of {type_name}");
+        self.note(call, self.inner.zones(type_name), |found| list(found, Zone::to_string)).await
+    }
     async fn stage(&self, session: SessionId, sequence: u64, writes: Vec<Write>) -> Result<()> {
         let call = format!("stage batch {sequence}: {}", list(&writes, write_words));
         self.note(call, self.inner.stage(session, sequence, writes), |()| "done".into()).await

@@ -35,7 +35,8 @@ pub use fastsync_derive::SyncableObject;
 pub use manager::SyncManager;
 pub use manager::client::{
     AsideReason, Client, ClientBuilder, ClientStatus, PendingEdits, PullLimits, PullReport, PushReport,
-    RejectedEdit, SetAside, SettledConflict, Settlement, SyncPhase, SyncProgress, SyncReport,
+    RejectedEdit, SetAside, SettledConflict, Settlement, SyncPhase, SyncProgress, SyncReport, WaitingEdits,
+    WaitingReason,
 };
 pub use manager::server::{Server, ServerBuilder, ServerLimits, Submission, SubmittedEdit};
 pub use model::*;
@@ -47,5 +48,8 @@ pub use schema::{
 };
 pub use source::SyncableDataSource;
 pub use source::memory::MemoryDataSource;
-pub use store::{EditSession, ObjectChanges, SessionLimits, Store, StoreBuilder, StoreChange, StoreRole};
+pub use store::{
+    EditSession, Migration, MigrationRow, ObjectChanges, SessionLimits, Store, StoreBuilder, StoreChange,
+    StoreRole,
+};
 pub use transport::{LoopbackTransport, PreparedPush, PullAnswer, SyncHandler, Transport};

@@ -142,18 +142,27 @@ impl TypeSchema {
                 format!("type {} has {} fields, the body has {}", self.name, self.fields.len(), body.len()),
             ));
         }
-        let mut bytes = 0;
+        let (mut bytes, mut largest) = (0, (0, None));
         for (field, value) in self.fields.iter().zip(body.iter_mut()) {
             if let Some(problem) = field.admit(value)? {
                 return Err(Error::invalid("admit", format!("field {}.{} {problem}", self.name, field.name)));
             }
-            bytes += value.approximate_bytes();
+            let of_value = value.approximate_bytes();
+            bytes += of_value;
+            if of_value > largest.0 {
+                largest = (of_value, Some(&field.name));
+            }
         }
         if bytes > MAX_RECORD_BYTES {
             return Err(Error::new(
                 ErrorKind::TooLarge,
                 "admit",
-                format!("a record of type {} has {bytes} bytes, the limit is {MAX_RECORD_BYTES}", self.name),
+                format!(
+                    "a record of type {} has {bytes} bytes, the limit is {MAX_RECORD_BYTES}: {} of them are in field {}",
+                    self.name,
+                    largest.0,
+                    largest.1.map_or("", FieldName::as_str),
+                ),
             ));
         }
         Ok(())

@@ -281,6 +281,9 @@ impl SyncableDataSource for Careless {
     async fn count_pending(&self) -> Result<u64> {
         self.0.count_pending().await
     }
+    async fn zones(&self, type_name: &fastsync_core::TypeName) -> Result<Vec<fastsync_core::Zone>> {
+        self.0.zones(type_name).await
+    }
     async fn stage(
         &self,
         session: fastsync_core::SessionId,

@@ -50,4 +50,4 @@ impl Harness for MongoHarness {
 }
 
 fastsync_conformance::conformance_tests!(MongoHarness::new());
-fastsync_conformance::evolution_tests!(MongoHarness::new(), pairs = [everything, removed]);
+fastsync_conformance::evolution_tests!(MongoHarness::new(), pairs = [everything, removed, migrated]);

@@ -60,4 +60,4 @@ impl Harness for MySqlHarness {
 }
 
 fastsync_conformance::conformance_tests!(MySqlHarness::new());
-fastsync_conformance::evolution_tests!(MySqlHarness::new(), pairs = [everything, removed]);
+fastsync_conformance::evolution_tests!(MySqlHarness::new(), pairs = [everything, removed, migrated]);

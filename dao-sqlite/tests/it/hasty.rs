@@ -44,6 +44,9 @@ impl SyncableDataSource for Hasty {
     async fn count_pending(&self) -> Result<u64> {
         self.0.count_pending().await
     }
+    async fn zones(&self, type_name: &TypeName) -> Result<Vec<Zone>> {
+        self.0.zones(type_name).await
+    }
     async fn stage(&self, session: SessionId, sequence: u64, writes: Vec<Write>) -> Result<()> {
         self.0.stage(session, sequence, writes).await
     }

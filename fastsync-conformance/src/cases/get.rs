@@ -54,3 +54,19 @@ pub(crate) async fn thousands_of_ids_are_found(f: Fixture) {
     let found = f.source().get(&name("customers"), &acme(), &wanted).await.expect("get succeeds");
     assert!(found == records, "{} of {COUNT} records were found as they were stored", found.len());
 }
+
+pub(crate) async fn zones_are_those_with_records_of_the_type(f: Fixture) {
+    let zones = async |type_name: &str| f.source().zones(&name(type_name)).await.expect("zones succeeds");
+    assert_eq!(zones("customers").await, []);
+    let customer = f.customer("c-1", "Anna Berg");
+    let elsewhere = f.in_zone(&customer, &birch());
+    f.put_all(&[customer.clone(), elsewhere.clone(), f.order("o-1", "c-1", 2)]).await;
+    assert_eq!(zones("customers").await, [acme(), birch()]);
+    assert_eq!(zones("orders").await, [acme()]);
+
+    f.put_all(&[f.tombstone(&elsewhere)]).await;
+    assert_eq!(zones("customers").await, [acme(), birch()], "tombstones are records");
+    f.apply(f.clear("customers", &acme(), 0)).await;
+    assert_eq!(zones("customers").await, [birch()], "what was cleared is not there");
+    assert_eq!(zones("orders").await, [acme()]);
+}

@@ -48,8 +48,8 @@ pub(super) async fn the_old_release_opens_the_store_again_or_leaves_it_as_it_is(
         match world.open(role, Which::Old).await {
             Ok(store) => {
                 let returned = items.iter().map(|item| {
-                    let item = rules::returned(item, world.schema(Which::Old), world.schema(Which::New));
-                    world.read(Which::Old, item)
+                    let (old, new) = (world.schema(Which::Old), world.schema(Which::New));
+                    world.read(Which::Old, rules::returned(item, &world.carried(item), old, new))
                 });
                 world.check_objects(&*store, Which::Old, &expected(&returned.collect::<Vec<_>>())).await;
             }
@@ -132,7 +132,8 @@ async fn share(world: World, at: Which) {
         there = world.all_carried(there);
     }
     for (by, item) in waiting {
-        world.edit(&mut there, Which::New, by, &item);
+        let item = if by == Which::Old { world.carried(&item) } else { item };
+        world.edit(&mut there, Which::New, Which::New, &item);
     }
     world.settle(&[&device, &peer], &server, &there).await;
 }

@@ -63,7 +63,7 @@
 //!
 //! # What is checked
 //!
-//! - What the old release stored, the new one reads. Fields of both have their values, new ones have their initial value.
+//! - What the old release stored, the new one reads, as the migration has made it if there is one. Fields of both have their values, new ones have their initial value.
 //! - Opened by the old release again, the store is readable, or refused and left as it is.
 //! - Devices of both releases share, at a server of either, what both have. An edit leaves the fields that its device
 //!   does not have as they are.
@@ -97,7 +97,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use fastsync_core::{MemoryDataSource, Result, SyncableObject};
+use fastsync_core::{MemoryDataSource, Migration, Result, SyncableObject};
 
 use crate::harness::Harness;
 use crate::run::{Outcome, Title, attempt, block_on_one_thread, conclude};
@@ -179,6 +179,7 @@ pub struct Evolution<Old, New> {
     network: Arc<dyn Network>,
     old: Option<Sample<Old>>,
     new: Option<Sample<New>>,
+    migration: Option<Migration>,
 }
 
 impl<Old, New> fmt::Debug for Evolution<Old, New> {
@@ -191,7 +192,7 @@ impl<Old: SyncableObject, New: SyncableObject> Evolution<Old, New> {
     /// `make` makes the harness of a storage. Each case makes two: for the server, and for a device.
     pub fn new<H: Harness>(make: impl Fn() -> H + 'static) -> Self {
         let make = Box::new(move || -> Arc<dyn Harness> { Arc::new(make()) });
-        Self { make, network: Arc::new(Loopback), old: None, new: None }
+        Self { make, network: Arc::new(Loopback), old: None, new: None, migration: None }
     }
 
     /// Sets how objects are made. Objects of other numbers have other ids.
@@ -203,6 +204,13 @@ impl<Old: SyncableObject, New: SyncableObject> Evolution<Old, New> {
     ) -> Self {
         self.old = Some(Box::new(old));
         self.new = Some(Box::new(new));
+        self
+    }
+
+    /// Sets the migration with which the new release opens stores of the old one.
+    #[must_use]
+    pub fn migrating(mut self, migration: Migration) -> Self {
+        self.migration = Some(migration);
         self
     }
 
@@ -226,7 +234,7 @@ impl<Old: SyncableObject, New: SyncableObject> Evolution<Old, New> {
             return Outcome::Skipped(reason);
         }
         let (limit, network) = (server.time_limit(), self.network);
-        let releases = releases(self.old, self.new);
+        let releases = releases(self.old, self.new, self.migration);
         let run = move |steps: Arc<Steps>| {
             let (old, new) = releases.unwrap_or_else(|error| panic!("a type has no schema: {error}"));
             let (ours, theirs) = (old.schema().name(), new.schema().name());
@@ -254,8 +262,9 @@ type Releases = (Arc<dyn Release>, Arc<dyn Release>);
 fn releases<Old: SyncableObject, New: SyncableObject>(
     old: Option<Sample<Old>>,
     new: Option<Sample<New>>,
+    migration: Option<Migration>,
 ) -> Result<Releases> {
-    Ok((Arc::new(Typed::new(old)?), Arc::new(Typed::new(new)?)))
+    Ok((Arc::new(Typed::new(old, None)?), Arc::new(Typed::new(new, migration)?)))
 }
 
 /// Makes the tests of [`evolution`](crate::evolution): one `#[test]` per case, in a module `evolution` (or of the name
@@ -264,6 +273,7 @@ fn releases<Old: SyncableObject, New: SyncableObject>(
 /// - `harness`: an expression that makes a [`Harness`](crate::Harness), evaluated twice per test.
 /// - `old`, `new`: the type in the release that is in use, and in the next one.
 /// - `samples`, if the schema does not say enough: a function `fn(u64) -> T` for each of the two.
+/// - `migrate`, if the new release has one: an expression that makes the [`Migration`].
 /// - `over`, if devices shall reach servers in another way than in one process: a [`Network`](crate::evolution::Network).
 ///
 /// With an expression alone, which makes the harness, it is for authors of data sources: all the
@@ -274,14 +284,15 @@ fn releases<Old: SyncableObject, New: SyncableObject>(
 #[macro_export]
 macro_rules! evolution_tests {
     ($module:ident, harness = $make:expr, old = $old:ty, new = $new:ty
-        $(, samples = ($old_sample:expr, $new_sample:expr))? $(, over = $network:expr)? $(,)?) => {
+        $(, samples = ($old_sample:expr, $new_sample:expr))? $(, migrate = $migration:expr)? $(, over = $network:expr)?
+        $(,)?) => {
         mod $module {
             #[allow(unused_imports)]
             use super::*;
 
             $crate::__for_each_evolution_case!([$crate::__evolution_tests][
                 $crate::evolution::Evolution::<$old, $new>::new(|| $make)
-                    $(.samples($old_sample, $new_sample))? $(.over($network))?
+                    $(.samples($old_sample, $new_sample))? $(.migrating($migration))? $(.over($network))?
             ]);
         }
     };
@@ -298,7 +309,7 @@ macro_rules! evolution_tests {
     };
     ($make:expr $(, over = $network:expr)? $(,)?) => {
         $crate::evolution_tests!($make, pairs = [added, defaulted, renamed, optional, required, widened, removed,
-            everything] $(, over = $network)?);
+            migrated, everything] $(, over = $network)?);
     };
 }
 
@@ -329,6 +340,11 @@ macro_rules! __evolution_pairs {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __evolution_pair {
+    ([$make:expr] [$($over:tt)*] migrated) => {
+        $crate::evolution_tests!(migrated, harness = $make,
+            old = $crate::evolution::pairs::migrated::Old, new = $crate::evolution::pairs::migrated::New,
+            migrate = $crate::evolution::pairs::migrated::migration() $($over)*);
+    };
     ([$make:expr] [$($over:tt)*] $pair:ident) => {
         $crate::evolution_tests!($pair, harness = $make,
             old = $crate::evolution::pairs::$pair::Old, new = $crate::evolution::pairs::$pair::New $($over)*);

@@ -173,6 +173,51 @@ pub mod removed {
     }
 }
 
+/// One field becomes two, by a migration, and another one counts otherwise.
+pub mod migrated {
+    use fastsync_core::*;
+
+    #[derive(Debug, Clone, PartialEq, SyncableObject)]
+    #[syncable(name = "tasks")]
+    pub struct Old {
+        #[syncable(id)]
+        pub id: String,
+        pub title: String,
+        pub label: String,
+        pub stars: Option<i64>,
+    }
+
+    #[derive(Debug, Clone, PartialEq, SyncableObject)]
+    #[syncable(name = "tasks", version = 2)]
+    pub struct New {
+        #[syncable(id)]
+        pub id: String,
+        #[syncable(was = "label")]
+        pub text: String,
+        pub first: String,
+        #[syncable(json, default = Vec::new())]
+        pub rest: Vec<String>,
+        pub stars: Option<i64>,
+    }
+
+    /// Splits the title at its first blank, and counts stars by tens.
+    #[must_use]
+    pub fn migration() -> Migration {
+        Migration::to(2, |task| {
+            let title: String = task.get("title")?;
+            let mut words = title.split(' ');
+            task.set("first", words.next().unwrap_or_default())?;
+            task.set_json("rest", &words.collect::<Vec<_>>())?;
+            if let Some(stars) = task.get::<Option<i64>>("stars")? {
+                task.set("stars", stars.saturating_mul(10))?;
+            }
+            let label: String = task.get("label")?;
+            task.set("text", format!("{label}!"))
+        })
+        .had::<String>("title")
+    }
+}
+
 /// Everything at once, but for a field that is removed.
 pub mod everything {
     use fastsync_core::*;

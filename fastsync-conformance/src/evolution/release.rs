@@ -52,6 +52,9 @@ pub(super) trait Release: Send + Sync {
     fn sample(&self, n: u64) -> Result<Item>;
     /// The item as the type gives it back.
     fn read(&self, item: Item) -> Result<Item>;
+    /// What the migration to this release makes of an item that has its fields already, with the values of the fields that
+    /// the type had.
+    fn migrated(&self, item: Item, former: Vec<(FieldName, Value)>) -> Result<Item>;
     /// Opens a store without anything to exchange.
     async fn open(&self, source: Arc<dyn SyncableDataSource>, role: StoreRole) -> Result<Box<dyn Objects>>;
     async fn serve(&self, source: Arc<dyn SyncableDataSource>) -> Result<ServerEnd>;
@@ -73,11 +76,20 @@ pub(super) type Sample<T> = Box<dyn Fn(u64) -> T + Send + Sync>;
 pub(super) struct Typed<T> {
     schema: TypeSchema,
     sample: Option<Sample<T>>,
+    migration: Option<Migration>,
 }
 
 impl<T: SyncableObject> Typed<T> {
-    pub(super) fn new(sample: Option<Sample<T>>) -> Result<Self> {
-        Ok(Self { schema: T::schema()?, sample })
+    pub(super) fn new(sample: Option<Sample<T>>, migration: Option<Migration>) -> Result<Self> {
+        Ok(Self { schema: T::schema()?, sample, migration })
+    }
+
+    async fn open_store(&self, builder: StoreBuilder) -> Result<Store> {
+        let builder = builder.register::<T>();
+        match &self.migration {
+            Some(migration) => builder.migrate::<T>(migration.clone()).open().await,
+            None => builder.open().await,
+        }
     }
 
     fn repository(&self, store: &Store) -> Repository<T> {
@@ -123,16 +135,26 @@ impl<T: SyncableObject> Release for Typed<T> {
         Ok(read)
     }
 
+    fn migrated(&self, there: Item, former: Vec<(FieldName, Value)>) -> Result<Item> {
+        let Some(migration) = &self.migration else { return Ok(there) };
+        let names = self.schema.fields().iter().map(|field| field.name.as_str());
+        let had = |name: &FieldName| migration.had_fields().any(|had| had == name.as_str());
+        let former = former.iter().filter(|(name, _)| had(name));
+        let former = former.map(|(name, value)| (name.as_str(), value.clone()));
+        let values = names.zip(there.body).chain(former);
+        item(&migration.try_on::<T>(&there.id, values)?).and_then(|item| self.read(item))
+    }
+
     async fn open(&self, source: Arc<dyn SyncableDataSource>, role: StoreRole) -> Result<Box<dyn Objects>> {
         let builder = match role {
             StoreRole::Server => Store::server(source),
             _ => Store::client(source),
         };
-        Ok(Box::new(self.repository(&builder.register::<T>().open().await?)))
+        Ok(Box::new(self.repository(&self.open_store(builder).await?)))
     }
 
     async fn serve(&self, source: Arc<dyn SyncableDataSource>) -> Result<ServerEnd> {
-        let store = Store::server(source).register::<T>().open().await?;
+        let store = self.open_store(Store::server(source)).await?;
         let objects = self.repository(&store);
         let manager = SyncManager::server(&store)
             .register(objects.clone(), LastWriterWins)
@@ -143,7 +165,7 @@ impl<T: SyncableObject> Release for Typed<T> {
     }
 
     async fn device(&self, source: Arc<dyn SyncableDataSource>, link: Link) -> Result<DeviceEnd> {
-        let store = Store::client(source).register::<T>().open().await?;
+        let store = self.open_store(Store::client(source)).await?;
         let objects = self.repository(&store);
         let manager =
             SyncManager::client(&store).register(objects.clone(), LastWriterWins).transport(link).build()?;

@@ -48,10 +48,19 @@ pub(super) fn carried(item: &Item, from: &TypeSchema, to: &TypeSchema) -> Item {
     carried
 }
 
+/// The values of fields that the later release does not have.
+pub(super) fn former(item: &Item, from: &TypeSchema, to: &TypeSchema) -> Vec<(FieldName, Value)> {
+    let is_gone = |field: &FieldSchema| {
+        !to.fields().iter().any(|later| is_called(later, &field.name) || field.was.contains(&later.name))
+    };
+    let fields = from.fields().iter().zip(&item.body).filter(|(field, _)| is_gone(field));
+    fields.map(|(field, value)| (field.name.clone(), value.clone())).collect()
+}
+
 /// What the earlier release finds when it opens again a store that a later one has opened: an object that nobody has
 /// written meanwhile. A field that the later one does not have has kept its values; one that it calls otherwise is new.
-pub(super) fn returned(item: &Item, from: &TypeSchema, to: &TypeSchema) -> Item {
-    let there = carried(item, from, to);
+/// `there`: the object as the later one has it.
+pub(super) fn returned(item: &Item, there: &Item, from: &TypeSchema, to: &TypeSchema) -> Item {
     let value = |(field, kept): (&FieldSchema, &Value)| {
         let value = match to.position_of(&field.name) {
             Some(place) => there.body.get(place).cloned().unwrap_or(Value::Null),

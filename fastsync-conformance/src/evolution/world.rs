@@ -148,7 +148,10 @@ impl World {
     }
 
     pub(super) fn carried(&self, item: &Item) -> Item {
-        self.read(Which::New, rules::carried(item, self.schema(Which::Old), self.schema(Which::New)))
+        let (old, new) = (self.schema(Which::Old), self.schema(Which::New));
+        let carried = self.read(Which::New, rules::carried(item, old, new));
+        let migrated = self.new.migrated(carried, rules::former(item, old, new));
+        migrated.unwrap_or_else(|error| panic!("the migration fails for {item:?}: {error}"))
     }
 
     /// What is expected of the next release.

@@ -79,6 +79,20 @@ pub struct RecordKey {
     pub id: ObjectId,
 }
 
+impl RecordKey {
+    /// The life of an object that is added only where none of this key is or was: the same on every device. By it, and by
+    /// having no base, an end knows such an object.
+    pub(crate) fn life_if_absent(&self) -> Incarnation {
+        let mut hasher = blake3::Hasher::new_derive_key("fastsync 1 add if absent");
+        for part in [self.zone.to_string().as_str(), self.type_name.as_str(), self.id.as_str()] {
+            hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
+        }
+        let mut bits = [0; 8];
+        hasher.finalize_xof().fill(&mut bits);
+        Incarnation::from_bits(u64::from_le_bytes(bits))
+    }
+}
+
 /// What synchronisation knows of a record beside the object itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncMetadata {
@@ -143,6 +157,11 @@ impl Record {
         self.body.is_none()
     }
 
+    /// Whether the object was added only if there is none, and neither stored by a server nor edited since.
+    pub(crate) fn is_if_absent(&self) -> bool {
+        self.metadata.revision.is_none() && self.metadata.incarnation == self.key.life_if_absent()
+    }
+
     /// About how many bytes the record takes in memory and on the wire; batches and pages are cut by it.
     #[must_use]
     pub fn approximate_bytes(&self) -> usize {
@@ -178,6 +197,19 @@ impl Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Fails if devices of two releases would not know each other's default objects: the derivation is part of the protocol.
+    #[test]
+    fn the_life_of_a_default_is_derived_from_its_key() {
+        let key = RecordKey {
+            zone: Zone::restricted("ada").unwrap(),
+            type_name: TypeName::new("lists").unwrap(),
+            id: ObjectId::new("inbox").unwrap(),
+        };
+        assert_eq!(serde_json::to_string(&key.life_if_absent()).unwrap(), "\"d10dd7ee7500a882\"");
+        let global = RecordKey { zone: Zone::Global, ..key.clone() };
+        assert_ne!(global.life_if_absent(), key.life_if_absent());
+    }
 
     #[test]
     fn tokens_have_one_text_form() {

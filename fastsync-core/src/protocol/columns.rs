@@ -78,7 +78,9 @@ impl Columns {
     /// The body of a row. Fields that the other end does not have get what a record has that is older than the field.
     pub(crate) fn body(&self, schema: &TypeSchema, mut row: Vec<Value>) -> Result<Vec<Value>> {
         if row.len() != self.width {
-            return Err(Error::invalid("decode", "a row has more or fewer values than its type has fields"));
+            let (name, values, fields) = (schema.name(), row.len(), self.width);
+            let message = format!("a row of type {name} has {values} values for {fields} fields");
+            return Err(Error::invalid("decode", message));
         }
         let Some(places) = &self.places else { return Ok(row) };
         let value = |(place, field): (&Option<usize>, &FieldSchema)| match place {

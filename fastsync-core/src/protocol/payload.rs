@@ -258,7 +258,8 @@ impl SyncPayload {
         for group in self.groups {
             let schema = schema_of(&group.type_name).ok_or_else(|| unknown_type(&group.type_name))?;
             let sender = senders.get(&group.type_name).ok_or_else(|| {
-                Error::invalid("decode", "the metadata does not describe a type of the payload")
+                let name = &group.type_name;
+                Error::invalid("decode", format!("the metadata does not describe type {name} of the payload"))
             })?;
             let columns = Columns::of(schema, sender)?;
             for Row(id, revision, incarnation, modified_at, device, body) in group.rows {
@@ -267,7 +268,11 @@ impl SyncPayload {
                     .and_then(|device| self.devices.get(device))
                     .copied()
                     .ok_or_else(|| {
-                        Error::invalid("decode", "a row names a device that the payload does not")
+                        let (name, count) = (&group.type_name, self.devices.len());
+                        let message = format!(
+                            "object {id} of type {name} names device {device}, and the payload has {count} devices"
+                        );
+                        Error::invalid("decode", message)
                     })?;
                 let key = RecordKey { zone: group.zone.clone(), type_name: schema.name().clone(), id };
                 schema.admit_id(&key.id).map_err(|error| error.with_record(&key))?;

@@ -132,6 +132,44 @@ pub trait SyncableRepository: Send + Sync + 'static {
         edit.commit().await.map(|_| ())
     }
 
+    /// Adds an object unless one with its id is there, or was; gives whether it was added here.
+    ///
+    /// For default objects with a fixed id that every fresh install creates before its first sync: the user may have
+    /// renamed or deleted that object on another device. If the server has it, or knows that it was deleted, the server's
+    /// version takes its place without a conflict, whatever the conflict strategy. An [`update`](Self::update) makes it an
+    /// object like any other.
+    ///
+    /// The alternative is to pull first, and to add what is missing then. A server that has purged the deletion does not
+    /// know of it any more.
+    ///
+    /// ```
+    /// # use fastsync_core::*;
+    /// # #[derive(Debug, PartialEq, SyncableObject)]
+    /// # #[syncable(name = "lists")]
+    /// # struct List {
+    /// #     #[syncable(id)]
+    /// #     id: String,
+    /// #     title: String,
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<()> {
+    /// # let store = Store::client(MemoryDataSource::new()).register::<List>().open().await?;
+    /// let lists = Repository::<List>::new(&store);
+    /// let inbox = List { id: "inbox".into(), title: "Inbox".into() };
+    /// assert!(lists.add_if_absent(&inbox).await?);
+    /// assert!(!lists.add_if_absent(&inbox).await?, "at the next start it is there");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`EditSession::commit`]; `InvalidInput` if [`validate`](Self::validate) refuses.
+    async fn add_if_absent(&self, object: &Self::Object) -> Result<bool> {
+        let mut edit = self.store().edit();
+        self.stage_add_if_absent(&mut edit, object)?;
+        Ok(edit.commit().await? == 1)
+    }
+
     /// Replaces an object by one with the same id.
     ///
     /// # Errors
@@ -219,6 +257,15 @@ pub trait SyncableRepository: Send + Sync + 'static {
     /// it already.
     fn stage_add(&self, edit: &mut EditSession, object: &Self::Object) -> Result<()> {
         edit.add(admit(self, object)?, object.to_body()?)
+    }
+
+    /// Adds an object as part of a session over several types, unless one with its id is there or was
+    /// ([`add_if_absent`](Self::add_if_absent)).
+    ///
+    /// # Errors
+    /// As [`stage_add`](Self::stage_add).
+    fn stage_add_if_absent(&self, edit: &mut EditSession, object: &Self::Object) -> Result<()> {
+        edit.add_if_absent(admit(self, object)?, object.to_body()?)
     }
 
     /// Replaces an object as part of a session over several types.
@@ -334,8 +381,11 @@ async fn drop_records(store: &Store, type_name: TypeName, zone: Zone) -> Result<
     let mut pending = PendingReader::new(store, PENDING_PAGE);
     while let Some(page) = pending.next().await? {
         if page.iter().any(|record| record.key.type_name == type_name && record.key.zone == zone) {
-            return Err(Error::new(ErrorKind::PendingEdits, "hard_delete", "edits wait to be pushed")
-                .with_context("type", &type_name));
+            return Err(Error::new(
+                ErrorKind::PendingEdits,
+                "hard_delete",
+                format!("edits of type {type_name} in zone {zone} wait to be pushed: push them first"),
+            ));
         }
     }
     let commit = Commit {

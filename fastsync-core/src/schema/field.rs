@@ -72,7 +72,7 @@ impl FieldSchema {
     }
 
     /// Brings the default into its stored form; says what is wrong with it if it is no value of the field.
-    pub(super) fn settle_default(&mut self) -> Result<Option<&'static str>> {
+    pub(crate) fn settle_default(&mut self) -> Result<Option<&'static str>> {
         let Some(mut default) = self.default.take() else { return Ok(None) };
         let problem = self.admit(&mut default)?;
         // Null is what a nullable field has without a default.
@@ -83,7 +83,7 @@ impl FieldSchema {
 
 impl FieldSchema {
     /// `Ok(None)` if the value fits, otherwise what is wrong with it.
-    pub(super) fn admit(&self, value: &mut Value) -> Result<Option<&'static str>> {
+    pub(crate) fn admit(&self, value: &mut Value) -> Result<Option<&'static str>> {
         if matches!(value, Value::Null) {
             return Ok((!self.nullable).then_some("must have a value"));
         }

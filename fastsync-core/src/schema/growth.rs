@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{FieldSchema, TypeSchema};
+use super::{FieldSchema, MAX_FIELDS, TypeSchema, repeated};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::FieldName;
 
 impl TypeSchema {
@@ -71,5 +72,30 @@ impl TypeSchema {
             wanted.fields.iter().filter_map(|field| Some(&self.continued(left, field)?.name)).collect();
         let stored = self.fields.iter().chain(left);
         stored.filter(|stored| !taken.contains(&stored.name)).cloned().collect()
+    }
+
+    /// This schema as it is while records are migrated to it: it still has the version that they are in, and after its own
+    /// fields those that it has no more.
+    ///
+    /// # Errors
+    /// `Config` if it cannot have them.
+    pub(crate) fn with_former(&self, version: u32, former: Vec<FieldSchema>) -> Result<Self> {
+        let mut fields = self.fields.clone();
+        for field in former {
+            // The same field, read by its name of now or then.
+            if !fields.iter().any(|known| known.names().any(|name| *name == field.name)) {
+                fields.push(field);
+            }
+        }
+        let names = std::iter::once(&self.id_field).chain(fields.iter().flat_map(FieldSchema::names));
+        let mut problems = repeated(self.restriction, names);
+        if fields.len() > MAX_FIELDS {
+            problems.push(format!("{} fields, the limit is {MAX_FIELDS}", fields.len()));
+        }
+        if problems.is_empty() {
+            return Ok(Self { version, fields, ..self.clone() });
+        }
+        let text = format!("type {} with the fields that it had: {}", self.name, problems.join("; "));
+        Err(Error::new(ErrorKind::Config, "migrate", text))
     }
 }

@@ -112,7 +112,7 @@ impl FieldKind {
     }
 
     /// `false`, `0`, `0.0`, empty, and `null` in JSON.
-    pub(super) fn zero(self) -> Value {
+    pub(crate) fn zero(self) -> Value {
         match self {
             Self::Boolean => Value::Bool(false),
             Self::Integer | Self::I8 | Self::I16 | Self::I32 | Self::U8 | Self::U16 | Self::U32 => {

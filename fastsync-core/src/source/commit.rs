@@ -69,7 +69,7 @@ impl Write {
             let body = record.body.as_deref_mut().map_or(Ok(()), |body| schema.admit(body));
             schema.admit_id(&record.key.id).and(body)
         } else {
-            let text = format!("a record of type {} is in a zone of the other kind", schema.name());
+            let text = format!("records of type {} are not in zone {}", schema.name(), record.key.zone);
             Err(Error::invalid("admit", text))
         };
         fits.map_err(|error| error.with_record(&record.key))

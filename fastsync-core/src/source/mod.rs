@@ -165,6 +165,13 @@ pub trait SyncableDataSource: Debug + Send + Sync + 'static {
     /// How many records [`Self::pending`] would give from the beginning and without a limit.
     async fn count_pending(&self) -> Result<u64>;
 
+    /// The zones that have records of a type, in their order.
+    ///
+    /// # Behaviour
+    /// - A zone in which every record of the type is a tombstone is among them; one from which they were cleared or purged is
+    ///   not.
+    async fn zones(&self, type_name: &TypeName) -> Result<Vec<Zone>>;
+
     /// Keeps one batch of writes of a large session for [`Writes::Staged`].
     ///
     /// # Behaviour
@@ -282,6 +289,9 @@ impl<S: SyncableDataSource + ?Sized> SyncableDataSource for Arc<S> {
     }
     async fn count_pending(&self) -> Result<u64> {
         (**self).count_pending().await
+    }
+    async fn zones(&self, type_name: &TypeName) -> Result<Vec<Zone>> {
+        (**self).zones(type_name).await
     }
     async fn stage(&self, session: SessionId, sequence: u64, writes: Vec<Write>) -> Result<()> {
         (**self).stage(session, sequence, writes).await

@@ -99,6 +99,16 @@ pub enum PlannedChange {
         /// The field.
         field: FieldName,
     },
+    /// The stored objects of a type are changed by code ([`StoreBuilder::migrate`](crate::StoreBuilder::migrate)). No data
+    /// source plans that.
+    Migrate {
+        /// The type.
+        type_name: TypeName,
+        /// The version that they are in.
+        from: u32,
+        /// The version that the last migration leads to.
+        to: u32,
+    },
     /// The type's schema replaces the one that is stored. The last change of a type that changes.
     NoteSchema {
         /// The type.
@@ -161,6 +171,7 @@ impl PlannedChange {
             | Self::AllowNull { type_name, .. }
             | Self::FillField { type_name, .. }
             | Self::LeaveField { type_name, .. }
+            | Self::Migrate { type_name, .. }
             | Self::NoteSchema { type_name, .. } => Some(type_name),
         }
     }
@@ -195,6 +206,9 @@ impl fmt::Display for PlannedChange {
             }
             Self::LeaveField { type_name, field } => {
                 write!(f, "leave out field {type_name}.{field}, whose values stay")
+            }
+            Self::Migrate { type_name, from, to } => {
+                write!(f, "migrate the objects of {type_name} from version {from} to {to}")
             }
             Self::NoteSchema { type_name, from, to } => {
                 write!(f, "note the schema of {type_name}, version {to} (was {from})")

@@ -9,7 +9,8 @@ use std::{
 
 use serde::de::DeserializeOwned;
 
-use super::{Events, Inner, SessionLimits, StateKey, Store, StoreRole};
+use super::migrate::Due;
+use super::{Events, Inner, Migration, SessionLimits, StateKey, Store, StoreRole};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
     Author, Clock, DeviceId, Hlc, HybridClock, Random, SessionId, SessionKind, SystemClock, SystemRandom,
@@ -25,14 +26,15 @@ use crate::source::{
 /// Collects what a store needs; everything is checked in [`StoreBuilder::open`].
 #[must_use]
 pub struct StoreBuilder {
-    source: Arc<dyn SyncableDataSource>,
-    role: StoreRole,
+    pub(super) source: Arc<dyn SyncableDataSource>,
+    pub(super) role: StoreRole,
     schemas: Vec<Result<TypeSchema>>,
+    pub(super) migrations: Vec<(Result<TypeName>, Migration)>,
     names: HashMap<TypeId, TypeName>,
     limits: SessionLimits,
     tenant: Option<String>,
-    clock: Arc<dyn Clock>,
-    random: Arc<dyn Random>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) random: Arc<dyn Random>,
 }
 
 impl fmt::Debug for StoreBuilder {
@@ -53,6 +55,7 @@ impl StoreBuilder {
             source,
             role,
             schemas: Vec::new(),
+            migrations: Vec::new(),
             names: HashMap::new(),
             limits: SessionLimits::default(),
             tenant: None,
@@ -74,6 +77,60 @@ impl StoreBuilder {
     /// Adds a type by its schema.
     pub fn register_schema(mut self, schema: TypeSchema) -> Self {
         self.schemas.push(Ok(schema));
+        self
+    }
+
+    /// Changes the stored objects of a type by code, where they are in a version before that of the migration.
+    ///
+    /// [`open`](Self::open) does it, once: after new fields were added and before anyone can read. All objects of all types
+    /// change in one commit, or none. Nothing becomes an edit: records keep their revision, their place in the history,
+    /// and whether they wait to be pushed. Edits that wait are changed too, refused ones among them, and go out in the new
+    /// form. A push whose answer has not arrived stays as it was sent.
+    ///
+    /// Register the same migrations at the server and at the clients. Keep them for as long as a store of an earlier version
+    /// may be opened: those that a store lacks are run in the order of their versions.
+    ///
+    /// ```
+    /// use fastsync_core::*;
+    ///
+    /// mod v1 {
+    ///     # use fastsync_core::*;
+    ///     #[derive(SyncableObject)]
+    ///     #[syncable(name = "items")]
+    ///     pub struct Item {
+    ///         #[syncable(id)]
+    ///         pub id: String,
+    ///         pub euros: i64,
+    ///     }
+    /// }
+    ///
+    /// #[derive(Debug, PartialEq, SyncableObject)]
+    /// #[syncable(name = "items", version = 2)]
+    /// struct Item {
+    ///     #[syncable(id)]
+    ///     id: String,
+    ///     cents: i64,
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<()> {
+    /// let source = MemoryDataSource::new();
+    /// let store = Store::client(source.clone()).register::<v1::Item>().open().await?;
+    /// Repository::new(&store).add(&v1::Item { id: "i-1".into(), euros: 3 }).await?;
+    ///
+    /// let in_cents = Migration::to(2, |item| {
+    ///     let euros: i64 = item.get("euros")?;
+    ///     item.set("cents", euros * 100)
+    /// });
+    /// let store =
+    ///     Store::client(source).register::<Item>().migrate::<Item>(in_cents.had::<i64>("euros")).open().await?;
+    /// let items = Repository::<Item>::new(&store).get_all().await?;
+    /// assert_eq!(items, [Item { id: "i-1".into(), cents: 300 }]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn migrate<T: SyncableObject>(mut self, migration: Migration) -> Self {
+        self.migrations.push((T::schema().map(|schema| schema.name().clone()), migration));
         self
     }
 
@@ -127,8 +184,12 @@ impl StoreBuilder {
     /// As [`Self::open`], for types that break a rule or contradict what is stored; errors of the data source. The
     /// store's role and tenant are not looked at.
     pub async fn plan(&self) -> Result<Vec<PlannedChange>> {
-        let prepared: Vec<_> = self.check()?.into_values().collect();
-        self.source.plan(&prepared).await
+        let schemas = self.check()?;
+        let prepared: Vec<_> = schemas.values().cloned().collect();
+        let mut planned = self.source.plan(&prepared).await?;
+        let due = self.due(&schemas, &planned).await?;
+        planned.extend(due.iter().map(Due::planned));
+        Ok(planned)
     }
 
     /// Prepares the data source for the types and gives the store its identity.
@@ -136,12 +197,15 @@ impl StoreBuilder {
     /// # Errors
     /// `Config` that names every problem: types that break a rule or differ only in case, limits of zero, a store
     /// of the other role or of another tenant, storage that contradicts a type. `Unsupported` if a newer release wrote to
-    /// the store. Errors of the data source. Nothing is changed then but what `prepare` adds.
+    /// the store. Those of a [migration](Self::migrate), with the object that it failed for; no object is changed then.
+    /// `Constraint` if the user's table refuses what a migration made. Errors of the data source. Nothing is changed then but
+    /// what `prepare` adds.
     ///
     /// Cancellation: opening again continues where this stopped.
     pub async fn open(self) -> Result<Store> {
         let schemas = self.check()?;
         let prepared: Vec<_> = schemas.values().cloned().collect();
+        self.migrate_stored(&schemas, &prepared).await?;
         self.source.prepare(&prepared).await?;
         let (device, last_edit) = self.identify().await?;
         let events = Events::new(schemas.keys().cloned().collect());
@@ -178,11 +242,15 @@ impl StoreBuilder {
                 Err(error) => problems.push(error.message().to_owned()),
             }
         }
+        problems.extend(self.misplaced_migrations(&schemas));
         if self.schemas.is_empty() {
             problems.push("no type is registered".to_owned());
         }
-        if self.limits.records == 0 || self.limits.bytes == 0 {
-            problems.push("a limit is zero".to_owned());
+        let SessionLimits { records, bytes } = self.limits;
+        for (limit, name) in [(records, "records"), (bytes, "bytes")] {
+            if limit == 0 {
+                problems.push(format!("the session limit `{name}` is zero: no edit could be made"));
+            }
         }
         if problems.is_empty() {
             return Ok(schemas);
@@ -191,7 +259,7 @@ impl StoreBuilder {
     }
 
     /// Reads who this store is, or decides it at the first opening.
-    async fn identify(&self) -> Result<(DeviceId, Hlc)> {
+    pub(super) async fn identify(&self) -> Result<(DeviceId, Hlc)> {
         for _ in 0..ATTEMPTS {
             if let Some(role) = self.source.state(StateKey::ROLE).await? {
                 return self.recognise(&decode::<String>(&role)?).await;
@@ -233,18 +301,24 @@ impl StoreBuilder {
         let config = |message: String| Error::new(ErrorKind::Config, "open", message);
         let corrupt = || Error::new(ErrorKind::Corrupt, "open", "the identity of the store cannot be read");
         if role != self.role.name() {
-            return Err(config(format!("the store is not one of a {}", self.role.name())));
+            let own = self.role.name();
+            return Err(config(format!(
+                "this is the store of a {role}, not of a {own}: open it with `Store::{role}`"
+            )));
         }
         let bound: Option<String> = self.entry(StateKey::TENANT).await?;
         if bound != self.tenant {
-            return Err(config("the store is bound to another tenant".to_owned()));
+            let own = self.tenant.as_deref().map_or("none".to_owned(), |tenant| format!("{tenant:?}"));
+            return Err(config(format!(
+                "the store is bound to another tenant than {own}: open another store for it"
+            )));
         }
         self.check_forms().await?;
         let device = self.entry(StateKey::DEVICE).await?.ok_or_else(corrupt)?;
         Ok((device, self.entry(StateKey::CLOCK).await?.unwrap_or_default()))
     }
 
-    async fn entry<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
+    pub(super) async fn entry<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
         self.source.state(key).await?.as_deref().map(decode).transpose()
     }
 

@@ -27,6 +27,8 @@ pub struct EditSession {
 #[derive(Debug)]
 enum Edit {
     Add(Vec<Value>),
+    /// Only if there is neither an object nor what is left of one.
+    AddIfAbsent(Vec<Value>),
     Update(Vec<Value>),
     /// Only if the record still has this revision and pending change.
     UpdateOf(Vec<Value>, (Revision, u64)),
@@ -40,6 +42,10 @@ impl EditSession {
 
     pub(crate) fn add(&mut self, key: RecordKey, body: Vec<Value>) -> Result<()> {
         self.put(key, body, Edit::Add)
+    }
+
+    pub(crate) fn add_if_absent(&mut self, key: RecordKey, body: Vec<Value>) -> Result<()> {
+        self.put(key, body, Edit::AddIfAbsent)
     }
 
     pub(crate) fn update(&mut self, key: RecordKey, body: Vec<Value>) -> Result<()> {
@@ -174,31 +180,39 @@ impl EditSession {
         for (key, edit) in &self.edits {
             let current = current.get(key);
             let live = current.is_some_and(|record| !record.is_deleted());
-            let body =
-                match edit {
-                    Edit::Add(_) if live => {
-                        return Err(Error::new(ErrorKind::AlreadyExists, "edit", "the object is there")
-                            .with_record(key));
-                    }
-                    Edit::Update(_) | Edit::UpdateOf(..) if !live => {
-                        return Err(Error::new(ErrorKind::NotFound, "edit", "the object is not there")
-                            .with_record(key));
-                    }
-                    Edit::UpdateOf(_, read)
-                        if current.is_some_and(|record| {
-                            (record.metadata.revision, record.metadata.change) != *read
-                        }) =>
-                    {
-                        return Err(moved(key));
-                    }
-                    Edit::Remove if !live => continue,
-                    Edit::Add(body) | Edit::Update(body) | Edit::UpdateOf(body, _) => Some(body.clone()),
-                    Edit::Remove => None,
-                };
-            let (base, incarnation) = match current.map(|record| &record.metadata) {
-                Some(known) if live => (known.revision, known.incarnation),
+            let body = match edit {
+                Edit::Add(_) if live => {
+                    return Err(
+                        Error::new(ErrorKind::AlreadyExists, "edit", "the object is there").with_record(key)
+                    );
+                }
+                Edit::Update(_) | Edit::UpdateOf(..) if !live => {
+                    return Err(
+                        Error::new(ErrorKind::NotFound, "edit", "the object is not there").with_record(key)
+                    );
+                }
+                Edit::UpdateOf(_, read)
+                    if current.is_some_and(|record| {
+                        (record.metadata.revision, record.metadata.change) != *read
+                    }) =>
+                {
+                    return Err(moved(key));
+                }
+                Edit::AddIfAbsent(_) if current.is_some() => continue,
+                Edit::Remove if !live => continue,
+                Edit::Add(body) | Edit::AddIfAbsent(body) | Edit::Update(body) | Edit::UpdateOf(body, _) => {
+                    Some(body.clone())
+                }
+                Edit::Remove => None,
+            };
+            let (base, incarnation) = match current {
+                None if matches!(edit, Edit::AddIfAbsent(_)) => (Revision::NONE, key.life_if_absent()),
+                // Once edited, a default object is one like any other.
+                Some(record) if live && !(body.is_some() && record.is_if_absent()) => {
+                    (record.metadata.revision, record.metadata.incarnation)
+                }
                 // A new life of the id, in place of the version that the tombstone stands for.
-                Some(known) if client && !known.revision.is_none() => {
+                Some(Record { metadata: known, .. }) if client && !known.revision.is_none() => {
                     (known.revision, Incarnation::after(known.revision, device))
                 }
                 _ => (Revision::NONE, Incarnation::from_bits(self.store.random().next_u64())),
@@ -248,7 +262,7 @@ impl EditSession {
 impl Edit {
     fn approximate_bytes(&self, key: &RecordKey) -> usize {
         let body = match self {
-            Self::Add(body) | Self::Update(body) | Self::UpdateOf(body, _) => {
+            Self::Add(body) | Self::AddIfAbsent(body) | Self::Update(body) | Self::UpdateOf(body, _) => {
                 body.iter().map(Value::approximate_bytes).sum()
             }
             Self::Remove => 0,

@@ -23,9 +23,15 @@ impl StateKey {
     pub(crate) const PULL: &'static str = "fastsync/pull";
     pub(crate) const PUSH: &'static str = "fastsync/push";
     pub(crate) const UNKNOWN_TYPES: &'static str = "fastsync/unknown-types";
+    pub(crate) const OUTDATED_TYPES: &'static str = "fastsync/outdated-types";
     pub(crate) const REFETCH: &'static str = "fastsync/refetch/";
     pub(crate) const REJECTED: &'static str = "fastsync/rejected/";
     pub(crate) const ASIDE: &'static str = "fastsync/aside/";
+
+    /// To which version the records of a type were migrated with code.
+    pub(crate) fn migrated(type_name: &TypeName) -> String {
+        format!("fastsync/migrated/{type_name}")
+    }
 
     /// What a server remembers of a user's device.
     pub(crate) fn pushed_by(tenant: Option<&str>, user: &str, device: DeviceId) -> String {

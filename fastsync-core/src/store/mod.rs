@@ -4,6 +4,8 @@ mod builder;
 mod edit;
 mod events;
 mod keys;
+mod migrate;
+mod migration;
 mod pending;
 
 use std::any::TypeId;
@@ -18,6 +20,7 @@ pub(crate) use edit::unchanged;
 pub(crate) use events::Events;
 pub use events::{ObjectChanges, StoreChange};
 pub(crate) use keys::StateKey;
+pub use migration::{Migration, MigrationRow};
 pub(crate) use pending::PendingReader;
 
 use crate::error::Result;
@@ -224,7 +227,16 @@ impl Store {
         Err(crate::Error::new(
             crate::ErrorKind::UnknownZone,
             "check",
-            format!("type {type_name} does not live in this sort of zone"),
+            format!(
+                "zone {zone} is {}, and objects of type {type_name} live in {} zones: {}",
+                if zone.key().is_none() { "global" } else { "restricted" },
+                if zone.key().is_none() { "restricted" } else { "global" },
+                if zone.key().is_none() {
+                    "use `Repository::in_zone`"
+                } else {
+                    "use `Repository::new`, or make the type `restricted`"
+                }
+            ),
         ))
     }
 }

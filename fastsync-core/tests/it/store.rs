@@ -30,7 +30,7 @@ async fn opening_names_every_problem() {
         Store::client(MemoryDataSource::new()).register::<Task>().register_schema(upper).limits(limits);
     let (kind, text) = kind(builder.open().await);
     assert_eq!(kind, ErrorKind::Config);
-    for part in ["differs only in case", "limit is zero"] {
+    for part in ["differs only in case", "`records` is zero"] {
         assert!(text.contains(part), "{part}: {text}");
     }
     let nothing = Store::client(MemoryDataSource::new()).open().await;

@@ -178,6 +178,9 @@ impl SyncableDataSource for Observer {
     async fn count_pending(&self) -> Result<u64> {
         self.inner.count_pending().await
     }
+    async fn zones(&self, type_name: &TypeName) -> Result<Vec<Zone>> {
+        self.inner.zones(type_name).await
+    }
     async fn stage(&self, session: SessionId, sequence: u64, writes: Vec<Write>) -> Result<()> {
         self.ledger.note("pages staged");
         let writes = self.break_writes(writes).await?;

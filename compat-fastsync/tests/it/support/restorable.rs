@@ -56,6 +56,9 @@ impl SyncableDataSource for Restorable {
     async fn count_pending(&self) -> Result<u64> {
         self.now().count_pending().await
     }
+    async fn zones(&self, type_name: &TypeName) -> Result<Vec<Zone>> {
+        self.now().zones(type_name).await
+    }
     async fn stage(&self, session: SessionId, sequence: u64, writes: Vec<Write>) -> Result<()> {
         self.now().stage(session, sequence, writes).await
     }

@@ -208,6 +208,14 @@ impl SyncableDataSource for Broken {
         Ok(self.inner.count_pending().await? + cleared)
     }
 
+    async fn zones(&self, type_name: &TypeName) -> Result<Vec<Zone>> {
+        let mut zones = self.inner.zones(type_name).await?;
+        if self.is(Bug::TheFirstZoneIsEnough) {
+            zones.truncate(1);
+        }
+        Ok(zones)
+    }
+
     async fn stage(&self, session: SessionId, mut sequence: u64, mut writes: Vec<Write>) -> Result<()> {
         self.keep_busy().await?;
         writes.iter_mut().for_each(|write| self.warp(&mut write.action));

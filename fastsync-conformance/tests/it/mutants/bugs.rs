@@ -76,6 +76,7 @@ bugs! {
     AbsentIdsEndTheList: ["get::absent_ids_are_left_out"];
     OtherZonesAreFound: ["get::only_this_zone_and_type_are_found"];
     GetTakesAThousandIds: ["get::thousands_of_ids_are_found"];
+    TheFirstZoneIsEnough: ["get::zones_are_those_with_records_of_the_type"];
     TombstonesAreForgotten: [
         "get::tombstones_are_included",
         "changes::tombstones_take_the_place_of_their_object",

@@ -152,8 +152,17 @@ impl ClientBuilder {
         if zones.is_empty() {
             problems.push("no zone is set".to_owned());
         }
-        if self.pull_limits.records == 0 || self.pull_limits.bytes == 0 {
-            problems.push("a pull limit is zero".to_owned());
+        let PullLimits { records, bytes, .. } = self.pull_limits;
+        for (limit, name) in [(records, "records"), (bytes, "bytes")] {
+            if limit == 0 {
+                problems.push(format!("the pull limit `{name}` is zero: no page could hold anything"));
+            }
+        }
+        // A zone that no type can be in, pulls in vain; one of the other sort means that a repository was forgotten.
+        for zone in &zones {
+            if !self.store.schemas().any(|schema| schema.fits(zone)) {
+                problems.push(format!("no type of the store can be in zone {zone}"));
+            }
         }
         let endpoints = self.registry.finish()?;
         let transport =
@@ -167,6 +176,7 @@ impl ClientBuilder {
                 mode: self.mode,
                 pull_limits: self.pull_limits,
                 progress: self.progress,
+                has_unregistered: async_lock::OnceCell::new(),
                 running: async_lock::Mutex::new(()),
             }),
         })

@@ -16,13 +16,16 @@ pub(super) struct Withheld {
     pub(super) rejected: BTreeMap<RecordKey, u64>,
     /// Types that the server does not exchange with this client yet.
     pub(super) unknown_types: BTreeSet<TypeName>,
+    /// The types of this application. Edits of others were made by a release that had them.
+    pub(super) registered: BTreeSet<TypeName>,
     /// Refusals of edits that are no longer there, to be forgotten with the next commit.
     pub(super) outdated: Vec<RecordKey>,
 }
 
 impl Withheld {
-    fn holds(&self, record: &Record) -> bool {
-        self.unknown_types.contains(&record.key.type_name)
+    pub(super) fn holds(&self, record: &Record) -> bool {
+        !self.registered.contains(&record.key.type_name)
+            || self.unknown_types.contains(&record.key.type_name)
             || self.rejected.get(&record.key) == Some(&record.metadata.change)
     }
 }

@@ -17,6 +17,7 @@ mod reset;
 mod settle;
 mod state;
 mod versions;
+mod waiting;
 mod walk;
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
@@ -28,6 +29,7 @@ pub use report::{
     ClientStatus, PullReport, PushReport, SettledConflict, Settlement, SyncPhase, SyncProgress, SyncReport,
 };
 pub use reset::PendingEdits;
+pub use waiting::{WaitingEdits, WaitingReason};
 
 use super::SyncManager;
 use super::registry::Endpoint;
@@ -48,6 +50,7 @@ pub struct Client {
     mode: PushMode,
     pull_limits: PullLimits,
     progress: Option<ProgressListener>,
+    has_unregistered: async_lock::OnceCell<bool>,
     /// One synchronisation at a time; local edits go on meanwhile.
     running: async_lock::Mutex<()>,
 }
@@ -121,6 +124,9 @@ impl SyncManager<Client> {
     /// Fetches the records of these types anew (of all types, if none is named) and swaps them in, together with
     /// what changed of the other types, in one local commit at the end: until then the old ones stay, and a failure
     /// changes nothing.
+    ///
+    /// With [`PendingEdits::Discard`], edits of types that this application does not register any more are dropped too: all of
+    /// them, or those of types that are named.
     ///
     /// # Errors
     /// `PendingEdits` if edits of these types wait to be pushed and `edits` is [`PendingEdits::Refuse`];

@@ -55,6 +55,9 @@ enum Fetched {
     Moved,
 }
 
+/// How many zones an error names.
+const MAX_NAMED: usize = 10;
+
 /// How often another process may move the cursor under a pull.
 const ATTEMPTS: usize = 4;
 
@@ -207,6 +210,10 @@ impl Client {
             Err(error) if error.kind() == ErrorKind::BadCursor && request.cursor.is_some() => {
                 Ok(PullReply::ResetRequired { reason: ResetReason::Epoch }.into())
             }
+            Err(error) if error.kind() == ErrorKind::UnknownZone => {
+                let zones: Vec<_> = request.zones.iter().take(MAX_NAMED).map(ToString::to_string).collect();
+                Err(error.with_context("zones", zones.join(", ")))
+            }
             answer => answer,
         }
     }
@@ -254,6 +261,9 @@ impl Client {
         }
         if walk.waiting != self.load_unknown_types().await? {
             state.push(StateWrite::set(StateKey::UNKNOWN_TYPES, Some(encode(&walk.waiting)?)));
+        }
+        if walk.outdated != self.load_outdated_types().await? {
+            state.push(StateWrite::set(StateKey::OUTDATED_TYPES, Some(encode(&walk.outdated)?)));
         }
         state.extend(self.note_fields(&walk.waiting).await?);
         state.extend(

@@ -48,7 +48,8 @@ struct Pushing {
 impl Client {
     pub(super) async fn push(&self) -> Result<PushReport> {
         let caught_up = self.catch_up().await?;
-        self.push_known().await.map(|report| caught_up.and(report))
+        let report = caught_up.and(self.push_known().await?);
+        Ok(PushReport { waiting: self.waiting().await?, ..report })
     }
 
     async fn push_known(&self) -> Result<PushReport> {

@@ -85,11 +85,10 @@ impl Client {
                     };
                     plan.newest = plan.newest.max(Some(server.metadata.modified_at));
                     let dropped = sent(&key, row, in_flight.request.metadata.device, *change);
-                    plan.conflicts.push(SettledConflict {
-                        key: key.clone(),
-                        settlement,
-                        dropped: Some(dropped),
-                    });
+                    if !dropped.is_if_absent() {
+                        let dropped = Some(dropped);
+                        plan.conflicts.push(SettledConflict { key: key.clone(), settlement, dropped });
+                    }
                     plan.replaced.push(key);
                     plan.writes.push(Write {
                         action: Action::Put { record: server, pending: false },

@@ -39,6 +39,7 @@ impl Client {
         Ok(Withheld {
             rejected: current.into_iter().map(|edit| (edit.key, edit.change)).collect(),
             unknown_types: self.load_unknown_types().await?,
+            registered: self.endpoints.keys().cloned().collect(),
             outdated: outdated.into_iter().map(|edit| edit.key).collect(),
         })
     }
@@ -77,6 +78,7 @@ impl Client {
             has_pulled,
             aside: u64::try_from(aside).unwrap_or(u64::MAX),
             in_step: !waits_for_server && pending == 0 && !push_in_flight && aside == 0,
+            waiting: self.waiting().await?,
         })
     }
 
@@ -88,6 +90,7 @@ impl Client {
         // As they are stored now: pulls keep them up to date.
         let mut refusals = self.load_refusals().await?;
         let asides = self.load_asides().await?;
+        let outgrown = self.outgrown().await?;
         let mut writes = Vec::new();
         for edit in edits {
             let key = &edit.key;
@@ -100,11 +103,16 @@ impl Client {
                 refusals.remove(key).map_or_else(|| edit.server.clone(), |(_, stored)| stored.server);
             // What this device cannot hold comes with the pull that can store it.
             let server = server.filter(|_| !asides.contains(key));
-            let record = server.unwrap_or(Record {
-                body: None,
-                metadata: SyncMetadata { revision: Revision::NONE, change: 0, ..local.metadata },
-                key: local.key,
-            });
+            let record = match server {
+                // It has the fields of before an upgrade of the application. The next pull fetches the type anew.
+                Some(_) if outgrown.contains_key(&key.type_name) => local,
+                Some(server) => server,
+                None => Record {
+                    body: None,
+                    metadata: SyncMetadata { revision: Revision::NONE, change: 0, ..local.metadata },
+                    key: local.key,
+                },
+            };
             writes.push(Write {
                 action: Action::Put { record, pending: false },
                 expect: Expect::Change(edit.change),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::WaitingEdits;
 use crate::model::{Record, RecordKey, TypeName};
 use crate::source::ResetReason;
 
@@ -19,6 +20,8 @@ pub struct PushReport {
     pub rejected: u64,
     /// Whether this store turned out to be a copy of another one and took a new identity.
     pub forked: bool,
+    /// Edits that were not sent and are not with the next push either, and why. Empty if the push did not get to its end.
+    pub waiting: Vec<WaitingEdits>,
 }
 
 impl PushReport {
@@ -29,6 +32,7 @@ impl PushReport {
         self.conflicts.extend(after.conflicts);
         self.rejected += after.rejected;
         self.forked |= after.forked;
+        self.waiting = after.waiting;
         self
     }
 }
@@ -63,6 +67,14 @@ pub struct SyncReport {
     pub push: PushReport,
     /// The pull.
     pub pull: PullReport,
+}
+
+impl SyncReport {
+    /// Edits that wait for something else than the next sync, and why.
+    #[must_use]
+    pub fn waiting(&self) -> &[WaitingEdits] {
+        &self.push.waiting
+    }
 }
 
 /// A conflict and how it was settled.
@@ -107,6 +119,8 @@ pub struct ClientStatus {
     /// Whether this store has what the server had at the last pull, and the server every edit made here: a pull has been
     /// completed, no type waits to be fetched anew, nothing is aside, and no edit waits.
     pub in_step: bool,
+    /// Those of the pending edits that the next push does not send, and why: by type.
+    pub waiting: Vec<WaitingEdits>,
 }
 
 /// Where a synchronisation is.

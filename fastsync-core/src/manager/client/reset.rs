@@ -26,13 +26,25 @@ const PAGE: usize = 4_096;
 
 impl Client {
     pub(super) async fn hard_reset(&self, types: &[TypeName], edits: PendingEdits) -> Result<PullReport> {
-        if let Some(unknown) = types.iter().find(|name| !self.endpoints.contains_key(*name)) {
+        let is_known = |name: &&TypeName| self.endpoints.contains_key(*name);
+        let left = self.unregistered_edits(types).await?;
+        let is_left = |name: &TypeName| left.iter().any(|clear| clear.type_name == *name);
+        if let Some(unknown) = types.iter().find(|name| !is_known(name) && !is_left(name)) {
             return Err(unknown_type(unknown));
+        }
+        if edits != PendingEdits::Discard
+            && let Some(left) = types.iter().find(|name| !is_known(name))
+        {
+            return Err(Error::new(
+                ErrorKind::PendingEdits,
+                "hard_reset",
+                format!("edits of type {left} wait, which is not registered: register it or discard them"),
+            ));
         }
         let types: BTreeSet<TypeName> = if types.is_empty() {
             self.endpoints.keys().cloned().collect()
         } else {
-            types.iter().cloned().collect()
+            types.iter().filter(is_known).cloned().collect()
         };
         let mut conflicts = self.settle_in_flight().await?.conflicts;
         if edits == PendingEdits::PushFirst {
@@ -45,12 +57,20 @@ impl Client {
                 return Err(Error::new(
                     ErrorKind::PendingEdits,
                     "hard_reset",
-                    "edits wait to be pushed; push them first or discard them",
+                    "edits of the types to reset wait to be pushed: push them first or discard them",
                 ));
             }
         };
+        // Only types that are not registered were named: there is nothing to fetch.
+        if types.is_empty() {
+            self.drop_edits(left).await?;
+            return Ok(PullReport { conflicts, ..PullReport::default() });
+        }
         let anew = types.into_iter().map(|name| (name, discard_through)).collect();
         let mut report = self.pull_once(PullPlan { anew, ..PullPlan::default() }).await?;
+        if edits == PendingEdits::Discard {
+            self.drop_edits(left).await?;
+        }
         report.conflicts.splice(0..0, conflicts);
         Ok(report)
     }

@@ -28,8 +28,9 @@ impl Client {
         let (record, pending, report) = match settled {
             Decision::Current => (local, true, None),
             Decision::Server => {
-                // Two deletions agree; dropping ours loses nothing.
-                let dropped = (!(local.is_deleted() && server.is_deleted())).then_some(local);
+                // Two deletions agree; dropping ours loses nothing. Nor does a default object that gives way.
+                let loses_nothing = local.is_if_absent() || (local.is_deleted() && server.is_deleted());
+                let dropped = (!loses_nothing).then_some(local);
                 let report = dropped.map(|local| SettledConflict {
                     key,
                     settlement: Settlement::KeptServer,
@@ -57,6 +58,9 @@ impl Client {
     async fn decide(&self, server: &Record, local: &Record) -> Result<Decision> {
         if server.metadata.revision == local.metadata.revision {
             return Ok(Decision::Current);
+        }
+        if local.is_if_absent() {
+            return Ok(Decision::Server);
         }
         let same_life = server.metadata.incarnation == local.metadata.incarnation;
         let new_life = !same_life && local.metadata.begins_a_life();

@@ -27,6 +27,12 @@ impl Client {
         Ok(stored.as_deref().map(decode).transpose()?.unwrap_or_default())
     }
 
+    /// Those of the unknown types of which the server asks for a later version.
+    pub(super) async fn load_outdated_types(&self) -> Result<BTreeSet<TypeName>> {
+        let stored = self.store.source().state(StateKey::OUTDATED_TYPES).await?;
+        Ok(stored.as_deref().map(decode).transpose()?.unwrap_or_default())
+    }
+
     /// Types whose records were dropped and wait to be fetched anew.
     pub(super) async fn load_refetch(&self) -> Result<BTreeSet<TypeName>> {
         let entries = self.store.source().states(StateKey::REFETCH).await?;

@@ -125,8 +125,16 @@ impl ServerBuilder {
             problems.push("no zone policy is set".to_owned());
         }
         let ServerLimits { session, page_records, page_bytes, zones, clock_drift: _ } = self.limits;
-        if [session.records, session.bytes, page_records, page_bytes, zones].contains(&0) {
-            problems.push("a limit is zero".to_owned());
+        for (limit, name) in [
+            (session.records, "session.records"),
+            (session.bytes, "session.bytes"),
+            (page_records, "page_records"),
+            (page_bytes, "page_bytes"),
+            (zones, "zones"),
+        ] {
+            if limit == 0 {
+                problems.push(format!("the server's limit `{name}` is zero: nothing could be exchanged"));
+            }
         }
         let endpoints = self.registry.finish()?;
         let policy =

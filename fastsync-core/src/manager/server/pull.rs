@@ -57,11 +57,21 @@ impl Server {
     /// The zones asked for, each of them readable.
     async fn readable_zones(&self, context: &SyncContext, request: &PullRequest) -> Result<BTreeSet<Zone>> {
         if request.zones.is_empty() || request.zones.len() > self.limits.zones {
-            return Err(Error::invalid("pull", format!("a pull names 1 to {} zones", self.limits.zones)));
+            return Err(Error::invalid(
+                "pull",
+                format!(
+                    "a pull names 1 to {} zones, this one {}: name fewer, or raise `ServerLimits::zones`",
+                    self.limits.zones,
+                    request.zones.len()
+                ),
+            ));
         }
         let access = self.policy.zones(context).await?;
-        if request.zones.iter().any(|zone| !access.can_read(zone)) {
-            return Err(Error::new(ErrorKind::UnknownZone, "pull", "a zone of the request does not exist"));
+        if let Some(place) = request.zones.iter().position(|zone| !access.can_read(zone)) {
+            // The same, whether it exists or not. The client knows its name.
+            let (place, count) = (place.saturating_add(1), request.zones.len());
+            let message = format!("zone {place} of the {count} asked for does not exist, or may not be read");
+            return Err(Error::new(ErrorKind::UnknownZone, "pull", message));
         }
         let zones: BTreeSet<Zone> = request.zones.iter().cloned().collect();
         if zones.len() != request.zones.len() {

@@ -32,6 +32,10 @@ impl Server {
                 superseded
             });
         };
+        // It was to be added only where none is or was.
+        if pushed.is_if_absent() {
+            return Ok(superseded);
+        }
         let same_life = server.metadata.incarnation == pushed.metadata.incarnation;
         if server.is_deleted() {
             // Only an object made anew, not one that the deletion has ended, may take the id again.

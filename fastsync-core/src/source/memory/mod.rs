@@ -126,6 +126,10 @@ impl SyncableDataSource for MemoryDataSource {
         self.with(|state| Ok(state.count_pending()))
     }
 
+    async fn zones(&self, type_name: &TypeName) -> Result<Vec<Zone>> {
+        self.with(|state| state.zones(type_name))
+    }
+
     async fn stage(&self, session: SessionId, sequence: u64, writes: Vec<Write>) -> Result<()> {
         self.with(|state| commit::stage(state, session, sequence, writes))
     }

@@ -112,6 +112,12 @@ impl State {
         Ok(found.map(|(id, stored)| registered.record(zone, id, stored)).collect())
     }
 
+    pub(super) fn zones(&self, type_name: &TypeName) -> Result<Vec<Zone>> {
+        self.types.get(type_name)?;
+        let tables = self.tables.get(type_name).into_iter().flatten();
+        Ok(tables.filter(|(_, table)| !table.is_empty()).map(|(zone, _)| zone.clone()).collect())
+    }
+
     pub(super) fn pending(&self, after: u64, limit: usize) -> Vec<Record> {
         let later = self.pending.range((Excluded(after), Unbounded)).flat_map(|(_, records)| records);
         let record = |((order, key), stored): (&(TypeOrder, RecordKey), &Arc<Stored>)| {

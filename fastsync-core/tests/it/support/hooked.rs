@@ -14,6 +14,8 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 pub enum Call {
     Commit(SessionKind),
     Pending,
+    Prepare,
+    Stage,
 }
 
 type Answer = dyn Fn(CommitOutcome) -> CommitOutcome + Send + Sync;
@@ -97,6 +99,7 @@ impl SyncableDataSource for Hooked {
         self.inner.backend()
     }
     async fn prepare(&self, types: &[TypeSchema]) -> Result<()> {
+        self.first(Call::Prepare).await;
         self.inner.prepare(types).await
     }
     async fn plan(&self, types: &[TypeSchema]) -> Result<Vec<PlannedChange>> {
@@ -124,7 +127,11 @@ impl SyncableDataSource for Hooked {
     async fn count_pending(&self) -> Result<u64> {
         self.inner.count_pending().await
     }
+    async fn zones(&self, type_name: &TypeName) -> Result<Vec<Zone>> {
+        self.inner.zones(type_name).await
+    }
     async fn stage(&self, session: SessionId, sequence: u64, writes: Vec<Write>) -> Result<()> {
+        self.first(Call::Stage).await;
         self.inner.stage(session, sequence, writes).await
     }
     async fn unstage(&self, session: Option<SessionId>) -> Result<()> {

@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Author, FieldName, ObjectId, Record, RecordKey, SessionKind, TypeName, Zone};
 use crate::object::SyncableObject;
 use crate::query::{Filter, Order, Query};
-use crate::source::{Clear, Commit, CommitOutcome, Writes};
+use crate::source::{Clear, Commit, CommitOutcome, StateWrite, Writes, entry};
 use crate::store::{EditSession, ObjectChanges, PendingReader, StateKey, Store, StoreRole};
 
 /// Why an object is refused, in the application's own terms.
@@ -396,9 +396,9 @@ async fn drop_records(store: &Store, type_name: TypeName, zone: Zone) -> Result<
         tag: store.new_tag().0,
         positioned: false,
         // An edit made since the look above stays: it is pending.
-        clears: vec![Clear { type_name: type_name.clone(), zone, through_change: 0 }],
+        clears: vec![Clear { type_name: type_name.clone(), zone: zone.clone(), through_change: 0 }],
         writes: Writes::Inline(Vec::new()),
-        state: vec![StateKey::refetch(&type_name)?],
+        state: vec![StateWrite::set(StateKey::refetch_in(&type_name, &zone), Some(entry::encode(&())?))],
     };
     match store.source().commit(commit).await? {
         CommitOutcome::Applied(_) | CommitOutcome::Duplicate(_) => {

@@ -1,7 +1,7 @@
 //! The state entries that the engine keeps in a data source.
 
 use crate::error::Result;
-use crate::model::{DeviceId, Hlc, RecordKey, TypeName};
+use crate::model::{DeviceId, Hlc, RecordKey, TypeName, Zone};
 use crate::source::StateWrite;
 use crate::source::entry::encode;
 
@@ -18,6 +18,8 @@ impl StateKey {
     pub(crate) const CURSOR_KEY: &'static str = "fastsync/cursor-key";
     /// The fields of each type as they were pulled up to the cursor.
     pub(crate) const FIELDS: &'static str = "fastsync/fields";
+    /// The zones that were pulled.
+    pub(crate) const ZONES: &'static str = "fastsync/zones";
     pub(crate) const CURSOR: &'static str = "fastsync/cursor";
     /// Where a pull is that has not become visible yet.
     pub(crate) const PULL: &'static str = "fastsync/pull";
@@ -49,9 +51,14 @@ impl StateKey {
         format!("{}/{number}", Self::PUSH)
     }
 
-    /// Marks a type whose records are to be fetched anew by the next pull.
-    pub(crate) fn refetch(type_name: &TypeName) -> Result<StateWrite> {
-        Ok(StateWrite::set(format!("{}{type_name}", Self::REFETCH), Some(encode(&())?)))
+    /// Marks a type whose records are to be fetched anew by the next pull, in every zone.
+    pub(crate) fn refetch(type_name: &TypeName) -> String {
+        format!("{}{type_name}", Self::REFETCH)
+    }
+
+    /// The same in one zone.
+    pub(crate) fn refetch_in(type_name: &TypeName, zone: &Zone) -> String {
+        format!("{}{type_name}/{zone}", Self::REFETCH)
     }
 
     /// Keeps the clock ahead of everything seen, over restarts too.

@@ -34,3 +34,4 @@ mod tenants;
 mod two_managers;
 mod versions;
 mod waiting;
+mod zones;

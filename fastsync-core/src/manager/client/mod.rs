@@ -19,6 +19,7 @@ mod state;
 mod versions;
 mod waiting;
 mod walk;
+mod zones;
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 

@@ -266,9 +266,7 @@ impl Client {
             state.push(StateWrite::set(StateKey::OUTDATED_TYPES, Some(encode(&walk.outdated)?)));
         }
         state.extend(self.note_fields(&walk.waiting).await?);
-        state.extend(
-            plan.anew.keys().map(|name| StateWrite::set(format!("{}{name}", StateKey::REFETCH), None)),
-        );
+        state.extend(self.note_zones(plan.anew.keys()).await?);
         state.extend(self.observe(walk.newest)?);
         state.extend(walk.end());
         let clears = self.clears(plan, &walk);

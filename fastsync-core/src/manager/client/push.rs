@@ -293,7 +293,8 @@ impl Client {
 
     /// Marks every type to be fetched anew.
     fn refetch_all(&self) -> Result<Vec<StateWrite>> {
-        self.endpoints.keys().map(StateKey::refetch).collect()
+        let mark = |name| Ok(StateWrite::set(StateKey::refetch(name), Some(encode(&())?)));
+        self.endpoints.keys().map(mark).collect()
     }
 
     /// The store was copied: this copy goes on as a device of its own.

@@ -33,18 +33,6 @@ impl Client {
         Ok(stored.as_deref().map(decode).transpose()?.unwrap_or_default())
     }
 
-    /// Types whose records were dropped and wait to be fetched anew.
-    pub(super) async fn load_refetch(&self) -> Result<BTreeSet<TypeName>> {
-        let entries = self.store.source().states(StateKey::REFETCH).await?;
-        entries
-            .into_iter()
-            .map(|(key, mark)| {
-                decode::<()>(&mark)?;
-                TypeName::new(key.strip_prefix(StateKey::REFETCH).unwrap_or(&key))
-            })
-            .collect()
-    }
-
     /// A commit of what the server sent or answered.
     pub(super) fn apply_commit(
         &self,

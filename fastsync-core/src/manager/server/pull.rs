@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Server;
-use crate::context::SyncContext;
+use crate::context::{SyncContext, ZoneAccess};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Record, TypeName, Zone};
 use crate::protocol::{Columns, PullPage, PullReply, PullRequest, Standing, SyncPayload};
@@ -16,7 +16,8 @@ impl Server {
         request: PullRequest,
     ) -> Result<PullReply> {
         self.check_sender(context, &request.metadata)?;
-        let zones = self.readable_zones(context, &request).await?;
+        let access = self.policy.zones(context).await?;
+        let zones = self.readable_zones(&access, &request)?;
         let Known { columns, coverage: types, unknown: unknown_types, outdated: outdated_types } =
             self.known_types(&request)?;
         let holder = self.holder(context, request.metadata.device);
@@ -30,7 +31,9 @@ impl Server {
             return Ok(PullReply::ResetRequired { reason });
         }
         let points = standing.map(|standing| standing.points).unwrap_or_default();
-        let points = points.into_iter().map(|(zone, point)| (zone, point.into())).collect();
+        // A zone that was revoked meanwhile begins anew if it is granted again.
+        let points = points.into_iter().filter(|(zone, _)| access.can_read(zone));
+        let points = points.map(|(zone, point)| (zone, point.into())).collect();
         match self.read(&request, &zones, &types, points).await? {
             Read::ResetRequired(reason) => Ok(PullReply::ResetRequired { reason }),
             Read::Page { records, points, caught_up, remaining } => {
@@ -55,7 +58,7 @@ impl Server {
     }
 
     /// The zones asked for, each of them readable.
-    async fn readable_zones(&self, context: &SyncContext, request: &PullRequest) -> Result<BTreeSet<Zone>> {
+    fn readable_zones(&self, access: &ZoneAccess, request: &PullRequest) -> Result<BTreeSet<Zone>> {
         if request.zones.is_empty() || request.zones.len() > self.limits.zones {
             return Err(Error::invalid(
                 "pull",
@@ -126,9 +129,11 @@ impl Server {
         request: &PullRequest,
         zones: &BTreeSet<Zone>,
         types: &BTreeMap<TypeName, u64>,
-        mut points: BTreeMap<Zone, Point>,
+        points: BTreeMap<Zone, Point>,
     ) -> Result<Read> {
-        points.retain(|zone, _| zones.contains(zone));
+        // The device may come back to zones that it does not name now.
+        let (mut points, elsewhere): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            points.into_iter().partition(|(zone, _)| zones.contains(zone));
         let limit = |asked: u32, most: usize| usize::try_from(asked).unwrap_or(most).clamp(1, most);
         let mut limits = PageLimits {
             records: limit(request.max_records, self.limits.page_records),
@@ -174,6 +179,9 @@ impl Server {
                 }
             }
         }
+        // As far as a cursor has room: whoever comes back to one that is left out begins there anew.
+        let room = self.limits.zones.saturating_sub(points.len());
+        points.extend(elsewhere.into_iter().take(room));
         Ok(Read::Page { records, points, caught_up, remaining })
     }
 }

@@ -1,0 +1,60 @@
+//! The zones that a store has records of: a manager may pull others than the one before it, or than another one beside it.
+//!
+//! A cursor keeps the places of all of them, since the server leaves those as they are that a pull does not name. What a
+//! manager fetches anew is fetched in its own zones only, so it marks the others: who pulls them next fetches it there.
+
+use std::collections::BTreeSet;
+
+use super::Client;
+use crate::error::Result;
+use crate::model::{TypeName, Zone};
+use crate::source::StateWrite;
+use crate::source::entry::{decode, encode};
+use crate::store::StateKey;
+
+impl Client {
+    /// Types that wait to be fetched anew in a zone of this manager.
+    pub(super) async fn load_refetch(&self) -> Result<BTreeSet<TypeName>> {
+        let mut types = BTreeSet::new();
+        for (key, mark) in self.store.source().states(StateKey::REFETCH).await? {
+            decode::<()>(&mark)?;
+            let name = key.strip_prefix(StateKey::REFETCH).unwrap_or(&key);
+            match name.split_once('/') {
+                // In every zone.
+                None => drop(types.insert(TypeName::new(name)?)),
+                Some((name, zone)) if self.zones.contains(&Zone::parse(zone)?) => {
+                    types.insert(TypeName::new(name)?);
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(types)
+    }
+
+    /// What the end of a pull notes of the zones, and of the types that it has fetched anew.
+    pub(super) async fn note_zones(
+        &self,
+        anew: impl Iterator<Item = &TypeName> + Send,
+    ) -> Result<Vec<StateWrite>> {
+        let stored = self.store.source().state(StateKey::ZONES).await?;
+        let mut zones: BTreeSet<Zone> = stored.as_deref().map(decode).transpose()?.unwrap_or_default();
+        let elsewhere: Vec<_> = zones.iter().filter(|zone| !self.zones.contains(zone)).cloned().collect();
+        let mut entries = Vec::new();
+        for name in anew {
+            entries.push(StateWrite::set(StateKey::refetch(name), None));
+            let fits = |zone: &&Zone| self.store.check_zone(name, zone).is_ok();
+            for zone in self.zones.iter().filter(fits) {
+                entries.push(StateWrite::set(StateKey::refetch_in(name, zone), None));
+            }
+            for zone in elsewhere.iter().filter(fits) {
+                entries.push(StateWrite::set(StateKey::refetch_in(name, zone), Some(encode(&())?)));
+            }
+        }
+        let before = zones.len();
+        zones.extend(self.zones.iter().cloned());
+        if zones.len() > before {
+            entries.push(StateWrite::set(StateKey::ZONES, Some(encode(&zones)?)));
+        }
+        Ok(entries)
+    }
+}

@@ -281,7 +281,7 @@ impl SyncableDataSource for Careless {
     async fn count_pending(&self) -> Result<u64> {
         self.0.count_pending().await
     }
-    async fn zones(&self, type_name: &fastsync_core::TypeName) -> Result<Vec<fastsync_core::Zone>> {
+    async fn zones(&self, type_name: &fastsync_core::TypeName) -> Result<Vec<Zone>> {
         self.0.zones(type_name).await
     }
     async fn stage(

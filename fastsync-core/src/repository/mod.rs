@@ -142,26 +142,6 @@ pub trait SyncableRepository: Send + Sync + 'static {
     /// The alternative is to pull first, and to add what is missing then. A server that has purged the deletion does not
     /// know of it any more.
     ///
-    /// ```
-    /// # use fastsync_core::*;
-    /// # #[derive(Debug, PartialEq, SyncableObject)]
-    /// # #[syncable(name = "lists")]
-    /// # struct List {
-    /// #     #[syncable(id)]
-    /// #     id: String,
-    /// #     title: String,
-    /// # }
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<()> {
-    /// # let store = Store::client(MemoryDataSource::new()).register::<List>().open().await?;
-    /// let lists = Repository::<List>::new(&store);
-    /// let inbox = List { id: "inbox".into(), title: "Inbox".into() };
-    /// assert!(lists.add_if_absent(&inbox).await?);
-    /// assert!(!lists.add_if_absent(&inbox).await?, "at the next start it is there");
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
     /// # Errors
     /// Those of [`EditSession::commit`]; `InvalidInput` if [`validate`](Self::validate) refuses.
     async fn add_if_absent(&self, object: &Self::Object) -> Result<bool> {

@@ -55,9 +55,6 @@ enum Fetched {
     Moved,
 }
 
-/// How many zones an error names.
-const MAX_NAMED: usize = 10;
-
 /// How often another process may move the cursor under a pull.
 const ATTEMPTS: usize = 4;
 
@@ -211,7 +208,7 @@ impl Client {
                 Ok(PullReply::ResetRequired { reason: ResetReason::Epoch }.into())
             }
             Err(error) if error.kind() == ErrorKind::UnknownZone => {
-                let zones: Vec<_> = request.zones.iter().take(MAX_NAMED).map(ToString::to_string).collect();
+                let zones: Vec<_> = request.zones.iter().take(10).map(ToString::to_string).collect();
                 Err(error.with_context("zones", zones.join(", ")))
             }
             answer => answer,

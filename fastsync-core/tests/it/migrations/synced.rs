@@ -173,3 +173,64 @@ async fn a_refused_edit_is_migrated_and_can_be_sent_or_given_up() {
         assert_eq!(device.pending().await, 0);
     }
 }
+
+mod euros {
+    use fastsync_core::*;
+
+    #[derive(Debug, Clone, PartialEq, SyncableObject)]
+    #[syncable(name = "items")]
+    pub(super) struct Item {
+        #[syncable(id)]
+        pub(super) id: String,
+        pub(super) price: i64,
+    }
+}
+
+mod cents {
+    use fastsync_core::*;
+
+    #[derive(Debug, Clone, PartialEq, SyncableObject)]
+    #[syncable(name = "items", version = 2, min_version = 2)]
+    pub(super) struct Item {
+        #[syncable(id)]
+        pub(super) id: String,
+        pub(super) price: i64,
+    }
+}
+
+/// Fails if an edit that waits behind `min_version` is sent in the old meaning, or if one is converted twice.
+#[tokio::test]
+async fn an_edit_behind_min_version_is_converted_by_the_upgrade() {
+    let in_cents = || {
+        Migration::to(2, |item| {
+            let euros: i64 = item.get("price")?;
+            item.set("price", euros * 100)
+        })
+    };
+    let (theirs, ours) = (MemoryDataSource::new(), MemoryDataSource::new());
+    let (server, items) = server_of::<euros::Item>(Store::server(theirs.clone())).await;
+    items.add(&euros::Item { id: "1".into(), price: 2 }).await.unwrap();
+    let old = device(opened::<euros::Item>(Store::client(ours.clone())).await, &server);
+    old.sync.sync().await.unwrap();
+
+    let upgraded = Store::server(theirs).migrate::<cents::Item>(in_cents());
+    let (server, items) = server_of::<cents::Item>(upgraded).await;
+    let old = device(opened::<euros::Item>(Store::client(ours.clone())).await, &server);
+    old.people.update(&euros::Item { id: "1".into(), price: 3 }).await.unwrap();
+    old.people.add(&euros::Item { id: "2".into(), price: 4 }).await.unwrap();
+    let report = old.sync.sync().await.unwrap();
+    let waiting = &report.waiting()[0];
+    assert_eq!((waiting.edits, waiting.reason), (2, WaitingReason::Outdated));
+    assert_eq!(items.get_all().await.unwrap(), [cents::Item { id: "1".into(), price: 200 }]);
+
+    let upgraded = Store::client(ours).migrate::<cents::Item>(in_cents());
+    let new = device(opened::<cents::Item>(upgraded).await, &server);
+    for _ in 0..2 {
+        new.sync.sync().await.unwrap();
+    }
+    assert_eq!(new.sync.status().await.unwrap().waiting, []);
+    let prices = items.get_all().await.unwrap();
+    let expected = [("1", 300), ("2", 400)].map(|(id, price)| cents::Item { id: id.into(), price });
+    assert_eq!(prices, expected);
+    assert_eq!(new.people.get_all().await.unwrap(), prices);
+}

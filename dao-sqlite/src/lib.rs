@@ -80,6 +80,7 @@ mod schema;
 mod source;
 mod staging;
 mod step;
+mod swap;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -28,4 +28,5 @@ mod support;
 mod sync;
 mod tenants;
 mod two_managers;
+mod unreadable;
 mod versions;

@@ -99,7 +99,7 @@ impl Client {
             let server =
                 refusals.remove(key).map_or_else(|| edit.server.clone(), |(_, stored)| stored.server);
             // What this device cannot hold comes with the pull that can store it.
-            let server = server.filter(|_| !asides.contains(key));
+            let server = server.filter(|_| !asides.cannot_hold(key));
             let record = server.unwrap_or(Record {
                 body: None,
                 metadata: SyncMetadata { revision: Revision::NONE, change: 0, ..local.metadata },

@@ -81,6 +81,7 @@ mod schema;
 mod source;
 mod staging;
 mod step;
+mod swap;
 #[cfg(test)]
 mod tests;
 mod unnoticed;

@@ -156,8 +156,9 @@ impl Attempt<'_> {
         !self.store.connection.is_autocommit()
     }
 
-    /// A unique value may have been in the way that a later write gave free.
+    /// A unique value may have been in the way that a later write gave free, or that rows exchange.
     pub(crate) fn retry(&mut self, writer: &mut Writer<'_>) -> Run<()> {
+        let mut is_vacated = false;
         loop {
             let before = self.refused.len();
             if before == 0 || !self.is_open() {
@@ -171,7 +172,11 @@ impl Attempt<'_> {
                 }
             }
             if self.refused.len() == before {
-                return Ok(());
+                if is_vacated {
+                    return Ok(());
+                }
+                is_vacated = true;
+                self.vacate()?;
             }
         }
     }

@@ -25,7 +25,7 @@ pub mod store;
 pub mod transport;
 
 pub use conflict::{
-    ConflictsHandler, LastWriterWins, ObjectConflict, PredefinedRules, Resolution, ServerWins,
+    ConflictsHandler, LastWriterWins, ObjectConflict, PredefinedRules, Resolution, ServerWins, Side,
     TimestampOrdering, Version,
 };
 pub use context::{SyncContext, ZoneAccess, ZonePolicy};
@@ -42,7 +42,7 @@ pub use manager::server::{Server, ServerBuilder, ServerLimits, Submission, Submi
 pub use model::*;
 pub use object::{FieldValue, IdValue, SyncableObject};
 pub use query::{Comparison, Filter, Order, Query};
-pub use repository::{Rejection, Repository, Selection, SyncableRepository};
+pub use repository::{Listed, Rejection, Repository, Selection, SyncableRepository, Unreadable};
 pub use schema::{
     FieldKind, FieldSchema, IdKind, MAX_RECORD_BYTES, TypeSchema, TypeSchemaBuilder, ZoneRestriction,
 };

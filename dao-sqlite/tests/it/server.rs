@@ -9,15 +9,15 @@ use fastsync_core::*;
 use fastsync_dao_sqlite::SqliteDataSource;
 
 #[derive(Debug, Clone, PartialEq)]
-struct Person {
-    id: String,
-    email: String,
+pub(crate) struct Person {
+    pub(crate) id: String,
+    pub(crate) email: String,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-struct Order {
-    id: String,
-    person: String,
+pub(crate) struct Order {
+    pub(crate) id: String,
+    pub(crate) person: String,
 }
 
 macro_rules! object_of_one_text {
@@ -44,11 +44,11 @@ macro_rules! object_of_one_text {
 object_of_one_text!(Person, "people", email, 1);
 object_of_one_text!(Order, "orders", person, 2);
 
-fn person(id: &str, email: &str) -> Person {
+pub(crate) fn person(id: &str, email: &str) -> Person {
     Person { id: id.into(), email: email.into() }
 }
 
-fn order(id: &str, person: &str) -> Order {
+pub(crate) fn order(id: &str, person: &str) -> Order {
     Order { id: id.into(), person: person.into() }
 }
 
@@ -60,28 +60,31 @@ fn joined(conflict: ObjectConflict<Person>) -> Result<Resolution<Person>> {
     Ok(Resolution::Merged(person(&server.id, &format!("{}{}", server.email, client.email))))
 }
 
-struct End<Side> {
-    sync: SyncManager<Side>,
-    people: Repository<Person>,
-    orders: Repository<Order>,
+pub(crate) struct End<Side> {
+    pub(crate) sync: SyncManager<Side>,
+    pub(crate) people: Repository<Person>,
+    pub(crate) orders: Repository<Order>,
 }
 
 impl<Side: Send + Sync> End<Side> {
-    async fn ids(&self) -> (Vec<String>, Vec<String>) {
+    pub(crate) async fn ids(&self) -> (Vec<String>, Vec<String>) {
         let people = self.people.get_all().await.unwrap().into_iter().map(|person| person.id).collect();
         (people, self.orders.get_all().await.unwrap().into_iter().map(|order| order.id).collect())
     }
 }
 
-/// A server whose users made the tables: no email twice, and no order of nobody.
+/// Tables that users made: no email twice, and no order of nobody.
+pub(crate) const TABLES: &str = "
+    CREATE TABLE people (id TEXT PRIMARY KEY, email TEXT NOT NULL UNIQUE);
+    CREATE TABLE orders (id TEXT PRIMARY KEY, person TEXT NOT NULL REFERENCES people(id));";
+
+/// A server over such tables.
 async fn server(fixture: &Fixture) -> End<Server> {
-    fixture
-        .sql()
-        .execute_batch(
-            "CREATE TABLE people (id TEXT PRIMARY KEY, email TEXT NOT NULL UNIQUE);
-             CREATE TABLE orders (id TEXT PRIMARY KEY, person TEXT NOT NULL REFERENCES people(id));",
-        )
-        .unwrap();
+    server_over(fixture, TABLES).await
+}
+
+pub(crate) async fn server_over(fixture: &Fixture, tables: &str) -> End<Server> {
+    fixture.sql().execute_batch(tables).unwrap();
     let source: SqliteDataSource = open(&fixture.path());
     let store = Store::server(source).register::<Person>().register::<Order>().open().await.unwrap();
     let (people, orders) = (Repository::new(&store), Repository::new(&store));
@@ -97,7 +100,15 @@ async fn server(fixture: &Fixture) -> End<Server> {
 
 /// A device whose own storage has no constraints.
 async fn device(server: &End<Server>, user: &str, mode: PushMode) -> End<Client> {
-    let source = Arc::new(MemoryDataSource::new()) as Arc<dyn SyncableDataSource>;
+    device_on(Arc::new(MemoryDataSource::new()), server, user, mode).await
+}
+
+pub(crate) async fn device_on(
+    source: Arc<dyn SyncableDataSource>,
+    server: &End<Server>,
+    user: &str,
+    mode: PushMode,
+) -> End<Client> {
     let store = Store::client(source).register::<Person>().register::<Order>().open().await.unwrap();
     let (people, orders) = (Repository::new(&store), Repository::new(&store));
     let sync = SyncManager::client(&store)

@@ -64,6 +64,25 @@ pub enum Resolution<T> {
     Merged(T),
 }
 
+/// The version of a conflict that is taken as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Side {
+    /// The server's version stays.
+    Server,
+    /// The client's version is taken (a deletion too).
+    Client,
+}
+
+impl<T> From<Side> for Resolution<T> {
+    fn from(side: Side) -> Self {
+        match side {
+            Side::Server => Self::Server,
+            Side::Client => Self::Client,
+        }
+    }
+}
+
 /// Decides how conflicts of a type are settled.
 ///
 /// On a server it decides what a push does; on a client, what becomes of a local edit when a pull brings another
@@ -74,11 +93,23 @@ pub enum Resolution<T> {
 ///
 /// - A handler may run more than once for a conflict (records can move while it decides), so it has no side
 ///   effects. No lock is held while it runs.
-/// - An error or a panic refuses the client's edit with the code `handler_failed`; nothing is changed.
+/// - An error or a panic refuses the client's edit on a server with the code `handler_failed`; nothing is changed. On a
+///   client the edit stays, and the server's version is set aside until it is decided
+///   ([`AsideReason::HandlerFailed`](crate::AsideReason::HandlerFailed)).
 /// - It is not asked about an object that the server has deleted: a deletion is never undone by an edit that does
 ///   not know of it.
 #[async_trait]
 pub trait ConflictsHandler<T: SyncableObject>: Send + Sync + 'static {
+    /// Settles a conflict by who edited when, with `()` in place of each object. `None`, as it is unless overridden, has
+    /// [`resolve`](Self::resolve) look at the objects.
+    ///
+    /// What is decided here costs no decoding, and is decided also where a version cannot be read by this release of the
+    /// type.
+    fn resolve_unread(&self, conflict: &ObjectConflict<()>) -> Option<Side> {
+        let _ = conflict;
+        None
+    }
+
     /// Settles one conflict.
     ///
     /// # Errors

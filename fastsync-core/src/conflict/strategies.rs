@@ -4,7 +4,7 @@ use std::{fmt, future::Future, pin::Pin};
 
 use async_trait::async_trait;
 
-use super::{ConflictsHandler, ObjectConflict, Resolution};
+use super::{ConflictsHandler, ObjectConflict, Resolution, Side};
 use crate::error::Result;
 use crate::model::edit_order;
 use crate::object::SyncableObject;
@@ -28,6 +28,10 @@ pub struct TimestampOrdering;
 
 #[async_trait]
 impl<T: SyncableObject> ConflictsHandler<T> for LastWriterWins {
+    fn resolve_unread(&self, _: &ObjectConflict<()>) -> Option<Side> {
+        Some(Side::Client)
+    }
+
     async fn resolve(&self, _: ObjectConflict<T>) -> Result<Resolution<T>> {
         Ok(Resolution::Client)
     }
@@ -35,6 +39,10 @@ impl<T: SyncableObject> ConflictsHandler<T> for LastWriterWins {
 
 #[async_trait]
 impl<T: SyncableObject> ConflictsHandler<T> for ServerWins {
+    fn resolve_unread(&self, _: &ObjectConflict<()>) -> Option<Side> {
+        Some(Side::Server)
+    }
+
     async fn resolve(&self, _: ObjectConflict<T>) -> Result<Resolution<T>> {
         Ok(Resolution::Server)
     }
@@ -42,11 +50,20 @@ impl<T: SyncableObject> ConflictsHandler<T> for ServerWins {
 
 #[async_trait]
 impl<T: SyncableObject> ConflictsHandler<T> for TimestampOrdering {
-    async fn resolve(&self, conflict: ObjectConflict<T>) -> Result<Resolution<T>> {
-        let server = edit_order(conflict.server.modified_at, conflict.server.modified_by);
-        let client = edit_order(conflict.client.modified_at, conflict.client.modified_by);
-        Ok(if client > server { Resolution::Client } else { Resolution::Server })
+    fn resolve_unread(&self, conflict: &ObjectConflict<()>) -> Option<Side> {
+        Some(later(conflict))
     }
+
+    async fn resolve(&self, conflict: ObjectConflict<T>) -> Result<Resolution<T>> {
+        Ok(later(&conflict).into())
+    }
+}
+
+/// The side that was edited later.
+fn later<T>(conflict: &ObjectConflict<T>) -> Side {
+    let server = edit_order(conflict.server.modified_at, conflict.server.modified_by);
+    let client = edit_order(conflict.client.modified_at, conflict.client.modified_by);
+    if client > server { Side::Client } else { Side::Server }
 }
 
 type Rule<T> =

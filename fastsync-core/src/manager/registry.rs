@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, panic::AssertUnwindSafe};
 use async_trait::async_trait;
 use futures_util::FutureExt;
 
-use crate::conflict::{ConflictsHandler, ObjectConflict, Resolution, Version};
+use crate::conflict::{ConflictsHandler, ObjectConflict, Resolution, Side, Version};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Record, TypeName, Value, Zone};
 use crate::object::SyncableObject;
@@ -57,16 +57,29 @@ where
 
     async fn settle(&self, server: &Record, client: &Record) -> Result<Settled, Rejection> {
         let failed = |error: &Error| Rejection::new("handler_failed", error.message());
+        // The handler is the user's code: a panic of it must not take the engine down.
+        let panicked = || Rejection::new("handler_failed", "the conflict handler panicked");
+        let unread = ObjectConflict {
+            id: server.key.id.clone(),
+            zone: server.key.zone.clone(),
+            server: unread(server),
+            client: unread(client),
+        };
+        match std::panic::catch_unwind(AssertUnwindSafe(|| self.handler.resolve_unread(&unread))) {
+            Err(_) => return Err(panicked()),
+            Ok(Some(Side::Server)) => return Ok(Settled::Server),
+            Ok(Some(Side::Client)) => return Ok(Settled::Client),
+            Ok(None) => {}
+        }
         let conflict = ObjectConflict {
             id: server.key.id.clone(),
             zone: server.key.zone.clone(),
             server: version(server).map_err(|error| failed(&error))?,
             client: version(client).map_err(|error| failed(&error))?,
         };
-        // The handler is the user's code: a panic of it must not take the engine down.
         let resolving = AssertUnwindSafe(async { self.handler.resolve(conflict).await }).catch_unwind();
         match resolving.await {
-            Err(_) => Err(Rejection::new("handler_failed", "the conflict handler panicked")),
+            Err(_) => Err(panicked()),
             Ok(Err(error)) => Err(failed(&error)),
             Ok(Ok(Resolution::Server)) => Ok(Settled::Server),
             Ok(Ok(Resolution::Client)) => Ok(Settled::Client),
@@ -93,6 +106,11 @@ where
         }
         Ok(Settled::Merged(body))
     }
+}
+
+fn unread(record: &Record) -> Version<()> {
+    let metadata = record.metadata;
+    Version::new(record.body.as_ref().map(|_| ()), metadata.modified_at, metadata.modified_by)
 }
 
 fn version<T: SyncableObject>(record: &Record) -> Result<Version<T>> {

@@ -1,13 +1,16 @@
 //! The typed door to one type's records.
 
 mod object_repository;
+mod read;
 
 use async_trait::async_trait;
 
 pub use object_repository::Repository;
+pub use read::{Listed, Unreadable};
 
+use self::read::{decode, recode};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Author, FieldName, ObjectId, Record, RecordKey, SessionKind, TypeName, Zone};
+use crate::model::{Author, FieldName, ObjectId, RecordKey, SessionKind, TypeName, Zone};
 use crate::object::SyncableObject;
 use crate::query::{Filter, Order, Query};
 use crate::source::{Clear, Commit, CommitOutcome, StateWrite, Writes, entry};
@@ -115,7 +118,8 @@ pub trait SyncableRepository: Send + Sync + 'static {
     /// Adds an object.
     ///
     /// # Errors
-    /// `AlreadyExists`; those of [`EditSession::commit`]; `InvalidInput` if [`validate`](Self::validate) refuses.
+    /// `AlreadyExists`; those of [`EditSession::commit`]; `InvalidInput` if [`validate`](Self::validate) refuses, or a field
+    /// holds what could not be read again (a date in the year 10000).
     async fn add(&self, object: &Self::Object) -> Result<()> {
         self.add_many(std::slice::from_ref(object)).await
     }
@@ -150,7 +154,8 @@ pub trait SyncableRepository: Send + Sync + 'static {
         Ok(edit.commit().await? == 1)
     }
 
-    /// Replaces an object by one with the same id.
+    /// Replaces an object by one with the same id. A field that has what reading the stored object gives stays as it is
+    /// stored, also where the type reads several stored values alike (`#[serde(other)]`).
     ///
     /// # Errors
     /// `NotFound`; those of [`EditSession::commit`]; `InvalidInput` if [`validate`](Self::validate) refuses.
@@ -200,7 +205,7 @@ pub trait SyncableRepository: Send + Sync + 'static {
                 );
             }
             let mut edit = self.store().edit();
-            edit.update_of(&read, key, object.to_body()?)?;
+            edit.update_of(&read, key, object.to_body()?, recode::<Self::Object>)?;
             match edit.commit().await {
                 Ok(_) => return Ok(Some(object)),
                 Err(error) if error.kind() == ErrorKind::Contention && attempts < MODIFY_ATTEMPTS => {}
@@ -236,7 +241,7 @@ pub trait SyncableRepository: Send + Sync + 'static {
     /// `InvalidInput` if the object cannot be stored, [`validate`](Self::validate) refuses it, or the session edits
     /// it already.
     fn stage_add(&self, edit: &mut EditSession, object: &Self::Object) -> Result<()> {
-        edit.add(admit(self, object)?, object.to_body()?)
+        edit.add(admit(self, object)?, object.to_body()?, recode::<Self::Object>)
     }
 
     /// Adds an object as part of a session over several types, unless one with its id is there or was
@@ -245,7 +250,7 @@ pub trait SyncableRepository: Send + Sync + 'static {
     /// # Errors
     /// As [`stage_add`](Self::stage_add).
     fn stage_add_if_absent(&self, edit: &mut EditSession, object: &Self::Object) -> Result<()> {
-        edit.add_if_absent(admit(self, object)?, object.to_body()?)
+        edit.add_if_absent(admit(self, object)?, object.to_body()?, recode::<Self::Object>)
     }
 
     /// Replaces an object as part of a session over several types.
@@ -253,7 +258,7 @@ pub trait SyncableRepository: Send + Sync + 'static {
     /// # Errors
     /// As [`stage_add`](Self::stage_add).
     fn stage_update(&self, edit: &mut EditSession, object: &Self::Object) -> Result<()> {
-        edit.update(admit(self, object)?, object.to_body()?)
+        edit.update(admit(self, object)?, object.to_body()?, recode::<Self::Object>)
     }
 
     /// Removes an object as part of a session over several types.
@@ -274,21 +279,30 @@ pub trait SyncableRepository: Send + Sync + 'static {
         records.into_iter().find(|record| !record.is_deleted()).map(decode).transpose()
     }
 
-    /// Every object, by id.
+    /// Every object, by id. One that this version of the type cannot read is left out; [`list`](Self::list) names it.
     ///
     /// # Errors
-    /// As [`find_by_id`](Self::find_by_id).
+    /// Those of the data source.
     async fn get_all(&self) -> Result<Vec<Self::Object>> {
         self.query(Selection::all()).await
     }
 
-    /// The selected objects; filter, order and limit are run by the database.
+    /// The selected objects; filter, order and limit are run by the database. One that this version of the type cannot
+    /// read is left out; [`list`](Self::list) names it.
     ///
     /// # Errors
-    /// `InvalidInput` if the selection does not fit the type; otherwise as [`find_by_id`](Self::find_by_id).
+    /// `InvalidInput` if the selection does not fit the type; those of the data source.
     async fn query(&self, selection: Selection) -> Result<Vec<Self::Object>> {
+        Ok(self.list(selection).await?.objects)
+    }
+
+    /// The selected objects, and those of them that this version of the type cannot read.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query).
+    async fn list(&self, selection: Selection) -> Result<Listed<Self::Object>> {
         let records = self.store().source().find(&to_query(self, selection)?).await?;
-        records.into_iter().map(decode).collect()
+        Ok(read::list(records))
     }
 
     /// How many objects the selection's filter holds for.
@@ -338,16 +352,6 @@ fn admit<R: SyncableRepository + ?Sized>(repository: &R, object: &R::Object) -> 
 fn to_query<R: SyncableRepository + ?Sized>(repository: &R, selection: Selection) -> Result<Query> {
     let Selection { filter, order, offset, limit } = selection;
     Ok(Query { type_name: type_name(repository)?, zone: repository.zone(), filter, order, offset, limit })
-}
-
-/// The object of a live record.
-pub(crate) fn decode<T: SyncableObject>(record: Record) -> Result<T> {
-    let Record { key, body, .. } = record;
-    T::from_body(&key.id, body.unwrap_or_default()).map_err(|error| {
-        Error::new(ErrorKind::Corrupt, "decode", "a stored record does not fit its type")
-            .with_record(&key)
-            .with_source(error)
-    })
 }
 
 async fn drop_records(store: &Store, type_name: TypeName, zone: Zone) -> Result<()> {

@@ -29,33 +29,42 @@ enum Edit {
     Add(Vec<Value>),
     /// Only if there is neither an object nor what is left of one.
     AddIfAbsent(Vec<Value>),
-    Update(Vec<Value>),
+    Update(Vec<Value>, Recode),
     /// Only if the record still has this revision and pending change.
-    UpdateOf(Vec<Value>, (Revision, u64)),
+    UpdateOf(Vec<Value>, Recode, (Revision, u64)),
     Remove,
 }
+
+/// Reads a body as its type does, and writes what was read.
+pub(crate) type Recode = fn(&ObjectId, Vec<Value>) -> Result<Vec<Value>>;
 
 impl EditSession {
     pub(super) fn new(store: Store) -> Self {
         Self { store, edits: BTreeMap::new() }
     }
 
-    pub(crate) fn add(&mut self, key: RecordKey, body: Vec<Value>) -> Result<()> {
-        self.put(key, body, Edit::Add)
+    pub(crate) fn add(&mut self, key: RecordKey, body: Vec<Value>, recode: Recode) -> Result<()> {
+        self.put(key, body, recode, Edit::Add)
     }
 
-    pub(crate) fn add_if_absent(&mut self, key: RecordKey, body: Vec<Value>) -> Result<()> {
-        self.put(key, body, Edit::AddIfAbsent)
+    pub(crate) fn add_if_absent(&mut self, key: RecordKey, body: Vec<Value>, recode: Recode) -> Result<()> {
+        self.put(key, body, recode, Edit::AddIfAbsent)
     }
 
-    pub(crate) fn update(&mut self, key: RecordKey, body: Vec<Value>) -> Result<()> {
-        self.put(key, body, Edit::Update)
+    pub(crate) fn update(&mut self, key: RecordKey, body: Vec<Value>, recode: Recode) -> Result<()> {
+        self.put(key, body, recode, |body| Edit::Update(body, recode))
     }
 
     /// Replaces a record that was read, if it is still the same when this is committed; `Contention` otherwise.
-    pub(crate) fn update_of(&mut self, read: &SyncMetadata, key: RecordKey, body: Vec<Value>) -> Result<()> {
+    pub(crate) fn update_of(
+        &mut self,
+        read: &SyncMetadata,
+        key: RecordKey,
+        body: Vec<Value>,
+        recode: Recode,
+    ) -> Result<()> {
         let read = (read.revision, read.change);
-        self.put(key, body, |body| Edit::UpdateOf(body, read))
+        self.put(key, body, recode, |body| Edit::UpdateOf(body, recode, read))
     }
 
     pub(crate) fn remove(&mut self, key: RecordKey) -> Result<()> {
@@ -67,6 +76,7 @@ impl EditSession {
         &mut self,
         key: RecordKey,
         mut body: Vec<Value>,
+        recode: Recode,
         edit: impl FnOnce(Vec<Value>) -> Edit,
     ) -> Result<()> {
         self.store.check_zone(&key.type_name, &key.zone)?;
@@ -74,6 +84,8 @@ impl EditSession {
         schema
             .admit_id(&key.id)
             .and_then(|()| schema.admit(&mut body))
+            // What goes in must come out.
+            .and_then(|()| recode(&key.id, body.clone()).map(drop).map_err(unreadable))
             .map_err(|error| error.with_record(&key))?;
         self.insert(key, edit(body))
     }
@@ -180,31 +192,32 @@ impl EditSession {
         for (key, edit) in &self.edits {
             let current = current.get(key);
             let live = current.is_some_and(|record| !record.is_deleted());
-            let body = match edit {
-                Edit::Add(_) if live => {
-                    return Err(
-                        Error::new(ErrorKind::AlreadyExists, "edit", "the object is there").with_record(key)
-                    );
-                }
-                Edit::Update(_) | Edit::UpdateOf(..) if !live => {
-                    return Err(
-                        Error::new(ErrorKind::NotFound, "edit", "the object is not there").with_record(key)
-                    );
-                }
-                Edit::UpdateOf(_, read)
-                    if current.is_some_and(|record| {
-                        (record.metadata.revision, record.metadata.change) != *read
-                    }) =>
-                {
-                    return Err(moved(key));
-                }
-                Edit::AddIfAbsent(_) if current.is_some() => continue,
-                Edit::Remove if !live => continue,
-                Edit::Add(body) | Edit::AddIfAbsent(body) | Edit::Update(body) | Edit::UpdateOf(body, _) => {
-                    Some(body.clone())
-                }
-                Edit::Remove => None,
-            };
+            let body =
+                match edit {
+                    Edit::Add(_) if live => {
+                        return Err(Error::new(ErrorKind::AlreadyExists, "edit", "the object is there")
+                            .with_record(key));
+                    }
+                    Edit::Update(..) | Edit::UpdateOf(..) if !live => {
+                        return Err(Error::new(ErrorKind::NotFound, "edit", "the object is not there")
+                            .with_record(key));
+                    }
+                    Edit::UpdateOf(_, _, read)
+                        if current.is_some_and(|record| {
+                            (record.metadata.revision, record.metadata.change) != *read
+                        }) =>
+                    {
+                        return Err(moved(key));
+                    }
+                    Edit::AddIfAbsent(_) if current.is_some() => continue,
+                    Edit::Remove if !live => continue,
+                    Edit::Add(body) | Edit::AddIfAbsent(body) => Some(body.clone()),
+                    Edit::Update(body, recode) | Edit::UpdateOf(body, recode, _) => {
+                        let current = current.and_then(|record| record.body.as_deref());
+                        Some(self.keep_unread(key, body.clone(), current.unwrap_or_default(), *recode))
+                    }
+                    Edit::Remove => None,
+                };
             let (base, incarnation) = match current {
                 None if matches!(edit, Edit::AddIfAbsent(_)) => (Revision::NONE, key.life_if_absent()),
                 // Once edited, a default object is one like any other.
@@ -245,6 +258,31 @@ impl EditSession {
         Ok((commit, keys))
     }
 
+    /// An update's body, with what is stored now in those fields that it has as the type reads them: so a variant that is
+    /// read as "another one" stays what it is when another field is edited.
+    fn keep_unread(
+        &self,
+        key: &RecordKey,
+        mut body: Vec<Value>,
+        current: &[Value],
+        recode: Recode,
+    ) -> Vec<Value> {
+        if body == current {
+            return body;
+        }
+        // What cannot be read is replaced.
+        let Ok(mut as_read) = recode(&key.id, current.to_vec()) else { return body };
+        if self.store.schema(&key.type_name).and_then(|schema| schema.admit(&mut as_read)).is_err() {
+            return body;
+        }
+        for ((value, current), as_read) in body.iter_mut().zip(current).zip(&as_read) {
+            if value == as_read && value != current {
+                value.clone_from(current);
+            }
+        }
+        body
+    }
+
     async fn read_current(&self) -> Result<BTreeMap<RecordKey, Record>> {
         let mut by_type: BTreeMap<(&TypeName, &Zone), Vec<ObjectId>> = BTreeMap::new();
         for key in self.edits.keys() {
@@ -262,13 +300,18 @@ impl EditSession {
 impl Edit {
     fn approximate_bytes(&self, key: &RecordKey) -> usize {
         let body = match self {
-            Self::Add(body) | Self::AddIfAbsent(body) | Self::Update(body) | Self::UpdateOf(body, _) => {
+            Self::Add(body) | Self::AddIfAbsent(body) | Self::Update(body, _) | Self::UpdateOf(body, ..) => {
                 body.iter().map(Value::approximate_bytes).sum()
             }
             Self::Remove => 0,
         };
         body + key.id.as_str().len() + 64
     }
+}
+
+fn unreadable(error: Error) -> Error {
+    let text = format!("the object could not be read again: {error}");
+    Error::new(ErrorKind::InvalidInput, "edit", text).with_source(error)
 }
 
 fn moved(key: &RecordKey) -> Error {

@@ -32,6 +32,7 @@ mod support;
 mod sync;
 mod tenants;
 mod two_managers;
+mod unreadable;
 mod versions;
 mod waiting;
 mod zones;

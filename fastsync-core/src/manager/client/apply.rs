@@ -5,7 +5,7 @@ use std::pin::pin;
 
 use futures_util::FutureExt as _;
 
-use super::aside::Asides;
+use super::aside::{AsideReason, Asides, Refusal};
 use super::outgrown::Grown;
 use super::rejected::refusals_meet;
 use super::settle::SettledWrite;
@@ -56,8 +56,8 @@ pub(super) fn incoming(record: Record) -> Write {
 struct SettledKey {
     server: Record,
     result: SettledWrite,
-    /// Why this device's own table refuses it; the server's version goes aside then.
-    refused: Option<String>,
+    /// Why the server's version cannot be stored; it goes aside then.
+    refused: Option<Refusal>,
 }
 
 /// What was stored.
@@ -154,7 +154,7 @@ impl Client {
                 alone = Some(self.store.hold_edits().await);
             }
             let refused_by_table =
-                settled.values().filter_map(|settled| Some((&settled.server, settled.refused.as_deref()?)));
+                settled.values().filter_map(|settled| Some((&settled.server, settled.refused.as_ref()?)));
             let aside = asides.change(&self.store, refused_by_table)?;
             let writes = match &mut writes {
                 // An acknowledgement cannot conflict, so they are not needed a second time.
@@ -209,7 +209,10 @@ impl Client {
                             }
                             let text = text.clone();
                             let result = refused(conflict, &server, before.is_some());
-                            settled.insert(key, SettledKey { server, result, refused: Some(text) });
+                            settled.insert(
+                                key,
+                                SettledKey { server, result, refused: Some((AsideReason::Constraint, text)) },
+                            );
                             continue;
                         }
                         if before.is_none() {
@@ -217,7 +220,7 @@ impl Client {
                         }
                         let mut settling =
                             pin!(self.settle_conflict(server.clone(), conflict.current, &clears, &grown));
-                        let result = match settling.as_mut().now_or_never() {
+                        let (result, undecided) = match settling.as_mut().now_or_never() {
                             Some(result) => result?,
                             // What a handler waits for may be an edit.
                             None => {
@@ -225,7 +228,8 @@ impl Client {
                                 settling.await?
                             }
                         };
-                        settled.insert(key, SettledKey { server, result, refused: None });
+                        let refused = undecided.map(|text| (AsideReason::HandlerFailed, text));
+                        settled.insert(key, SettledKey { server, result, refused });
                     }
                 }
             }
@@ -233,23 +237,30 @@ impl Client {
         Err(Error::new(ErrorKind::Contention, "apply", "local edits keep moving"))
     }
 
+    /// What becomes of a write that conflicts, and why it is left out, if the handler could not decide.
     async fn settle_conflict(
         &self,
         server: Record,
         current: Option<Record>,
         clears: &[Clear],
         grown: &Grown,
-    ) -> Result<SettledWrite> {
-        match current {
+    ) -> Result<(SettledWrite, Option<String>)> {
+        let write = match current {
             // An edit that this very commit gives up is in nobody's way.
-            Some(local) if is_cleared(&local, clears) => Ok(SettledWrite {
-                write: Write { expect: unchanged(&local), ..incoming(server) },
-                report: None,
-            }),
-            Some(local) if local.metadata.is_pending() => self.settle(server, local, grown).await,
+            Some(local) if is_cleared(&local, clears) => {
+                Write { expect: unchanged(&local), ..incoming(server) }
+            }
+            Some(local) if local.metadata.is_pending() => {
+                let (key, metadata) = (server.key.clone(), server.metadata);
+                return Ok(match self.settle(server, local, grown).await? {
+                    Ok(settled) => (settled, None),
+                    Err(text) => (SettledWrite { write: left_out(&key, metadata), report: None }, Some(text)),
+                });
+            }
             // What was pending no longer is.
-            _ => Ok(SettledWrite { write: incoming(server), report: None }),
-        }
+            _ => incoming(server),
+        };
+        Ok((SettledWrite { write, report: None }, None))
     }
 
     /// The entry that keeps the clock ahead of everything seen, over restarts too.

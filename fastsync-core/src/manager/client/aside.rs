@@ -42,6 +42,8 @@ pub enum AsideReason {
     Constraint,
     /// Its values do not fit the type as this version of the application has it.
     Unreadable,
+    /// A local edit is in its way, and the conflict handler could not decide between the two.
+    HandlerFailed,
 }
 
 /// The stored form.
@@ -115,6 +117,9 @@ impl SetAside {
     }
 }
 
+/// Why a record cannot be stored, for programs and for people.
+pub(super) type Refusal = (AsideReason, String);
+
 /// What is aside, and what one commit makes of it.
 #[derive(Debug)]
 pub(super) struct Asides {
@@ -146,8 +151,9 @@ impl Asides {
         self.unfit.iter().map(|(key, unfit)| (key, unfit.server.metadata))
     }
 
-    pub(super) fn contains(&self, key: &RecordKey) -> bool {
-        self.stored.contains_key(key)
+    /// Whether this device cannot hold what the server has of an object.
+    pub(super) fn cannot_hold(&self, key: &RecordKey) -> bool {
+        self.stored.get(key).is_some_and(|(_, aside)| aside.reason != AsideReason::HandlerFailed)
     }
 
     /// The server sent another version, or took one of ours.
@@ -212,19 +218,19 @@ impl Asides {
         retries
     }
 
-    /// The entries to write with a commit whose tables refuse these records.
+    /// The entries to write with a commit that cannot store these records.
     pub(super) fn change<'a>(
         &self,
         store: &Store,
-        refused: impl Iterator<Item = (&'a Record, &'a str)>,
+        refused: impl Iterator<Item = (&'a Record, &'a Refusal)>,
     ) -> Result<AsideChange> {
         let mut aside: BTreeMap<&RecordKey, Vec<u8>> = BTreeMap::new();
         for (key, unfit) in &self.unfit {
             aside.insert(key, unfit.encode()?);
         }
-        for (record, message) in refused {
+        for (record, (reason, message)) in refused {
             let schema = store.schema(&record.key.type_name)?;
-            let entry = SetAside::new(record.clone(), schema, AsideReason::Constraint, message.to_owned());
+            let entry = SetAside::new(record.clone(), schema, *reason, message.clone());
             aside.insert(&record.key, entry.encode()?);
         }
         let mut change = AsideChange::default();

@@ -102,7 +102,7 @@ impl Client {
             let server =
                 refusals.remove(key).map_or_else(|| edit.server.clone(), |(_, stored)| stored.server);
             // What this device cannot hold comes with the pull that can store it.
-            let server = server.filter(|_| !asides.contains(key));
+            let server = server.filter(|_| !asides.cannot_hold(key));
             let record = match server {
                 // It has the fields of before an upgrade of the application. The next pull fetches the type anew.
                 Some(_) if outgrown.contains_key(&key.type_name) => local,

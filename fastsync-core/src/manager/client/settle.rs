@@ -2,7 +2,7 @@
 
 use super::outgrown::Grown;
 use super::{Client, SettledConflict, Settlement};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::manager::registry::Settled;
 use crate::model::{Record, SyncMetadata};
 use crate::protocol::unknown_type;
@@ -19,13 +19,20 @@ pub(super) struct SettledWrite {
 }
 
 impl Client {
-    /// Decides between the server's version and the local record, which has an edit pending.
-    pub(super) async fn settle(&self, server: Record, local: Record, grown: &Grown) -> Result<SettledWrite> {
+    /// Decides between the server's version and the local record, which has an edit pending. Says why, if the conflict
+    /// handler could not.
+    pub(super) async fn settle(
+        &self,
+        server: Record,
+        local: Record,
+        grown: &Grown,
+    ) -> Result<std::result::Result<SettledWrite, String>> {
         let local = self.grown(&server, local, grown);
         let settled = self.decide(&server, &local).await?;
         let expect = unchanged(&local);
         let key = local.key.clone();
         let (record, pending, report) = match settled {
+            Decision::Undecided(text) => return Ok(Err(text)),
             Decision::Current => (local, true, None),
             Decision::Server => {
                 // Two deletions agree; dropping ours loses nothing. Nor does a default object that gives way.
@@ -52,7 +59,7 @@ impl Client {
             }
         };
         let write = Write { action: Action::Put { record, pending }, expect, on_mismatch: OnMismatch::Abort };
-        Ok(SettledWrite { write, report })
+        Ok(Ok(SettledWrite { write, report }))
     }
 
     async fn decide(&self, server: &Record, local: &Record) -> Result<Decision> {
@@ -77,14 +84,14 @@ impl Client {
             Ok(Settled::Server) => Ok(Decision::Server),
             Ok(Settled::Client) => Ok(Decision::Rebased),
             Ok(Settled::Merged(body)) => Ok(Decision::Merged(body)),
-            Err(rejection) => Err(Error::new(ErrorKind::InvalidInput, "resolve", rejection.message)
-                .with_context("code", rejection.code)
-                .with_record(&local.key)),
+            Err(rejection) => Ok(Decision::Undecided(rejection.message)),
         }
     }
 }
 
 enum Decision {
+    /// The handler failed.
+    Undecided(String),
     /// The local edit is based on the server's version already.
     Current,
     /// The server's version replaces the local edit.

@@ -35,7 +35,7 @@ pub use fastsync_derive::SyncableObject;
 pub use manager::SyncManager;
 pub use manager::client::{
     Client, ClientBuilder, ClientStatus, PendingEdits, PullLimits, PullReport, PushReport, RejectedEdit,
-    SettledConflict, Settlement, SyncPhase, SyncProgress, SyncReport,
+    SettledConflict, Settlement, SyncError, SyncPhase, SyncProgress, SyncReport,
 };
 pub use manager::server::{Server, ServerBuilder, ServerLimits, Submission, SubmittedEdit};
 pub use model::*;

@@ -23,6 +23,8 @@ impl StateKey {
     pub(crate) const UNKNOWN_TYPES: &'static str = "fastsync/unknown-types";
     pub(crate) const REFETCH: &'static str = "fastsync/refetch/";
     pub(crate) const REJECTED: &'static str = "fastsync/rejected/";
+    pub(crate) const DISCARDED: &'static str = "fastsync/discarded/";
+    pub(crate) const UNSEEN: &'static str = "fastsync/unseen/";
 
     /// What a server remembers of a user's device.
     pub(crate) fn pushed_by(tenant: Option<&str>, user: &str, device: DeviceId) -> String {
@@ -48,6 +50,16 @@ impl StateKey {
     /// Keeps the clock ahead of everything seen, over restarts too.
     pub(crate) fn clock(last: Hlc) -> Result<StateWrite> {
         Ok(StateWrite::set(Self::CLOCK, Some(encode(&last)?)))
+    }
+
+    /// Marks an edit in flight that is given up.
+    pub(crate) fn discarded(key: &RecordKey) -> String {
+        format!("{}{}/{}/{}", Self::DISCARDED, key.type_name, key.zone, key.id)
+    }
+
+    /// Marks a refused edit of which the server has not said what it has instead.
+    pub(crate) fn unseen(key: &RecordKey) -> String {
+        format!("{}{}/{}/{}", Self::UNSEEN, key.type_name, key.zone, key.id)
     }
 
     /// Why an edit was refused.

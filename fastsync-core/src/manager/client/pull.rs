@@ -7,6 +7,7 @@ use futures_util::future;
 use super::apply::{Application, Incoming, incoming};
 use super::outgrown::Grown;
 use super::state::encode_cursor;
+use super::unanswered::Unanswered;
 use super::{Client, PullReport, SyncPhase, SyncProgress};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Hlc, Record, RecordKey, SessionId, TypeName};
@@ -26,6 +27,8 @@ pub(super) struct PullPlan {
     pub(super) reset: Option<ResetReason>,
     /// Fields that are fetched for the first time.
     pub(super) grown: Grown,
+    /// What is in flight while its answer cannot be had.
+    pub(super) unanswered: Unanswered,
 }
 
 /// A part of a pull: some types from a cursor on.
@@ -56,16 +59,6 @@ enum Fetched {
 const ATTEMPTS: usize = 4;
 
 impl Client {
-    pub(super) async fn pull(&self) -> Result<PullReport> {
-        // An unanswered push is settled first: its receipt must meet the records that it was made of.
-        let settled = self.settle_in_flight().await?;
-        let marked = self.load_refetch().await?;
-        let anew = marked.into_iter().filter(|name| self.endpoints.contains_key(name)).map(|name| (name, 0));
-        let mut report = self.pull_once(PullPlan { anew: anew.collect(), ..PullPlan::default() }).await?;
-        report.conflicts.splice(0..0, settled.conflicts);
-        Ok(report)
-    }
-
     /// Pulls by a plan, starting over where the server requires it.
     pub(super) async fn pull_once(&self, mut plan: PullPlan) -> Result<PullReport> {
         for _ in 0..ATTEMPTS {
@@ -106,6 +99,7 @@ impl Client {
             self.extend_to_all(plan);
         }
         let mut walk = Walk::new(self.store.new_session());
+        walk.unanswered = plan.unanswered.clone();
         if !plan.anew.is_empty() {
             let refused = self.load_refusals().await?.into_keys();
             walk.not_seen = refused.filter(|key| plan.anew.contains_key(&key.type_name)).collect();
@@ -134,6 +128,10 @@ impl Client {
         match self.fetch(last_leg, &mut walk).await? {
             Fetched::ResetRequired(reason) => self.start_over(&walk, reason).await,
             Fetched::CaughtUp(cursor, records) => {
+                if let Some(error) = walk.unanswered.met() {
+                    self.drop_staged(&walk).await?;
+                    return Err(error);
+                }
                 let mut inline = Some(records);
                 if walk.staged > 0 {
                     self.stage(&mut walk, inline.take().unwrap_or_default()).await?;
@@ -242,6 +240,7 @@ impl Client {
             walk.newest = walk.newest.max(Some(record.metadata.modified_at));
             walk.not_seen.remove(&record.key);
         }
+        let records = walk.unanswered.pass_over(records, self.store.device());
         walk.received += received;
         if let Some(remaining) = page.remaining {
             walk.total = Some(walk.received.saturating_add(remaining));
@@ -373,10 +372,11 @@ struct Walk {
     outdated: BTreeSet<TypeName>,
     /// Objects with a refused edit that are fetched anew and did not come.
     not_seen: BTreeSet<RecordKey>,
+    unanswered: Unanswered,
 }
 
 impl Walk {
-    const fn new(session: SessionId) -> Self {
+    fn new(session: SessionId) -> Self {
         Self {
             session,
             staged: 0,
@@ -386,6 +386,7 @@ impl Walk {
             waiting: BTreeSet::new(),
             outdated: BTreeSet::new(),
             not_seen: BTreeSet::new(),
+            unanswered: Unanswered::default(),
         }
     }
 }

@@ -17,6 +17,8 @@ pub struct PushReport {
     pub conflicts: Vec<SettledConflict>,
     /// Edits that the server refused; see [`SyncManager::rejected`](crate::SyncManager::rejected).
     pub rejected: u64,
+    /// Edits that were made while this device's clock was ahead, and were given a time that the server takes.
+    pub redated: u64,
     /// Whether this store turned out to be a copy of another one and took a new identity.
     pub forked: bool,
 }
@@ -28,6 +30,7 @@ impl PushReport {
         self.applied += after.applied;
         self.conflicts.extend(after.conflicts);
         self.rejected += after.rejected;
+        self.redated += after.redated;
         self.forked |= after.forked;
         self
     }

@@ -141,6 +141,16 @@ struct Inner {
 }
 
 impl Error {
+    /// The context of a refusal for its size: how many records are allowed.
+    pub const LIMIT_RECORDS: &'static str = "limit_records";
+
+    /// The context of a refusal for its size: about how many bytes are allowed.
+    pub const LIMIT_BYTES: &'static str = "limit_bytes";
+
+    /// The context of a refusal for a time ahead of the server's: what the server's clock shows, in milliseconds since
+    /// 1970-01-01 UTC.
+    pub const SERVER_TIME_MS: &'static str = "server_time_ms";
+
     /// An error of `kind`, raised by `operation`.
     pub fn new(kind: ErrorKind, operation: &'static str, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {

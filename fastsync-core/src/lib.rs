@@ -35,8 +35,8 @@ pub use fastsync_derive::SyncableObject;
 pub use manager::SyncManager;
 pub use manager::client::{
     AsideReason, Client, ClientBuilder, ClientStatus, PendingEdits, PullLimits, PullReport, PushReport,
-    RejectedEdit, SetAside, SettledConflict, Settlement, SyncPhase, SyncProgress, SyncReport, WaitingEdits,
-    WaitingReason,
+    RejectedEdit, SetAside, SettledConflict, Settlement, SyncError, SyncPhase, SyncProgress, SyncReport,
+    WaitingEdits, WaitingReason,
 };
 pub use manager::server::{Server, ServerBuilder, ServerLimits, Submission, SubmittedEdit};
 pub use model::*;

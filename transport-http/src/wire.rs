@@ -25,6 +25,15 @@ pub(crate) struct ErrorDetail<'a> {
     /// The oldest and the newest protocol version that are served, if the one of the request is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) protocols: Option<(u16, u16)>,
+    /// The server's clock, in milliseconds since 1970-01-01 UTC, if an edit is dated after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) server_time_ms: Option<u64>,
+    /// How many records a session may have, if it has more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) limit_records: Option<u64>,
+    /// About how many bytes a session may have, if it has more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) limit_bytes: Option<u64>,
 }
 
 /// The value of a header that is there once.

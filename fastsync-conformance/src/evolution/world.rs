@@ -232,7 +232,8 @@ impl World {
 
     /// Syncs. What waits is what has to: the type as a whole, if the server does not exchange it with this release.
     pub(super) async fn sync(&self, device: &Device, server: &RunningServer) {
-        let report = self.step(format!("{} syncs", device.name), device.end.manager.sync()).await;
+        let report =
+            self.step(format!("{} syncs", device.name), async { Ok(device.end.manager.sync().await?) }).await;
         assert!(!report.push.forked, "{}: nothing is pushed twice, expected; a fork, found", device.name);
         let exchange = self.exchange(device, server);
         let waiting: BTreeSet<_> =
@@ -265,7 +266,7 @@ impl World {
         for _ in 0..SYNCS {
             for device in devices {
                 let call = format!("{} syncs", device.name);
-                self.step(call, device.end.manager.sync()).await;
+                self.step(call, async { Ok(device.end.manager.sync().await?) }).await;
             }
         }
         self.check_server(server, expected).await;

@@ -121,6 +121,12 @@ impl Hlc {
         self.0
     }
 
+    /// The time right after this one.
+    pub(crate) fn next(self) -> Self {
+        // A full counter carries into the milliseconds, which keeps the order.
+        Self(self.0.saturating_add(1)).min(Self::MAX)
+    }
+
     /// The milliseconds.
     #[must_use]
     pub const fn timestamp(self) -> Timestamp {
@@ -134,7 +140,12 @@ impl fmt::Debug for Hlc {
     }
 }
 
-/// The hybrid clock of one store: never goes back, not even when the wall clock does.
+/// How far ahead of its own clock a store follows a time from elsewhere: a day. That is more than honest clocks differ by,
+/// wrong time zones included, and more than a server tolerates unless told otherwise; a peer that is years ahead must not
+/// take everyone along.
+const MOST_AHEAD_MS: u64 = 86_400_000;
+
+/// The hybrid clock of one store: never goes back by itself, not even when the wall clock does.
 #[derive(Debug, Default)]
 pub struct HybridClock {
     last: Mutex<Hlc>,
@@ -151,15 +162,22 @@ impl HybridClock {
     pub fn tick(&self, clock: &dyn Clock) -> Hlc {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let wall = Hlc::new(clock.now(), 0);
-        // A full counter carries into the milliseconds, which keeps the order.
-        *last = wall.max(Hlc(last.0.saturating_add(1).min(Hlc::MAX.0)));
+        *last = wall.max(last.next());
         *last
     }
 
-    /// Takes note of a time from elsewhere, so that the next edit here is later.
-    pub fn observe(&self, seen: Hlc) {
+    /// Takes note of a time from elsewhere, so that the next edit here is later: as far as a day ahead of `clock`, and no
+    /// further.
+    pub fn observe(&self, clock: &dyn Clock, seen: Hlc) {
+        let most = Timestamp::from_millis(clock.now().as_millis().saturating_add(MOST_AHEAD_MS));
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        *last = (*last).max(seen);
+        *last = (*last).max(seen.min(Hlc::new(most, u16::MAX)));
+    }
+
+    /// Goes back to a time: what was given after it was taken back.
+    pub(crate) fn set_back(&self, to: Hlc) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = (*last).min(to);
     }
 
     /// The newest time given or observed.
@@ -190,8 +208,20 @@ mod tests {
         let first = hybrid.tick(&Fixed(1_000));
         let second = hybrid.tick(&Fixed(10));
         assert!(second > first);
-        hybrid.observe(Hlc::new(Timestamp::from_millis(5_000), 7));
+        hybrid.observe(&Fixed(10), Hlc::new(Timestamp::from_millis(5_000), 7));
         assert!(hybrid.tick(&Fixed(2_000)) > Hlc::new(Timestamp::from_millis(5_000), 7));
+    }
+
+    /// Fails if one peer whose clock is years ahead takes everyone along.
+    #[test]
+    fn follows_others_by_a_day_at_most() {
+        let (hybrid, now) = (HybridClock::default(), Fixed(1_000));
+        hybrid.observe(&now, Hlc::MAX);
+        let latest = Hlc::new(Timestamp::from_millis(1_000 + MOST_AHEAD_MS), u16::MAX);
+        assert_eq!(hybrid.last(), latest);
+        assert!(hybrid.tick(&now) > latest);
+        hybrid.observe(&Fixed(u64::MAX), Hlc::MAX);
+        assert_eq!(hybrid.last(), Hlc::MAX);
     }
 
     #[test]

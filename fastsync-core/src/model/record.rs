@@ -151,6 +151,9 @@ pub struct Record {
 }
 
 impl Record {
+    /// About what a record takes beside its id and its values.
+    pub(crate) const OVERHEAD_BYTES: usize = 64;
+
     /// Whether this is the tombstone of a deleted object.
     #[must_use]
     pub const fn is_deleted(&self) -> bool {
@@ -165,9 +168,8 @@ impl Record {
     /// About how many bytes the record takes in memory and on the wire; batches and pages are cut by it.
     #[must_use]
     pub fn approximate_bytes(&self) -> usize {
-        const OVERHEAD: usize = 64;
         let body: usize = self.body.iter().flatten().map(Value::approximate_bytes).sum();
-        OVERHEAD + self.key.id.as_str().len() + body
+        Self::OVERHEAD_BYTES + self.key.id.as_str().len() + body
     }
 }
 

@@ -28,7 +28,7 @@ pub use feature::{FEATURES, FeatureName, MAX_FEATURES, Requirements};
 pub(crate) use payload::unknown_type;
 pub use payload::{RecordGroup, Row, SyncPayload};
 pub use pull::{PullPage, PullReply, PullRequest};
-pub use push::{ObjectOutcome, Outcome, PushMode, PushReceipt, PushReply, PushRequest};
+pub use push::{MAX_WITHDRAWN, ObjectOutcome, Outcome, PushMode, PushReceipt, PushReply, PushRequest};
 
 use crate::error::Result;
 use crate::model::{DeviceId, FieldName, TypeName};

@@ -85,6 +85,12 @@ impl Row {
     ) -> Self {
         Self(id, revision, incarnation, modified_at, device, values)
     }
+
+    /// About how many bytes it takes, as [`Record::approximate_bytes`].
+    pub(crate) fn approximate_bytes(&self) -> usize {
+        let values = self.5.iter().flatten().map(Value::approximate_bytes);
+        Record::OVERHEAD_BYTES + self.0.as_str().len() + values.sum::<usize>()
+    }
 }
 
 impl<'de> Deserialize<'de> for Row {

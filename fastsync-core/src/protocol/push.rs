@@ -3,9 +3,14 @@
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::{SyncOperationMetadata, SyncPayload, present};
+use crate::error::{Error, Result};
 use crate::model::{ObjectId, Revision, SessionId, TypeName, Zone};
 
-/// A device sends a session: local edits with the revisions they started from.
+/// How many sessions one request may withdraw.
+pub const MAX_WITHDRAWN: usize = 8;
+
+/// A device sends a session: local edits with the revisions they started from. Or it withdraws sessions that it has sent, and
+/// asks what became of the first one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PushRequest {
@@ -20,7 +25,11 @@ pub struct PushRequest {
     pub follows: Option<SessionId>,
     /// What happens to the rest if one object is refused.
     pub mode: PushMode,
-    /// The edits.
+    /// The sessions to withdraw: this one, and those with the numbers after it. Empty in a push. If the push of this number
+    /// was processed, its receipt is the answer; if it was not, none of these sessions is ever processed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub withdraw: Vec<SessionId>,
+    /// The edits; none in a withdrawal.
     pub payload: SyncPayload,
 }
 
@@ -33,7 +42,54 @@ impl PushRequest {
         number: u64,
         payload: SyncPayload,
     ) -> Self {
-        Self { metadata, session, number, follows: None, mode: PushMode::Atomic, payload }
+        Self {
+            metadata,
+            session,
+            number,
+            follows: None,
+            mode: PushMode::Atomic,
+            withdraw: Vec::new(),
+            payload,
+        }
+    }
+
+    /// Takes back the push of this number and those after it, whose sessions these are, in the order of their numbers, and
+    /// asks what became of the first. The types are those of that push.
+    #[must_use]
+    pub fn withdrawal(
+        metadata: SyncOperationMetadata,
+        number: u64,
+        first: SessionId,
+        later: impl IntoIterator<Item = SessionId>,
+    ) -> Self {
+        let withdraw = std::iter::once(first).chain(later).collect();
+        Self { withdraw, ..Self::new(metadata, first, number, SyncPayload::default()) }
+    }
+
+    /// Refuses a withdrawal that no device makes.
+    pub(crate) fn check_withdrawal(&self) -> Result<()> {
+        let Self { session, number, withdraw, payload, .. } = self;
+        let invalid = |message: &str| Err(Error::invalid("push", message));
+        if withdraw.len() > MAX_WITHDRAWN {
+            return invalid("a request withdraws too many sessions");
+        }
+        if withdraw.first() != Some(session) {
+            return invalid("a withdrawal begins with its own session");
+        }
+        if withdraw
+            .iter()
+            .enumerate()
+            .any(|(at, session)| withdraw.iter().skip(at + 1).any(|other| other == session))
+        {
+            return invalid("a request withdraws a session twice");
+        }
+        if !payload.is_empty() {
+            return invalid("a withdrawal carries edits");
+        }
+        if number.checked_add(MAX_WITHDRAWN as u64).is_none() {
+            return invalid("the number of a withdrawal is too large");
+        }
+        Ok(())
     }
 }
 
@@ -62,6 +118,11 @@ pub enum PushReply {
     /// it is not the one that this push follows.
     Gap {
         /// The last number that the server has processed; 0 if none.
+        last: u64,
+    },
+    /// The push was withdrawn before it was processed, and never will be.
+    Voided {
+        /// The last number that is used up: the device goes on with the next.
         last: u64,
     },
 }
@@ -162,6 +223,7 @@ enum PushResult {
     Processed,
     ClientForked,
     Gap,
+    Voided,
 }
 
 impl<P: Into<SyncPayload>> PushReplyForm<P> {
@@ -174,6 +236,7 @@ impl<P: Into<SyncPayload>> PushReplyForm<P> {
             }
             (PushResult::ClientForked, None, None, None, None, None) => Ok(PushReply::ClientForked),
             (PushResult::Gap, None, None, None, None, Some(last)) => Ok(PushReply::Gap { last }),
+            (PushResult::Voided, None, None, None, None, Some(last)) => Ok(PushReply::Voided { last }),
             _ => Err(E::custom("a reply has other members than its result says")),
         }
     }

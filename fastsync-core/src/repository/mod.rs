@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Author, FieldName, ObjectId, RecordKey, SessionKind, TypeName, Zone};
 use crate::object::SyncableObject;
 use crate::query::{Filter, Order, Query};
-use crate::source::{Clear, Commit, CommitOutcome, StateWrite, Writes, entry};
+use crate::source::{Clear, Commit, CommitOutcome, Writes};
 use crate::store::{EditSession, ObjectChanges, PendingReader, StateKey, Store, StoreRole};
 
 /// Why an object is refused, in the application's own terms.
@@ -382,7 +382,7 @@ async fn drop_records(store: &Store, type_name: TypeName, zone: Zone) -> Result<
         // An edit made since the look above stays: it is pending.
         clears: vec![Clear { type_name: type_name.clone(), zone: zone.clone(), through_change: 0 }],
         writes: Writes::Inline(Vec::new()),
-        state: vec![StateWrite::set(StateKey::refetch_in(&type_name, &zone), Some(entry::encode(&())?))],
+        state: vec![StateKey::refetch_in(&type_name, &zone)?],
     };
     match store.source().commit(commit).await? {
         CommitOutcome::Applied(_) | CommitOutcome::Duplicate(_) => {

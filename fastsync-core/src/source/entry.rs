@@ -31,12 +31,31 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>> {
     postcard::to_extend(value, vec![FORM]).map_err(|error| unwritable().with_source(error))
 }
 
+/// Writes an entry whose content has a later form than [`FORM`].
+pub(crate) fn encode_form<T: Serialize + ?Sized>(form: u8, value: &T) -> Result<Vec<u8>> {
+    postcard::to_extend(value, vec![form]).map_err(|error| unwritable().with_source(error))
+}
+
+/// The form of an entry, and its content, if the form is at most `newest`.
+pub(crate) fn parts(stored: &[u8], newest: u8) -> Result<(u8, &[u8])> {
+    match stored.split_first() {
+        Some((&form, content)) if (FORM..=newest).contains(&form) => Ok((form, content)),
+        Some((&found, _)) if found > newest => Err(newer(found, newest)),
+        _ => Err(unreadable()),
+    }
+}
+
 /// Reads an entry that [`encode`] wrote.
 ///
 /// # Errors
 /// `Unsupported` if a later release wrote it, `Corrupt` if it cannot be read.
 pub fn decode<T: DeserializeOwned>(stored: &[u8]) -> Result<T> {
-    match postcard::take_from_bytes(content(stored)?) {
+    read(content(stored)?)
+}
+
+/// Reads the content of an entry.
+pub(crate) fn read<T: DeserializeOwned>(content: &[u8]) -> Result<T> {
+    match postcard::take_from_bytes(content) {
         Ok((value, [])) => Ok(value),
         Ok(_) => Err(unreadable()),
         Err(error) => Err(unreadable().with_source(error)),
@@ -48,11 +67,7 @@ pub fn decode<T: DeserializeOwned>(stored: &[u8]) -> Result<T> {
 /// # Errors
 /// As for [`decode`].
 pub fn content(stored: &[u8]) -> Result<&[u8]> {
-    match stored.split_first() {
-        Some((&FORM, content)) => Ok(content),
-        Some((&found, _)) if found > FORM => Err(newer(found)),
-        _ => Err(unreadable()),
-    }
+    parts(stored, FORM).map(|(_, content)| content)
 }
 
 /// Writes an entry as JSON that begins with its version, for what people read too.
@@ -87,17 +102,17 @@ pub fn decode_json<T: DeserializeOwned>(stored: &[u8]) -> Result<T> {
         Version { form: FORM } => {
             serde_json::from_slice(stored).map(|entry: Entry<T>| entry.content).map_err(corrupt)
         }
-        Version { form } if form > FORM => Err(newer(form)),
+        Version { form } if form > FORM => Err(newer(form, FORM)),
         Version { .. } => Err(unreadable()),
     }
 }
 
-fn newer(found: u8) -> Error {
+fn newer(found: u8, newest: u8) -> Error {
     Error::new(
         ErrorKind::Unsupported,
         "decode",
         format!(
-            "a stored entry was written by a newer release (form {found}, this one reads up to {FORM}): upgrade \
+            "a stored entry was written by a newer release (form {found}, this one reads up to {newest}): upgrade \
              the program that reads it"
         ),
     )

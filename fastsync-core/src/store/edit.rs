@@ -186,7 +186,7 @@ impl EditSession {
         // Another process, or this one before it was started anew, may have stored what is dated ahead of
         // this clock.
         let newest = current.values().map(|record| record.metadata.modified_at).max();
-        self.store.hybrid().observe(newest.unwrap_or_default());
+        self.store.hybrid().observe(self.store.clock(), newest.unwrap_or_default());
         let modified_at = self.store.hybrid().tick(self.store.clock());
         let mut writes = Vec::with_capacity(self.edits.len());
         for (key, edit) in &self.edits {

@@ -29,6 +29,8 @@ impl StateKey {
     pub(crate) const REFETCH: &'static str = "fastsync/refetch/";
     pub(crate) const REJECTED: &'static str = "fastsync/rejected/";
     pub(crate) const ASIDE: &'static str = "fastsync/aside/";
+    pub(crate) const DISCARDED: &'static str = "fastsync/discarded/";
+    pub(crate) const UNSEEN: &'static str = "fastsync/unseen/";
 
     /// To which version the records of a type were migrated with code.
     pub(crate) fn migrated(type_name: &TypeName) -> String {
@@ -52,18 +54,28 @@ impl StateKey {
     }
 
     /// Marks a type whose records are to be fetched anew by the next pull, in every zone.
-    pub(crate) fn refetch(type_name: &TypeName) -> String {
-        format!("{}{type_name}", Self::REFETCH)
+    pub(crate) fn refetch(type_name: &TypeName) -> Result<StateWrite> {
+        Ok(StateWrite::set(format!("{}{type_name}", Self::REFETCH), Some(encode(&())?)))
     }
 
     /// The same in one zone.
-    pub(crate) fn refetch_in(type_name: &TypeName, zone: &Zone) -> String {
-        format!("{}{type_name}/{zone}", Self::REFETCH)
+    pub(crate) fn refetch_in(type_name: &TypeName, zone: &Zone) -> Result<StateWrite> {
+        Ok(StateWrite::set(format!("{}{type_name}/{zone}", Self::REFETCH), Some(encode(&())?)))
     }
 
     /// Keeps the clock ahead of everything seen, over restarts too.
     pub(crate) fn clock(last: Hlc) -> Result<StateWrite> {
         Ok(StateWrite::set(Self::CLOCK, Some(encode(&last)?)))
+    }
+
+    /// Marks an edit in flight that is given up.
+    pub(crate) fn discarded(key: &RecordKey) -> String {
+        format!("{}{}/{}/{}", Self::DISCARDED, key.type_name, key.zone, key.id)
+    }
+
+    /// Marks a refused edit of which the server has not said what it has instead.
+    pub(crate) fn unseen(key: &RecordKey) -> String {
+        format!("{}{}/{}/{}", Self::UNSEEN, key.type_name, key.zone, key.id)
     }
 
     /// Why an edit was refused.

@@ -101,6 +101,14 @@ fn push_request() {
 }
 
 #[test]
+fn withdrawal() {
+    let session = |n| SessionId::from_uuid(uuid(n));
+    let later = [session(0x0195_0001), session(0x0195_0002)];
+    check("push_request_withdrawal", &PushRequest::withdrawal(metadata(), 12, session(0x0195_0000), later));
+    check("push_reply_voided", &PushReply::Voided { last: 14 });
+}
+
+#[test]
 fn uuids_and_bytes() {
     let request = |body| {
         let mut payload = payload();

@@ -66,7 +66,7 @@ async fn with_entries(source: &MemoryDataSource, golden: &Entries) -> MemoryData
 async fn with_later(source: &MemoryDataSource, key: &str) -> MemoryDataSource {
     let copy = source.snapshot();
     let mut value = copy.state(key).await.unwrap().unwrap();
-    value[0] = entry::FORM + 1;
+    value[0] = u8::MAX;
     write(&copy, vec![StateWrite::set(key, Some(value))]).await;
     copy
 }

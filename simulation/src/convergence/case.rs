@@ -110,6 +110,8 @@ pub enum Call {
     Fine,
     /// The request is lost; a push may still arrive much later.
     LoseRequest,
+    /// Something before the server refuses pushes of more records than so many.
+    RefuseLarge { records: u8 },
     /// The answer is lost.
     LoseAnswer,
     /// The request arrives twice.
@@ -202,6 +204,7 @@ fn calls() -> impl Strategy<Value = Vec<Call>> {
     let call = prop_oneof![
         4 => Just(Call::Fine),
         1 => Just(Call::LoseRequest),
+        1 => (0_u8..6).prop_map(|records| Call::RefuseLarge { records }),
         2 => Just(Call::LoseAnswer),
         1 => Just(Call::Twice),
         3 => (edits(), any::<bool>(), 0_u8..3)

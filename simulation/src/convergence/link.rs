@@ -92,7 +92,7 @@ impl Link {
     async fn before(&self, world: &Arc<World>, call: &Call) -> Result<(usize, Fate)> {
         let wire = world.wire(self.client);
         match call {
-            Call::Fine => Ok((1, Fate::Arrives)),
+            Call::Fine | Call::RefuseLarge { .. } => Ok((1, Fate::Arrives)),
             Call::LoseRequest => {
                 world.ledger.note("requests lost");
                 wire.lost.store(true, Ordering::SeqCst);
@@ -153,6 +153,12 @@ impl Transport for Link {
         let wire = world.wire(self.client);
         lock(&wire.sent).push(request.clone());
         let call = wire.next();
+        if let Call::RefuseLarge { records } = call
+            && request.payload.len() > usize::from(records)
+        {
+            world.ledger.note("pushes refused on the way");
+            return Err(Error::new(ErrorKind::TooLarge, "transport", "the request is too large"));
+        }
         let (times, fate) = self.before(&world, &call).await?;
         let mut reply = world.server().manager.process_push(&self.context(), request.clone()).await;
         for _ in 1..times {
@@ -163,6 +169,9 @@ impl Transport for Link {
                 world.ledger.violated("a repeated push has another receipt");
             }
             reply = again;
+        }
+        if !request.withdraw.is_empty() && matches!(reply, Ok(PushReply::Voided { .. })) {
+            world.ledger.note("pushes withdrawn");
         }
         self.after(&world, &call).await;
         match fate {

@@ -36,6 +36,8 @@ const PER_THOUSAND: &[(&str, u64)] = &[
     ("requests lost", 1_000),
     ("requests that arrived twice", 500),
     ("old pushes that arrived again", 1_000),
+    ("pushes refused on the way", 100),
+    ("pushes withdrawn", 100),
     ("edits during a call", 1_000),
     ("edits of the server during a call", 500),
     ("pushes of others during a call", 500),

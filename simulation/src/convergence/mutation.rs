@@ -15,6 +15,8 @@ pub enum Mutation {
     LoseUpdates,
     /// The server forgets which pushes it has processed, so that a repeated one is processed again.
     ForgetReceipts,
+    /// The server forgets which pushes were withdrawn, so that a late one is processed.
+    ForgetVoided,
     /// The server stores all of a session but its last record.
     HalfSession,
     /// A replica that missed purged tombstones is not told to start over.
@@ -23,13 +25,14 @@ pub enum Mutation {
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::DropRecord,
         Self::AcknowledgeEverything,
         Self::SkipTies,
         Self::OverwritePending,
         Self::LoseUpdates,
         Self::ForgetReceipts,
+        Self::ForgetVoided,
         Self::HalfSession,
         Self::IgnoreHorizon,
     ];

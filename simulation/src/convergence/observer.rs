@@ -200,6 +200,13 @@ impl SyncableDataSource for Observer {
         if self.is(StoreRole::Server, Mutation::ForgetReceipts) {
             commit.state.retain(|entry| !entry.key.starts_with("fastsync/pushed/"));
         }
+        // The form of an entry that holds withdrawn sessions.
+        if self.is(StoreRole::Server, Mutation::ForgetVoided)
+            && commit.writes == Writes::Inline(Vec::new())
+            && commit.state.iter().flat_map(|entry| &entry.value).any(|value| value.first() == Some(&2))
+        {
+            commit.state.clear();
+        }
         let observer = self.clone();
         let landing = self.ledger.landing().await;
         let mut watched = Box::pin(async move {

@@ -77,7 +77,17 @@ pub(super) async fn synchronise(world: &Arc<World>, client: usize, how: How) -> 
             report.pull = pull;
             report
         }),
-        How::Sync => manager.sync().await,
+        How::Sync => match manager.sync().await {
+            Ok(report) => Ok(report),
+            Err(error) => {
+                if error.pull().is_ok() {
+                    world.ledger.note("pulls after a push that failed");
+                    world.wire(client).set_torn(false);
+                    check::caught_up(world, client, &TYPES).await;
+                }
+                Err(error.into())
+            }
+        },
     };
     match outcome {
         Err(error) => {
@@ -109,11 +119,10 @@ fn note(world: &World, report: &SyncReport) {
     }
 }
 
-/// A call may fail for what the network did, and for a clock that is ahead.
+/// A call may fail for what the network did.
 fn failed(world: &World, client: usize, error: &Error) {
     let expected = match error.kind() {
         ErrorKind::Unavailable => world.wire(client).has_lost(),
-        ErrorKind::ClockSkew => true,
         _ => false,
     };
     if !expected {

@@ -232,7 +232,7 @@ impl Run {
     async fn finish(&mut self, process: Process) -> Result<(), String> {
         for _ in 0..3 {
             for peer in &self.peers {
-                self.patiently(|| peer.writer.manager.sync()).await?;
+                self.patiently(|| async { Ok(peer.writer.manager.sync().await?) }).await?;
             }
         }
         process.kill().await.map_err(text)?;

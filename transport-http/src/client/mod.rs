@@ -340,6 +340,16 @@ impl Fail {
         if let Some((oldest, newest)) = detail.and_then(|detail| detail.protocols) {
             error = error.with_protocols(oldest..=newest);
         }
+        let facts = detail.map(|detail| {
+            [
+                (Error::SERVER_TIME_MS, detail.server_time_ms),
+                (Error::LIMIT_RECORDS, detail.limit_records),
+                (Error::LIMIT_BYTES, detail.limit_bytes),
+            ]
+        });
+        for (name, fact) in facts.into_iter().flatten() {
+            error = fact.into_iter().fold(error, |error, fact| error.with_context(name, fact));
+        }
         match retry_after(headers) {
             Some(seconds) => error.with_context("retry_after", seconds),
             None => error,

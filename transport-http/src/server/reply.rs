@@ -90,11 +90,21 @@ pub(crate) struct Refusal {
     allow: Option<&'static str>,
     close: bool,
     protocols: Option<(u16, u16)>,
+    /// The server's time, and how many records and bytes are allowed.
+    facts: [Option<u64>; 3],
 }
 
 impl Refusal {
     pub(crate) fn new(status: StatusCode, kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, kind, message: message.into(), allow: None, close: false, protocols: None }
+        Self {
+            status,
+            kind,
+            message: message.into(),
+            allow: None,
+            close: false,
+            protocols: None,
+            facts: [None; 3],
+        }
     }
 
     /// What is told of an error: never more than its kind, unless it is about what the caller sent.
@@ -104,7 +114,12 @@ impl Refusal {
         let message = fixed_message(kind)
             .map_or_else(|| Cow::Owned(error.message().chars().take(LONGEST).collect()), Cow::Borrowed);
         let protocols = error.protocols().map(RangeInclusive::into_inner);
-        Self { protocols, ..Self::new(status_of(kind), kind, message) }
+        let fact = |name| {
+            let (_, fact) = error.context().find(|(key, _)| *key == name)?;
+            fact.parse().ok()
+        };
+        let facts = [Error::SERVER_TIME_MS, Error::LIMIT_RECORDS, Error::LIMIT_BYTES].map(fact);
+        Self { protocols, facts, ..Self::new(status_of(kind), kind, message) }
     }
 
     pub(crate) fn allowing(mut self, methods: &'static str) -> Self {
@@ -121,11 +136,15 @@ impl Refusal {
     pub(crate) fn into_response(self, version: Version) -> Response<Body> {
         let retryable =
             matches!(self.kind, ErrorKind::Contention | ErrorKind::Unavailable | ErrorKind::Timeout);
+        let [server_time_ms, limit_records, limit_bytes] = self.facts;
         let detail = ErrorDetail {
             code: self.kind.code().into(),
             message: self.message,
             retryable,
             protocols: self.protocols,
+            server_time_ms,
+            limit_records,
+            limit_bytes,
         };
         let body = serde_json::to_vec(&ErrorBody { error: detail }).unwrap_or_default();
         let mut response = message(Format::Json, body, &HeaderMap::new(), None);

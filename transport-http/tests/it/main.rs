@@ -10,6 +10,7 @@ mod bad_requests;
 mod bombs;
 mod client_defaults;
 mod evolution;
+mod facts;
 mod hostile_server;
 mod negotiation;
 mod round_trip;

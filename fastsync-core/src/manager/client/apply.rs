@@ -266,7 +266,7 @@ impl Client {
     /// The entry that keeps the clock ahead of everything seen, over restarts too.
     pub(super) fn observe(&self, newest: Option<Hlc>) -> Result<Option<StateWrite>> {
         let Some(newest) = newest else { return Ok(None) };
-        self.store.hybrid().observe(newest);
+        self.store.hybrid().observe(self.store.clock(), newest);
         StateKey::clock(self.store.hybrid().last()).map(Some)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, fmt, ops::RangeInclusive, sync::Arc};
 
+use super::cut::Cut;
 use super::versions::Agreeing;
 use super::{Client, ProgressListener, SyncProgress};
 use crate::conflict::ConflictsHandler;
@@ -169,6 +170,7 @@ impl ClientBuilder {
             self.transport.ok_or_else(|| crate::Error::invalid("build", "no transport is set"))?;
         Ok(SyncManager {
             inner: Arc::new(Client {
+                cut: Cut::new(self.store.limits()),
                 store: self.store,
                 endpoints,
                 transport: Arc::new(Agreeing::new(transport, self.protocols)),

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::Client;
 use super::queue::InFlight;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::model::{Incarnation, Record, RecordKey, TypeName};
 use crate::protocol::{PushRequest, SyncOperationMetadata, SyncPayload};
-use crate::store::PendingReader;
+use crate::store::{PendingReader, SessionLimits};
 
 /// Which pending edits are not sent.
 #[derive(Debug, Default)]
@@ -38,6 +38,15 @@ const fn is_nearly(used: usize, limit: usize) -> bool {
     used >= limit - limit / 8
 }
 
+/// What there is to push next.
+#[derive(Debug)]
+pub(super) enum Collected {
+    Nothing,
+    Session(InFlight),
+    /// A local commit that is larger than any session may be: its edits by their changes, and its size.
+    TooLarge(Vec<(RecordKey, u64)>, SessionLimits),
+}
+
 impl Client {
     /// The next session to push: whole local commits after number `after`, about as many as the limits allow. `like`:
     /// how many records it may turn out to have.
@@ -47,10 +56,10 @@ impl Client {
         after: u64,
         like: usize,
         withheld: &Withheld,
-    ) -> Result<Option<InFlight>> {
-        let limits = self.store.limits();
+    ) -> Result<Collected> {
+        let (most, limits) = (self.store.limits(), self.cut.limits());
         // Sessions of a run are about equally long; what is read and does not fit is read again.
-        let mut reader = PendingReader::after(&self.store, after, like.max(MIN_READ).min(limits.records));
+        let mut reader = PendingReader::after(&self.store, after, like.max(MIN_READ).min(most.records));
         let mut chosen: Vec<Record> = Vec::new();
         let mut bytes = 0;
         while let Some(page) = reader.next().await? {
@@ -64,25 +73,19 @@ impl Client {
                     }
                 }
                 let group_bytes: usize = group.iter().map(Record::approximate_bytes).sum();
-                let fits =
-                    chosen.len() + group.len() <= limits.records && bytes + group_bytes <= limits.bytes;
-                if !fits && chosen.is_empty() {
-                    return Err(Error::new(
-                        ErrorKind::TooLarge,
-                        "push",
-                        format!(
-                            "a local commit of {} records and {group_bytes} bytes exceeds the limit of {} records \
-                             and {} bytes per session",
-                            group.len(),
-                            limits.records,
-                            limits.bytes
-                        ),
-                    ));
+                let fits_in =
+                    |most: usize, bytes: usize| chosen.len() + group.len() <= most && group_bytes <= bytes;
+                if chosen.is_empty() && !fits_in(most.records, most.bytes) {
+                    let size = SessionLimits::new(group.len(), group_bytes);
+                    let edits = group.into_iter().map(|record| (record.key, record.metadata.change));
+                    return Ok(Collected::TooLarge(edits.collect(), size));
                 }
+                // A local commit is never cut: one that is larger than what was refused before goes alone.
+                let fits = chosen.is_empty() || fits_in(limits.records, limits.bytes.saturating_sub(bytes));
                 // An object that was edited since the last page was read turns up again: its newer edit goes with
                 // the next session.
                 if !fits || group.iter().any(|record| earlier.contains(&record.key)) {
-                    return Ok(Some(self.make_push(number, chosen)));
+                    return Ok(Collected::Session(self.make_push(number, chosen)));
                 }
                 bytes += group_bytes;
                 chosen.append(&mut group);
@@ -92,7 +95,10 @@ impl Client {
                 break;
             }
         }
-        Ok((!chosen.is_empty()).then(|| self.make_push(number, chosen)))
+        if chosen.is_empty() {
+            return Ok(Collected::Nothing);
+        }
+        Ok(Collected::Session(self.make_push(number, chosen)))
     }
 
     fn make_push(&self, number: u64, mut records: Vec<Record>) -> InFlight {
@@ -119,6 +125,7 @@ impl Client {
             number,
             follows: None,
             mode: self.mode,
+            withdraw: Vec::new(),
             payload,
         };
         InFlight { request, changes }

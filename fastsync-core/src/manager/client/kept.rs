@@ -47,7 +47,8 @@ enum KeptMode {
 pub(super) fn encode(session: &InFlight) -> Result<Vec<u8>> {
     // Whoever adds a member to a message decides here whether a push in flight keeps it.
     let InFlight { request, changes } = session;
-    let PushRequest { metadata, session, number, follows, mode, payload } = request;
+    // What is withdrawn is not kept as such: it is what waits.
+    let PushRequest { metadata, session, number, follows, mode, withdraw: _, payload } = request;
     let SyncOperationMetadata { protocol, device, requires, types } = metadata;
     let SyncPayload { devices, groups } = payload;
     let described = types.iter().map(|(name, TypeVersion { version, id, fields, min_version })| {
@@ -106,6 +107,7 @@ pub(super) fn decode(stored: &[u8]) -> Result<InFlight> {
             KeptMode::Atomic => PushMode::Atomic,
             KeptMode::PerObject => PushMode::PerObject,
         },
+        withdraw: Vec::new(),
         payload: SyncPayload { devices: kept.devices, groups: groups.collect() },
     };
     Ok(InFlight { request, changes: kept.changes })
@@ -158,6 +160,7 @@ mod tests {
             number: 300,
             follows: Some(SessionId::from_uuid(id(2))),
             mode: PushMode::PerObject,
+            withdraw: Vec::new(),
             payload: SyncPayload {
                 devices: vec![device],
                 groups: vec![

@@ -4,21 +4,27 @@ mod apply;
 mod aside;
 mod builder;
 mod collect;
+mod cut;
+mod discard;
 mod kept;
 mod outgrown;
 mod pull;
 mod push;
 mod queue;
 mod receipt;
+mod redate;
 mod rejected;
 mod replies;
 mod report;
 mod reset;
 mod settle;
 mod state;
+mod sync;
+mod unanswered;
 mod versions;
 mod waiting;
 mod walk;
+mod withdraw;
 mod zones;
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
@@ -30,12 +36,13 @@ pub use report::{
     ClientStatus, PullReport, PushReport, SettledConflict, Settlement, SyncPhase, SyncProgress, SyncReport,
 };
 pub use reset::PendingEdits;
+pub use sync::SyncError;
 pub use waiting::{WaitingEdits, WaitingReason};
 
 use super::SyncManager;
 use super::registry::Endpoint;
 use crate::error::Result;
-use crate::model::{TypeName, Zone};
+use crate::model::{RecordKey, TypeName, Zone};
 use crate::protocol::PushMode;
 use crate::store::Store;
 use crate::transport::Transport;
@@ -52,6 +59,7 @@ pub struct Client {
     pull_limits: PullLimits,
     progress: Option<ProgressListener>,
     has_unregistered: async_lock::OnceCell<bool>,
+    cut: cut::Cut,
     /// One synchronisation at a time; local edits go on meanwhile.
     running: async_lock::Mutex<()>,
 }
@@ -98,6 +106,9 @@ impl SyncManager<Client> {
 
     /// Fetches what changed on the server and makes it visible in one local commit.
     ///
+    /// If a push is in flight, its answer is asked for first. Where that fails, the pull goes on, unless it brings
+    /// objects of that push in another version: then it changes nothing and fails as the push does.
+    ///
     /// Never overwrites a local edit: where both sides changed an object, its conflict handler decides, and the
     /// edit stays pending or is reported as dropped. If the server requires it, everything is fetched anew and
     /// local edits are kept.
@@ -111,15 +122,13 @@ impl SyncManager<Client> {
         self.inner.pull().await
     }
 
-    /// Pushes, then pulls.
+    /// Pushes, then pulls, whatever became of the push.
     ///
     /// # Errors
-    /// As [`push`](Self::push) and [`pull`](Self::pull); a failed push keeps it from pulling.
-    pub async fn sync(&self) -> Result<SyncReport> {
+    /// Those of [`push`](Self::push) and [`pull`](Self::pull), each with what the other half did.
+    pub async fn sync(&self) -> Result<SyncReport, SyncError> {
         let _running = self.inner.running.lock().await;
-        let push = self.inner.push().await?;
-        let pull = self.inner.pull().await?;
-        Ok(SyncReport { push, pull })
+        self.inner.sync().await
     }
 
     /// Fetches the records of these types anew (of all types, if none is named) and swaps them in, together with
@@ -143,6 +152,20 @@ impl SyncManager<Client> {
     /// Those of the data source.
     pub async fn status(&self) -> Result<ClientStatus> {
         self.inner.status().await
+    }
+
+    /// Gives up edits that wait to be pushed, and sends none of them: each object becomes what the server has, with the next
+    /// pull, and one that the server does not have goes at once. Gives the number of edits that are given up; objects
+    /// without one are passed over.
+    ///
+    /// An edit that is in flight may have arrived. It is marked, not counted, and stays visible: the next contact with the
+    /// server takes it back, and it is given up unless the server has processed it. What is edited again in between stays.
+    ///
+    /// # Errors
+    /// Those of the data source; `Contention` if another process synchronises the store.
+    pub async fn discard_pending(&self, objects: &[RecordKey]) -> Result<u64> {
+        let _running = self.inner.running.lock().await;
+        self.inner.discard_pending(objects).await
     }
 
     /// The edits that the server refused. They are kept, visible locally, and not sent again by themselves; a new

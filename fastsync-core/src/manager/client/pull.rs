@@ -7,6 +7,7 @@ use futures_util::future;
 use super::apply::{Application, Incoming, incoming};
 use super::outgrown::Grown;
 use super::state::encode_cursor;
+use super::unanswered::Unanswered;
 use super::walk::Walk;
 use super::{Client, PullReport, SyncPhase, SyncProgress};
 use crate::error::{Error, ErrorKind, Result};
@@ -27,6 +28,8 @@ pub(super) struct PullPlan {
     pub(super) reset: Option<ResetReason>,
     /// Fields that are fetched for the first time.
     pub(super) grown: Grown,
+    /// What is in flight while its answer cannot be had.
+    pub(super) unanswered: Unanswered,
 }
 
 /// A part of a pull: some types from a cursor on.
@@ -59,16 +62,6 @@ enum Fetched {
 const ATTEMPTS: usize = 4;
 
 impl Client {
-    pub(super) async fn pull(&self) -> Result<PullReport> {
-        // An unanswered push is settled first: its receipt must meet the records that it was made of.
-        let settled = self.settle_in_flight().await?;
-        let marked = self.load_refetch().await?;
-        let anew = marked.into_iter().filter(|name| self.endpoints.contains_key(name)).map(|name| (name, 0));
-        let mut report = self.pull_once(PullPlan { anew: anew.collect(), ..PullPlan::default() }).await?;
-        report.conflicts.splice(0..0, settled.conflicts);
-        Ok(report)
-    }
-
     /// Pulls by a plan, starting over where the server requires it.
     pub(super) async fn pull_once(&self, mut plan: PullPlan) -> Result<PullReport> {
         for _ in 0..ATTEMPTS {
@@ -139,6 +132,10 @@ impl Client {
             Fetched::ResetRequired(reason) => self.start_over(&mut walk, reason).await,
             Fetched::Moved => Ok(Pulled::Moved),
             Fetched::CaughtUp(cursor, records) => {
+                if let Some(error) = walk.unanswered.met() {
+                    self.forget(&mut walk).await?;
+                    return Err(error);
+                }
                 let mut inline = Some(records);
                 if walk.staged > 0 {
                     self.stage_records(&mut walk, inline.take().unwrap_or_default()).await?;

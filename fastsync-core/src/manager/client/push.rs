@@ -6,10 +6,12 @@ use std::sync::Arc;
 use futures_util::future;
 
 use super::apply::{Application, Incoming};
-use super::collect::Withheld;
+use super::collect::{Collected, Withheld};
 use super::outgrown::Grown;
 use super::queue::{InFlight, PushQueue, moved_by_another_process};
+use super::rejected::forgotten;
 use super::replies::Replies;
+use super::withdraw::refuses_whole_push;
 use super::{Client, PushReport, SyncPhase, SyncProgress};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{DeviceId, SessionId};
@@ -20,7 +22,7 @@ use crate::store::StateKey;
 use crate::transport::PreparedPush;
 
 /// How often the server may ask for another number or identity before it is called broken.
-const MAX_RENUMBERINGS: usize = 4;
+pub(super) const MAX_RENUMBERINGS: usize = 4;
 
 /// How many pushes are under way at once: while the server commits one, it writes the next one down, and a third is on its
 /// way. The server remembers as many ([`PushRequest::follows`](crate::protocol::PushRequest::follows)).
@@ -30,19 +32,21 @@ const WINDOW: usize = 3;
 const MAX_OVERTAKINGS: usize = 2;
 
 /// What one call of `push` has come to so far.
-struct Pushing {
-    queue: PushQueue,
+pub(super) struct Pushing {
+    pub(super) queue: PushQueue,
     /// Sessions of the queue that are not sent, as the transport will send them.
     prepared: HashMap<SessionId, PreparedPush>,
-    withheld: Withheld,
+    pub(super) withheld: Withheld,
     only_in_flight: bool,
     /// How many pushes in a row came to the server before those that they follow.
     overtook: usize,
     renumberings: usize,
+    /// How often the server refused the times of edits.
+    pub(super) redatings: usize,
     /// How many records were answered, and how many waited at the beginning.
     done: u64,
     total: Option<u64>,
-    report: PushReport,
+    pub(super) report: PushReport,
 }
 
 impl Client {
@@ -56,7 +60,7 @@ impl Client {
         match self.push_all(false).await {
             // The server does not know a type of ours, or asks for a later version of it: a pull tells which, and the others
             // can go on.
-            Err(error) if may_be_about_a_type(&error) => {
+            Err(error) if may_be_about_a_type(&error) && !self.push_standing().await?.1 => {
                 let known_before = self.load_unknown_types().await?;
                 self.pull_once(super::pull::PullPlan::default()).await?;
                 if self.load_unknown_types().await? == known_before {
@@ -76,25 +80,31 @@ impl Client {
         }
         match self.push_all(true).await {
             // Its edits wait as any others do: whoever pushes them next is told why they are refused.
-            Err(error) if refuses_whole_push(error.kind()) && !self.push_standing().await?.1 => {
+            Err(error) if refuses_whole_push(&error) && !self.push_standing().await?.1 => {
                 Ok(PushReport::default())
             }
             outcome => outcome,
         }
     }
 
-    async fn push_all(&self, only_in_flight: bool) -> Result<PushReport> {
-        let mut pushing = Pushing {
+    pub(super) async fn pushing(&self, only_in_flight: bool) -> Result<Pushing> {
+        Ok(Pushing {
             queue: self.load_queue().await?,
             prepared: HashMap::new(),
             withheld: self.withheld().await?,
             only_in_flight,
             overtook: 0,
             renumberings: 0,
+            redatings: 0,
             done: 0,
             total: None,
             report: PushReport::default(),
-        };
+        })
+    }
+
+    async fn push_all(&self, only_in_flight: bool) -> Result<PushReport> {
+        let mut pushing = self.pushing(only_in_flight).await?;
+        self.discard_marked(&mut pushing).await?;
         let mut replies = Replies::default();
         loop {
             self.send_next(&mut pushing, &mut replies, 0).await?;
@@ -109,17 +119,18 @@ impl Client {
                 continue;
             }
             let Some((reply, is_early)) = replies.next().await else { continue };
-            if let Err(error) = &reply
-                && refuses_whole_push(error.kind())
-            {
-                // Its edits are collected anew next time.
-                replies.forget();
-                let acknowledged = pushing.queue.acknowledged;
-                self.empty_queue(&mut pushing.queue, acknowledged, Vec::new()).await?;
-            }
-            match reply? {
+            let reply = match reply {
+                Err(error) if refuses_whole_push(&error) => {
+                    replies.forget();
+                    self.give_way(&mut pushing, error).await?;
+                    continue;
+                }
+                reply => reply?,
+            };
+            match reply {
                 PushReply::Processed(receipt) => {
                     pushing.renumberings = 0;
+                    self.cut.processed();
                     if is_early {
                         pushing.overtook = 0;
                     }
@@ -175,7 +186,7 @@ impl Client {
     }
 
     /// The server does not know the number or the identity of a push.
-    async fn renumber(&self, pushing: &mut Pushing, refused: PushReply) -> Result<()> {
+    pub(super) async fn renumber(&self, pushing: &mut Pushing, refused: PushReply) -> Result<()> {
         pushing.renumberings += 1;
         if pushing.renumberings > MAX_RENUMBERINGS {
             return Err(Error::new(
@@ -191,6 +202,8 @@ impl Client {
                 let anew = self.refetch_all()?;
                 self.empty_queue(&mut pushing.queue, last, anew).await
             }
+            // It was withdrawn, and the device died before it had stored that.
+            PushReply::Voided { last } => self.void(&mut pushing.queue, last, Vec::new()).await,
             PushReply::ClientForked | PushReply::Processed(_) => {
                 pushing.report.forked = true;
                 self.take_new_identity(&mut pushing.queue).await
@@ -201,11 +214,15 @@ impl Client {
     /// Makes the first session of an empty queue; `false` if there is nothing to push.
     async fn begin(&self, pushing: &mut Pushing) -> Result<bool> {
         let number = pushing.queue.next_number();
-        let Some(first) = self.collect(number, 0, usize::MAX, &pushing.withheld).await? else {
-            return Ok(false);
+        let first = loop {
+            match self.collect(number, 0, usize::MAX, &pushing.withheld).await? {
+                Collected::Nothing => return Ok(false),
+                Collected::Session(first) => break first,
+                Collected::TooLarge(edits, size) => self.refuse_unsent(pushing, edits, size).await?,
+            }
         };
         let outdated = std::mem::take(&mut pushing.withheld.outdated);
-        let entries = outdated.iter().map(|key| StateWrite::set(StateKey::rejected(key), None)).collect();
+        let entries = outdated.iter().flat_map(forgotten).collect();
         let acknowledged = pushing.queue.acknowledged;
         let sessions = [Arc::new(first)].into();
         self.commit_queue(&mut pushing.queue, acknowledged, sessions, entries).await?;
@@ -226,9 +243,9 @@ impl Client {
 
     /// Stores the receipt of the queue's first session, and with it the session after those that wait. If there is
     /// anything to tell of the first one, those that follow it are dropped: they may depend on what was refused.
-    async fn settle_answer(&self, pushing: &mut Pushing, receipt: PushReceipt) -> Result<()> {
+    pub(super) async fn settle_answer(&self, pushing: &mut Pushing, receipt: PushReceipt) -> Result<()> {
         if !receipt.exceptions.is_empty() {
-            return self.store_receipt(pushing, receipt, VecDeque::new()).await;
+            return self.store_answer(pushing, receipt).await;
         }
         // After a single one, `extend` has just found nothing, and `begin` looks again.
         let next = if pushing.queue.sessions.len() > 1 { self.collect_next(pushing).await? } else { None };
@@ -240,6 +257,15 @@ impl Client {
             future::join(self.store_receipt(pushing, receipt, sessions), preparing).await;
         pushing.prepared.extend(prepared);
         stored
+    }
+
+    /// Stores the receipt of the queue's first session and makes no other one.
+    pub(super) async fn store_answer(&self, pushing: &mut Pushing, receipt: PushReceipt) -> Result<()> {
+        let sessions = match receipt.exceptions.is_empty() {
+            true => pushing.queue.sessions.iter().skip(1).map(Arc::clone).collect(),
+            false => VecDeque::new(),
+        };
+        self.store_receipt(pushing, receipt, sessions).await
     }
 
     fn prepare(&self, session: &InFlight) -> Option<(SessionId, PreparedPush)> {
@@ -254,15 +280,18 @@ impl Client {
         }
         let last = queue.sessions.back();
         let like = last.map_or(usize::MAX, |session| session.changes.len());
-        let next = self.collect(queue.next_number(), queue.last_change(), like, &pushing.withheld).await?;
-        Ok(next.filter(|next| !queue.meets(next)).map(|mut next| {
-            next.request.follows = last.map(|session| session.request.session);
-            Arc::new(next)
-        }))
+        match self.collect(queue.next_number(), queue.last_change(), like, &pushing.withheld).await? {
+            Collected::Session(mut next) if !queue.meets(&next) => {
+                next.request.follows = last.map(|session| session.request.session);
+                Ok(Some(Arc::new(next)))
+            }
+            // What can never be sent is listed once the queue is empty.
+            Collected::Session(_) | Collected::Nothing | Collected::TooLarge(..) => Ok(None),
+        }
     }
 
     /// Drops the sessions that wait.
-    async fn empty_queue(
+    pub(super) async fn empty_queue(
         &self,
         queue: &mut PushQueue,
         acknowledged: u64,
@@ -271,7 +300,7 @@ impl Client {
         self.commit_queue(queue, acknowledged, VecDeque::new(), entries).await
     }
 
-    async fn commit_queue(
+    pub(super) async fn commit_queue(
         &self,
         queue: &mut PushQueue,
         acknowledged: u64,
@@ -293,8 +322,7 @@ impl Client {
 
     /// Marks every type to be fetched anew.
     fn refetch_all(&self) -> Result<Vec<StateWrite>> {
-        let mark = |name| Ok(StateWrite::set(StateKey::refetch(name), Some(encode(&())?)));
-        self.endpoints.keys().map(mark).collect()
+        self.endpoints.keys().map(StateKey::refetch).collect()
     }
 
     /// The store was copied: this copy goes on as a device of its own.
@@ -321,6 +349,7 @@ impl Client {
         let (mut entries, replaced) = pushing.queue.replace(answered.request.number, sessions)?;
         for edit in &plan.rejected {
             entries.push(StateWrite::set(StateKey::rejected(&edit.key), Some(encode(edit)?)));
+            entries.push(StateWrite::set(StateKey::unseen(&edit.key), None));
         }
         entries.extend(self.observe(plan.newest)?);
         let application = Application {
@@ -353,16 +382,4 @@ fn may_be_about_a_type(error: &Error) -> bool {
         ErrorKind::UpgradeRequired => error.protocols().is_none(),
         _ => false,
     }
-}
-
-/// Whether an error means that the server refused the push for what it says, and changed nothing.
-fn refuses_whole_push(kind: ErrorKind) -> bool {
-    matches!(
-        kind,
-        ErrorKind::InvalidInput
-            | ErrorKind::TooLarge
-            | ErrorKind::UnknownType
-            | ErrorKind::UnknownZone
-            | ErrorKind::UpgradeRequired
-    )
 }

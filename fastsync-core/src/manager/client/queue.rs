@@ -9,10 +9,10 @@ use super::Client;
 use super::kept;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ObjectId, TypeName, Zone};
-use crate::protocol::{PushRequest, SyncPayload};
+use crate::protocol::{PushRequest, Row, SyncPayload};
 use crate::source::entry::{decode, encode};
 use crate::source::{ExpectState, StateWrite};
-use crate::store::StateKey;
+use crate::store::{SessionLimits, StateKey};
 
 /// A push as it was sent, and which local changes it carries.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,9 +25,10 @@ pub(super) struct InFlight {
 /// Where pushing stands: the number of the last push whose receipt is stored, and the sessions after it, in the order
 /// of their numbers. Each is sent unchanged until it is answered.
 ///
-/// There are two at most, both on their way. The second is processed only if the first one was, and without exceptions
-/// ([`PushRequest::follows`]): a session that may meet others than it was made for is dropped. A third is made when the
-/// receipt of the first is stored, in the same commit.
+/// There are three at most, all in flight. The second is processed only if the first one was, and without exceptions
+/// ([`PushRequest::follows`]): a session that may meet others than it was made for is dropped. The next is made when the
+/// receipt of the first is stored, in the same commit. Before a number is used for another session, the server has said
+/// that it never processes this one.
 #[derive(Debug, Clone)]
 pub(super) struct PushQueue {
     pub(super) acknowledged: u64,
@@ -41,6 +42,20 @@ pub(super) struct PushQueue {
 struct Entry {
     acknowledged: u64,
     sessions: u64,
+}
+
+impl InFlight {
+    /// How many records it has, and about how many bytes they are.
+    pub(super) fn size(&self) -> SessionLimits {
+        let bytes =
+            self.request.payload.groups.iter().flat_map(|group| &group.rows).map(Row::approximate_bytes);
+        SessionLimits::new(self.changes.len(), bytes.sum())
+    }
+
+    /// Whether it cannot be cut smaller.
+    pub(super) fn is_one_local_commit(&self) -> bool {
+        self.changes.windows(2).all(|two| two.first() == two.last())
+    }
 }
 
 impl PushQueue {

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::apply::{Application, Incoming};
+use super::aside::Asides;
 use super::collect::Withheld;
 use super::outgrown::Grown;
 use super::{Client, ClientStatus};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Record, RecordKey, Revision, SyncMetadata};
+use crate::model::{Record, RecordKey, Revision, SyncMetadata, TypeName};
 use crate::source::entry::{decode, encode};
 use crate::source::{Action, Expect, ExpectState, OnMismatch, StateWrite, Write};
 use crate::store::StateKey;
@@ -26,7 +27,8 @@ pub struct RejectedEdit {
     pub code: String,
     /// Why, for people.
     pub message: String,
-    /// What the server has instead, as far as this store knows; `None` if it has nothing.
+    /// What the server has instead, as far as this store knows; `None` if it has nothing, or that is not known because a
+    /// whole local commit was refused.
     pub server: Option<Record>,
 }
 
@@ -83,15 +85,13 @@ impl Client {
     }
 
     pub(super) async fn retry_rejected(&self, edits: &[RejectedEdit]) -> Result<()> {
-        self.close_rejected(edits, Vec::new()).await
+        self.close_rejected(edits, Vec::new(), &BTreeSet::new()).await
     }
 
     pub(super) async fn discard_rejected(&self, edits: &[RejectedEdit]) -> Result<()> {
         // As they are stored now: pulls keep them up to date.
         let mut refusals = self.load_refusals().await?;
-        let asides = self.load_asides().await?;
-        let outgrown = self.outgrown().await?;
-        let mut writes = Vec::new();
+        let (mut writes, mut giving_up) = (Vec::new(), self.giving_up().await?);
         for edit in edits {
             let key = &edit.key;
             let found =
@@ -101,25 +101,16 @@ impl Client {
             };
             let server =
                 refusals.remove(key).map_or_else(|| edit.server.clone(), |(_, stored)| stored.server);
-            // What this device cannot hold comes with the pull that can store it.
-            let server = server.filter(|_| !asides.cannot_hold(key));
-            let record = match server {
-                // It has the fields of before an upgrade of the application. The next pull fetches the type anew.
-                Some(_) if outgrown.contains_key(&key.type_name) => local,
-                Some(server) => server,
-                None => Record {
-                    body: None,
-                    metadata: SyncMetadata { revision: Revision::NONE, change: 0, ..local.metadata },
-                    key: local.key,
-                },
-            };
-            writes.push(Write {
-                action: Action::Put { record, pending: false },
-                expect: Expect::Change(edit.change),
-                on_mismatch: OnMismatch::Skip,
-            });
+            let is_unseen = self.store.source().state(&StateKey::unseen(key)).await?.is_some();
+            writes.push(giving_up.write(local, server, is_unseen));
         }
-        self.close_rejected(edits, writes).await
+        self.close_rejected(edits, writes, &giving_up.refetch).await
+    }
+
+    /// What is to be known to give edits up.
+    pub(super) async fn giving_up(&self) -> Result<GivingUp> {
+        let (asides, outgrown) = (self.load_asides().await?, self.outgrown().await?);
+        Ok(GivingUp { asides, outgrown, refetch: BTreeSet::new() })
     }
 
     pub(super) async fn load_refusals(&self) -> Result<Refusals> {
@@ -132,9 +123,18 @@ impl Client {
         Ok(refusals)
     }
 
-    async fn close_rejected(&self, edits: &[RejectedEdit], writes: Vec<Write>) -> Result<()> {
+    async fn close_rejected(
+        &self,
+        edits: &[RejectedEdit],
+        writes: Vec<Write>,
+        refetch: &BTreeSet<TypeName>,
+    ) -> Result<()> {
         let keys = writes.iter().map(|write| write.action.key().clone()).collect();
-        let state = edits.iter().map(|edit| StateWrite::set(StateKey::rejected(&edit.key), None)).collect();
+        let closed: BTreeSet<_> = edits.iter().map(|edit| &edit.key).collect();
+        let mut state: Vec<_> = closed.into_iter().flat_map(forgotten).collect();
+        for name in refetch {
+            state.push(StateKey::refetch(name)?);
+        }
         let application = Application {
             session: self.store.new_session(),
             clears: Vec::new(),
@@ -151,6 +151,58 @@ impl Client {
             }
             None => Err(Error::new(ErrorKind::Contention, "rejected", "another process changed the store")),
         }
+    }
+}
+
+/// The entries that forget a refusal.
+pub(super) fn forgotten(key: &RecordKey) -> [StateWrite; 2] {
+    [StateKey::rejected(key), StateKey::unseen(key)].map(|key| StateWrite::set(key, None))
+}
+
+/// Gives edits up.
+#[derive(Debug)]
+pub(super) struct GivingUp {
+    asides: Asides,
+    outgrown: Grown,
+    /// Types to fetch anew then.
+    pub(super) refetch: BTreeSet<TypeName>,
+}
+
+impl GivingUp {
+    /// Gives a local edit up for what the server has, as far as that is known here.
+    pub(super) fn write(&mut self, local: Record, server: Option<Record>, is_unseen: bool) -> Write {
+        let key = &local.key;
+        // It has the fields of before an upgrade of the application.
+        let is_outgrown = server.is_some() && self.outgrown.contains_key(&key.type_name);
+        // What this device cannot hold comes with the pull that can store it.
+        let server = server.filter(|_| !is_outgrown && !self.asides.cannot_hold(key));
+        given_up(local, server, is_unseen || is_outgrown, &mut self.refetch)
+    }
+}
+
+/// Gives a local edit up for what the server has. Where that is not known (`is_unseen`), the edit stays visible until the
+/// next pull fetches its type anew.
+fn given_up(
+    local: Record,
+    server: Option<Record>,
+    is_unseen: bool,
+    refetch: &mut BTreeSet<TypeName>,
+) -> Write {
+    let change = local.metadata.change;
+    let record = server.unwrap_or_else(|| {
+        let metadata = SyncMetadata { change: 0, ..local.metadata };
+        if is_unseen && !metadata.revision.is_none() {
+            refetch.insert(local.key.type_name.clone());
+            Record { metadata, ..local }
+        } else {
+            let metadata = SyncMetadata { revision: Revision::NONE, ..metadata };
+            Record { body: None, metadata, key: local.key }
+        }
+    });
+    Write {
+        action: Action::Put { record, pending: false },
+        expect: Expect::Change(change),
+        on_mismatch: OnMismatch::Skip,
     }
 }
 

@@ -18,6 +18,8 @@ pub struct PushReport {
     pub conflicts: Vec<SettledConflict>,
     /// Edits that the server refused; see [`SyncManager::rejected`](crate::SyncManager::rejected).
     pub rejected: u64,
+    /// Edits that were made while this device's clock was ahead, and were given a time that the server takes.
+    pub redated: u64,
     /// Whether this store turned out to be a copy of another one and took a new identity.
     pub forked: bool,
     /// Edits that were not sent and are not with the next push either, and why. Empty if the push did not get to its end.
@@ -31,6 +33,7 @@ impl PushReport {
         self.applied += after.applied;
         self.conflicts.extend(after.conflicts);
         self.rejected += after.rejected;
+        self.redated += after.redated;
         self.forked |= after.forked;
         self.waiting = after.waiting;
         self

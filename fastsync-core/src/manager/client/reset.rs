@@ -18,7 +18,8 @@ pub enum PendingEdits {
     Refuse,
     /// They are pushed first; those that the server refuses keep it from beginning.
     PushFirst,
-    /// They are lost.
+    /// They are lost, and none of them is sent. What is in flight is taken back first; what the server has processed of it
+    /// stays.
     Discard,
 }
 
@@ -46,7 +47,11 @@ impl Client {
         } else {
             types.iter().filter(is_known).cloned().collect()
         };
-        let mut conflicts = self.settle_in_flight().await?.conflicts;
+        let settled = match edits {
+            PendingEdits::Discard => self.withdraw_in_flight().await?,
+            PendingEdits::Refuse | PendingEdits::PushFirst => self.settle_in_flight().await?,
+        };
+        let mut conflicts = settled.conflicts;
         if edits == PendingEdits::PushFirst {
             conflicts.extend(self.push().await?.conflicts);
         }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::aside::Asides;
 use super::pull::PullPlan;
+use super::unanswered::Unanswered;
 use super::{Client, SyncPhase, SyncProgress};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Hlc, Record, RecordKey, SessionId, TypeName};
@@ -38,6 +39,7 @@ pub(super) struct Walk {
     /// Objects with a refused edit that are fetched anew and did not come.
     pub(super) not_seen: BTreeSet<RecordKey>,
     pub(super) asides: Asides,
+    pub(super) unanswered: Unanswered,
     /// As it was when the walk began: what was pushed since comes again, and ends what is staged of it.
     pub(super) own_through: u64,
     /// Whether it is in the last leg.
@@ -110,6 +112,8 @@ impl Client {
     pub(super) async fn walk(&self, plan: &mut PullPlan, stored: Option<&Cursor>) -> Result<Option<Walk>> {
         let noted = self.store.source().state(StateKey::PULL).await?;
         let note: Option<Note> = noted.as_deref().map(decode).transpose()?;
+        // What it has staged may be in the way of a push that is not answered: it is not known any more what came.
+        let note = note.filter(|_| plan.unanswered.is_empty());
         let note = match note {
             Some(note) => self.fitting(note, plan, stored)?,
             None => None,
@@ -124,6 +128,7 @@ impl Client {
             outdated: BTreeSet::new(),
             not_seen: BTreeSet::new(),
             asides: self.load_asides().await?,
+            unanswered: plan.unanswered.clone(),
             own_through: self.push_standing().await?.0,
             is_last_leg: false,
             place: None,
@@ -270,7 +275,7 @@ impl Client {
         }
         let received = u64::try_from(page.payload.len()).unwrap_or(u64::MAX);
         let mut unfit = Vec::new();
-        let records = page
+        let mut records = page
             .payload
             .into_fitting_records(
                 types,
@@ -280,6 +285,10 @@ impl Client {
             .map_err(|error| {
                 protocol("the server sent records that do not fit their type").with_source(error)
             })?;
+        let device = self.store.device();
+        let Walk { unanswered, .. } = walk;
+        records.retain(|record| !unanswered.passes_over(record, device));
+        unfit.retain(|(record, _)| !unanswered.passes_over(record, device));
         for record in records.iter().chain(unfit.iter().map(|(record, _)| record)) {
             self.store.check_zone(&record.key.type_name, &record.key.zone)?;
             if record.metadata.revision.is_none() {

@@ -41,13 +41,13 @@ impl Client {
         let elsewhere: Vec<_> = zones.iter().filter(|zone| !self.zones.contains(zone)).cloned().collect();
         let mut entries = Vec::new();
         for name in anew {
-            entries.push(StateWrite::set(StateKey::refetch(name), None));
             let fits = |zone: &&Zone| self.store.check_zone(name, zone).is_ok();
-            for zone in self.zones.iter().filter(fits) {
-                entries.push(StateWrite::set(StateKey::refetch_in(name, zone), None));
+            let own = self.zones.iter().filter(fits).map(|zone| StateKey::refetch_in(name, zone));
+            for mark in own.chain([StateKey::refetch(name)]) {
+                entries.push(StateWrite { value: None, ..mark? });
             }
             for zone in elsewhere.iter().filter(fits) {
-                entries.push(StateWrite::set(StateKey::refetch_in(name, zone), Some(encode(&())?)));
+                entries.push(StateKey::refetch_in(name, zone)?);
             }
         }
         let before = zones.len();

@@ -39,7 +39,8 @@ impl Server {
                 ErrorKind::TooLarge,
                 "push",
                 format!("a session of {} records exceeds the limit of {}", payload.len(), limits.records),
-            ));
+            )
+            .with_context(Error::LIMIT_RECORDS, limits.records));
         }
         Ok(())
     }
@@ -75,7 +76,7 @@ impl Server {
                     "push",
                     "an edit is dated in the future: the device's clock is ahead of the server's",
                 )
-                .with_context("server_time_ms", now.as_millis()));
+                .with_context(Error::SERVER_TIME_MS, now.as_millis()));
             }
             if !keys.insert(&record.key) {
                 return Err(
@@ -90,7 +91,8 @@ impl Server {
                 ErrorKind::TooLarge,
                 "push",
                 format!("a session of {bytes} bytes exceeds the limit of {limit}"),
-            ));
+            )
+            .with_context(Error::LIMIT_BYTES, limit));
         }
         Ok(Read { records, unfit })
     }

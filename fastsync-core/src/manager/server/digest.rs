@@ -26,7 +26,8 @@ use crate::protocol::{PushMode, PushRequest, Row};
 
 /// The digest of a push.
 pub(super) fn digest(request: &PushRequest) -> [u8; 32] {
-    let PushRequest { metadata, session, number, follows, mode, payload } = request;
+    // A withdrawal is no push, and has no digest.
+    let PushRequest { metadata, session, number, follows, mode, withdraw: _, payload } = request;
     let mut digest = Digest::new();
     digest.session(*session);
     digest.number(*number);
@@ -232,6 +233,7 @@ mod tests {
             number: 12,
             follows: Some(SessionId::from_uuid(uuid(9))),
             mode: PushMode::Atomic,
+            withdraw: Vec::new(),
             payload: SyncPayload {
                 devices: vec![DeviceId::from_uuid(uuid(7))],
                 groups: vec![

@@ -10,6 +10,7 @@ mod receipt;
 mod settle;
 mod submit;
 mod under_way;
+mod withdraw;
 
 use std::{collections::BTreeMap, fmt};
 
@@ -82,7 +83,8 @@ impl SyncManager<Server> {
     /// All of the session is committed at one position of its zones, or nothing is. Conflicting objects are
     /// settled by the type's handler. An edit in a zone that the user may not write is refused with code `zone`,
     /// whether the zone exists or not. The same request again, at any later time, gives the same receipt and
-    /// changes nothing.
+    /// changes nothing. A withdrawal ([`PushRequest::withdraw`]) is answered with the receipt, or the push is never
+    /// processed.
     ///
     /// # Errors
     /// `UnknownType`, `UnknownZone` (a zone of the wrong sort for its type), `InvalidInput`, `TooLarge`, `ClockSkew`,

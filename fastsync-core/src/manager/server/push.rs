@@ -56,26 +56,28 @@ impl Server {
         if request.number == 0 {
             return Err(Error::invalid("push", "pushes are numbered from 1"));
         }
+        if !request.withdraw.is_empty() {
+            return self.withdraw(context, &request).await;
+        }
         let device = request.metadata.device;
         let state_key = StateKey::pushed_by(context.tenant.as_deref(), &context.user, device);
         // At once, so that the push that follows this one finds it.
         let begun = self.pushes.begin(&state_key, request.session, request.follows);
         let access = self.policy.zones(context).await?;
-        self.check_size(&request.payload)?;
         let digest = digest(&request);
         let PushRequest { session: id, number, follows, mode, .. } = request;
         let columns = self.columns(&request.metadata.types);
         let missing = columns.iter().map(|(name, columns)| (name.clone(), columns.missing()));
-        let read = match self.read_payload(request) {
+        let read = match self.check_size(&request.payload).and_then(|()| self.read_payload(request)) {
             Ok(read) => read,
             // What was processed before stays so, whatever this server refuses now.
             Err(error) => {
                 begun.progress.turn.comes().await;
                 let stored = self.store.source().state(&state_key).await?;
                 let last = LastPush::decode(stored.as_deref())?;
-                return match LastPush::standing(last.as_ref(), number, follows, digest) {
+                return match LastPush::standing(last.as_ref(), (number, id), follows, digest) {
                     Standing::Refused(reply) => Ok(reply),
-                    Standing::Repeated(last) if last.is_within(&columns) => {
+                    Standing::Repeated(last) if last.outside(&columns).is_none() => {
                         self.receipt(last, &access, &columns).await
                     }
                     Standing::Repeated(_) | Standing::Next => Err(error),
@@ -112,7 +114,7 @@ impl Server {
                     (stored, last)
                 }
             };
-            match LastPush::standing(last.as_ref(), session.number, follows, digest) {
+            match LastPush::standing(last.as_ref(), (session.number, session.id), follows, digest) {
                 Standing::Refused(reply) => return Ok(reply),
                 Standing::Repeated(last) => return self.receipt(last, &session.access, &columns).await,
                 Standing::Next if is_used => {
@@ -122,17 +124,11 @@ impl Server {
             }
             // The same push may arrive twice at once: one of them finds the state moved, or the session there, and
             // looks again.
-            let before = last.map_or_else(Vec::new, |last| last.as_before());
             let expect = stored.map_or(ExpectState::Absent, ExpectState::Value);
-            let receipt = |plan: &Plan| LastPush {
-                answer: Answer {
-                    number: session.number,
-                    digest,
-                    session: session.id,
-                    revision: plan.revision,
-                },
-                before: before.clone(),
-                exceptions: plan.exceptions(),
+            let receipt = |plan: &Plan| {
+                let answer =
+                    Answer { number: session.number, digest, session: session.id, revision: plan.revision };
+                LastPush::after(last.as_ref(), answer, plan.exceptions())
             };
             let state = |plan: &Plan| {
                 let receipt = receipt(plan);
@@ -143,7 +139,10 @@ impl Server {
             match self.store_session(&session, turn, self.store.new_tag(), state).await? {
                 Stored::Now(plan) => {
                     turn.over();
-                    return self.receipt(receipt(&plan), &session.access, &columns).await;
+                    return match receipt(&plan).last {
+                        Some(last) => self.receipt(last, &session.access, &columns).await,
+                        None => Err(contention()),
+                    };
                 }
                 Stored::Moved => {}
                 Stored::Before(_) => is_used = true,
@@ -203,7 +202,7 @@ impl Server {
             match self.store.source().commit_in_turn(commit, turn.clone()).await? {
                 CommitOutcome::Applied(_) => {
                     let newest = session.records.iter().map(|record| record.metadata.modified_at).max();
-                    self.store.hybrid().observe(newest.unwrap_or_default());
+                    self.store.hybrid().observe(self.store.clock(), newest.unwrap_or_default());
                     self.store.events().records(keys);
                     return Ok(Stored::Now(plan));
                 }
@@ -340,6 +339,6 @@ impl Plan {
     }
 }
 
-fn contention() -> Error {
+pub(super) fn contention() -> Error {
     Error::new(ErrorKind::Contention, "push", "the records of the session keep moving")
 }

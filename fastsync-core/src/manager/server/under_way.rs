@@ -37,7 +37,7 @@ impl Progress {
 
     /// Tells what is about to be stored of this push, if a push may follow it unseen.
     pub(super) fn foretell(&self, last: LastPush) {
-        if last.exceptions.is_empty() {
+        if last.last.as_ref().is_some_and(|last| last.exceptions.is_empty()) {
             // Only the first attempt counts: what follows it finds out if it fails.
             let _ = self.foretold.try_set(Some(last));
         }

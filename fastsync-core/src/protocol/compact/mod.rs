@@ -49,6 +49,8 @@ struct PushForm {
     number: u64,
     follows: Option<SessionId>,
     mode: PushMode,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    withdraw: Vec<SessionId>,
     #[serde(with = "PayloadForm")]
     payload: SyncPayload,
 }
@@ -77,6 +79,7 @@ enum PushReplyRef {
     Processed(#[serde(with = "ReceiptRef")] PushReceipt),
     ClientForked,
     Gap { last: u64 },
+    Voided { last: u64 },
 }
 
 #[derive(Serialize)]

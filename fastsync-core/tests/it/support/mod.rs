@@ -2,6 +2,7 @@
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
 pub mod by_hand;
+pub mod gate;
 mod hooked;
 
 use std::pin::pin;

@@ -42,6 +42,7 @@ struct State {
     pushes: Vec<PushRequest>,
     pulls: Vec<PullRequest>,
     fail: Option<(ErrorKind, &'static str)>,
+    told: Vec<(&'static str, u64)>,
     protocols: Option<RangeInclusive<u16>>,
     rows: usize,
 }
@@ -62,6 +63,10 @@ impl Fake {
     pub fn fail_with(&self, failure: Option<(ErrorKind, &'static str)>) {
         self.0.lock().unwrap().fail = failure;
     }
+    /// What its failures tell beside their kind.
+    pub fn tell(&self, facts: impl IntoIterator<Item = (&'static str, u64)>) {
+        self.0.lock().unwrap().told = facts.into_iter().collect();
+    }
     /// Refuses every request for its version, and says which are served.
     pub fn refuse_protocol(&self, served: Option<RangeInclusive<u16>>) {
         self.0.lock().unwrap().protocols = served;
@@ -77,7 +82,10 @@ impl Fake {
             return Err(error.with_protocols(served));
         }
         match state.fail {
-            Some((kind, message)) => Err(Error::new(kind, "fake", message)),
+            Some((kind, message)) => {
+                let error = Error::new(kind, "fake", message);
+                Err(state.told.iter().fold(error, |error, (name, fact)| error.with_context(name, fact)))
+            }
             None => Ok(state.rows),
         }
     }

@@ -1,0 +1,124 @@
+//! Giving up edits that wait, without sending them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Client;
+use super::apply::{Application, Incoming};
+use super::outgrown::Grown;
+use super::push::Pushing;
+use super::queue::{PushQueue, moved_by_another_process};
+use super::rejected::forgotten;
+use super::report::PushReport;
+use crate::error::Result;
+use crate::model::{Record, RecordKey};
+use crate::protocol::PushReply;
+use crate::source::StateWrite;
+use crate::source::entry::{decode, encode};
+use crate::store::StateKey;
+
+impl Client {
+    /// Gives up at once what is not in flight, and marks the rest; how many edits are given up.
+    pub(super) async fn discard_pending(&self, keys: &[RecordKey]) -> Result<u64> {
+        let queue = self.load_queue().await?;
+        let in_flight: BTreeSet<RecordKey> =
+            queue.sessions.iter().flat_map(|session| session.request.payload.keys()).collect();
+        let (mut at_once, mut marked) = (Vec::new(), Vec::new());
+        for key in keys.iter().collect::<BTreeSet<_>>() {
+            let Some(local) = self.pending_at(key).await? else { continue };
+            if in_flight.contains(key) { marked.push(local) } else { at_once.push(local) }
+        }
+        let mut state = Vec::new();
+        for Record { key, metadata, .. } in &marked {
+            let mark = encode(&(key, metadata.change))?;
+            state.push(StateWrite::set(StateKey::discarded(key), Some(mark)));
+        }
+        self.give_up(&queue, at_once, state).await
+    }
+
+    /// Carries out what is marked: takes back what is in flight, and then gives up what the server has not processed.
+    pub(super) async fn discard_marked(&self, pushing: &mut Pushing) -> Result<()> {
+        let marks = self.store.source().states(StateKey::DISCARDED).await?;
+        if marks.is_empty() {
+            return Ok(());
+        }
+        self.withdraw_all(pushing).await?;
+        let mut marked: BTreeMap<RecordKey, u64> = BTreeMap::new();
+        for (_, mark) in &marks {
+            let (key, change) = decode(mark)?;
+            marked.insert(key, change);
+        }
+        let mut edits = Vec::new();
+        for (key, change) in &marked {
+            // What was edited since stays.
+            edits.extend(self.pending_at(key).await?.filter(|local| local.metadata.change == *change));
+        }
+        let state = marks.into_iter().map(|(key, _)| StateWrite::set(key, None)).collect();
+        self.give_up(&pushing.queue, edits, state).await?;
+        pushing.withheld = self.withheld().await?;
+        Ok(())
+    }
+
+    /// Takes back everything that is in flight, and stores what was processed of it.
+    pub(super) async fn withdraw_in_flight(&self) -> Result<PushReport> {
+        let mut pushing = self.pushing(true).await?;
+        self.withdraw_all(&mut pushing).await?;
+        Ok(pushing.report)
+    }
+
+    async fn withdraw_all(&self, pushing: &mut Pushing) -> Result<()> {
+        while !pushing.queue.sessions.is_empty() {
+            match self.withdraw(&pushing.queue).await? {
+                PushReply::Processed(receipt) => self.store_answer(pushing, receipt).await?,
+                other => self.renumber(pushing, other).await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn pending_at(&self, key: &RecordKey) -> Result<Option<Record>> {
+        let found = self.store.source().get(&key.type_name, &key.zone, std::slice::from_ref(&key.id)).await?;
+        Ok(found.into_iter().find(|record| record.metadata.is_pending()))
+    }
+
+    /// Gives up edits while the queue is as it was looked at.
+    async fn give_up(
+        &self,
+        queue: &PushQueue,
+        edits: Vec<Record>,
+        mut state: Vec<StateWrite>,
+    ) -> Result<u64> {
+        if edits.is_empty() && state.is_empty() {
+            return Ok(0);
+        }
+        let mut refusals = self.load_refusals().await?;
+        let (mut writes, mut keys, mut giving_up) = (Vec::new(), Vec::new(), self.giving_up().await?);
+        for local in edits {
+            keys.push(local.key.clone());
+            state.extend(forgotten(&local.key));
+            // What a refused edit meets is known, unless it was refused unseen.
+            let refusal =
+                refusals.remove(&local.key).filter(|(_, edit)| edit.change == local.metadata.change);
+            let is_unseen = refusal.is_none()
+                || self.store.source().state(&StateKey::unseen(&local.key)).await?.is_some();
+            writes.push(giving_up.write(local, refusal.and_then(|(_, edit)| edit.server), is_unseen));
+        }
+        for name in &giving_up.refetch {
+            state.push(StateKey::refetch(name)?);
+        }
+        state.extend(queue.replace(queue.acknowledged, queue.sessions.clone())?.0);
+        let application = Application {
+            session: self.store.new_session(),
+            clears: Vec::new(),
+            writes: Incoming::Inline(writes),
+            state,
+            gone: BTreeSet::new(),
+            grown: Grown::new(),
+        };
+        if self.apply(application).await?.is_none() {
+            return Err(moved_by_another_process());
+        }
+        let given_up = u64::try_from(keys.len()).unwrap_or(u64::MAX);
+        self.store.events().records(keys);
+        Ok(given_up)
+    }
+}

@@ -1,0 +1,117 @@
+//! Both halves of a synchronisation.
+
+use std::fmt;
+
+use super::{Client, PullReport, PushReport, SyncReport};
+use crate::error::{Error, ErrorKind, Result};
+
+/// A synchronisation of which one half failed, or both. The other half is done all the same.
+///
+/// It becomes an [`Error`] with `?`.
+///
+/// ```no_run
+/// # async fn f(client: &fastsync_core::SyncManager<fastsync_core::Client>) {
+/// match client.sync().await {
+///     Ok(report) => println!("{} sent, {} received", report.push.applied, report.pull.received),
+///     Err(error) => {
+///         if let Ok(pull) = error.pull() {
+///             println!("{} received", pull.received);
+///         }
+///         println!("{error}; try again later: {}", error.is_retryable());
+///     }
+/// }
+/// # }
+/// ```
+pub struct SyncError(Box<Halves>);
+
+struct Halves {
+    push: Result<PushReport>,
+    pull: Result<PullReport>,
+}
+
+impl SyncError {
+    /// What the push did, or why it failed.
+    ///
+    /// # Errors
+    /// The push's.
+    pub fn push(&self) -> Result<&PushReport, &Error> {
+        self.0.push.as_ref()
+    }
+
+    /// What the pull did, or why it failed.
+    ///
+    /// # Errors
+    /// The pull's.
+    pub fn pull(&self) -> Result<&PullReport, &Error> {
+        self.0.pull.as_ref()
+    }
+
+    /// What went wrong: if both halves failed, what can pass by itself comes first, then the push.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.error().map_or(ErrorKind::Backend, Error::kind)
+    }
+
+    /// Whether the same call can achieve more later without any change by the caller.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        self.error().is_some_and(Error::is_retryable)
+    }
+
+    fn error(&self) -> Option<&Error> {
+        let errors = || self.0.push.as_ref().err().into_iter().chain(self.0.pull.as_ref().err());
+        errors().find(|error| error.is_retryable()).or_else(|| errors().next())
+    }
+}
+
+impl fmt::Display for SyncError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.0.push, &self.0.pull) {
+            (Err(push), Err(pull)) => write!(f, "push and pull failed: {push}; {pull}"),
+            (Err(error), Ok(_)) => write!(f, "the push failed, the pull is done: {error}"),
+            (Ok(_), Err(error)) => write!(f, "the pull failed, the push is done: {error}"),
+            (Ok(_), Ok(_)) => f.write_str("nothing failed"),
+        }
+    }
+}
+
+impl fmt::Debug for SyncError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SyncError").field("push", &self.0.push).field("pull", &self.0.pull).finish()
+    }
+}
+
+impl std::error::Error for SyncError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error().map(|error| error as &(dyn std::error::Error + 'static))
+    }
+}
+
+impl From<SyncError> for Error {
+    fn from(error: SyncError) -> Self {
+        let Halves { push, pull } = *error.0;
+        match (push.err(), pull.err()) {
+            (Some(push), Some(pull)) if pull.is_retryable() && !push.is_retryable() => {
+                pull.with_context("push", push)
+            }
+            (Some(push), Some(pull)) => push.with_context("pull", pull),
+            (Some(error), None) | (None, Some(error)) => error,
+            (None, None) => Self::new(ErrorKind::Backend, "sync", "nothing failed"),
+        }
+    }
+}
+
+impl Client {
+    pub(super) async fn sync(&self) -> Result<SyncReport, SyncError> {
+        let push = self.push().await;
+        let pull = match &push {
+            // What is in flight has just been asked for.
+            Err(error) => self.pull_after_failed_push(error).await,
+            Ok(_) => self.pull().await,
+        };
+        match (push, pull) {
+            (Ok(push), Ok(pull)) => Ok(SyncReport { push, pull }),
+            (push, pull) => Err(SyncError(Box::new(Halves { push, pull }))),
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Pulling while a push is in flight whose answer cannot be had.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::pull::PullPlan;
+use super::{Client, PullReport};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{DeviceId, Hlc, Incarnation, Record, RecordKey};
+
+/// The objects of pushes in flight whose answer cannot be had, and why.
+///
+/// A pull brings the changes of others all the same, unless they are of these objects: which came first is known from the
+/// answer only.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Unanswered {
+    /// Each object's time and life as they were sent.
+    rows: Arc<BTreeMap<RecordKey, (Hlc, Incarnation)>>,
+    cause: Option<(ErrorKind, String)>,
+    /// Whether another version of one of them came.
+    is_met: bool,
+}
+
+impl Unanswered {
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Whether the server has stored the record just as it was sent: the receipt will say so.
+    pub(super) fn passes_over(&mut self, Record { key, metadata, .. }: &Record, device: DeviceId) -> bool {
+        let Some(sent) = self.rows.get(key) else { return false };
+        let is_own = metadata.modified_by == device && *sent == (metadata.modified_at, metadata.incarnation);
+        self.is_met |= !is_own;
+        is_own
+    }
+
+    /// Why what came cannot be stored, if it cannot.
+    pub(super) fn met(&mut self) -> Option<Error> {
+        let (kind, cause) = self.cause.take().filter(|_| self.is_met)?;
+        let message =
+            "it brings other versions of objects whose push is in flight, and waits for the answer to that";
+        Some(Error::new(kind, "pull", message).with_context("push", cause))
+    }
+}
+
+impl Client {
+    pub(super) async fn pull(&self) -> Result<PullReport> {
+        // An unanswered push is settled first: its receipt must meet the records that it was made of.
+        match self.settle_in_flight().await {
+            Ok(settled) => {
+                let mut report = self.pull_marked(Unanswered::default()).await?;
+                report.conflicts.splice(0..0, settled.conflicts);
+                Ok(report)
+            }
+            Err(error) => self.pull_after_failed_push(&error).await,
+        }
+    }
+
+    /// Fetches what changed, and anew what is marked for it.
+    async fn pull_marked(&self, unanswered: Unanswered) -> Result<PullReport> {
+        let marked = self.load_refetch().await?;
+        let anew = marked.into_iter().filter(|name| self.endpoints.contains_key(name)).map(|name| (name, 0));
+        let plan = PullPlan { anew: anew.collect(), unanswered, ..PullPlan::default() };
+        self.pull_once(plan).await
+    }
+
+    /// Pulls although a push may be in flight whose answer cannot be had for this reason.
+    pub(super) async fn pull_after_failed_push(&self, error: &Error) -> Result<PullReport> {
+        let unanswered = self.unanswered(error).await?;
+        self.pull_marked(unanswered).await
+    }
+
+    /// What is in flight and cannot be answered for this reason.
+    ///
+    /// # Errors
+    /// The pull has to wait: what is in flight was made of other fields than the types have now.
+    async fn unanswered(&self, error: &Error) -> Result<Unanswered> {
+        let queue = self.load_queue().await?;
+        if queue.sessions.is_empty() {
+            return Ok(Unanswered::default());
+        }
+        let (kind, cause) = (error.kind(), error.to_string());
+        if !self.outgrown().await?.is_empty() {
+            let message = "types have other fields since, and a push of before is not answered yet";
+            return Err(Error::new(kind, "pull", message).with_context("push", cause));
+        }
+        let rows = queue.sessions.iter().flat_map(|session| session.request.payload.rows());
+        let rows = rows.map(|(key, row)| (key, (row.3, row.2))).collect();
+        Ok(Unanswered { rows: Arc::new(rows), cause: Some((kind, cause)), is_met: false })
+    }
+}

@@ -206,6 +206,20 @@ async fn a_refused_retry_of_what_was_processed_is_settled_by_its_receipt() {
     }
 }
 
+/// Fails if a server that was given smaller limits refuses what it has processed.
+#[tokio::test]
+async fn what_was_processed_is_recognised_before_its_size_is_refused() {
+    let source = MemoryDataSource::new();
+    let before = server_on(source.clone(), LastWriterWins).await;
+    let push = Device::new(1).push(tasks(vec![new_row("1", 1), new_row("2", 1)]));
+    let receipt = before.receipt(&ada(), push.clone()).await;
+    for limits in [SessionLimits::new(1, 1 << 20), SessionLimits::new(10, 1)] {
+        let limits = ServerLimits::default().with_session(limits);
+        let after = serve(source.clone(), LastWriterWins, own_zone_policy, limits).await;
+        assert_eq!(after.receipt(&ada(), push.clone()).await, receipt);
+    }
+}
+
 /// Fails if a number is used again before the server has said what became of it.
 #[tokio::test]
 async fn what_was_refused_on_the_way_stays_in_flight_until_the_server_answers() {

@@ -1,7 +1,7 @@
 //! Histories that once ended wrong, as small as they were found. By name, because the seeds of a property test stop
 //! meaning the same when its generators change.
 
-use simulation::convergence::{Call, Case, ClockSetup, Edit, How, Setup, Step, run_case};
+use simulation::convergence::{Call, Case, ClockSetup, Edit, How, Mutation, Setup, Step, run_case};
 use simulation::model::Rule;
 use simulation::storage::{OnDisk, StorageKind};
 
@@ -18,9 +18,9 @@ const REMOVED_C: u8 = 0;
 const REMOVED_D: u8 = 1;
 const REMOVED_E: u8 = 2;
 
-fn check(rule: Rule, clients: usize, page_records: u32, steps: &[Step]) {
+fn setup(rule: Rule, clients: usize, page_records: u32) -> Setup {
     let clocks = vec![ClockSetup { offset: 0, drift: 0 }; clients + 1];
-    let setup = Setup {
+    Setup {
         seed: 0,
         rule,
         atomic: false,
@@ -30,7 +30,11 @@ fn check(rule: Rule, clients: usize, page_records: u32, steps: &[Step]) {
         page_records,
         tiny_pages: false,
         clocks,
-    };
+    }
+}
+
+fn check(rule: Rule, clients: usize, page_records: u32, steps: &[Step]) {
+    let setup = setup(rule, clients, page_records);
     for store in [None, Some(OnDisk::Sqlite), Some(OnDisk::Sled)] {
         let setup = Setup { server: store.map(StorageKind::Disk), clients: store, ..setup.clone() };
         if let Err(problem) = run_case(&Case { setup, steps: steps.to_vec() }, None) {
@@ -129,6 +133,28 @@ fn an_object_made_anew_during_the_push_of_its_earlier_life_is_not_lost() {
             sync(3, How::Push, vec![]),
         ],
     );
+}
+
+/// A push is refused on the way when it is sent again, and taken back; the answer to that is lost, and its first copy arrives
+/// late. Fails if a server that forgets the withdrawal passes.
+#[test]
+fn a_late_copy_of_a_withdrawn_push_changes_nothing() {
+    let steps = [
+        put(0, SHELF, A),
+        put(0, ITEM, B),
+        sync(0, How::Push, vec![Call::LoseRequest]),
+        sync(0, How::Push, vec![Call::RefuseLarge { records: 1 }, Call::LoseAnswer]),
+        Step::Replay { client: 0, which: 0 },
+        sync(0, How::Sync, vec![]),
+        Step::Replay { client: 0, which: 0 },
+        put(0, SHELF, A),
+        sync(0, How::Sync, vec![]),
+        Step::Replay { client: 0, which: 0 },
+    ];
+    check(Rule::Union, 2, 4, &steps);
+    let case = Case { setup: setup(Rule::Union, 2, 4), steps: steps.to_vec() };
+    let problem = run_case(&case, Some(Mutation::ForgetVoided)).unwrap_err();
+    assert!(problem.contains("was committed twice"), "{problem}");
 }
 
 #[test]

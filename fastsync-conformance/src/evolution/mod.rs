@@ -273,7 +273,7 @@ fn releases<Old: SyncableObject, New: SyncableObject>(
 /// - `harness`: an expression that makes a [`Harness`](crate::Harness), evaluated twice per test.
 /// - `old`, `new`: the type in the release that is in use, and in the next one.
 /// - `samples`, if the schema does not say enough: a function `fn(u64) -> T` for each of the two.
-/// - `migrate`, if the new release has one: an expression that makes the [`Migration`].
+/// - `migrate`, if the new release has one: an expression that makes the [`Migration`](fastsync_core::Migration).
 /// - `over`, if devices shall reach servers in another way than in one process: a [`Network`](crate::evolution::Network).
 ///
 /// With an expression alone, which makes the harness, it is for authors of data sources: all the

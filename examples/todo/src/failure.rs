@@ -10,6 +10,15 @@ pub(crate) fn describe(error: &anyhow::Error, place: &Place) -> String {
     let server = &place.server;
     let safe = "Your edits are safe and wait here";
     match cause.kind() {
+        // Something answers, and not in the words of our server: a network's sign-in page, or another service.
+        ErrorKind::Unavailable
+            if cause.context().any(|(name, status)| name == "status" && status != "503") =>
+        {
+            format!(
+                "There is no to-do server at {server} ({}). {safe}; try again later, or check --server.",
+                cause.message()
+            )
+        }
         ErrorKind::Unavailable if cause.backend() == Some("http") => {
             format!("The server at {server} cannot be reached. {safe}; try `todo sync` again later.")
         }

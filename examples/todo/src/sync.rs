@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use anyhow::bail;
-use fastsync_core::{ObjectId, SettledConflict, Settlement, SyncableObject, SyncableRepository};
+use fastsync_core::{Error, ObjectId, SettledConflict, Settlement, SyncableObject, SyncableRepository};
 
 use crate::list::TodoList;
 use crate::{Place, status};
@@ -23,7 +23,8 @@ pub(crate) async fn run(list: &TodoList, place: &Place) -> anyhow::Result<()> {
         .map(|task| Ok((task.id()?, task.text)))
         .collect::<anyhow::Result<_>>()?;
 
-    let report = list.manager.sync().await?;
+    // What is told of the first thing that went wrong is enough here.
+    let report = list.manager.sync().await.map_err(Error::from)?;
     status::remember_sync(place)?;
 
     match (report.push.applied, report.pull.received) {

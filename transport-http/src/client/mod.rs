@@ -211,7 +211,8 @@ impl HttpTransport {
             let Some(format) = format else {
                 let message = "the answer is not from a FastSync server but from something on the way (a network's sign-in page, \
                                a proxy), or there is another service at this address";
-                return Err(fail.kind(ErrorKind::Unavailable, message));
+                let error = fail.kind(ErrorKind::Unavailable, message);
+                return Err(error.with_context("status", parts.status.as_u16()));
             };
             let bytes = self.content(fail, &parts.headers, body, self.inner.response_bytes).await?;
             return Ok(Answer::Message(format, bytes));

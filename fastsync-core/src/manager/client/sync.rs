@@ -67,6 +67,9 @@ impl SyncError {
 impl fmt::Display for SyncError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.0.push, &self.0.pull) {
+            (Err(push), Err(pull)) if push.kind() == pull.kind() && push.message() == pull.message() => {
+                write!(f, "push and pull failed: {push}")
+            }
             (Err(push), Err(pull)) => write!(f, "push and pull failed: {push}; {pull}"),
             (Err(error), Ok(_)) => write!(f, "the push failed, the pull is done: {error}"),
             (Ok(_), Err(error)) => write!(f, "the pull failed, the push is done: {error}"),
@@ -83,7 +86,8 @@ impl fmt::Debug for SyncError {
 
 impl std::error::Error for SyncError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.error().map(|error| error as &(dyn std::error::Error + 'static))
+        // The error itself is in the text already.
+        self.error().and_then(std::error::Error::source)
     }
 }
 

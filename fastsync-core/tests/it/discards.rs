@@ -137,3 +137,29 @@ async fn a_mark_is_as_it_always_was() {
         [("fastsync/discarded/tasks/global/1".to_owned(), b"\x01\x06global\x05tasks\x011\x02".to_vec())]
     );
 }
+
+/// Fails if an edit that is given up is sent all the same, because the device's table does not let its object go.
+#[tokio::test]
+async fn what_the_table_keeps_is_not_sent_either() {
+    let server = server().await;
+    let a = client(&server, "ada").await;
+    let name = |name: &str| TypeName::new(name).unwrap();
+    a.source.constrain(source::memory::MemoryConstraint::Parent {
+        type_name: name("tasks"),
+        field: FieldName::new("list").unwrap(),
+        parent: name("lists"),
+    });
+    let list = List { id: task("1", "x").list, title: "t".into() };
+    a.lists.add(&list).await.unwrap();
+    a.tasks.add(&task("1", "x")).await.unwrap();
+    let key = RecordKey { zone: Zone::Global, type_name: name("lists"), id: id(&list.id) };
+    assert_eq!(a.sync.discard_pending(&[key]).await.unwrap(), 1);
+    a.sync.sync().await.unwrap();
+    let pushes = a.link.pushes.lock().unwrap().clone();
+    let sent: Vec<_> = pushes
+        .iter()
+        .flat_map(|push| push.payload.groups.iter().map(|group| group.type_name.as_str()))
+        .collect();
+    assert_eq!(sent, ["tasks"]);
+    assert_eq!(a.lists.get_all().await.unwrap(), [list], "its children keep it here");
+}

@@ -113,3 +113,43 @@ async fn everything_can_be_fetched_anew_while_pushes_fail() {
         assert_eq!(a.pending().await, 0);
     }
 }
+
+/// A way to a server on which every push fails, and every third pull.
+#[derive(Debug)]
+struct Flaky {
+    to: LoopbackTransport,
+    pulls: std::sync::atomic::AtomicUsize,
+}
+
+#[async_trait::async_trait]
+impl Transport for Flaky {
+    async fn push(&self, _: &protocol::PushRequest) -> Result<protocol::PushReply> {
+        Err(refusal(ErrorKind::Timeout))
+    }
+
+    async fn pull(&self, request: &protocol::PullRequest) -> Result<protocol::PullReply> {
+        if self.pulls.fetch_add(1, std::sync::atomic::Ordering::SeqCst) % 3 == 2 {
+            return Err(refusal(ErrorKind::Unavailable));
+        }
+        self.to.pull(request).await
+    }
+}
+
+/// Fails if a pull that is cut off begins anew each time because a push is not answered: it never ended.
+#[tokio::test]
+async fn a_large_pull_ends_though_no_push_is_answered() {
+    let server = server().await;
+    let tasks: Vec<_> = (0..60).map(|n| task(&format!("{n:02}"), "x")).collect();
+    server.tasks.add_many(&tasks).await.unwrap();
+    let a = client(&server, "ada").await;
+    a.tasks.add(&task("mine", "x")).await.unwrap();
+    let to = LoopbackTransport::new(server.manager.clone(), SyncContext::new("ada"));
+    let flaky = Flaky { to, pulls: Default::default() };
+    let sync = a.manager().transport(flaky).pull_limits(PullLimits::new(5, 1 << 20)).build().unwrap();
+    let mut tries = 0;
+    while sync.sync().await.unwrap_err().pull().is_err() {
+        tries += 1;
+        assert!(tries < 20, "it begins at zero again and again");
+    }
+    assert_eq!(a.tasks.get_all().await.unwrap().len(), 61);
+}

@@ -19,6 +19,7 @@ mod halves;
 mod hostile_server;
 mod input;
 mod interrupted;
+mod mended;
 mod migrations;
 mod new_life;
 mod overlap;

@@ -57,6 +57,25 @@ async fn what_a_device_sent_itself_is_no_conflict() {
     assert_eq!(server.tasks.get_all().await.unwrap(), []);
 }
 
+/// Fails if an edit whose answer had not arrived when the object was made anew is a conflict.
+#[tokio::test]
+async fn what_was_under_way_is_no_conflict() {
+    for removes in [false, true] {
+        let (server, a, _) = pair(Never).await;
+        a.tasks.update(&task("1", "under way")).await.unwrap();
+        a.link.fail_next(Fault::LoseReply);
+        a.sync.push().await.unwrap_err();
+        make_anew(&a, "anew").await;
+        if removes {
+            assert!(a.tasks.remove(&id("1")).await.unwrap());
+        }
+        a.sync.sync().await.unwrap();
+        let left = if removes { vec![] } else { vec![task("1", "anew")] };
+        assert_eq!(server.tasks.get_all().await.unwrap(), left);
+        assert_eq!(a.pending().await, 0);
+    }
+}
+
 /// Fails if an edit of another device that was pulled before is a conflict.
 #[tokio::test]
 async fn what_a_device_has_seen_is_no_conflict() {

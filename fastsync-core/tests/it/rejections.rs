@@ -202,3 +202,21 @@ async fn giving_up_an_edit_takes_what_the_server_has_by_now() {
         }
     }
 }
+
+/// Fails if an edit that is tried again, and may be stored by now, is given up as if it were refused still.
+#[tokio::test]
+async fn an_edit_that_is_tried_again_is_not_refused_any_more() {
+    let base = server().await;
+    let server = strict_server().await;
+    let a = client(&server, "ada").await;
+    a.tasks.add(&task("1", "bad")).await.unwrap();
+    a.sync.push().await.unwrap();
+    let rejected = a.sync.rejected().await.unwrap();
+    a.sync.retry_rejected(&rejected).await.unwrap();
+    // By a server that takes it.
+    let a = client_on(&base, "ada", a.source).await;
+    a.link.fail_next(Fault::LoseReply);
+    a.sync.push().await.unwrap_err();
+    a.sync.discard_rejected(&rejected).await.unwrap();
+    assert_eq!((a.pending().await, a.task("1").await), (1, Some(task("1", "bad"))));
+}

@@ -222,3 +222,28 @@ async fn an_edit_is_made_of_what_is_there_when_it_is_stored() {
         assert_eq!(server.tasks.find_by_id(&id("2")).await.unwrap(), text.map(|text| task("2", text)));
     }
 }
+
+/// Fails if a handle goes on under the identity that another one has given up: each then took a new one, and fetched
+/// everything at each sync.
+#[tokio::test]
+async fn a_copy_with_two_handles_fetches_everything_once() {
+    let server = server().await;
+    let original = client(&server, "ada").await;
+    original.tasks.add_many(&[task("1", "x"), task("2", "y")]).await.unwrap();
+    original.sync.sync().await.unwrap();
+    let copy = original.source.snapshot();
+    let a = client_on(&server, "ada", copy.clone()).await;
+    let b = client_on(&server, "ada", copy).await;
+    original.tasks.add(&task("3", "of the original")).await.unwrap();
+    original.sync.sync().await.unwrap();
+    a.tasks.add(&task("4", "of the copy")).await.unwrap();
+    let report = a.sync.sync().await.unwrap();
+    assert!(report.push.forked && report.pull.received == 4, "{report:?}");
+    for (n, handle) in [&b, &a, &b, &a].into_iter().enumerate() {
+        handle.tasks.add(&task(&format!("more {n}"), "x")).await.unwrap();
+        let report = handle.sync.sync().await.unwrap();
+        assert_eq!((report.push.forked, report.push.applied, report.pull.received), (false, 1, 0));
+    }
+    assert_eq!(a.store.device(), b.store.device());
+    assert_ne!(a.store.device(), original.store.device());
+}

@@ -267,3 +267,25 @@ async fn a_device_that_dies_before_it_knows_of_its_withdrawal_goes_on() {
         "nothing that was sent before changes anything"
     );
 }
+
+/// Fails if a copy of a store that was restored goes on after numbers that the original has used since as if it had pushed
+/// under them itself: it never received what was pushed so.
+#[tokio::test]
+async fn a_restored_copy_fetches_what_was_pushed_after_it() {
+    let server = server().await;
+    let a = client(&server, "ada").await;
+    a.tasks.add(&task("1", "x")).await.unwrap();
+    a.link.fail_next(Fault::DropRequest);
+    a.sync.push().await.unwrap_err();
+    let backup = a.source.snapshot();
+    let key = RecordKey { zone: Zone::Global, type_name: TypeName::new("tasks").unwrap(), id: id("1") };
+    a.sync.discard_pending(&[key]).await.unwrap();
+    a.sync.sync().await.unwrap();
+    a.tasks.add(&task("2", "x")).await.unwrap();
+    a.sync.sync().await.unwrap();
+    let restored = client_on(&server, "ada", backup).await;
+    restored.sync.sync().await.unwrap();
+    restored.sync.sync().await.unwrap();
+    assert_eq!(restored.tasks.get_all().await.unwrap(), [task("1", "x"), task("2", "x")]);
+    assert_eq!(server.tasks.get_all().await.unwrap().len(), 2);
+}

@@ -121,3 +121,30 @@ async fn what_is_fetched_anew_in_one_zone_is_fetched_anew_in_the_other_later() {
     manager(&server, &side, &["a", "b"]).sync().await.unwrap();
     assert_eq!(ids(&side, "b").await, ["2"]);
 }
+
+/// Fails if what was deleted and purged in a zone while it was revoked stays on a device for ever.
+#[tokio::test]
+async fn a_zone_that_is_granted_again_has_nothing_that_was_deleted_meanwhile() {
+    let granted = std::sync::Arc::new(std::sync::Mutex::new(true));
+    let policy = {
+        let granted = std::sync::Arc::clone(&granted);
+        move |context: &SyncContext| {
+            let access = ZoneAccess::none().read_write(Zone::Global).read_write(zone("a"));
+            if *granted.lock().unwrap() { everything(context) } else { access }
+        }
+    };
+    let server = serve(MemoryDataSource::new(), LastWriterWins, policy, ServerLimits::default()).await;
+    let theirs = Repository::<Note>::in_zone(&server.store, zone("b"));
+    theirs.add_many(&["1", "2"].map(note)).await.unwrap();
+    let side = client(&server, "ada").await;
+    manager(&server, &side, &["a", "b"]).sync().await.unwrap();
+    *granted.lock().unwrap() = false;
+    let only_a = manager(&server, &side, &["a"]);
+    server.tasks.add(&task("1", "x")).await.unwrap();
+    only_a.sync().await.unwrap();
+    assert!(theirs.remove(&id("1")).await.unwrap());
+    server.store.source().purge(&zone("b"), Position(2)).await.unwrap();
+    *granted.lock().unwrap() = true;
+    manager(&server, &side, &["a", "b"]).sync().await.unwrap();
+    assert_eq!(ids(&side, "b").await, ["2"]);
+}

@@ -9,6 +9,7 @@ use super::aside::{AsideReason, Asides, Refusal};
 use super::outgrown::Grown;
 use super::rejected::refusals_meet;
 use super::settle::SettledWrite;
+use super::unanswered::Unanswered;
 use super::{Client, SettledConflict};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Hlc, Record, RecordKey, SessionId, SyncMetadata};
@@ -34,6 +35,26 @@ pub(super) struct Application {
     /// Objects that the server no longer has.
     pub(super) gone: BTreeSet<RecordKey>,
     pub(super) grown: Grown,
+    /// Objects of pushes whose answer cannot be had: nothing is stored while another version of one of them is there.
+    pub(super) unanswered: Unanswered,
+    /// Whether its writes give edits up. One that was made since stays.
+    pub(super) gives_up: bool,
+}
+
+impl Application {
+    /// A commit of these writes and entries.
+    pub(super) const fn new(session: SessionId, writes: Incoming, state: Vec<StateWrite>) -> Self {
+        Self {
+            session,
+            clears: Vec::new(),
+            writes,
+            state,
+            gone: BTreeSet::new(),
+            grown: Grown::new(),
+            unanswered: Unanswered::NOTHING,
+            gives_up: false,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -129,10 +150,23 @@ impl Client {
     /// Commits what the server answered, settling each conflict with a local edit. Gives the conflicts, or `None` if
     /// another process moved the state meanwhile and nothing was stored.
     pub(super) async fn apply(&self, application: Application) -> Result<Option<Vec<SettledConflict>>> {
+        self.apply_answer(application, Vec::new()).await
+    }
+
+    /// The same, and sets aside what of the answer this release cannot read.
+    pub(super) async fn apply_answer(
+        &self,
+        application: Application,
+        unfit: Vec<(Record, Error)>,
+    ) -> Result<Option<Vec<SettledConflict>>> {
         let mut asides = self.load_asides().await?;
         if let Incoming::Inline(writes) = &application.writes {
             // What the server has of these now is what it answered.
             writes.iter().for_each(|write| asides.supersede(write.action.key()));
+        }
+        for (record, error) in unfit {
+            let schema = self.store.schema(&record.key.type_name)?;
+            asides.add_unfit(record, &error, schema)?;
         }
         Ok(self.apply_beside(application, asides).await?.map(|applied| applied.conflicts))
     }
@@ -144,7 +178,8 @@ impl Client {
         application: Application,
         asides: Asides,
     ) -> Result<Option<Applied>> {
-        let Application { session, clears, mut writes, state, gone, grown } = application;
+        let Application { session, clears, mut writes, state, gone, grown, unanswered, gives_up } =
+            application;
         let mut settled: BTreeMap<RecordKey, SettledKey> = BTreeMap::new();
         let mut refusals = if gone.is_empty() { None } else { Some(self.load_refusals().await?) };
         let mut attempts = 0;
@@ -172,7 +207,8 @@ impl Client {
             let seen = settled.iter().map(|(key, settled)| (key, Some(&settled.server)));
             let seen = seen.chain(gone.iter().map(|key| (key, None)));
             let mut state = state.clone();
-            if let Some(refusals) = &refusals {
+            // Who gives edits up writes the entries of their refusals itself.
+            if let Some(refusals) = refusals.as_ref().filter(|_| !gives_up) {
                 state.extend(refusals_meet(refusals, seen)?);
             }
             state.extend(aside.entries);
@@ -217,6 +253,13 @@ impl Client {
                         }
                         if before.is_none() {
                             attempts = 0;
+                        }
+                        unanswered.check(&key)?;
+                        if gives_up {
+                            let write = left_out(&key, server.metadata);
+                            let result = SettledWrite { write, report: None };
+                            settled.insert(key, SettledKey { server, result, refused: None });
+                            continue;
                         }
                         let mut settling =
                             pin!(self.settle_conflict(server.clone(), conflict.current, &clears, &grown));

@@ -23,6 +23,13 @@ pub(super) struct Withheld {
 }
 
 impl Withheld {
+    /// Whether a local commit waits as a whole, because the server does not exchange one of its types yet. What is of types that
+    /// this application gave up does not hold up the rest.
+    pub(super) fn holds_together(&self, local_commit: &[Record]) -> bool {
+        let names = || local_commit.iter().map(|record| &record.key.type_name);
+        names().any(|name| self.registered.contains(name) && self.unknown_types.contains(name))
+    }
+
     pub(super) fn holds(&self, record: &Record) -> bool {
         !self.registered.contains(&record.key.type_name)
             || self.unknown_types.contains(&record.key.type_name)
@@ -68,10 +75,12 @@ impl Client {
             while let Some(change) = page.peek().map(|record| record.metadata.change) {
                 let mut group = Vec::new();
                 while let Some(record) = page.next_if(|record| record.metadata.change == change) {
-                    if !withheld.holds(&record) {
-                        group.push(record);
-                    }
+                    group.push(record);
                 }
+                if withheld.holds_together(&group) {
+                    continue;
+                }
+                group.retain(|record| !withheld.holds(record));
                 let group_bytes: usize = group.iter().map(Record::approximate_bytes).sum();
                 let fits_in =
                     |most: usize, bytes: usize| chosen.len() + group.len() <= most && group_bytes <= bytes;

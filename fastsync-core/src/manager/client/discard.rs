@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Client;
 use super::apply::{Application, Incoming};
-use super::outgrown::Grown;
 use super::push::Pushing;
 use super::queue::{PushQueue, moved_by_another_process};
 use super::rejected::forgotten;
@@ -75,7 +74,7 @@ impl Client {
         Ok(())
     }
 
-    async fn pending_at(&self, key: &RecordKey) -> Result<Option<Record>> {
+    pub(super) async fn pending_at(&self, key: &RecordKey) -> Result<Option<Record>> {
         let found = self.store.source().get(&key.type_name, &key.zone, std::slice::from_ref(&key.id)).await?;
         Ok(found.into_iter().find(|record| record.metadata.is_pending()))
     }
@@ -107,12 +106,8 @@ impl Client {
         }
         state.extend(queue.replace(queue.acknowledged, queue.sessions.clone())?.0);
         let application = Application {
-            session: self.store.new_session(),
-            clears: Vec::new(),
-            writes: Incoming::Inline(writes),
-            state,
-            gone: BTreeSet::new(),
-            grown: Grown::new(),
+            gives_up: true,
+            ..Application::new(self.store.new_session(), Incoming::Inline(writes), state)
         };
         if self.apply(application).await?.is_none() {
             return Err(moved_by_another_process());

@@ -13,6 +13,7 @@ mod push;
 mod queue;
 mod receipt;
 mod redate;
+mod regroup;
 mod rejected;
 mod replies;
 mod report;

@@ -11,7 +11,7 @@ use super::unanswered::Unanswered;
 use super::walk::Walk;
 use super::{Client, PullReport, SyncPhase, SyncProgress};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Record, TypeName};
+use crate::model::{Record, RecordKey, TypeName};
 use crate::protocol::{Cursor, PullReply, PullRequest, SyncOperationMetadata};
 use crate::source::entry::encode;
 use crate::source::{Clear, ExpectState, ResetReason, StateWrite};
@@ -132,10 +132,6 @@ impl Client {
             Fetched::ResetRequired(reason) => self.start_over(&mut walk, reason).await,
             Fetched::Moved => Ok(Pulled::Moved),
             Fetched::CaughtUp(cursor, records) => {
-                if let Some(error) = walk.unanswered.met() {
-                    self.forget(&mut walk).await?;
-                    return Err(error);
-                }
                 let mut inline = Some(records);
                 if walk.staged > 0 {
                     self.stage_records(&mut walk, inline.take().unwrap_or_default()).await?;
@@ -265,7 +261,9 @@ impl Client {
         state.extend(walk.end());
         let clears = self.clears(plan, &walk);
         walk.asides.clear(&clears);
-        let retries = walk.asides.retries(&self.store, |key| self.pulls(key));
+        // What is in flight may have replaced what is aside.
+        let is_ours = |key: &RecordKey| self.pulls(key) && !plan.unanswered.contains(key);
+        let retries = walk.asides.retries(&self.store, is_ours);
         if walk.received == 0 && state.is_empty() && clears.is_empty() && retries.is_empty() {
             return Ok(Pulled::Done(report));
         }
@@ -291,6 +289,8 @@ impl Client {
             state,
             gone: gone.cloned().collect(),
             grown: plan.grown.clone(),
+            unanswered: plan.unanswered.clone(),
+            gives_up: false,
         };
         match self.apply_beside(application, walk.asides).await? {
             // What is staged is that of the walk that is noted, whoever goes on with it.

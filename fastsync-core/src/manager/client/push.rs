@@ -1,13 +1,12 @@
 //! Sending local edits.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use futures_util::future;
 
 use super::apply::{Application, Incoming};
 use super::collect::{Collected, Withheld};
-use super::outgrown::Grown;
 use super::queue::{InFlight, PushQueue, moved_by_another_process};
 use super::rejected::forgotten;
 use super::replies::Replies;
@@ -51,6 +50,7 @@ pub(super) struct Pushing {
 
 impl Client {
     pub(super) async fn push(&self) -> Result<PushReport> {
+        self.know_itself().await?;
         let caught_up = self.catch_up().await?;
         let report = caught_up.and(self.push_known().await?);
         Ok(PushReport { waiting: self.waiting().await?, ..report })
@@ -213,6 +213,7 @@ impl Client {
 
     /// Makes the first session of an empty queue; `false` if there is nothing to push.
     async fn begin(&self, pushing: &mut Pushing) -> Result<bool> {
+        self.regroup(pushing).await?;
         let number = pushing.queue.next_number();
         let first = loop {
             match self.collect(number, 0, usize::MAX, &pushing.withheld).await? {
@@ -321,7 +322,7 @@ impl Client {
     }
 
     /// Marks every type to be fetched anew.
-    fn refetch_all(&self) -> Result<Vec<StateWrite>> {
+    pub(super) fn refetch_all(&self) -> Result<Vec<StateWrite>> {
         self.endpoints.keys().map(StateKey::refetch).collect()
     }
 
@@ -348,19 +349,15 @@ impl Client {
         let plan = self.plan_receipt(&answered, receipt)?;
         let (mut entries, replaced) = pushing.queue.replace(answered.request.number, sessions)?;
         for edit in &plan.rejected {
+            pushing.withheld.outdated.retain(|key| *key != edit.key);
             entries.push(StateWrite::set(StateKey::rejected(&edit.key), Some(encode(edit)?)));
             entries.push(StateWrite::set(StateKey::unseen(&edit.key), None));
         }
         entries.extend(self.observe(plan.newest)?);
-        let application = Application {
-            session: self.store.new_session(),
-            clears: Vec::new(),
-            writes: Incoming::Inline(plan.writes),
-            state: entries,
-            gone: BTreeSet::new(),
-            grown: Grown::new(),
+        let application = Application::new(self.store.new_session(), Incoming::Inline(plan.writes), entries);
+        let Some(conflicts) = self.apply_answer(application, plan.unfit).await? else {
+            return Err(moved_by_another_process());
         };
-        let Some(conflicts) = self.apply(application).await? else { return Err(moved_by_another_process()) };
         self.store.events().records(plan.replaced);
         let report = &mut pushing.report;
         report.sessions += 1;
@@ -368,7 +365,6 @@ impl Client {
         report.rejected += u64::try_from(plan.rejected.len()).unwrap_or(u64::MAX);
         report.conflicts.extend(plan.conflicts);
         report.conflicts.extend(conflicts);
-        pushing.withheld.rejected.extend(plan.left);
         pushing.withheld.rejected.extend(plan.rejected.into_iter().map(|edit| (edit.key, edit.change)));
         pushing.queue = replaced;
         Ok(())

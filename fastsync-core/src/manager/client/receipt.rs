@@ -27,11 +27,11 @@ impl Client {
         };
         let mut current = receipt.current;
         current.groups.retain(|group| is_as_sent(&group.type_name));
-        let mut unreadable = BTreeSet::new();
+        let mut unreadable = BTreeMap::new();
         let current = current.into_fitting_records(
             types,
             |name| self.store.schema(name).ok(),
-            |record, _| unreadable.extend([record.key]),
+            |record, error| drop(unreadable.insert(record.key.clone(), (record, error))),
         )?;
         let mut current: BTreeMap<RecordKey, Record> =
             current.into_iter().map(|record| (record.key.clone(), record)).collect();
@@ -75,16 +75,23 @@ impl Client {
                 // What the server has came with the fields of before an upgrade of the application: the edit stays, and meets
                 // it again with all fields.
                 Some(_) if !is_as_sent(&key.type_name) => {}
-                // It has values that a later release knows. The edit stays until then, and is no part of this push any more.
-                Some(_) if unreadable.contains(&key) => plan.left.push((key, *change)),
                 Some(outcome) => {
-                    let server = current.remove(&key).unwrap_or_else(|| gone(&key, row));
+                    let device = in_flight.request.metadata.device;
+                    let server = match unreadable.remove(&key) {
+                        // It has values that a later release knows, and lies aside until then. The edit is over all the same:
+                        // sent again, it would be merged again.
+                        Some(unfit) => {
+                            plan.unfit.push(unfit);
+                            sent(&key, row, device, 0)
+                        }
+                        None => current.remove(&key).unwrap_or_else(|| gone(&key, row)),
+                    };
                     let settlement = match outcome {
                         Outcome::Merged => Settlement::Merged,
                         _ => Settlement::KeptServer,
                     };
                     plan.newest = plan.newest.max(Some(server.metadata.modified_at));
-                    let dropped = sent(&key, row, in_flight.request.metadata.device, *change);
+                    let dropped = sent(&key, row, device, *change);
                     if !dropped.is_if_absent() {
                         let dropped = Some(dropped);
                         plan.conflicts.push(SettledConflict { key: key.clone(), settlement, dropped });
@@ -111,8 +118,8 @@ pub(super) struct ReceiptPlan {
     pub(super) applied: u64,
     pub(super) conflicts: Vec<SettledConflict>,
     pub(super) rejected: Vec<RejectedEdit>,
-    /// Edits, by their changes, that nothing is done about.
-    pub(super) left: Vec<(RecordKey, u64)>,
+    /// What the server has instead of some of them, and why this release cannot read it.
+    pub(super) unfit: Vec<(Record, Error)>,
     /// The objects that are no longer as they were edited.
     pub(super) replaced: Vec<RecordKey>,
     pub(super) newest: Option<Hlc>,

@@ -85,7 +85,11 @@ impl Client {
     }
 
     pub(super) async fn retry_rejected(&self, edits: &[RejectedEdit]) -> Result<()> {
-        self.close_rejected(edits, Vec::new(), &BTreeSet::new()).await
+        // A local commit goes again as a whole.
+        let changes: BTreeSet<u64> = edits.iter().map(|edit| edit.change).collect();
+        let refused = self.load_refusals().await?.into_values().map(|(_, edit)| edit);
+        let refused: Vec<_> = refused.filter(|edit| changes.contains(&edit.change)).collect();
+        self.close_rejected(&refused, Vec::new(), &BTreeSet::new()).await
     }
 
     pub(super) async fn discard_rejected(&self, edits: &[RejectedEdit]) -> Result<()> {
@@ -99,8 +103,12 @@ impl Client {
             let Some(local) = found.into_iter().find(|record| record.metadata.change == edit.change) else {
                 continue;
             };
-            let server =
-                refusals.remove(key).map_or_else(|| edit.server.clone(), |(_, stored)| stored.server);
+            // One that is tried again is not refused any more, and may be under way.
+            let Some((_, refusal)) = refusals.remove(key).filter(|(_, stored)| stored.change == edit.change)
+            else {
+                continue;
+            };
+            let server = refusal.server;
             let is_unseen = self.store.source().state(&StateKey::unseen(key)).await?.is_some();
             writes.push(giving_up.write(local, server, is_unseen));
         }
@@ -136,12 +144,8 @@ impl Client {
             state.push(StateKey::refetch(name)?);
         }
         let application = Application {
-            session: self.store.new_session(),
-            clears: Vec::new(),
-            writes: Incoming::Inline(writes),
-            state,
-            gone: BTreeSet::new(),
-            grown: Grown::new(),
+            gives_up: true,
+            ..Application::new(self.store.new_session(), Incoming::Inline(writes), state)
         };
         let asides = self.load_asides().await?;
         match self.apply_beside(application, asides).await? {
@@ -202,7 +206,7 @@ fn given_up(
     Write {
         action: Action::Put { record, pending: false },
         expect: Expect::Change(change),
-        on_mismatch: OnMismatch::Skip,
+        on_mismatch: OnMismatch::Abort,
     }
 }
 

@@ -16,6 +16,15 @@ pub(super) fn encode_cursor(cursor: &Cursor) -> Result<Vec<u8>> {
 }
 
 impl Client {
+    /// Takes the identity that another handle of this store may have given it since.
+    pub(super) async fn know_itself(&self) -> Result<()> {
+        let stored = self.store.source().state(StateKey::DEVICE).await?;
+        if let Some(device) = stored.as_deref().map(decode).transpose()? {
+            self.store.set_device(device);
+        }
+        Ok(())
+    }
+
     pub(super) async fn load_cursor(&self) -> Result<Option<Cursor>> {
         let stored = self.store.source().state(StateKey::CURSOR).await?;
         let text: Option<String> = stored.as_deref().map(decode).transpose()?;

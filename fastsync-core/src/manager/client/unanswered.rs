@@ -11,40 +11,51 @@ use crate::model::{DeviceId, Hlc, Incarnation, Record, RecordKey};
 /// The objects of pushes in flight whose answer cannot be had, and why.
 ///
 /// A pull brings the changes of others all the same, unless they are of these objects: which came first is known from the
-/// answer only.
+/// answer only. They wait for it here as well, so that a commit finds them.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Unanswered {
+pub(super) struct Unanswered(Option<Arc<Objects>>);
+
+#[derive(Debug)]
+struct Objects {
     /// Each object's time and life as they were sent.
-    rows: Arc<BTreeMap<RecordKey, (Hlc, Incarnation)>>,
-    cause: Option<(ErrorKind, String)>,
-    /// Whether another version of one of them came.
-    is_met: bool,
+    rows: BTreeMap<RecordKey, (Hlc, Incarnation)>,
+    kind: ErrorKind,
+    cause: String,
 }
 
 impl Unanswered {
-    pub(super) fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+    /// Everything is answered.
+    pub(super) const NOTHING: Self = Self(None);
+
+    fn row(&self, key: &RecordKey) -> Option<&(Hlc, Incarnation)> {
+        self.0.as_ref()?.rows.get(key)
+    }
+
+    pub(super) fn contains(&self, key: &RecordKey) -> bool {
+        self.row(key).is_some()
     }
 
     /// Whether the server has stored the record just as it was sent: the receipt will say so.
-    pub(super) fn passes_over(&mut self, Record { key, metadata, .. }: &Record, device: DeviceId) -> bool {
-        let Some(sent) = self.rows.get(key) else { return false };
-        let is_own = metadata.modified_by == device && *sent == (metadata.modified_at, metadata.incarnation);
-        self.is_met |= !is_own;
-        is_own
+    pub(super) fn passes_over(&self, Record { key, metadata, .. }: &Record, device: DeviceId) -> bool {
+        let is_as_sent = |sent: &(Hlc, Incarnation)| *sent == (metadata.modified_at, metadata.incarnation);
+        metadata.modified_by == device && self.row(key).is_some_and(is_as_sent)
     }
 
-    /// Why what came cannot be stored, if it cannot.
-    pub(super) fn met(&mut self) -> Option<Error> {
-        let (kind, cause) = self.cause.take().filter(|_| self.is_met)?;
+    /// # Errors
+    /// Why another version of the object cannot be stored now.
+    pub(super) fn check(&self, key: &RecordKey) -> Result<()> {
+        let Some(objects) = self.0.as_ref().filter(|objects| objects.rows.contains_key(key)) else {
+            return Ok(());
+        };
         let message =
             "it brings other versions of objects whose push is in flight, and waits for the answer to that";
-        Some(Error::new(kind, "pull", message).with_context("push", cause))
+        Err(Error::new(objects.kind, "pull", message).with_context("push", &objects.cause))
     }
 }
 
 impl Client {
     pub(super) async fn pull(&self) -> Result<PullReport> {
+        self.know_itself().await?;
         // An unanswered push is settled first: its receipt must meet the records that it was made of.
         match self.settle_in_flight().await {
             Ok(settled) => {
@@ -86,6 +97,6 @@ impl Client {
         }
         let rows = queue.sessions.iter().flat_map(|session| session.request.payload.rows());
         let rows = rows.map(|(key, row)| (key, (row.3, row.2))).collect();
-        Ok(Unanswered { rows: Arc::new(rows), cause: Some((kind, cause)), is_met: false })
+        Ok(Unanswered(Some(Arc::new(Objects { rows, kind, cause }))))
     }
 }

@@ -8,7 +8,7 @@ use super::collect::Withheld;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Record, TypeName, Zone};
 use crate::source::{Clear, CommitOutcome, Writes};
-use crate::store::PendingReader;
+use crate::store::{PendingReader, StateKey};
 
 /// Edits of one type that no push sends, for one reason.
 ///
@@ -38,6 +38,8 @@ pub enum WaitingReason {
     Outdated,
     /// The server refused them: see [`rejected`](crate::SyncManager::rejected).
     Refused,
+    /// Their local commit has edits of a type that the server does not know or asks a later version of, and stays whole.
+    Together,
 }
 
 impl fmt::Display for WaitingReason {
@@ -47,6 +49,7 @@ impl fmt::Display for WaitingReason {
             Self::UnknownToServer => "the server does not know the type, or not all of its fields",
             Self::Outdated => "the server asks for a later version of the type",
             Self::Refused => "the server refused them",
+            Self::Together => "they belong to a local commit with edits of another type, which waits",
         })
     }
 }
@@ -75,9 +78,12 @@ impl Client {
         let mut counts: BTreeMap<(TypeName, WaitingReason), u64> = BTreeMap::new();
         let mut pending = PendingReader::new(&self.store, PAGE);
         while let Some(page) = pending.next().await? {
-            for record in page {
-                if let Some(reason) = withheld.reason(&record, &outdated) {
-                    *counts.entry((record.key.type_name, reason)).or_default() += 1;
+            for local_commit in page.chunk_by(|a, b| a.metadata.change == b.metadata.change) {
+                let together = withheld.holds_together(local_commit).then_some(WaitingReason::Together);
+                for record in local_commit {
+                    if let Some(reason) = withheld.reason(record, &outdated).or(together) {
+                        *counts.entry((record.key.type_name.clone(), reason)).or_default() += 1;
+                    }
                 }
             }
         }
@@ -115,7 +121,10 @@ impl Client {
             return Ok(());
         }
         let session = self.store.new_session();
-        let commit = self.apply_commit(session, clears, Writes::Inline(Vec::new()), Vec::new());
+        // What was synchronised of them goes too, and comes back once the type is registered again.
+        let refetch = clears.iter().map(|clear| StateKey::refetch_in(&clear.type_name, &clear.zone));
+        let refetch = refetch.collect::<Result<Vec<_>>>()?;
+        let commit = self.apply_commit(session, clears, Writes::Inline(Vec::new()), refetch);
         match self.store.source().commit(commit).await? {
             CommitOutcome::Applied(_) | CommitOutcome::Duplicate(_) => Ok(()),
             CommitOutcome::Conflicts { .. } => {

@@ -112,8 +112,7 @@ impl Client {
     pub(super) async fn walk(&self, plan: &mut PullPlan, stored: Option<&Cursor>) -> Result<Option<Walk>> {
         let noted = self.store.source().state(StateKey::PULL).await?;
         let note: Option<Note> = noted.as_deref().map(decode).transpose()?;
-        // What it has staged may be in the way of a push that is not answered: it is not known any more what came.
-        let note = note.filter(|_| plan.unanswered.is_empty());
+        let stale = note.as_ref().map(|note| note.session);
         let note = match note {
             Some(note) => self.fitting(note, plan, stored)?,
             None => None,
@@ -139,7 +138,9 @@ impl Client {
             noted,
         };
         let Some(note) = note else {
-            if walk.noted.is_some() && !self.forget(&mut walk).await? {
+            if let Some(session) = stale
+                && !self.forget_session(&mut walk, session).await?
+            {
                 return Ok(None);
             }
             if !plan.anew.is_empty() {
@@ -167,6 +168,10 @@ impl Client {
     fn fitting(&self, note: Note, plan: &mut PullPlan, stored: Option<&Cursor>) -> Result<Option<Note>> {
         // The server required it for the cursor that is still stored.
         let is_within = plan.anew.iter().all(|(name, through)| note.anew.get(name) == Some(through));
+        // Edits that another call gave up are given up by that call alone.
+        let gives_up =
+            |(name, through): (&TypeName, &u64)| *through != 0 && plan.anew.get(name) != Some(through);
+        let is_within = is_within && !note.anew.iter().any(gives_up);
         let adopts = note.reset.is_some() && is_within;
         let fits = note.staged > 0
             && (adopts || note.anew == plan.anew)
@@ -213,12 +218,22 @@ impl Client {
         if walk.noted.is_none() {
             return Ok(true);
         }
-        // The note first: without its batches nothing may go on from it.
-        if !self.write_note(walk, None).await? {
+        let session = walk.session;
+        self.forget_session(walk, session).await
+    }
+
+    /// The same of what the note says that this session has staged. Other processes may have staged pages since, which stay.
+    async fn forget_session(&self, walk: &mut Walk, session: SessionId) -> Result<bool> {
+        // First a note that nothing goes on from. Whoever finds it removes the batches that are left.
+        let place = (walk.session, walk.staged);
+        (walk.session, walk.staged) = (session, 0);
+        let is_ours = self.keep(walk).await;
+        (walk.session, walk.staged) = place;
+        if !is_ours? {
             return Ok(false);
         }
-        self.store.source().unstage(None).await?;
-        Ok(true)
+        self.store.source().unstage(Some(session)).await?;
+        self.write_note(walk, None).await
     }
 
     /// Stages a page, and notes that the walk goes on at `place`; `false` if another process has taken the walk over.
@@ -237,8 +252,6 @@ impl Client {
             if !self.keep(walk).await? {
                 return Ok(false);
             }
-            // What was staged without a note is of no use any more.
-            self.store.source().unstage(None).await?;
         }
         self.stage_records(walk, records).await?;
         walk.place = place;
@@ -286,7 +299,7 @@ impl Client {
                 protocol("the server sent records that do not fit their type").with_source(error)
             })?;
         let device = self.store.device();
-        let Walk { unanswered, .. } = walk;
+        let unanswered = &walk.unanswered;
         records.retain(|record| !unanswered.passes_over(record, device));
         unfit.retain(|(record, _)| !unanswered.passes_over(record, device));
         for record in records.iter().chain(unfit.iter().map(|(record, _)| record)) {

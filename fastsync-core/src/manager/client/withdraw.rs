@@ -73,6 +73,11 @@ impl Client {
             let message = "the server has made a push void without using its number up";
             return Err(Error::new(ErrorKind::Protocol, "push", message));
         }
+        let mut entries = entries;
+        if last >= queue.next_number() {
+            // Another copy of this store has used the numbers in between: what it pushed under them is not here.
+            entries.extend(self.refetch_all()?);
+        }
         self.empty_queue(queue, last, entries).await
     }
 
@@ -129,6 +134,7 @@ impl Pushing {
         self.withheld.rejected.extend(edits.iter().map(|edit| (edit.key.clone(), edit.change)));
         let mut entries = Vec::new();
         for edit in edits {
+            self.withheld.outdated.retain(|key| *key != edit.key);
             entries.push(StateWrite::set(StateKey::rejected(&edit.key), Some(encode(edit)?)));
             entries.push(StateWrite::set(StateKey::unseen(&edit.key), Some(encode(&())?)));
         }

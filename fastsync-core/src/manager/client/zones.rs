@@ -28,6 +28,8 @@ impl Client {
                 Some(_) => {}
             }
         }
+        // Nobody fetches what this application gave up.
+        types.retain(|name| self.endpoints.contains_key(name));
         Ok(types)
     }
 

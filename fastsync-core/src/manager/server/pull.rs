@@ -31,9 +31,12 @@ impl Server {
             return Ok(PullReply::ResetRequired { reason });
         }
         let points = standing.map(|standing| standing.points).unwrap_or_default();
-        // A zone that was revoked meanwhile begins anew if it is granted again.
-        let points = points.into_iter().filter(|(zone, _)| access.can_read(zone));
-        let points = points.map(|(zone, point)| (zone, point.into())).collect();
+        // A zone that was revoked meanwhile begins anew if it is granted again: what was purged by then is told by its horizon.
+        let point = |(zone, point): (Zone, _)| {
+            let point = if access.can_read(&zone) { Point::from(point) } else { Point::START };
+            (zone, point)
+        };
+        let points = points.into_iter().map(point).collect();
         match self.read(&request, &zones, &types, points).await? {
             Read::ResetRequired(reason) => Ok(PullReply::ResetRequired { reason }),
             Read::Page { records, points, caught_up, remaining } => {
@@ -139,8 +142,8 @@ impl Server {
             bytes: limit(request.max_bytes, self.limits.page_bytes),
         };
         let all_types = types.len() == self.endpoints.len();
-        let skip_own = SkipOwn { device: request.metadata.device, through: request.own_through };
-        let skip_own = (request.own_through > 0).then_some(skip_own);
+        let own = SkipOwn { device: request.metadata.device, through: request.own_through };
+        let skip_own = (request.own_through > 0).then_some(own);
         // A pull becomes visible at its end, so who has nothing yet takes records in any order.
         let start = if skip_own.is_none() { Point::LOAD } else { Point::START };
         let mut records: Vec<Record> = Vec::new();
@@ -148,6 +151,9 @@ impl Server {
         let mut remaining = request.count_remaining.then_some(0_u64);
         for zone in zones {
             let after = points.get(zone).unwrap_or(&start).clone();
+            // Whoever comes back to a zone that was revoked has records of it, and must learn what was purged.
+            let comes_back = points.get(zone) == Some(&Point::START);
+            let skip_own = if comes_back { Some(own) } else { skip_own };
             if limits.records == 0 || limits.bytes == 0 {
                 // No room for this zone on this page: the client asks again.
                 caught_up = false;

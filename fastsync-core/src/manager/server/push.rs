@@ -245,7 +245,9 @@ impl Server {
             plan.leave(key, Outcome::Rejected { code: "constraint".to_owned(), message });
             return Ok(());
         }
-        match self.settle(conflict.current.as_ref(), pushed).await? {
+        // Clients of a gateway share one.
+        let is_of_one_device = session.number != 0;
+        match self.settle(conflict.current.as_ref(), pushed, is_of_one_device).await? {
             Decision::Leave(Outcome::Superseded) if session.restamp => {
                 // Where nothing is left of the object, a tombstone tells it.
                 let gone = || Record { body: None, ..pushed.clone() };

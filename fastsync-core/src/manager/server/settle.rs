@@ -21,7 +21,14 @@ pub(super) enum Decision {
 
 impl Server {
     /// Decides between what the server has and what was pushed.
-    pub(super) async fn settle(&self, current: Option<&Record>, pushed: &Record) -> Result<Decision> {
+    ///
+    /// `is_of_one_device`: whether whoever modified a record is one device, which knows what it has sent.
+    pub(super) async fn settle(
+        &self,
+        current: Option<&Record>,
+        pushed: &Record,
+        is_of_one_device: bool,
+    ) -> Result<Decision> {
         let superseded = Decision::Leave(Outcome::Superseded);
         let made_anew = pushed.metadata.begins_a_life();
         let Some(server) = current else {
@@ -48,6 +55,10 @@ impl Server {
         }
         if !same_life && !made_anew {
             return Ok(superseded);
+        }
+        // What a device has sent itself it knows, also where the answer came after it had begun another life.
+        if is_of_one_device && !same_life && server.metadata.modified_by == pushed.metadata.modified_by {
+            return Ok(Decision::Store { record: pushed.clone(), outcome: None });
         }
         let endpoint =
             self.endpoints.get(&pushed.key.type_name).ok_or_else(|| unknown_type(&pushed.key.type_name))?;

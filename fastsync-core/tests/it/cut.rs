@@ -150,3 +150,21 @@ async fn a_local_commit_over_the_limits_of_its_own_store_is_listed() {
     assert_eq!(server.tasks.get_all().await.unwrap().len(), 3);
     assert_eq!(a.sync.push().await.unwrap().sessions, 0, "nothing is sent again");
 }
+
+/// Fails if each of many local commits that are refused is searched for from the largest session on.
+#[tokio::test]
+async fn many_refused_commits_cost_a_few_requests_each() {
+    let server = server().await;
+    let a = client(&server, "ada").await;
+    let (sync, gate) = Gate::before(&server, &a, "ada");
+    gate.refuse(|request| request.withdraw.is_empty().then(|| refusal(ErrorKind::InvalidInput)));
+    add_each(&a, 0..40).await;
+    assert_eq!(sync.push().await.unwrap().rejected, 40);
+    let requests = gate.pushes.lock().unwrap().len();
+    assert!(requests <= 2 * 40 + 20, "{requests}");
+    // What is taken again comes in ever larger sessions.
+    gate.open();
+    sync.retry_rejected(&sync.rejected().await.unwrap()).await.unwrap();
+    assert_eq!(sync.push().await.unwrap().applied, 40);
+    assert!(gate.passed().iter().any(|records| *records >= 8), "{:?}", gate.passed());
+}

@@ -153,3 +153,28 @@ async fn refused_edits_are_named_as_refused() {
     assert_eq!(device.sync.status().await.unwrap().waiting, []);
     assert_eq!(device.sync.sync().await.unwrap().waiting(), []);
 }
+
+/// Fails if what was done before the server turned out not to know a type is left out of the report: values that gave way
+/// were told nowhere.
+#[tokio::test]
+async fn what_was_done_before_a_type_was_refused_is_told() {
+    let store = Store::server(MemoryDataSource::new()).register::<Task>().open().await.unwrap();
+    let tasks = Repository::<Task>::new(&store);
+    let manager = SyncManager::server(&store).register(tasks.clone(), ServerWins);
+    let forgetful = manager.zones(own_zone_policy).build().await.unwrap();
+    let device = client(&ServerSide { manager: forgetful, ..server().await }, "ada").await;
+    device.tasks.add(&task("0", "x")).await.unwrap();
+    device.sync.push().await.unwrap();
+    tasks.update(&task("0", "theirs")).await.unwrap();
+    // A session is full with these.
+    let mut edit = device.store.edit();
+    device.tasks.stage_update(&mut edit, &task("0", "mine")).unwrap();
+    for n in 1..10 {
+        device.tasks.stage_add(&mut edit, &task(&n.to_string(), "x")).unwrap();
+    }
+    edit.commit().await.unwrap();
+    device.lists.add(&list("l")).await.unwrap();
+    let report = device.sync.push().await.unwrap();
+    assert_eq!((report.applied, report.conflicts.len()), (9, 1));
+    assert_eq!(told(&report.waiting), [("lists", 1, WaitingReason::UnknownToServer)]);
+}

@@ -18,11 +18,13 @@ struct Learned {
     /// What the store allows, or the server says that it allows.
     most: SessionLimits,
     now: SessionLimits,
+    /// Whether one local commit was what was refused: then the limit doubles with each session that is processed.
+    was_one: bool,
 }
 
 impl Cut {
     pub(super) const fn new(most: SessionLimits) -> Self {
-        Self(Mutex::new(Learned { most, now: most }))
+        Self(Mutex::new(Learned { most, now: most, was_one: false }))
     }
 
     /// The most that a session should hold now. A local commit that is larger goes alone.
@@ -36,7 +38,8 @@ impl Cut {
             let (_, limit) = error.context().find(|(key, _)| *key == name)?;
             limit.parse::<usize>().ok().map(|limit| limit.max(1))
         };
-        self.with(|Learned { most, now }| {
+        self.with(|Learned { most, now, was_one }| {
+            *was_one = false;
             let (records, bytes) = (told(Error::LIMIT_RECORDS), told(Error::LIMIT_BYTES));
             most.records = records.map_or(most.records, |limit| limit.min(most.records));
             most.bytes = bytes.map_or(most.bytes, |limit| limit.min(most.bytes));
@@ -52,15 +55,19 @@ impl Cut {
 
     /// A session was processed.
     pub(super) fn processed(&self) {
-        let grown = |now: usize, most: usize| now.saturating_add((now / GROWTH).max(1)).min(most);
-        self.with(|Learned { most, now }| {
+        self.with(|Learned { most, now, was_one }| {
+            let grown = |now: usize, most: usize| {
+                let more = if *was_one { now } else { (now / GROWTH).max(1) };
+                now.saturating_add(more).min(most)
+            };
             *now = SessionLimits::new(grown(now.records, most.records), grown(now.bytes, most.bytes));
         });
     }
 
-    /// It was one local commit that was refused, and not the size of the others.
-    pub(super) fn reset(&self) {
-        self.with(|Learned { most, now }| *now = *most);
+    /// It was one local commit that was refused, and not the size of the others. The one after it may be refused as well, so
+    /// they are not tried all at once.
+    pub(super) fn was_one(&self) {
+        self.with(|learned| learned.was_one = true);
     }
 
     fn with<T>(&self, change: impl FnOnce(&mut Learned) -> T) -> T {
@@ -95,7 +102,10 @@ mod tests {
             cut.refused(SessionLimits::new(1, 1), &too_large());
         }
         assert_eq!(cut.limits(), SessionLimits::new(1, 1));
-        cut.reset();
+        cut.was_one();
+        for _ in 0..20 {
+            cut.processed();
+        }
         assert_eq!(cut.limits(), SessionLimits::new(1_000, 1 << 20));
     }
 
@@ -107,7 +117,6 @@ mod tests {
         for _ in 0..100 {
             cut.processed();
         }
-        cut.reset();
         assert_eq!(cut.limits().records, 100);
         // It says no more than is known, and refuses all the same.
         cut.refused(SessionLimits::new(100, 10_000), &too_large().with_context(Error::LIMIT_RECORDS, 100));

@@ -57,7 +57,8 @@ impl Client {
     }
 
     async fn push_known(&self) -> Result<PushReport> {
-        match self.push_all(false).await {
+        let mut report = PushReport::default();
+        match self.push_all(false, &mut report).await {
             // The server does not know a type of ours, or asks for a later version of it: a pull tells which, and the others
             // can go on.
             Err(error) if may_be_about_a_type(&error) && !self.push_standing().await?.1 => {
@@ -66,25 +67,26 @@ impl Client {
                 if self.load_unknown_types().await? == known_before {
                     return Err(error);
                 }
-                self.push_all(false).await
+                self.push_all(false, &mut report).await?;
             }
-            outcome => outcome,
+            outcome => outcome?,
         }
+        Ok(report)
     }
 
     /// Sends what was begun and not answered, if there is anything.
     pub(super) async fn settle_in_flight(&self) -> Result<PushReport> {
+        let mut report = PushReport::default();
         let (_, is_in_flight) = self.push_standing().await?;
         if !is_in_flight {
-            return Ok(PushReport::default());
+            return Ok(report);
         }
-        match self.push_all(true).await {
+        match self.push_all(true, &mut report).await {
             // Its edits wait as any others do: whoever pushes them next is told why they are refused.
-            Err(error) if refuses_whole_push(&error) && !self.push_standing().await?.1 => {
-                Ok(PushReport::default())
-            }
-            outcome => outcome,
+            Err(error) if refuses_whole_push(&error) && !self.push_standing().await?.1 => {}
+            outcome => outcome?,
         }
+        Ok(report)
     }
 
     pub(super) async fn pushing(&self, only_in_flight: bool) -> Result<Pushing> {
@@ -102,27 +104,34 @@ impl Client {
         })
     }
 
-    async fn push_all(&self, only_in_flight: bool) -> Result<PushReport> {
+    /// Pushes, and adds to the report what was done, also where it fails.
+    async fn push_all(&self, only_in_flight: bool, report: &mut PushReport) -> Result<()> {
         let mut pushing = self.pushing(only_in_flight).await?;
-        self.discard_marked(&mut pushing).await?;
+        let outcome = self.push_through(&mut pushing).await;
+        *report = std::mem::take(report).and(pushing.report);
+        outcome
+    }
+
+    async fn push_through(&self, pushing: &mut Pushing) -> Result<()> {
+        self.discard_marked(pushing).await?;
         let mut replies = Replies::default();
         loop {
-            self.send_next(&mut pushing, &mut replies, 0).await?;
+            self.send_next(pushing, &mut replies, 0).await?;
             if replies.is_empty() {
-                if only_in_flight || !self.begin(&mut pushing).await? {
-                    return Ok(pushing.report);
+                if pushing.only_in_flight || !self.begin(pushing).await? {
+                    return Ok(());
                 }
                 continue;
             }
             // While the server works on the first session, the next ones are stored, and sent after it.
-            if pushing.queue.sessions.len() < WINDOW && replies.beside(self.extend(&mut pushing)).await? {
+            if pushing.queue.sessions.len() < WINDOW && replies.beside(self.extend(pushing)).await? {
                 continue;
             }
             let Some((reply, is_early)) = replies.next().await else { continue };
             let reply = match reply {
                 Err(error) if refuses_whole_push(&error) => {
                     replies.forget();
-                    self.give_way(&mut pushing, error).await?;
+                    self.give_way(pushing, error).await?;
                     continue;
                 }
                 reply => reply?,
@@ -137,11 +146,11 @@ impl Client {
                     let sent = pushing.queue.sessions.front().map_or(0, |session| session.changes.len());
                     pushing.done += u64::try_from(sent).unwrap_or(u64::MAX);
                     if receipt.exceptions.is_empty() {
-                        self.send_next(&mut pushing, &mut replies, 1).await?;
+                        self.send_next(pushing, &mut replies, 1).await?;
                     } else {
                         replies.forget();
                     }
-                    replies.beside(self.settle_answer(&mut pushing, receipt)).await?;
+                    replies.beside(self.settle_answer(pushing, receipt)).await?;
                 }
                 // The one that it follows was not there; another process of the server may have got it.
                 PushReply::Gap { .. } if is_early => {
@@ -150,7 +159,7 @@ impl Client {
                 }
                 refused => {
                     replies.forget();
-                    self.renumber(&mut pushing, refused).await?;
+                    self.renumber(pushing, refused).await?;
                 }
             }
         }

@@ -105,7 +105,7 @@ impl Client {
         let edits = refused_edits(refused.request.payload.keys().zip(changes), code, &message);
         let entries = pushing.note_refused(&edits)?;
         // The others are no larger for it.
-        self.cut.reset();
+        self.cut.was_one();
         self.void(&mut pushing.queue, last, entries).await
     }
 

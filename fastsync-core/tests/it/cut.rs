@@ -161,7 +161,8 @@ async fn many_refused_commits_cost_a_few_requests_each() {
     add_each(&a, 0..40).await;
     assert_eq!(sync.push().await.unwrap().rejected, 40);
     let requests = gate.pushes.lock().unwrap().len();
-    assert!(requests <= 2 * 40 + 20, "{requests}");
+    // Three sessions are under way at a time, and one withdrawal follows.
+    assert!(requests <= 5 * 40, "{requests}");
     // What is taken again comes in ever larger sessions.
     gate.open();
     sync.retry_rejected(&sync.rejected().await.unwrap()).await.unwrap();

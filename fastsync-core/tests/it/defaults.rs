@@ -147,16 +147,3 @@ async fn a_default_is_part_of_its_session() {
     second.sync.sync().await.unwrap();
     assert_eq!(server.tasks.get_all().await.unwrap(), [task("1", "x"), task("inbox", "Mine")]);
 }
-
-/// Fails if a device is in conflict with the default that it has sent itself, and whose answer was lost.
-#[tokio::test]
-async fn an_edit_of_a_default_under_way_is_no_conflict() {
-    let (server, [first, _]) = server_and_devices(ServerWins).await;
-    first.tasks.add_if_absent(&task("inbox", "Inbox")).await.unwrap();
-    first.link.fail_next(Fault::LoseReply);
-    first.sync.push().await.unwrap_err();
-    first.tasks.update(&task("inbox", "Mine")).await.unwrap();
-    first.sync.sync().await.unwrap();
-    assert_eq!(server.tasks.get_all().await.unwrap(), [task("inbox", "Mine")]);
-    assert_eq!((first.pending().await, first.task("inbox").await), (0, Some(task("inbox", "Mine"))));
-}

@@ -116,3 +116,14 @@ async fn a_deletion_meanwhile_ends_the_old_life_only() {
         assert_eq!(server.tasks.get_all().await.unwrap(), [task("1", "anew")], "purged: {is_purged}");
     }
 }
+
+/// Fails if an object that a device has forgotten, and adds again, overwrites what it had sent itself without a conflict.
+#[tokio::test]
+async fn what_a_device_has_forgotten_it_does_not_replace_unseen() {
+    let (server, a, _) = pair(ServerWins).await;
+    a.tasks.hard_delete().await.unwrap();
+    a.tasks.add(&task("1", "anew")).await.unwrap();
+    let report = a.sync.push().await.unwrap();
+    assert_eq!(report.conflicts.len(), 1);
+    assert_eq!(server.tasks.get_all().await.unwrap(), [task("1", "first")]);
+}

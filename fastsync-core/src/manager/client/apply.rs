@@ -254,8 +254,13 @@ impl Client {
                         if before.is_none() {
                             attempts = 0;
                         }
-                        unanswered.check(&key)?;
-                        if gives_up {
+                        // The receipt will tell of a version that is as it was sent. It is staged all the same: what a pull
+                        // has staged may be stored after the receipt.
+                        let is_as_sent = unanswered.is_as_sent(&server, self.store.device());
+                        if !is_as_sent {
+                            unanswered.check(&key)?;
+                        }
+                        if gives_up || is_as_sent {
                             let write = left_out(&key, server.metadata);
                             let result = SettledWrite { write, report: None };
                             settled.insert(key, SettledKey { server, result, refused: None });

@@ -36,9 +36,9 @@ impl Unanswered {
     }
 
     /// Whether the server has stored the record just as it was sent: the receipt will say so.
-    pub(super) fn passes_over(&self, Record { key, metadata, .. }: &Record, device: DeviceId) -> bool {
-        let is_as_sent = |sent: &(Hlc, Incarnation)| *sent == (metadata.modified_at, metadata.incarnation);
-        metadata.modified_by == device && self.row(key).is_some_and(is_as_sent)
+    pub(super) fn is_as_sent(&self, Record { key, metadata, .. }: &Record, device: DeviceId) -> bool {
+        let is_sent = |sent: &(Hlc, Incarnation)| *sent == (metadata.modified_at, metadata.incarnation);
+        metadata.modified_by == device && self.row(key).is_some_and(is_sent)
     }
 
     /// # Errors

@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 
 use super::aside::Asides;
 use super::pull::PullPlan;
-use super::unanswered::Unanswered;
 use super::{Client, SyncPhase, SyncProgress};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Hlc, Record, RecordKey, SessionId, TypeName};
@@ -39,7 +38,6 @@ pub(super) struct Walk {
     /// Objects with a refused edit that are fetched anew and did not come.
     pub(super) not_seen: BTreeSet<RecordKey>,
     pub(super) asides: Asides,
-    pub(super) unanswered: Unanswered,
     /// As it was when the walk began: what was pushed since comes again, and ends what is staged of it.
     pub(super) own_through: u64,
     /// Whether it is in the last leg.
@@ -127,7 +125,6 @@ impl Client {
             outdated: BTreeSet::new(),
             not_seen: BTreeSet::new(),
             asides: self.load_asides().await?,
-            unanswered: plan.unanswered.clone(),
             own_through: self.push_standing().await?.0,
             is_last_leg: false,
             place: None,
@@ -288,7 +285,7 @@ impl Client {
         }
         let received = u64::try_from(page.payload.len()).unwrap_or(u64::MAX);
         let mut unfit = Vec::new();
-        let mut records = page
+        let records = page
             .payload
             .into_fitting_records(
                 types,
@@ -298,10 +295,6 @@ impl Client {
             .map_err(|error| {
                 protocol("the server sent records that do not fit their type").with_source(error)
             })?;
-        let device = self.store.device();
-        let unanswered = &walk.unanswered;
-        records.retain(|record| !unanswered.passes_over(record, device));
-        unfit.retain(|(record, _)| !unanswered.passes_over(record, device));
         for record in records.iter().chain(unfit.iter().map(|(record, _)| record)) {
             self.store.check_zone(&record.key.type_name, &record.key.zone)?;
             if record.metadata.revision.is_none() {

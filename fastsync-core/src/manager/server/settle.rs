@@ -56,8 +56,10 @@ impl Server {
         if !same_life && !made_anew {
             return Ok(superseded);
         }
-        // What a device has sent itself it knows, also where the answer came after it had begun another life.
-        if is_of_one_device && !same_life && server.metadata.modified_by == pushed.metadata.modified_by {
+        // A device that replaces a version knows what it has sent itself since, also where the answer came after it had begun
+        // the other life. One that names none may have forgotten the object.
+        let knows_own = is_of_one_device && !pushed.metadata.revision.is_none();
+        if knows_own && !same_life && server.metadata.modified_by == pushed.metadata.modified_by {
             return Ok(Decision::Store { record: pushed.clone(), outcome: None });
         }
         let endpoint =

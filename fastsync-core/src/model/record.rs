@@ -121,19 +121,35 @@ impl SyncMetadata {
     /// again is in conflict with those only that changed it meanwhile.
     #[must_use]
     pub fn begins_a_life(&self) -> bool {
-        self.revision.is_none() || self.incarnation == Incarnation::after(self.revision, self.modified_by)
+        self.revision.is_none() || self.place_of_life().is_some()
+    }
+}
+
+/// How many lives may follow each other in place of one version.
+const LIVES: u8 = 16;
+
+impl SyncMetadata {
+    /// Which of the lives that its device may begin in place of its revision the record is of.
+    fn place_of_life(&self) -> Option<u8> {
+        (0..LIVES)
+            .find(|place| self.incarnation == Incarnation::after(self.revision, self.modified_by, *place))
+    }
+
+    /// The life that a device begins in place of this version, or after it: none that was begun, and may be over, is
+    /// begun again. `None` if there were too many.
+    pub(crate) fn next_life(&self, device: DeviceId) -> Option<Incarnation> {
+        let place = self.place_of_life().map_or(0, |place| place.saturating_add(1));
+        (place < LIVES).then(|| Incarnation::after(self.revision, device, place))
     }
 }
 
 impl Incarnation {
-    /// The life that a device begins in place of a version that it knows. Whoever knows both can tell that it is one: no record
+    /// A life that a device begins in place of a version that it knows. Whoever knows both can tell that it is one: no record
     /// says so otherwise.
-    pub(crate) fn after(replaced: Revision, device: DeviceId) -> Self {
+    pub(crate) fn after(replaced: Revision, device: DeviceId, place: u8) -> Self {
         let mut hasher = blake3::Hasher::new();
-        hasher
-            .update(b"fastsync life")
-            .update(&replaced.to_bits().to_le_bytes())
-            .update(device.as_uuid().as_bytes());
+        hasher.update(b"fastsync life").update(&replaced.to_bits().to_le_bytes());
+        hasher.update(device.as_uuid().as_bytes()).update(&[place]);
         let [a, b, c, d, e, f, g, h, ..] = *hasher.finalize().as_bytes();
         Self::from_bits(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
     }

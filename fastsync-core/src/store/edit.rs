@@ -218,6 +218,7 @@ impl EditSession {
                     }
                     Edit::Remove => None,
                 };
+            let nothing = || (Revision::NONE, Incarnation::from_bits(self.store.random().next_u64()));
             let (base, incarnation) = match current {
                 None if matches!(edit, Edit::AddIfAbsent(_)) => (Revision::NONE, key.life_if_absent()),
                 // Once edited, a default object is one like any other.
@@ -227,13 +228,13 @@ impl EditSession {
                     let is_begun = client && modified_by != device && !revision.is_none();
                     let is_begun =
                         is_begun && record.metadata.is_pending() && record.metadata.begins_a_life();
-                    (revision, if is_begun { Incarnation::after(revision, device) } else { incarnation })
+                    (revision, if is_begun { Incarnation::after(revision, device, 0) } else { incarnation })
                 }
                 // A new life of the id, in place of the version that the tombstone stands for.
                 Some(Record { metadata: known, .. }) if client && !known.revision.is_none() => {
-                    (known.revision, Incarnation::after(known.revision, device))
+                    known.next_life(device).map_or_else(nothing, |life| (known.revision, life))
                 }
-                _ => (Revision::NONE, Incarnation::from_bits(self.store.random().next_u64())),
+                _ => nothing(),
             };
             let metadata = SyncMetadata {
                 revision: if client { base } else { revision },

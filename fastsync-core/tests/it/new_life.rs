@@ -127,3 +127,23 @@ async fn what_a_device_has_forgotten_it_does_not_replace_unseen() {
     assert_eq!(report.conflicts.len(), 1);
     assert_eq!(server.tasks.get_all().await.unwrap(), [task("1", "first")]);
 }
+
+/// Fails if a life that was ended on the server begins again: an edit of before its end would be one of it.
+#[tokio::test]
+async fn no_life_begins_twice() {
+    let (server, a, _) = pair(Never).await;
+    make_anew(&a, "second").await;
+    let second = a.record("1").await.unwrap().metadata.incarnation;
+    assert!(a.tasks.remove(&id("1")).await.unwrap());
+    a.link.fail_next(Fault::LoseReply);
+    a.sync.push().await.unwrap_err();
+    a.tasks.add(&task("1", "third")).await.unwrap();
+    assert_ne!(a.record("1").await.unwrap().metadata.incarnation, second);
+    a.sync.sync().await.unwrap();
+    assert_eq!(server.tasks.get_all().await.unwrap(), [task("1", "third")]);
+    // However often.
+    for n in 0..40 {
+        make_anew(&a, &n.to_string()).await;
+    }
+    assert_eq!(a.task("1").await, Some(task("1", "39")));
+}

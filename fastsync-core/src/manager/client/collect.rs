@@ -121,7 +121,7 @@ impl Client {
                 && record.metadata.begins_a_life()
                 && !record.metadata.revision.is_none()
             {
-                record.metadata.incarnation = Incarnation::after(record.metadata.revision, device);
+                record.metadata.incarnation = Incarnation::after(record.metadata.revision, device, 0);
             }
             record.metadata.modified_by = device;
         }

@@ -1,14 +1,14 @@
-//! What the server would do by itself to rows of types: nobody would hear of it. No commit says so, so no client is sent it.
+//! Foreign keys and triggers that would change rows of types without a commit.
 
 use std::collections::BTreeSet;
 
-use fastsync_core::source::sql::written_tables;
+use fastsync_core::source::sql::{foreign_key_problems, trigger_problems};
 use sqlx::MySqlConnection;
 
 use crate::error::Run;
 use crate::sql::{Sql, text};
 
-/// Names the foreign keys and triggers that change or delete rows of these types by themselves.
+/// Names them.
 pub(crate) async fn unnoticed(
     connection: &mut MySqlConnection,
     types: &BTreeSet<&str>,
@@ -20,30 +20,17 @@ pub(crate) async fn unnoticed(
                WHERE constraint_schema = DATABASE()";
     for row in Sql::new(sql).all(connection).await? {
         let Some(table) = is_type(text(&row, 0)?) else { continue };
-        let (key, parent) = (text(&row, 1)?, text(&row, 2)?);
-        for action in [text(&row, 3)?, text(&row, 4)?] {
-            if ["CASCADE", "SET NULL", "SET DEFAULT"].iter().any(|acts| action.ends_with(acts)) {
-                problems.push(format!(
-                    "table {table}: the foreign key {key} to {parent} has {action}, which changes rows that nobody is told of; \
-                     leave it out, and write or delete those objects in the same commit"
-                ));
-            }
-        }
+        let foreign_key = format!("{} to {}", text(&row, 1)?, text(&row, 2)?);
+        problems.extend(foreign_key_problems(table, &foreign_key, [text(&row, 3)?, text(&row, 4)?]));
     }
     let sql = "SELECT trigger_name, event_object_table, action_statement FROM information_schema.triggers \
                WHERE trigger_schema = DATABASE()";
     for row in Sql::new(sql).all(connection).await? {
         let (trigger, on, body) = (text(&row, 0)?, text(&row, 1)?, text(&row, 2)?);
-        let written = written_tables(body);
-        for table in types.iter().filter(|table| written.contains(&table.to_lowercase())) {
-            problems.push(format!(
-                "table {table}: the trigger {trigger} on {on} writes to it, which nobody is told of; leave it out, and write those \
-                 objects in the same commit"
-            ));
-        }
+        problems.extend(trigger_problems(types, trigger, on, body));
         if let Some(table) = is_type(on).filter(|_| sets_new(body)) {
             problems.push(format!(
-                "table {table}: the trigger {trigger} changes values as they are written (SET NEW), which nobody is told of; \
+                "table {table}: the trigger {trigger} changes values as they are written (SET NEW): no client would hear of it; \
                  leave it out, and set them in the application"
             ));
         }

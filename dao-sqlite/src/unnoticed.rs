@@ -1,15 +1,14 @@
-//! What the database would do by itself to rows of types: nobody would hear of it. No commit says so, so no client is sent it,
-//! and an object that waits to be pushed waits for ever.
+//! Foreign keys and triggers that would change rows of types without a commit.
 
 use std::collections::BTreeSet;
 
-use fastsync_core::source::sql::written_tables;
+use fastsync_core::source::sql::{foreign_key_problems, trigger_problems};
 
 use crate::connection::Store;
 use crate::error::Run;
 use crate::registry::quoted;
 
-/// Names the foreign keys and triggers that change or delete rows of these types by themselves.
+/// Names them.
 pub(crate) fn unnoticed(store: &Store, types: &BTreeSet<&str>, problems: &mut Vec<String>) -> Run<()> {
     for table in types {
         let sql = "SELECT DISTINCT \"table\", 'ON DELETE ' || on_delete, 'ON UPDATE ' || on_update \
@@ -19,14 +18,7 @@ pub(crate) fn unnoticed(store: &Store, types: &BTreeSet<&str>, problems: &mut Ve
         while let Some(row) = rows.next()? {
             let (parent, on_delete, on_update): (String, String, String) =
                 (row.get(0)?, row.get(1)?, row.get(2)?);
-            for action in [on_delete, on_update] {
-                if ["CASCADE", "SET NULL", "SET DEFAULT"].iter().any(|acts| action.ends_with(acts)) {
-                    problems.push(format!(
-                        "table {table}: the foreign key to {parent} has {action}, which changes rows that nobody is told of; \
-                         leave it out, and write or delete those objects in the same commit"
-                    ));
-                }
-            }
+            problems.extend(foreign_key_problems(table, &format!("to {parent}"), [&*on_delete, &*on_update]));
         }
     }
     let sql = "SELECT name, tbl_name, sql FROM sqlite_schema WHERE type = 'trigger'";
@@ -34,14 +26,7 @@ pub(crate) fn unnoticed(store: &Store, types: &BTreeSet<&str>, problems: &mut Ve
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let (trigger, on, sql): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        let written = written_tables(body(&sql));
-        for table in types.iter().filter(|table| written.contains(&table.to_lowercase())) {
-            let (trigger, on) = (quoted(&trigger), quoted(&on));
-            problems.push(format!(
-                "table {table}: the trigger {trigger} on {on} writes to it, which nobody is told of; leave it out, and write those \
-                 objects in the same commit"
-            ));
-        }
+        problems.extend(trigger_problems(types, &quoted(&trigger), &quoted(&on), body(&sql)));
     }
     Ok(())
 }

@@ -23,7 +23,7 @@ pub(crate) async fn run(list: &TodoList, place: &Place) -> anyhow::Result<()> {
         .map(|task| Ok((task.id()?, task.text)))
         .collect::<anyhow::Result<_>>()?;
 
-    // What is told of the first thing that went wrong is enough here.
+    // Both halves may fail. A person needs one reason.
     let report = list.manager.sync().await.map_err(Error::from)?;
     status::remember_sync(place)?;
 

@@ -135,6 +135,14 @@ impl SyncMetadata {
             .find(|place| self.incarnation == Incarnation::after(self.revision, self.modified_by, *place))
     }
 
+    /// The life as whoever took the store over names it: one that was begun under the former identity is begun by it.
+    pub(crate) fn life_under(&self, device: DeviceId) -> Incarnation {
+        // Hardly any record is a pending one of another identity, and looking costs hashes.
+        let may_be = self.is_pending() && self.modified_by != device && !self.revision.is_none();
+        let place = may_be.then(|| self.place_of_life()).flatten();
+        place.map_or(self.incarnation, |place| Incarnation::after(self.revision, device, place))
+    }
+
     /// The life that a device begins in place of this version, or after it: none that was begun, and may be over, is
     /// begun again. `None` if there were too many.
     pub(crate) fn next_life(&self, device: DeviceId) -> Option<Incarnation> {

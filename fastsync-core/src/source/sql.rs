@@ -1,19 +1,53 @@
-//! For data sources on SQL: what statements of the user's own would do to rows behind the library's back.
+//! For data sources on SQL: what the database would do to rows of types by itself. No commit says so: no client would hear of
+//! it, and an object that waits to be pushed would wait for ever.
 
 use std::collections::BTreeSet;
+
+/// Why a foreign key of a type's table is refused: one message for each action that changes or deletes rows. An action is what SQL
+/// says, such as `ON DELETE CASCADE`.
+pub fn foreign_key_problems<'a>(
+    table: &'a str,
+    foreign_key: &'a str,
+    actions: [&'a str; 2],
+) -> impl Iterator<Item = String> + 'a {
+    let acts = |action: &&str| ["CASCADE", "SET NULL", "SET DEFAULT"].iter().any(|end| action.ends_with(end));
+    actions.into_iter().filter(acts).map(move |action| {
+        format!(
+            "table {table}: the foreign key {foreign_key} has {action}: the database would change rows without a commit, and no \
+             client would hear of it; leave it out, and write or delete those objects in the same commit"
+        )
+    })
+}
+
+/// Why a trigger on any table is refused: one message for each type whose table its statements write to.
+///
+/// ```
+/// use fastsync_core::source::sql::trigger_problems;
+///
+/// let body = "BEGIN UPDATE \"Orders\" SET total = 0; INSERT INTO log VALUES ('DELETE FROM items'); END";
+/// let types = ["orders", "items"].into();
+/// let problems: Vec<_> = trigger_problems(&types, "sums", "lines", body).collect();
+/// assert!(problems.len() == 1 && problems[0].starts_with("table orders: the trigger sums on lines writes to it"));
+/// ```
+pub fn trigger_problems<'a>(
+    types: &'a BTreeSet<&'a str>,
+    trigger: &'a str,
+    on: &'a str,
+    statements: &str,
+) -> impl Iterator<Item = String> + 'a {
+    let written = written_tables(statements);
+    types.iter().filter(move |table| written.contains(&table.to_lowercase())).map(move |table| {
+        format!(
+            "table {table}: the trigger {trigger} on {on} writes to it without a commit, and no client would hear of it; leave it \
+             out, and write those objects in the same commit"
+        )
+    })
+}
 
 /// The names of the tables that these statements write to, in lower case: the body of a trigger.
 ///
 /// It errs on the side of too many: between `UPDATE` and `SET`, and after `DELETE`, each name counts.
-///
-/// ```
-/// use fastsync_core::source::sql::written_tables;
-///
-/// let body = "BEGIN UPDATE \"Orders\" SET total = 0; INSERT INTO log VALUES ('DELETE FROM items'); END";
-/// assert_eq!(written_tables(body).into_iter().collect::<Vec<_>>(), ["log", "orders"]);
-/// ```
-#[must_use]
-pub fn written_tables(statements: &str) -> BTreeSet<String> {
+fn written_tables(statements: &str) -> BTreeSet<String> {
     let mut written = BTreeSet::new();
     let mut tokens = tokens(statements).into_iter().peekable();
     let mut before = String::new();
@@ -143,6 +177,10 @@ mod tests {
     fn what_writes_is_told_from_what_reads() {
         let cases = [
             ("UPDATE items SET a = 1", "items"),
+            (
+                "BEGIN UPDATE \"Orders\" SET total = 0; INSERT INTO log VALUES ('DELETE FROM items'); END",
+                "log orders",
+            ),
             ("UPDATE OR IGNORE main.[It ems] SET a = 1", "ignore it ems main or"),
             ("update a join b on a.id = b.id set a.x = 1", "a b id join on"),
             ("SELECT 1 FROM items WHERE a = 'UPDATE items SET' FOR UPDATE; SELECT 2", ""),

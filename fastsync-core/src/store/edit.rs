@@ -223,12 +223,7 @@ impl EditSession {
                 None if matches!(edit, Edit::AddIfAbsent(_)) => (Revision::NONE, key.life_if_absent()),
                 // Once edited, a default object is one like any other.
                 Some(record) if live && !(body.is_some() && record.is_if_absent()) => {
-                    let SyncMetadata { revision, incarnation, modified_by, .. } = record.metadata;
-                    // A life that was begun under an identity that the store has given up since.
-                    let is_begun = client && modified_by != device && !revision.is_none();
-                    let is_begun =
-                        is_begun && record.metadata.is_pending() && record.metadata.begins_a_life();
-                    (revision, if is_begun { Incarnation::after(revision, device, 0) } else { incarnation })
+                    (record.metadata.revision, record.metadata.life_under(device))
                 }
                 // A new life of the id, in place of the version that the tombstone stands for.
                 Some(Record { metadata: known, .. }) if client && !known.revision.is_none() => {

@@ -147,13 +147,9 @@ fn refused(conflict: Conflict, server: &Record, was_settled: bool) -> SettledWri
 }
 
 impl Client {
-    /// Commits what the server answered, settling each conflict with a local edit. Gives the conflicts, or `None` if
-    /// another process moved the state meanwhile and nothing was stored.
-    pub(super) async fn apply(&self, application: Application) -> Result<Option<Vec<SettledConflict>>> {
-        self.apply_answer(application, Vec::new()).await
-    }
-
-    /// The same, and sets aside what of the answer this release cannot read.
+    /// Commits what the server answered, settling each conflict with a local edit, and sets aside what of the answer this
+    /// release cannot read (`unfit`). Gives the conflicts, or `None` if another process moved the state meanwhile and nothing
+    /// was stored.
     pub(super) async fn apply_answer(
         &self,
         application: Application,

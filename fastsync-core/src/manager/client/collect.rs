@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use super::Client;
 use super::queue::InFlight;
 use crate::error::Result;
-use crate::model::{Incarnation, Record, RecordKey, TypeName};
+use crate::model::{Record, RecordKey, TypeName};
 use crate::protocol::{PushRequest, SyncOperationMetadata, SyncPayload};
 use crate::store::{PendingReader, SessionLimits};
 
@@ -117,12 +117,7 @@ impl Client {
         let changes = records.iter().map(|record| record.metadata.change).collect();
         for record in &mut records {
             // A store that took a new identity sends its older edits under the new one.
-            if record.metadata.modified_by != device
-                && record.metadata.begins_a_life()
-                && !record.metadata.revision.is_none()
-            {
-                record.metadata.incarnation = Incarnation::after(record.metadata.revision, device, 0);
-            }
+            record.metadata.incarnation = record.metadata.life_under(device);
             record.metadata.modified_by = device;
         }
         let payload = SyncPayload::from_records(records);

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Client;
-use super::apply::{Application, Incoming};
 use super::push::Pushing;
 use super::queue::{PushQueue, moved_by_another_process};
 use super::rejected::forgotten;
@@ -31,7 +30,7 @@ impl Client {
             let mark = encode(&(key, metadata.change))?;
             state.push(StateWrite::set(StateKey::discarded(key), Some(mark)));
         }
-        self.give_up(&queue, at_once, state).await
+        self.discard(&queue, at_once, state).await
     }
 
     /// Carries out what is marked: takes back what is in flight, and then gives up what the server has not processed.
@@ -52,7 +51,7 @@ impl Client {
             edits.extend(self.pending_at(key).await?.filter(|local| local.metadata.change == *change));
         }
         let state = marks.into_iter().map(|(key, _)| StateWrite::set(key, None)).collect();
-        self.give_up(&pushing.queue, edits, state).await?;
+        self.discard(&pushing.queue, edits, state).await?;
         pushing.withheld = self.withheld().await?;
         Ok(())
     }
@@ -79,8 +78,8 @@ impl Client {
         Ok(found.into_iter().find(|record| record.metadata.is_pending()))
     }
 
-    /// Gives up edits while the queue is as it was looked at.
-    async fn give_up(
+    /// Gives up edits while the queue is as it was looked at; how many.
+    async fn discard(
         &self,
         queue: &PushQueue,
         edits: Vec<Record>,
@@ -89,31 +88,18 @@ impl Client {
         if edits.is_empty() && state.is_empty() {
             return Ok(0);
         }
-        let mut refusals = self.load_refusals().await?;
-        let (mut writes, mut keys, mut giving_up) = (Vec::new(), Vec::new(), self.giving_up().await?);
+        let count = u64::try_from(edits.len()).unwrap_or(u64::MAX);
+        let (mut refusals, mut giving_up) = (self.load_refusals().await?, self.giving_up().await?);
         for local in edits {
-            keys.push(local.key.clone());
             state.extend(forgotten(&local.key));
             // What a refused edit meets is known, unless it was refused unseen.
             let refusal =
                 refusals.remove(&local.key).filter(|(_, edit)| edit.change == local.metadata.change);
             let is_unseen = refusal.is_none()
                 || self.store.source().state(&StateKey::unseen(&local.key)).await?.is_some();
-            writes.push(giving_up.write(local, refusal.and_then(|(_, edit)| edit.server), is_unseen));
-        }
-        for name in &giving_up.refetch {
-            state.push(StateKey::refetch(name)?);
+            giving_up.add(local, refusal.and_then(|(_, edit)| edit.server), is_unseen);
         }
         state.extend(queue.replace(queue.acknowledged, queue.sessions.clone())?.0);
-        let application = Application {
-            gives_up: true,
-            ..Application::new(self.store.new_session(), Incoming::Inline(writes), state)
-        };
-        if self.apply(application).await?.is_none() {
-            return Err(moved_by_another_process());
-        }
-        let given_up = u64::try_from(keys.len()).unwrap_or(u64::MAX);
-        self.store.events().records(keys);
-        Ok(given_up)
+        if self.give_up(giving_up, state).await? { Ok(count) } else { Err(moved_by_another_process()) }
     }
 }

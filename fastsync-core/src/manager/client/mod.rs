@@ -6,6 +6,7 @@ mod builder;
 mod collect;
 mod cut;
 mod discard;
+mod giving_up;
 mod kept;
 mod outgrown;
 mod pull;

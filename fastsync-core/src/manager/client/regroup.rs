@@ -9,6 +9,7 @@ use super::rejected::forgotten;
 use crate::error::Result;
 use crate::model::{Record, RecordKey};
 use crate::source::{Action, CommitOutcome, Expect, OnMismatch, Write, Writes};
+use crate::store::PendingReader;
 
 impl Client {
     /// Makes one local commit again of each that was refused and of which an object was edited since: of what is left of it,
@@ -43,8 +44,7 @@ impl Client {
     async fn join(&self, changes: &BTreeSet<u64>, keys: &[RecordKey]) -> Result<()> {
         let mut writes = Vec::new();
         for change in changes {
-            let mut records = self.local_commit(*change).await?;
-            writes.extend(records.drain(..).map(|mut record| {
+            writes.extend(self.local_commit(*change).await?.into_iter().map(|mut record| {
                 // Under the number of this commit.
                 record.metadata.change = 0;
                 Write {
@@ -64,7 +64,7 @@ impl Client {
 
     /// What still waits of a local commit.
     async fn local_commit(&self, change: u64) -> Result<Vec<Record>> {
-        let mut reader = crate::store::PendingReader::after(&self.store, change.saturating_sub(1), 1);
+        let mut reader = PendingReader::after(&self.store, change.saturating_sub(1), 1);
         let mut records = reader.next().await?.unwrap_or_default();
         records.retain(|record| record.metadata.change == change);
         Ok(records)

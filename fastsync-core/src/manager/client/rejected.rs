@@ -4,15 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::apply::{Application, Incoming};
-use super::aside::Asides;
 use super::collect::Withheld;
-use super::outgrown::Grown;
+use super::giving_up::GivingUp;
 use super::{Client, ClientStatus};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Record, RecordKey, Revision, SyncMetadata, TypeName};
+use crate::model::{Record, RecordKey};
 use crate::source::entry::{decode, encode};
-use crate::source::{Action, Expect, ExpectState, OnMismatch, StateWrite, Write};
+use crate::source::{ExpectState, StateWrite};
 use crate::store::StateKey;
 
 /// An edit that the server refused.
@@ -89,13 +87,14 @@ impl Client {
         let changes: BTreeSet<u64> = edits.iter().map(|edit| edit.change).collect();
         let refused = self.load_refusals().await?.into_values().map(|(_, edit)| edit);
         let refused: Vec<_> = refused.filter(|edit| changes.contains(&edit.change)).collect();
-        self.close_rejected(&refused, Vec::new(), &BTreeSet::new()).await
+        let giving_up = self.giving_up().await?;
+        self.close_rejected(&refused, giving_up).await
     }
 
     pub(super) async fn discard_rejected(&self, edits: &[RejectedEdit]) -> Result<()> {
         // As they are stored now: pulls keep them up to date.
         let mut refusals = self.load_refusals().await?;
-        let (mut writes, mut giving_up) = (Vec::new(), self.giving_up().await?);
+        let mut giving_up = self.giving_up().await?;
         for edit in edits {
             let key = &edit.key;
             let found =
@@ -108,17 +107,10 @@ impl Client {
             else {
                 continue;
             };
-            let server = refusal.server;
             let is_unseen = self.store.source().state(&StateKey::unseen(key)).await?.is_some();
-            writes.push(giving_up.write(local, server, is_unseen));
+            giving_up.add(local, refusal.server, is_unseen);
         }
-        self.close_rejected(edits, writes, &giving_up.refetch).await
-    }
-
-    /// What is to be known to give edits up.
-    pub(super) async fn giving_up(&self) -> Result<GivingUp> {
-        let (asides, outgrown) = (self.load_asides().await?, self.outgrown().await?);
-        Ok(GivingUp { asides, outgrown, refetch: BTreeSet::new() })
+        self.close_rejected(edits, giving_up).await
     }
 
     pub(super) async fn load_refusals(&self) -> Result<Refusals> {
@@ -131,83 +123,19 @@ impl Client {
         Ok(refusals)
     }
 
-    async fn close_rejected(
-        &self,
-        edits: &[RejectedEdit],
-        writes: Vec<Write>,
-        refetch: &BTreeSet<TypeName>,
-    ) -> Result<()> {
-        let keys = writes.iter().map(|write| write.action.key().clone()).collect();
+    async fn close_rejected(&self, edits: &[RejectedEdit], giving_up: GivingUp) -> Result<()> {
         let closed: BTreeSet<_> = edits.iter().map(|edit| &edit.key).collect();
-        let mut state: Vec<_> = closed.into_iter().flat_map(forgotten).collect();
-        for name in refetch {
-            state.push(StateKey::refetch(name)?);
+        let state = closed.into_iter().flat_map(forgotten).collect();
+        if self.give_up(giving_up, state).await? {
+            return Ok(());
         }
-        let application = Application {
-            gives_up: true,
-            ..Application::new(self.store.new_session(), Incoming::Inline(writes), state)
-        };
-        let asides = self.load_asides().await?;
-        match self.apply_beside(application, asides).await? {
-            Some(_) => {
-                self.store.events().records(keys);
-                Ok(())
-            }
-            None => Err(Error::new(ErrorKind::Contention, "rejected", "another process changed the store")),
-        }
+        Err(Error::new(ErrorKind::Contention, "rejected", "another process changed the store"))
     }
 }
 
 /// The entries that forget a refusal.
 pub(super) fn forgotten(key: &RecordKey) -> [StateWrite; 2] {
     [StateKey::rejected(key), StateKey::unseen(key)].map(|key| StateWrite::set(key, None))
-}
-
-/// Gives edits up.
-#[derive(Debug)]
-pub(super) struct GivingUp {
-    asides: Asides,
-    outgrown: Grown,
-    /// Types to fetch anew then.
-    pub(super) refetch: BTreeSet<TypeName>,
-}
-
-impl GivingUp {
-    /// Gives a local edit up for what the server has, as far as that is known here.
-    pub(super) fn write(&mut self, local: Record, server: Option<Record>, is_unseen: bool) -> Write {
-        let key = &local.key;
-        // It has the fields of before an upgrade of the application.
-        let is_outgrown = server.is_some() && self.outgrown.contains_key(&key.type_name);
-        // What this device cannot hold comes with the pull that can store it.
-        let server = server.filter(|_| !is_outgrown && !self.asides.cannot_hold(key));
-        given_up(local, server, is_unseen || is_outgrown, &mut self.refetch)
-    }
-}
-
-/// Gives a local edit up for what the server has. Where that is not known (`is_unseen`), the edit stays visible until the
-/// next pull fetches its type anew.
-fn given_up(
-    local: Record,
-    server: Option<Record>,
-    is_unseen: bool,
-    refetch: &mut BTreeSet<TypeName>,
-) -> Write {
-    let change = local.metadata.change;
-    let record = server.unwrap_or_else(|| {
-        let metadata = SyncMetadata { change: 0, ..local.metadata };
-        if is_unseen && !metadata.revision.is_none() {
-            refetch.insert(local.key.type_name.clone());
-            Record { metadata, ..local }
-        } else {
-            let metadata = SyncMetadata { revision: Revision::NONE, ..metadata };
-            Record { body: None, metadata, key: local.key }
-        }
-    });
-    Write {
-        action: Action::Put { record, pending: false },
-        expect: Expect::Change(change),
-        on_mismatch: OnMismatch::Abort,
-    }
 }
 
 /// Notes with each refusal what the server has by now, so that the edit can be given up for it.

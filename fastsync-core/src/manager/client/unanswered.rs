@@ -44,9 +44,7 @@ impl Unanswered {
     /// # Errors
     /// Why another version of the object cannot be stored now.
     pub(super) fn check(&self, key: &RecordKey) -> Result<()> {
-        let Some(objects) = self.0.as_ref().filter(|objects| objects.rows.contains_key(key)) else {
-            return Ok(());
-        };
+        let Some(objects) = self.0.as_ref().filter(|_| self.contains(key)) else { return Ok(()) };
         let message =
             "it brings other versions of objects whose push is in flight, and waits for the answer to that";
         Err(Error::new(objects.kind, "pull", message).with_context("push", &objects.cause))
@@ -69,10 +67,8 @@ impl Client {
 
     /// Fetches what changed, and anew what is marked for it.
     async fn pull_marked(&self, unanswered: Unanswered) -> Result<PullReport> {
-        let marked = self.load_refetch().await?;
-        let anew = marked.into_iter().filter(|name| self.endpoints.contains_key(name)).map(|name| (name, 0));
-        let plan = PullPlan { anew: anew.collect(), unanswered, ..PullPlan::default() };
-        self.pull_once(plan).await
+        let anew = self.load_refetch().await?.into_iter().map(|name| (name, 0)).collect();
+        self.pull_once(PullPlan { anew, unanswered, ..PullPlan::default() }).await
     }
 
     /// Pulls although a push may be in flight whose answer cannot be had for this reason.

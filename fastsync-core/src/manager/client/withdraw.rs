@@ -67,13 +67,12 @@ impl Client {
         &self,
         queue: &mut PushQueue,
         last: u64,
-        entries: Vec<StateWrite>,
+        mut entries: Vec<StateWrite>,
     ) -> Result<()> {
         if last <= queue.acknowledged {
             let message = "the server has made a push void without using its number up";
             return Err(Error::new(ErrorKind::Protocol, "push", message));
         }
-        let mut entries = entries;
         if last >= queue.next_number() {
             // Another copy of this store has used the numbers in between: what it pushed under them is not here.
             entries.extend(self.refetch_all()?);

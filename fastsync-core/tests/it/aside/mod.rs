@@ -233,3 +233,20 @@ async fn two_rows_may_swap_their_values_within_one_pull() {
         assert_eq!(client.task("1").await, Some(task("1", "b")));
     }
 }
+
+/// Fails if who gives an edit up gives up the server's version too that lies aside.
+#[tokio::test]
+async fn what_is_aside_stays_when_an_edit_is_given_up() {
+    let server = server().await;
+    let client = constrained(&server, PullLimits::default()).await;
+    server.tasks.add_many(&[task("a", "one"), task("b", "two")]).await.unwrap();
+    client.sync.sync().await.unwrap();
+    server.tasks.update(&task("b", "one")).await.unwrap();
+    client.sync.sync().await.unwrap();
+    let there = [("b".to_owned(), AsideReason::Constraint)];
+    assert_eq!(aside(&client).await, there);
+    client.tasks.update(&task("b", "mine")).await.unwrap();
+    let key = RecordKey { zone: Zone::Global, type_name: name("tasks"), id: id("b") };
+    assert_eq!(client.sync.discard_pending(&[key]).await.unwrap(), 1);
+    assert_eq!(aside(&client).await, there);
+}

@@ -30,6 +30,9 @@ async fn a_type_that_is_too_old_waits_for_an_upgrade_and_the_others_go_on() {
         assert_eq!(names(&report.pull.unknown_types), [""; 0]);
         assert_eq!(device.sync.status().await.unwrap().pending, 1);
     }
+    // The stored form of what waits.
+    let outdated = storage.state("fastsync/outdated-types").await.unwrap();
+    assert_eq!(outdated.as_deref(), Some(&b"\x01\x01\x05tasks"[..]));
     assert_eq!((device.get("1").await, device.get("2").await), (task("1", "sent"), task("2", "waits")));
     assert_eq!(stored.find_by_id(&id("2")).await.unwrap(), None);
     let lists = Repository::<List>::new(server.store());

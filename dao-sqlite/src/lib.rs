@@ -29,8 +29,8 @@
 //! a column of another affinity or without nulls where the field has them, a generated column, a further column
 //! that needs a value. Your further columns, indexes, foreign keys and triggers stay, and a write that they refuse
 //! is a conflict of that write. A foreign key with `CASCADE`, `SET NULL` or `SET DEFAULT` on a type's table, and a trigger that writes
-//! to one, are refused: nobody would be told of what they change. In tables of your own that refer to a type's they are fine. Foreign keys are checked at the end of a commit. A column whose field becomes nullable
-//! is replaced by one without `NOT NULL`, with its indexes; one with a constraint of yours is refused.
+//! to one, are refused: no client would hear of what they change. In tables of your own that refer to a type's they are fine. Foreign
+//! keys are checked at the end of a commit. A column whose field becomes nullable is replaced by one without `NOT NULL`, with its indexes; one with a constraint of yours is refused.
 //!
 //! Rows that were in an adopted table before are not tracked: until they are written through this library, no
 //! method returns, counts, sends or clears them. A tracked row that is deleted past this library, with SQL, is passed over in

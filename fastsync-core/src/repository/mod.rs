@@ -147,7 +147,8 @@ pub trait SyncableRepository: Send + Sync + 'static {
     /// know of it any more.
     ///
     /// # Errors
-    /// Those of [`EditSession::commit`]; `InvalidInput` if [`validate`](Self::validate) refuses.
+    /// Those of [`EditSession::commit`]; `InvalidInput` if [`validate`](Self::validate) refuses, or a field holds
+    /// what could not be read again.
     async fn add_if_absent(&self, object: &Self::Object) -> Result<bool> {
         let mut edit = self.store().edit();
         self.stage_add_if_absent(&mut edit, object)?;
@@ -158,7 +159,8 @@ pub trait SyncableRepository: Send + Sync + 'static {
     /// stored, also where the type reads several stored values alike (`#[serde(other)]`).
     ///
     /// # Errors
-    /// `NotFound`; those of [`EditSession::commit`]; `InvalidInput` if [`validate`](Self::validate) refuses.
+    /// `NotFound`; those of [`EditSession::commit`]; `InvalidInput` if [`validate`](Self::validate) refuses, or a field holds
+    /// what could not be read again.
     async fn update(&self, object: &Self::Object) -> Result<()> {
         self.update_many(std::slice::from_ref(object)).await
     }
@@ -182,8 +184,8 @@ pub trait SyncableRepository: Send + Sync + 'static {
     /// [`update`](Self::update) replaces whatever came in between.
     ///
     /// # Errors
-    /// Those of [`EditSession::commit`]; `InvalidInput` if [`validate`](Self::validate) refuses or `change` changes
-    /// the id.
+    /// Those of [`EditSession::commit`]; `InvalidInput` if [`validate`](Self::validate) refuses, `change` changes the
+    /// id, or a field holds what could not be read again.
     async fn modify<F>(&self, id: &ObjectId, change: F) -> Result<Option<Self::Object>>
     where
         F: Fn(&mut Self::Object) + Send + Sync,

@@ -195,8 +195,9 @@ impl StoreBuilder {
     /// Prepares the data source for the types and gives the store its identity.
     ///
     /// # Errors
-    /// `Config` that names every problem: types that break a rule or differ only in case, limits of zero, a store
-    /// of the other role or of another tenant, storage that contradicts a type. `Unsupported` if a newer release wrote to
+    /// `Config` that names every problem: no type, types that break a rule or differ only in case, a migration of a type that is
+    /// not registered, beyond the type's version, or of a version that has another one, limits of zero, a store of the other
+    /// role or of another tenant, storage that contradicts a type. `Unsupported` if a newer release wrote to
     /// the store. Those of a [migration](Self::migrate), with the object that it failed for; no object is changed then.
     /// `Constraint` if the user's table refuses what a migration made. Errors of the data source. Nothing is changed then but
     /// what `prepare` adds.

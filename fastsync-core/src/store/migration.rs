@@ -68,8 +68,9 @@ impl fmt::Debug for Migration {
 }
 
 impl Migration {
-    /// A migration to version `version` of the type. `rewrite` is called once for each object that is stored in an earlier
-    /// version, and changes it by the names of its fields.
+    /// A migration to version `version` of the type. `rewrite` changes each object that is stored in an earlier version, by the
+    /// names of its fields. Its result is stored once; it may be called more often, for example after an opening that was cut
+    /// off.
     ///
     /// It must come to the same wherever it runs: each client and the server call it for their own copy of an object.
     pub fn to(

@@ -100,7 +100,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets the zones to pull. Unless set, they are those of the registered repositories.
+    /// Sets the zones to pull. Unless set, or if there are none, they are those of the registered repositories. Several managers
+    /// may share a store and pull other zones each.
     pub fn zones(mut self, zones: impl IntoIterator<Item = Zone>) -> Self {
         self.zones = Some(zones.into_iter().collect());
         self
@@ -112,7 +113,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets how large a pulled page may be.
+    /// Sets how large a pulled page may be, and how much may be set aside.
     pub fn pull_limits(mut self, limits: PullLimits) -> Self {
         self.pull_limits = limits;
         self
@@ -135,7 +136,8 @@ impl ClientBuilder {
     ///
     /// # Errors
     /// `Config` that names every problem: no transport, a server's store, a type without repository or registered
-    /// twice, a repository of another store or of the wrong sort of zone, limits of zero, no zone.
+    /// twice, a repository of another store or of the wrong sort of zone, limits of zero, no zone, a zone that no type of
+    /// the store can be in.
     pub fn build(mut self) -> Result<SyncManager<Client>> {
         self.registry.require_all();
         self.registry.require_zones();
@@ -145,7 +147,8 @@ impl ClientBuilder {
         }
         let problems = &mut self.registry.problems;
         if self.store.role() != StoreRole::Client {
-            problems.push("the store is not one of a client".to_owned());
+            problems
+                .push("the store was opened with `Store::server`: open it with `Store::client`".to_owned());
         }
         if self.transport.is_none() {
             problems.push("no transport is set".to_owned());

@@ -91,14 +91,16 @@ impl SyncManager<Client> {
         &self.inner.store
     }
 
-    /// Sends local edits to the server, session by session, until none waits.
+    /// Sends local edits to the server, session by session, until only those in [`PushReport::waiting`] are left.
     ///
     /// Edits made meanwhile are sent too, or stay for the next time; none is lost. What the server merged or
-    /// refused is stored before this returns.
+    /// refused is stored before this returns. After an upgrade of the application, or where the server does not know a type, it
+    /// pulls as well.
     ///
     /// # Errors
-    /// Those of the transport, the server and the data source; sessions that were acknowledged before stay so,
-    /// and the next call continues with the same session.
+    /// Those of the transport, the server and the data source. Sessions that were acknowledged before stay so; what became of
+    /// their objects is stored and not reported. The next call sends a push without an answer as it was, and makes one that was
+    /// refused anew.
     ///
     /// Cancellation: may be dropped at any point; the next call continues.
     pub async fn push(&self) -> Result<PushReport> {
@@ -109,14 +111,17 @@ impl SyncManager<Client> {
     /// Fetches what changed on the server and makes it visible in one local commit.
     ///
     /// If a push is in flight, its answer is asked for first. Where that fails, the pull goes on, unless it brings
-    /// objects of that push in another version: then it changes nothing and fails as the push does.
+    /// objects of that push in another version, or the application was upgraded since the push was made: then it changes nothing
+    /// and fails as the push does. Pages that arrive are kept: the next pull goes on after them, in another process too.
     ///
     /// Never overwrites a local edit: where both sides changed an object, its conflict handler decides, and the
     /// edit stays pending or is reported as dropped. If the server requires it, everything is fetched anew and
     /// local edits are kept.
     ///
     /// # Errors
-    /// As [`push`](Self::push); the local records are as before then.
+    /// Those of the transport, the server and the data source; `TooLarge` if more records would be set aside than
+    /// [`PullLimits`] allows; `Contention` if another process synchronises the store. The local records are as before then, but
+    /// for what the answer to a push in flight changed.
     ///
     /// Cancellation: may be dropped at any point; the local records are as before, or the whole pull is visible.
     pub async fn pull(&self) -> Result<PullReport> {
@@ -127,22 +132,24 @@ impl SyncManager<Client> {
     /// Pushes, then pulls, whatever became of the push.
     ///
     /// # Errors
-    /// Those of [`push`](Self::push) and [`pull`](Self::pull), each with what the other half did.
+    /// Those of [`push`](Self::push) and [`pull`](Self::pull). If only one half failed, the other one is done, and the error has its
+    /// report. To turn the error into an [`Error`](crate::Error), as `?` can, drops that report.
     pub async fn sync(&self) -> Result<SyncReport, SyncError> {
         let _running = self.inner.running.lock().await;
         self.inner.sync().await
     }
 
     /// Fetches the records of these types anew (of all types, if none is named) and swaps them in, together with
-    /// what changed of the other types, in one local commit at the end: until then the old ones stay, and a failure
-    /// changes nothing.
+    /// what changed of the other types, in one local commit at the end: until then the old ones stay. A failure changes nothing
+    /// but what is done before that: the answer to a push in flight, or with [`PendingEdits::PushFirst`] a push.
     ///
-    /// With [`PendingEdits::Discard`], edits of types that this application does not register any more are dropped too: all of
-    /// them, or those of types that are named.
+    /// With [`PendingEdits::Discard`], edits of types that this application does not register any more are dropped too, with the
+    /// records of those types: all of them, or those of types that are named. The records come back once the type is registered.
     ///
     /// # Errors
-    /// `PendingEdits` if edits of these types wait to be pushed and `edits` is [`PendingEdits::Refuse`];
-    /// `UnknownType`; otherwise as [`pull`](Self::pull).
+    /// `PendingEdits` if edits of these types wait and `edits` is not [`PendingEdits::Discard`]: none may wait for
+    /// [`PendingEdits::Refuse`], none may be left by the push for [`PendingEdits::PushFirst`] (see [`rejected`](Self::rejected) and
+    /// [`discard_pending`](Self::discard_pending)); `UnknownType`; otherwise as [`pull`](Self::pull).
     pub async fn hard_reset(&self, types: &[TypeName], edits: PendingEdits) -> Result<PullReport> {
         let _running = self.inner.running.lock().await;
         self.inner.hard_reset(types, edits).await
@@ -162,6 +169,7 @@ impl SyncManager<Client> {
     ///
     /// An edit that is in flight may have arrived. It is marked, not counted, and stays visible: the next contact with the
     /// server takes it back, and it is given up unless the server has processed it. What is edited again in between stays.
+    /// The other edits of its local commit are sent. Call [`sync`](Self::sync) next, and look at [`status`](Self::status).
     ///
     /// # Errors
     /// Those of the data source; `Contention` if another process synchronises the store.
@@ -170,8 +178,8 @@ impl SyncManager<Client> {
         self.inner.discard_pending(objects).await
     }
 
-    /// The edits that the server refused. They are kept, visible locally, and not sent again by themselves; a new
-    /// edit of the object is sent as usual.
+    /// The edits that the server refused. They are kept, visible locally, and not sent again by themselves. A new edit of one of
+    /// the objects sends its whole local commit again.
     ///
     /// # Errors
     /// Those of the data source.
@@ -179,9 +187,9 @@ impl SyncManager<Client> {
         self.inner.rejected().await
     }
 
-    /// The records of the server that this device cannot hold, because a constraint of its own tables refuses them or
-    /// their values do not fit this version of the application. Their objects here stay as they were; every pull
-    /// tries them again.
+    /// The records of the server, in the zones of this manager, that this device cannot hold: a constraint of its own tables
+    /// refuses them, their values do not fit this version of the application, or the conflict handler failed. Their objects here
+    /// stay as they were. Every pull tries them again, those that do not fit once the application is upgraded.
     ///
     /// # Errors
     /// Those of the data source.
@@ -189,20 +197,22 @@ impl SyncManager<Client> {
         self.inner.set_aside().await
     }
 
-    /// Lets refused edits be sent again with the next push.
+    /// Lets refused edits be sent again with the next push, each with its whole local commit. Edits that are not refused any more
+    /// are passed over.
     ///
     /// # Errors
-    /// Those of the data source.
+    /// Those of the data source; `Contention` if another process synchronises the store.
     pub async fn retry_rejected(&self, edits: &[RejectedEdit]) -> Result<()> {
         let _running = self.inner.running.lock().await;
         self.inner.retry_rejected(edits).await
     }
 
     /// Gives refused edits up: the objects become what the server has, at once or, where a pull has brought a newer
-    /// version meanwhile, with the next pull.
+    /// version meanwhile, with the next pull. Other edits of the same local commit stay refused. Edits that are not refused any
+    /// more are passed over.
     ///
     /// # Errors
-    /// Those of the data source.
+    /// Those of the data source; `Contention` if another process synchronises the store.
     pub async fn discard_rejected(&self, edits: &[RejectedEdit]) -> Result<()> {
         let _running = self.inner.running.lock().await;
         self.inner.discard_rejected(edits).await

@@ -22,7 +22,8 @@ pub struct PushReport {
     pub redated: u64,
     /// Whether this store turned out to be a copy of another one and took a new identity.
     pub forked: bool,
-    /// Edits that were not sent and are not with the next push either, and why. Empty if the push did not get to its end.
+    /// Edits that the next push does not send either, and why. If a push fails, ask
+    /// [`SyncManager::status`](crate::SyncManager::status).
     pub waiting: Vec<WaitingEdits>,
 }
 
@@ -114,13 +115,14 @@ pub struct ClientStatus {
     pub rejected: u64,
     /// Whether a push was begun whose answer has not arrived yet.
     pub push_in_flight: bool,
-    /// Whether a pull has been completed since the store was made or reset.
+    /// Whether a pull has been completed since the store was made, or took a new identity: of the zones of any manager.
     pub has_pulled: bool,
     /// Records of the server that this device cannot hold, of the manager's zones; see
     /// [`SyncManager::set_aside`](crate::SyncManager::set_aside).
     pub aside: u64,
-    /// Whether this store has what the server had at the last pull, and the server every edit made here: a pull has been
-    /// completed, no type waits to be fetched anew, nothing is aside, and no edit waits.
+    /// Whether a pull has been completed, no type is marked to be fetched anew, nothing of this manager's zones is aside, and no
+    /// edit waits. It says nothing of types that the server does not exchange ([`PullReport::unknown_types`],
+    /// [`PullReport::outdated_types`]), of fields that an upgrade has added since the last pull, or of a zone that was never pulled.
     pub in_step: bool,
     /// Those of the pending edits that the next push does not send, and why: by type.
     pub waiting: Vec<WaitingEdits>,

@@ -5,9 +5,11 @@ use std::fmt;
 use super::{Client, PullReport, PushReport, SyncReport};
 use crate::error::{Error, ErrorKind, Result};
 
-/// A synchronisation of which one half failed, or both. The other half is done all the same.
+/// A synchronisation of which one half failed, or both. If only the push did, the pull is complete and visible: read
+/// [`pull`](Self::pull).
 ///
-/// It becomes an [`Error`] with `?`.
+/// It becomes an [`Error`] with `?`, which drops the report of the half that did not fail. To find out whether somebody has to sign
+/// in, look at both halves.
 ///
 /// ```no_run
 /// # async fn f(client: &fastsync_core::SyncManager<fastsync_core::Client>) {
@@ -30,7 +32,7 @@ struct Halves {
 }
 
 impl SyncError {
-    /// What the push did, or why it failed.
+    /// What the push did, or why it failed. What it did before it failed is stored and not reported.
     ///
     /// # Errors
     /// The push's.
@@ -46,7 +48,7 @@ impl SyncError {
         self.0.pull.as_ref()
     }
 
-    /// What went wrong: if both halves failed, what can pass by itself comes first, then the push.
+    /// What went wrong: the retryable error if one half has one, else the push's, else the pull's.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.error().map_or(ErrorKind::Backend, Error::kind)

@@ -29,8 +29,8 @@ pub struct WaitingEdits {
 #[non_exhaustive]
 pub enum WaitingReason {
     /// This application does not register the type any more. Once it does, they are sent; a
-    /// [`hard_reset`](crate::SyncManager::hard_reset) with [`PendingEdits::Discard`](crate::PendingEdits::Discard) drops
-    /// them.
+    /// [`hard_reset`](crate::SyncManager::hard_reset) of this type with [`PendingEdits::Discard`](crate::PendingEdits::Discard)
+    /// drops them, and the type's records.
     Unregistered,
     /// The server does not know the type, or not with all of its fields, or not with this kind of ids. Register it there.
     UnknownToServer,

@@ -107,6 +107,12 @@ macro_rules! __for_each_case {
                 queries_that_do_not_fit_are_refused: "A query that does not fit the type is `InvalidInput` \
                     (see `Query::admit`).",
             }
+            run_single ordering {
+                ids_of_every_kind_are_ordered_by_bytes: "'An id is text in every case, compared by its bytes': also \
+                    an id that is a whole number or a UUID, in an order, in a filter and between equals.",
+                text_is_never_a_number: "'Text is compared by its bytes': what reads as a number, a date or another \
+                    variant of an enum is none.",
+            }
             run_single commit {
                 records_are_stored_as_they_are: "'Records are stored with the revision that they bring' (and \
                     everything else).",
@@ -382,6 +388,14 @@ macro_rules! __for_each_case {
                     a conflict with `ConflictReason::Constraint`; another row is never overwritten.",
                 parents_are_written_first_and_deleted_last: "Parents (lower priority) are written before \
                     children and deleted after them, over the whole commit.",
+            }
+            run_single exchanges {
+                rows_may_exchange_unique_values: "Rows of one commit may exchange the values of unique columns: they \
+                    swap them, pass them round or on, inline and staged; what is deleted gives its value free.",
+                a_clash_beside_an_exchange_is_named_alone: "A unique value that a row outside the commit has is a \
+                    conflict of the write that wants it, and of no other; what is left out keeps its value.",
+                an_exchange_is_seen_whole_or_not_at_all: "'A commit is seen whole or not at all': no reader sees what \
+                    rows have while they exchange unique values.",
             }
             run_single durability {
                 everything_is_there_after_a_restart: "Records, tombstones, state, local edits and the audit \

@@ -40,21 +40,27 @@ impl Harness for MySqlHarness {
     }
 
     async fn constrain(&self, constraint: &Constraint) -> bool {
-        // The suite's types are restricted. Keys take text of a length only, as users would declare it.
-        let short = |table: &str, field: &str| {
-            format!("ALTER TABLE `{table}` MODIFY `{field}` VARCHAR(255) NOT NULL")
-        };
-        let sql = match constraint {
-            Constraint::Unique { type_name, field } => format!(
-                "{}, ADD UNIQUE KEY one_{field} (`zone`, `{field}`)",
-                short(type_name.as_str(), field.as_str())
-            ),
-            Constraint::Reference { type_name, field, parent } => format!(
-                "{}, ADD FOREIGN KEY (`zone`, `{field}`) REFERENCES `{parent}` (`zone`, `id`)",
-                short(type_name.as_str(), field.as_str())
+        // The suite's types are restricted.
+        let (table, field, rule) = match constraint {
+            Constraint::Unique { type_name, field } => {
+                (type_name, field, format!("ADD UNIQUE KEY one_{field} (`zone`, `{field}`)"))
+            }
+            Constraint::Reference { type_name, field, parent } => (
+                type_name,
+                field,
+                format!("ADD FOREIGN KEY (`zone`, `{field}`) REFERENCES `{parent}` (`zone`, `id`)"),
             ),
         };
-        self.database().sql(sql).await;
+        // Keys take text of a length only, as users would declare it.
+        let select = "SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = DATABASE() \
+                      AND table_name = ? AND column_name = ? AND data_type LIKE '%text'";
+        let long = sqlx::query_scalar::<_, i64>(select).bind(table.as_str()).bind(field.as_str());
+        if long.fetch_one(&self.database().pool()).await.unwrap() == 1 {
+            self.database()
+                .sql(format!("ALTER TABLE `{table}` MODIFY `{field}` VARCHAR(255) NOT NULL"))
+                .await;
+        }
+        self.database().sql(format!("ALTER TABLE `{table}` {rule}")).await;
         true
     }
 }

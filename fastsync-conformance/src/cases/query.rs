@@ -2,26 +2,26 @@
 
 use super::prelude::*;
 
-fn query(type_name: &str, filter: Filter) -> Query {
+pub(super) fn query(type_name: &str, filter: Filter) -> Query {
     let mut query = Query::all(name(type_name), acme());
     query.filter = filter;
     query
 }
 
-fn field(text: &str) -> FieldName {
+pub(super) fn field(text: &str) -> FieldName {
     FieldName::new(text).expect("a field name")
 }
 
-fn compare(field: &str, comparison: Comparison, value: impl Into<Value>) -> Filter {
+pub(super) fn compare(field: &str, comparison: Comparison, value: impl Into<Value>) -> Filter {
     Filter::compare(field, comparison, value).expect("a field name")
 }
 
-fn by(text: &str, descending: bool) -> Order {
+pub(super) fn by(text: &str, descending: bool) -> Order {
     Order::new(field(text), descending)
 }
 
 /// Asserts what a filter selects, by find and by count.
-async fn selects(f: &Fixture, type_name: &str, filter: Filter, expected: &[&str]) {
+pub(super) async fn selects(f: &Fixture, type_name: &str, filter: Filter, expected: &[&str]) {
     let query = query(type_name, filter);
     assert_eq!(f.find_ids(&query).await, expected, "{:?}", query.filter);
     let count = f.source().count(&query).await.expect("count succeeds");

@@ -3,11 +3,21 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use fastsync_conformance::{FaultSource, Harness};
+use fastsync_conformance::{Constraint, FaultSource, Harness};
+use fastsync_core::source::memory::MemoryConstraint;
 use fastsync_core::{MemoryDataSource, SyncableDataSource};
 
 /// The storage lives in the harness, so it outlives its handles.
 struct Memory(MemoryDataSource);
+
+fn declared(constraint: &Constraint) -> MemoryConstraint {
+    match constraint.clone() {
+        Constraint::Unique { type_name, field } => MemoryConstraint::Unique { type_name, field },
+        Constraint::Reference { type_name, field, parent } => {
+            MemoryConstraint::Parent { type_name, field, parent }
+        }
+    }
+}
 
 #[async_trait]
 impl Harness for Memory {
@@ -17,6 +27,11 @@ impl Harness for Memory {
 
     async fn count_staged(&self) -> Option<u64> {
         u64::try_from(self.0.staged_batches()).ok()
+    }
+
+    async fn constrain(&self, constraint: &Constraint) -> bool {
+        self.0.constrain(declared(constraint));
+        true
     }
 }
 

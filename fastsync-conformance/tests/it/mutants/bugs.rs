@@ -103,6 +103,10 @@ bugs! {
     OffsetsAreIgnored: ["query::offset_and_limit_cut"];
     CountsHonourTheLimit: ["query::count_ignores_order_offset_and_limit"];
     IdSearchesFoldCase: ["query::the_id_can_be_queried"];
+    /// Ids that are whole numbers are ordered by size.
+    IdsAreNumbers: ["ordering::ids_of_every_kind_are_ordered_by_bytes"];
+    /// As in a column that takes numbers.
+    TextBecomesANumber: ["ordering::text_is_never_a_number"];
     RealsAreTheirOwnOrder: ["query::every_kind_can_be_compared"];
     QueriesReachOtherZones: ["query::only_live_records_of_the_zone_are_found"];
     BadQueriesFindNothing: ["query::queries_that_do_not_fit_are_refused"];
@@ -318,6 +322,12 @@ bugs! {
     /// What is in the way of a unique value is removed.
     ClashesOverwrite: ["constraints::a_refused_write_is_a_conflict"];
     WritesGoAsGiven: ["constraints::parents_are_written_first_and_deleted_last"];
+    /// A row that is in the way of another is not tried again.
+    ExchangesAreClashes: ["exchanges::rows_may_exchange_unique_values"];
+    /// Where one row cannot have its value, those that exchange theirs cannot either.
+    OneClashStopsEveryExchange: ["exchanges::a_clash_beside_an_exchange_is_named_alone"];
+    /// Rows lose their unique values in a commit of their own.
+    ExchangesTakeTwoSteps: ["exchanges::an_exchange_is_seen_whole_or_not_at_all"];
 
     // handles, tasks and threads
     HandlesShareNothing: [

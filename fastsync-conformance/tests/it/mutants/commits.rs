@@ -71,6 +71,14 @@ impl Broken {
                 writes_mut(&mut commit).push(put(row));
             }
         }
+        if self.is(Bug::ExchangesTakeTwoSteps) && !refused.exchanged.is_empty() {
+            let without = refused.exchanged.iter().cloned().map(|mut record| {
+                record.body.iter_mut().for_each(|body| body[0] = "nothing".into());
+                put(record)
+            });
+            self.inner.commit(self.apart(&commit, without.collect())).await?;
+            pause().await;
+        }
         self.spoil_commit(&mut commit).await?;
         self.spoil_writes(&mut commit).await;
         let pending = self.inner.count_pending().await?;

@@ -54,6 +54,16 @@ impl Broken {
             Bug::TextIsOrderedWithoutCase if !query.order.is_empty() => {
                 found.sort_by_key(|record| format!("{:?}", record.body).to_lowercase());
             }
+            Bug::IdsAreNumbers if query.order.is_empty() => {
+                found.sort_by_key(|record| record.key.id.as_str().parse::<i64>().unwrap_or_default());
+            }
+            Bug::TextBecomesANumber if !query.order.is_empty() => {
+                let number = |record: &Record| match record.body.as_deref() {
+                    Some([Value::Text(text), ..]) => text.trim().parse::<f64>().unwrap_or_default(),
+                    _ => 0.0,
+                };
+                found.sort_by(|a, b| number(a).total_cmp(&number(b)));
+            }
             Bug::QueriesReachOtherZones if query.zone != birch() => {
                 let mut elsewhere = query;
                 elsewhere.zone = birch();

@@ -8,39 +8,28 @@ use fastsync_core::{RecordKey, SessionId, Tag, TypeName, Zone};
 use mongodb::ClientSession;
 use mongodb::bson::{Bson, RawDocumentBuf};
 
-use crate::bulk::Stop;
+use crate::bulk::{Refusal, Stop};
 use crate::error::{Fail, Run};
 use crate::job::{CHANGES, Job};
 use crate::slots::{Failed, Given, Slots, conflicts};
 use crate::staging::{Staged, admit, load, of_session, parts};
 use crate::store::{STAGED, Store};
 
-/// The writes that rules of the user's refused in earlier attempts of the same commit.
+/// What rules of the user's refused in earlier attempts of the same commit.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
-    /// For good, with the database's text.
+    /// The writes that are refused for good, with the database's text.
     refused: HashMap<RecordKey, String>,
-    /// Those that are tried last: another write may free their unique value.
-    deferred: Vec<RecordKey>,
-    /// How many of the deferred ones were refused in a row.
-    in_vain: usize,
+    /// The types whose written rows give their unique values free before any gets new ones.
+    pub(crate) give_way: BTreeSet<TypeName>,
 }
 
 impl Refusals {
-    /// Notes a refused write. Each round defers it, or gives up on it when all deferred ones were tried in vain.
-    pub(crate) fn note(&mut self, key: RecordKey, text: String) {
-        match self.deferred.iter().position(|deferred| *deferred == key) {
-            None => self.deferred.push(key),
-            Some(at) if self.in_vain < self.deferred.len() => {
-                self.in_vain += 1;
-                let key = self.deferred.remove(at);
-                self.deferred.push(key);
-            }
-            Some(at) => {
-                self.in_vain = 0;
-                self.deferred.remove(at);
-                self.refused.insert(key, text);
-            }
+    /// Notes a refused write. A first clash may only be with a row of the same commit.
+    pub(crate) fn note(&mut self, refusal: Refusal) {
+        let Refusal { key, text, is_clash } = refusal;
+        if !is_clash || !self.give_way.insert(key.type_name.clone()) {
+            self.refused.insert(key, text);
         }
     }
 }
@@ -67,6 +56,14 @@ pub(crate) struct Tally {
     pub(crate) positions: BTreeMap<Zone, u64>,
     pub(crate) counts: BTreeMap<TypeName, u64>,
     pub(crate) change: u64,
+}
+
+/// One round over the writes of a commit that are read part by part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    Check,
+    GiveWay,
+    Write,
 }
 
 /// What a commit came to, before the records that are in its way are read.
@@ -160,7 +157,9 @@ impl<'a> Attempt<'a> {
                 }
             });
         }
-        slots.flush(self.store, self.session, &self.refusals.deferred).await?;
+        let give_way = &self.refusals.give_way;
+        slots.give_way(self.store, self.session, give_way).await?;
+        slots.flush(self.store, self.session, give_way).await?;
         Ok(Verdicts { outcomes, must_abort: false })
     }
 
@@ -201,17 +200,18 @@ impl<'a> Attempt<'a> {
         }
         let state = self.state_conflicts(job);
         let overridden: HashSet<_> = job.writes.iter().map(|write| write.action.key()).collect();
-        // Checks see the state before the clears, so with clears they come in a pass of their own.
-        let checks_first = !job.commit.clears.is_empty();
+        let give_way = &self.refusals.give_way;
+        // Checks see the state before the clears, so with clears they come in a pass of their own. So they do before
+        // anything gives way, wherever that is staged.
+        let checks_first = !job.commit.clears.is_empty() || !give_way.is_empty();
         let (mut stopping, mut skipped, mut failed_at) = (Vec::new(), Vec::new(), HashSet::new());
         let mut tally = Tally::default();
-        // Writes that wait for another to free their unique value, wherever that is staged.
-        let mut late = Vec::new();
-        for is_check in [true, false] {
-            if is_check && !checks_first {
+        for pass in [Pass::Check, Pass::GiveWay, Pass::Write] {
+            let is_check = pass == Pass::Check;
+            if is_check && !checks_first || pass == Pass::GiveWay && give_way.is_empty() {
                 continue;
             }
-            if checks_first && !is_check && stopping.is_empty() && state.is_empty() {
+            if checks_first && pass == Pass::Write && stopping.is_empty() && state.is_empty() {
                 for clear in &job.commit.clears {
                     self.clear(clear).await?;
                 }
@@ -240,27 +240,24 @@ impl<'a> Attempt<'a> {
                     if failed_at.contains(&(chunk, at)) {
                         continue;
                     }
-                    if self.refusals.deferred.contains(write.action.key()) {
-                        late.push(write.clone());
-                        continue;
-                    }
-                    let given = self.give(job, write, &mut tally)?;
+                    let given = match pass {
+                        Pass::Write => self.give(job, write, &mut tally)?,
+                        Pass::Check | Pass::GiveWay => Given { position: 0, change: 0 },
+                    };
                     slots.apply(write, given);
                 }
-                slots.flush(self.store, self.session, &[]).await?;
+                match pass {
+                    Pass::Write => slots.flush(self.store, self.session, give_way).await?,
+                    Pass::Check | Pass::GiveWay => {
+                        slots.give_way(self.store, self.session, give_way).await?;
+                    }
+                }
             }
         }
         if !stopping.is_empty() || !state.is_empty() {
             let outcomes = vec![CommitOutcome::Conflicts { writes: stopping, state }];
             return Ok(Verdicts { outcomes, must_abort: true });
         }
-        let keys = late.iter().map(|write: &Write| write.action.key()).collect();
-        let mut slots = Slots::load(self.store, self.session, keys).await?;
-        for write in &late {
-            let given = self.give(job, write, &mut tally)?;
-            slots.apply(write, given);
-        }
-        slots.flush(self.store, self.session, &self.refusals.deferred).await?;
         if job.is_staged {
             let staged = self.store.collection(STAGED);
             let batches = staged.delete_many(of_session(job.commit.session));

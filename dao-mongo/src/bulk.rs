@@ -37,10 +37,19 @@ pub(crate) struct Bulk<'a> {
     documents: Vec<(RawDocumentBuf, Option<&'a RecordKey>)>,
 }
 
+/// A write that a rule of the user's refuses, with the database's text.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) key: RecordKey,
+    pub(crate) text: String,
+    /// Whether another document has a unique value that it is to get.
+    pub(crate) is_clash: bool,
+}
+
 /// A write that a rule of the user's refuses, or a failure.
 #[derive(Debug)]
 pub(crate) enum Stop {
-    Refused(RecordKey, String),
+    Refused(Refusal),
     /// What is staged has changed since it was looked through.
     Restaged,
     Fail(Fail),
@@ -114,7 +123,11 @@ impl<'a> Bulk<'a> {
                 Ok(_) => {}
                 Err(Fail::Write(error)) if error.is_constraint() => {
                     return Err(match keys.get(error.index).copied().flatten() {
-                        Some(key) => Stop::Refused(key.clone(), error.message),
+                        Some(key) => Stop::Refused(Refusal {
+                            key: key.clone(),
+                            is_clash: error.is_clash(),
+                            text: error.message,
+                        }),
                         None => Stop::Fail(Fail::Write(error)),
                     });
                 }
@@ -138,7 +151,7 @@ pub(crate) async fn run_plain(bulk: Bulk<'_>, store: &Store, session: &mut Clien
     match bulk.run(store, session).await {
         Ok(()) => Ok(()),
         Err(Stop::Fail(fail)) => Err(fail),
-        Err(Stop::Refused(_, text)) => Err(Fail::corrupt(text)),
+        Err(Stop::Refused(refusal)) => Err(Fail::corrupt(refusal.text)),
         Err(Stop::Restaged) => Err(Fail::corrupt("unreachable")),
     }
 }

@@ -220,6 +220,29 @@ pub(crate) fn append_fields(document: &mut RawDocumentBuf, kind: &Type, id: &str
     }
 }
 
+/// A document as it is, the user's further fields included, with other values in the fields of its object.
+pub(crate) fn with_fields(
+    document: &RawDocument,
+    kind: &Type,
+    id: &str,
+    body: &[Value],
+) -> Run<RawDocumentBuf> {
+    let mut new = RawDocumentBuf::new();
+    let mut fields = RawDocumentBuf::new();
+    append_fields(&mut fields, kind, id, body);
+    for element in document {
+        let (name, value) = element?;
+        new.append_ref(name, fields.get(name)?.unwrap_or(value));
+    }
+    for element in &fields {
+        let (name, value) = element?;
+        if document.get(name)?.is_none() {
+            new.append_ref(name, value);
+        }
+    }
+    Ok(new)
+}
+
 /// The values of an object; a field that its document does not have is its initial value.
 pub(crate) fn read_body(document: &RawDocument, kind: &Type) -> Run<Vec<Value>> {
     let fields = kind.schema.fields();

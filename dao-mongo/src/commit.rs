@@ -112,7 +112,7 @@ fn is_of_one(error: &mongodb::error::Error) -> bool {
 fn fail(stop: Stop) -> Fail {
     match stop {
         Stop::Fail(fail) => fail,
-        Stop::Refused(_, text) => Fail::new(ErrorKind::Constraint, "commit", text),
+        Stop::Refused(refusal) => Fail::new(ErrorKind::Constraint, "commit", refusal.text),
         Stop::Restaged => Fail::new(ErrorKind::Contention, "commit", "batches were staged meanwhile"),
     }
 }
@@ -198,7 +198,7 @@ async fn transact(
             }
         };
         match stop {
-            Stop::Refused(key, text) if jobs.len() == 1 => refusals.note(key, text),
+            Stop::Refused(refusal) if jobs.len() == 1 => refusals.note(refusal),
             Stop::Fail(fail) if is_lost_race(&fail) && began.elapsed() < PATIENCE => {
                 if ended_others.elapsed() > IDLE {
                     // Without the right to look, the server's own limit ends them.

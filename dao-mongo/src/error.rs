@@ -124,6 +124,11 @@ impl WriteError {
     pub(crate) fn is_constraint(&self) -> bool {
         matches!(self.code, codes::DUPLICATE_KEY | codes::DOCUMENT_VALIDATION)
     }
+
+    /// Whether another document has a unique value.
+    pub(crate) fn is_clash(&self) -> bool {
+        self.code == codes::DUPLICATE_KEY
+    }
 }
 
 pub(crate) mod codes {

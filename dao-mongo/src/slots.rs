@@ -1,6 +1,6 @@
 //! The records of one chunk of writes: as they are in the transaction's snapshot, and as they are to be.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use fastsync_core::source::{Action, Conflict, ConflictReason, OnMismatch, Write};
@@ -9,7 +9,7 @@ use mongodb::ClientSession;
 use mongodb::bson::{RawArrayBuf, RawDocumentBuf};
 
 use crate::bulk::{Bulk, Stop, Verb};
-use crate::codec::{Entry, Row, append_fields, object_key, read_id, read_zone, record_id};
+use crate::codec::{Entry, Row, append_fields, object_key, read_id, read_zone, record_id, with_fields};
 use crate::error::{Fail, Run};
 use crate::read::{Access, Found, records};
 use crate::registry::Type;
@@ -33,6 +33,13 @@ struct Slot<'a> {
     /// The row after the writes so far.
     now: Option<Row>,
     effect: Effect<'a>,
+}
+
+impl Slot<'_> {
+    /// Whether there is a document in the snapshot.
+    fn is_live(&self) -> bool {
+        self.stored.is_some_and(|row| !row.deleted)
+    }
 }
 
 /// What a write is given by its commit.
@@ -163,15 +170,49 @@ impl<'a> Slots<'a> {
         }
     }
 
-    /// Writes what was noted: first what frees unique values, last what waits for them (`deferred`, in that order).
+    /// Removes the documents that were noted to be written, of these types: then none is in the way of another.
+    pub(crate) async fn give_way(
+        &self,
+        store: &Store,
+        session: &mut ClientSession,
+        types: &BTreeSet<TypeName>,
+    ) -> Result<(), Stop> {
+        for (name, slots) in self.giving_way(types) {
+            let mut bulk = Bulk::new(Verb::Delete, name);
+            slots.iter().for_each(|(key, _)| bulk.delete(&object_of(key), Some(key)));
+            bulk.run(store, session).await?;
+        }
+        Ok(())
+    }
+
+    /// The live documents of these types that are written or removed, by collection.
+    fn giving_way(&self, types: &BTreeSet<TypeName>) -> BTreeMap<&str, Vec<(&'a RecordKey, &Slot<'a>)>> {
+        let mut found: BTreeMap<&str, Vec<_>> = BTreeMap::new();
+        for (key, slot) in self.slots.iter().filter(|(key, _)| types.contains(&key.type_name)) {
+            let is_written = matches!(slot.effect, Effect::Body(_) | Effect::Delete);
+            if is_written && slot.is_live() {
+                found.entry(slot.kind.collection()).or_default().push((*key, slot));
+            }
+        }
+        found
+    }
+
+    /// Writes what was noted: first what frees unique values. `gave_way`: types whose documents were removed for that.
     pub(crate) async fn flush(
         &self,
         store: &Store,
         session: &mut ClientSession,
-        deferred: &[RecordKey],
+        gave_way: &BTreeSet<TypeName>,
     ) -> Result<(), Stop> {
+        let mut removed = HashMap::new();
+        for (name, slots) in self.giving_way(gave_way) {
+            let keys: Vec<_> = slots.iter().map(|(key, _)| object_of(key)).collect();
+            for keys in keys.chunks(KEYS_PER_COMMAND) {
+                let found = store.before(name, keys).await?;
+                removed.extend(found.into_iter().map(|(id, document)| ((name, id), document)));
+            }
+        }
         let mut bodies: BTreeMap<&str, [Bulk<'_>; 3]> = BTreeMap::new();
-        let mut late: HashMap<&RecordKey, Bulk<'_>> = HashMap::new();
         let mut replaced = Bulk::new(Verb::Update, RECORDS);
         let mut inserted = Bulk::new(Verb::Insert, RECORDS);
         let mut slots: Vec<_> = self.slots.iter().collect();
@@ -185,43 +226,35 @@ impl<'a> Slots<'a> {
                 Some(_) => replaced.update(&id, &row, None),
                 None => inserted.push(row, None),
             }
-            let is_live = slot.stored.is_some_and(|row| !row.deleted);
-            let object = object_key(&zone, key.id.as_str());
+            let object = object_of(key);
             let collection = slot.kind.collection();
-            let verb = match slot.effect {
-                Effect::Body(_) if is_live => Verb::Update,
-                Effect::Body(_) => Verb::Insert,
-                Effect::Delete if is_live => Verb::Delete,
-                _ => continue,
-            };
-            let bulk = if verb != Verb::Delete && deferred.contains(key) {
-                late.entry(key).or_insert_with(|| Bulk::new(verb, collection))
-            } else {
-                let [deletes, updates, inserts] = bodies.entry(collection).or_insert_with(|| {
-                    [Verb::Delete, Verb::Update, Verb::Insert].map(|verb| Bulk::new(verb, collection))
-                });
-                match verb {
-                    Verb::Delete => deletes,
-                    Verb::Update => updates,
-                    Verb::Insert => inserts,
-                }
-            };
+            let is_there = slot.is_live() && !gave_way.contains(&key.type_name);
+            let [deletes, updates, inserts] = bodies.entry(collection).or_insert_with(|| {
+                [Verb::Delete, Verb::Update, Verb::Insert].map(|verb| Bulk::new(verb, collection))
+            });
             match slot.effect {
-                Effect::Body(body) if is_live => {
+                Effect::Body(body) if is_there => {
                     // The user's further fields stay.
                     let mut fields = RawDocumentBuf::new();
                     append_fields(&mut fields, &slot.kind, key.id.as_str(), body);
                     let mut update = RawDocumentBuf::new();
                     update.append("$set", fields);
-                    bulk.update(&object, &update, Some(key));
+                    updates.update(&object, &update, Some(key));
                 }
                 Effect::Body(body) => {
-                    let mut document = RawDocumentBuf::new();
-                    document.append_ref("_id", &object);
-                    append_fields(&mut document, &slot.kind, key.id.as_str(), body);
-                    bulk.push(document, Some(key));
+                    let document = match removed.get(&(collection, object.as_bytes().to_vec())) {
+                        Some(before) => with_fields(before, &slot.kind, key.id.as_str(), body)?,
+                        None => {
+                            let mut document = RawDocumentBuf::new();
+                            document.append_ref("_id", &object);
+                            append_fields(&mut document, &slot.kind, key.id.as_str(), body);
+                            document
+                        }
+                    };
+                    inserts.push(document, Some(key));
                 }
-                _ => bulk.delete(&object, Some(key)),
+                Effect::Delete if is_there => deletes.delete(&object, Some(key)),
+                Effect::Delete | Effect::Row | Effect::Nothing => {}
             }
         }
         let mut rounds: [Vec<Bulk<'_>>; 3] = Default::default();
@@ -231,14 +264,14 @@ impl<'a> Slots<'a> {
         for bulk in rounds.into_iter().flatten() {
             bulk.run(store, session).await?;
         }
-        for key in deferred {
-            if let Some(bulk) = late.remove(key) {
-                bulk.run(store, session).await?;
-            }
-        }
         replaced.run(store, session).await?;
         inserted.run(store, session).await
     }
+}
+
+/// The `_id` of an object's document.
+fn object_of(key: &RecordKey) -> RawDocumentBuf {
+    object_key(&key.zone.to_string(), key.id.as_str())
 }
 
 /// The failed writes with the records that are there instead. Before [`Slots::flush`]: it reads the snapshot.

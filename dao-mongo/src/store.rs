@@ -1,5 +1,6 @@
 //! The database: its collections, its types, and how commands are run.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -123,6 +124,32 @@ impl Store {
             work(cursor.current())?;
         }
         Ok(())
+    }
+
+    /// Documents that the transaction under way has removed, as they were, by their `_id`. Nobody else can change them until
+    /// it ends.
+    pub(crate) async fn before(
+        &self,
+        collection: &str,
+        keys: &[RawDocumentBuf],
+    ) -> Run<HashMap<Vec<u8>, RawDocumentBuf>> {
+        let mut all = RawArrayBuf::new();
+        keys.iter().for_each(|key| all.push(key.clone()));
+        let mut command = find(collection, &any_of(all));
+        // What is committed, also while the majority does not have it yet.
+        let mut local = RawDocumentBuf::new();
+        local.append_ref("level", "local");
+        command.append("readConcern", local);
+        let options = RunCursorCommandOptions::builder().batch_size(BATCH.unsigned_abs()).build();
+        let cursor = self.database.run_raw_cursor_command(command).with_options(options).await?;
+        let mut cursor = cursor.with_type::<RawDocumentBuf>();
+        let mut found = HashMap::with_capacity(keys.len());
+        while cursor.advance().await? {
+            let document = cursor.current();
+            let id = document.get_document("_id")?.as_bytes().to_vec();
+            found.insert(id, document.to_owned());
+        }
+        Ok(found)
     }
 
     /// Runs a write command in a transaction.

@@ -1,5 +1,6 @@
 //! The integration tests of `fastsync-dao-mongo`, in one program: each further program is linked anew.
 
+mod clashes;
 mod commands;
 mod common;
 mod conformance;

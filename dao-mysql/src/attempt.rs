@@ -25,7 +25,7 @@ const MAX_KEPT_ENTRIES: usize = 65_536;
 
 /// The state of one transaction.
 pub(crate) struct Attempt<'a> {
-    store: &'a Store,
+    pub(crate) store: &'a Store,
     commit: &'a Commit,
     /// Whether records that are expected to be new are taken for new until their index row is inserted.
     trusts: bool,
@@ -188,9 +188,12 @@ impl Attempt<'_> {
                 }
             }
         }
-        self.retry(connection, &mut refused).await?;
+        refused = self.retry(connection, refused).await?;
         if self.trusts && !refused.is_empty() {
             return Err(Fail::Moved);
+        }
+        if refused.iter().any(|refused| refused.is_clash) {
+            refused = self.exchange(connection, refused).await?;
         }
         let (skipped, aborting): (Vec<_>, Vec<_>) =
             refused.into_iter().partition(|refused| refused.item.write.on_mismatch == OnMismatch::Skip);
@@ -205,20 +208,32 @@ impl Attempt<'_> {
     }
 
     /// A unique value may have been in the way that a later write gave free, or a row missing that a later one adds.
-    async fn retry(&self, connection: &mut MySqlConnection, refused: &mut Vec<Refused>) -> Run<()> {
+    async fn retry(&self, connection: &mut MySqlConnection, refused: Vec<Refused>) -> Run<Vec<Refused>> {
+        let mut left = refused;
         loop {
-            let before = refused.len();
-            if before == 0 {
-                return Ok(());
-            }
-            for again in std::mem::take(refused) {
-                let is_deletion = again.item.write.is_deletion();
-                refused.extend(rows::write(self.store, connection, &[&again.item], is_deletion).await?);
-            }
-            if refused.len() == before {
-                return Ok(());
+            let before = left.len();
+            left = self.again(connection, left).await?;
+            // Rows that wait for each other in a long row would take as many rounds.
+            if left.len() == before || left.iter().any(|refused| refused.is_clash) {
+                return Ok(left);
             }
         }
+    }
+
+    /// Writes refused rows again; gives those that are refused again.
+    pub(crate) async fn again(
+        &self,
+        connection: &mut MySqlConnection,
+        refused: Vec<Refused>,
+    ) -> Run<Vec<Refused>> {
+        let group = |refused: &Refused| (refused.item.zone, refused.item.kind.n, refused.item.phase());
+        let mut left = Vec::new();
+        for refused in refused.chunk_by(|a, b| group(a) == group(b)) {
+            let items: Vec<_> = refused.iter().map(|refused| &refused.item).collect();
+            let is_deletion = items.iter().any(|item| item.write.is_deletion());
+            left.extend(rows::write(self.store, connection, &items, is_deletion).await?);
+        }
+        Ok(left)
     }
 
     pub(crate) async fn write_index(
@@ -262,7 +277,7 @@ pub(crate) async fn conflicts_of(
     refused: Vec<Refused>,
 ) -> Run<Vec<Conflict>> {
     let refused = refused.into_iter().take(Conflict::MAX_PER_OUTCOME);
-    let failed = refused.map(|Refused { item, text }| (item, ConflictReason::Constraint(text))).collect();
+    let failed = refused.map(|Refused { item, text, .. }| (item, ConflictReason::Constraint(text))).collect();
     conflicts(store, connection, failed).await
 }
 

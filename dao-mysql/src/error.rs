@@ -61,6 +61,11 @@ impl Fail {
         self.number().is_some_and(|number| DUPLICATE.contains(&number))
     }
 
+    /// Whether another row has a unique value of the row that is written.
+    pub(crate) fn is_clash(&self) -> bool {
+        self.is_duplicate() || self.number() == Some(GUARD)
+    }
+
     /// The database's text if a rule of the user's table refuses a row: a unique column, a foreign key, a check, a
     /// column that is too narrow, a trigger.
     pub(crate) fn refusal(&self) -> Option<String> {

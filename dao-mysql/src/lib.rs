@@ -107,6 +107,7 @@ mod source;
 mod sql;
 mod staging;
 mod store;
+mod swap;
 #[cfg(test)]
 mod tests;
 mod unnoticed;

@@ -12,10 +12,12 @@ use crate::sql::{MAX_ROWS, Sql, rows_at_once, rows_of_marks};
 use crate::store::Store;
 
 /// A write that a rule of the user's table refuses, with the database's text.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Refused {
     pub(crate) item: Item,
     pub(crate) text: String,
+    /// Whether another row has a unique value that it is to get.
+    pub(crate) is_clash: bool,
 }
 
 /// Writes the rows of puts, or removes those of deletions; gives the refused ones, whose rows are as they were.
@@ -31,7 +33,7 @@ pub(crate) async fn write(
     let mut kept = Vec::with_capacity(items.len());
     for item in items {
         match would_round(item) {
-            Some(text) => refused.push(Refused { item: (*item).clone(), text }),
+            Some(text) => refused.push(Refused { item: (*item).clone(), text, is_clash: false }),
             None => kept.push(*item),
         }
     }
@@ -48,7 +50,7 @@ pub(crate) async fn write(
             let Err(fail) = sql.execute(connection).await else { continue };
             let Some(text) = Fail::refusal(&fail) else { return Err(fail) };
             match items {
-                [item] => refused.push(Refused { item: (*item).clone(), text }),
+                [item] => refused.push(Refused { item: (*item).clone(), text, is_clash: fail.is_clash() }),
                 items => {
                     let (left, right) = items.split_at(items.len() / 2);
                     stack.extend([right, left]);

@@ -211,6 +211,12 @@ async fn foreign_keys_refuse_the_write_that_breaks_them() {
     assert!(constraint(&refused[0]).contains("foreign key"));
     let refused = conflicts(&source, vec![parent("p", false)]).await;
     assert_eq!(refused[0].write.action.key().id, id("p"));
+    // Of several, only the one that a row refers to.
+    apply(&source, vec![parent("o", true), parent("r", true)]).await;
+    let refused = conflicts(&source, ["o", "p", "r"].map(|key| parent(key, false)).to_vec()).await;
+    assert_eq!(refused.iter().map(|c| c.write.action.key().id.as_str()).collect::<Vec<_>>(), ["p"]);
+    let skipping = ["o", "p", "r"].map(|key| Write { on_mismatch: OnMismatch::Skip, ..parent(key, false) });
+    assert_eq!(apply(&source, skipping.to_vec()).await.skipped.len(), 1);
     // Moving the children and deleting the parent is one commit.
     apply(&source, vec![parent("p", false), child("c", "q")]).await;
     assert_eq!(source.count(&Query::all(name("parents"), Zone::Global)).await.unwrap(), 1);

@@ -171,12 +171,12 @@ impl Attempt<'_> {
                     return Ok(());
                 }
             }
-            if self.refused.len() == before {
-                if is_vacated {
-                    return Ok(());
-                }
+            // At once: rows that wait for each other in a long row would take as many rounds.
+            if !is_vacated {
                 is_vacated = true;
                 self.vacate()?;
+            } else if self.refused.len() == before {
+                return Ok(());
             }
         }
     }

@@ -103,6 +103,82 @@ async fn a_clash_beside_an_exchange_is_named_alone() {
     assert_eq!(rows(&fixture), exchanged);
 }
 
+/// Unique keys over expressions and over some rows only, checks, and a table that follows a unique column.
+#[tokio::test]
+async fn rows_exchange_values_that_rules_of_the_user_are_about() {
+    let fixture = Fixture::new();
+    fixture
+        .sql()
+        .execute_batch(
+            "CREATE TABLE items (id TEXT PRIMARY KEY, name TEXT NOT NULL CHECK (name LIKE '%@%'),
+                quantity INTEGER NOT NULL CHECK (quantity > 0), note TEXT UNIQUE);
+             CREATE UNIQUE INDEX folded ON items (lower(name));
+             CREATE UNIQUE INDEX some ON items (quantity) WHERE note IS NOT NULL;",
+        )
+        .unwrap();
+    let source = fixture.items().await;
+    let item = |id: &str, name: &str, quantity: i64, note: &str| {
+        let body = vec![name.into(), Value::Integer(quantity), note.into()];
+        put(record("items", &Zone::Global, id, Some(body)))
+    };
+    apply(&source, vec![item("a", "A@x", 1, "one"), item("b", "B@x", 2, "two")]).await;
+    fixture
+        .sql()
+        .execute_batch(
+            "CREATE TABLE follows (note TEXT REFERENCES items (note) ON UPDATE CASCADE);
+             INSERT INTO follows VALUES ('one'), ('two');",
+        )
+        .unwrap();
+    apply(&source, vec![item("a", "b@x", 2, "two"), item("b", "a@x", 1, "one")]).await;
+    let sql = fixture.sql();
+    let mut statement = sql.prepare("SELECT note FROM follows ORDER BY note").unwrap();
+    let follows: Vec<String> =
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    assert_eq!(follows, ["one", "two"], "nothing is lost of what follows");
+    let refused = conflicts(&source, vec![item("c", "A@X", 3, "three")]).await;
+    assert_eq!(refused.len(), 1);
+}
+
+/// Fails if a column that cannot be given free is taken where another of the same key can.
+#[tokio::test]
+async fn one_column_of_a_key_is_enough() {
+    let fixture = Fixture::new();
+    fixture
+        .sql()
+        .execute_batch(
+            "CREATE TABLE items (id TEXT PRIMARY KEY, name TEXT NOT NULL,
+                quantity INTEGER NOT NULL CHECK (quantity BETWEEN 1 AND 9), note TEXT, UNIQUE (name, quantity));",
+        )
+        .unwrap();
+    let source = fixture.items().await;
+    let line = |id: &str, place: i64| {
+        let body = vec!["order".into(), Value::Integer(place), Value::Null];
+        put(record("items", &Zone::Global, id, Some(body)))
+    };
+    apply(&source, vec![line("a", 1), line("b", 2), line("c", 3)]).await;
+    apply(&source, vec![line("a", 2), line("b", 3), line("c", 1)]).await;
+}
+
+/// Fails if rows that wait for each other in a long row take a round each.
+#[tokio::test]
+async fn thousands_of_rows_move_up_by_one() {
+    let fixture = Fixture::new();
+    let source = fixture.items().await;
+    fixture.sql().execute_batch("CREATE UNIQUE INDEX place ON items (quantity)").unwrap();
+    let all = |by: i64| {
+        let item = |n: i64| {
+            let body = vec!["any".into(), Value::Integer(n + by), Value::Null];
+            // In no order of their ids.
+            put(record("items", &Zone::Global, &format!("i{}", n * 7_919 % 10_007), Some(body)))
+        };
+        (0..10_000).map(item).collect::<Vec<_>>()
+    };
+    apply(&source, all(0)).await;
+    let began = std::time::Instant::now();
+    apply(&source, all(1)).await;
+    assert!(began.elapsed().as_secs() < 30, "{:?}", began.elapsed());
+}
+
 async fn device(fixture: &Fixture, server: &End<Server>, user: &str) -> End<Client> {
     fixture.sql().execute_batch(TABLES).unwrap();
     device_on(Arc::new(open(&fixture.path())), server, user, PushMode::Atomic).await

@@ -6,6 +6,7 @@ mod common;
 mod conformance;
 mod durability;
 mod fixture;
+mod foreign;
 mod hasty;
 mod many;
 mod native;

@@ -3,6 +3,7 @@
 //! InnoDB checks unique keys row by row. So the refused rows first lose their unique values, and are then written again.
 //! That happens behind a savepoint of the commit's transaction, so nobody ever sees what a row has in between.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
@@ -84,10 +85,11 @@ async fn vacate(store: &Store, connection: &mut MySqlConnection, refused: &[Refu
         if record.is_deleted() {
             continue;
         }
-        if !ways.contains_key(&item.kind.n) {
-            ways.insert(item.kind.n, Vacating::of(store, connection, &item.kind).await?);
-        }
-        let Some(Some(way)) = ways.get(&item.kind.n) else { continue };
+        let way = match ways.entry(item.kind.n) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(Vacating::of(store, connection, &item.kind).await?),
+        };
+        let Some(way) = way else { continue };
         for stand_in in [StandIn::Odd, StandIn::Alike] {
             match way.statement(record, n, stand_in).execute(connection).await {
                 Ok(done) => is_freed |= done.rows_affected() > 0,

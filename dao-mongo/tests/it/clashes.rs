@@ -126,9 +126,8 @@ async fn a_thousand_documents_move_up_by_one() {
         (0..1_000).map(item).collect::<Vec<_>>()
     };
     apply(&source, all(0)).await;
-    let began = std::time::Instant::now();
-    apply(&source, all(1)).await;
-    assert!(began.elapsed().as_secs() < 30, "{:?}", began.elapsed());
+    let patience = std::time::Duration::from_secs(30);
+    tokio::time::timeout(patience, apply(&source, all(1))).await.expect("it takes two attempts");
     let items = source.database().collection::<Document>("items");
     assert_eq!(items.count_documents(doc! { "quantity": 0_i64 }).await.unwrap(), 0);
 }

@@ -228,9 +228,7 @@ async fn a_thousand_rows_move_up_by_one() {
         (0..1_000).map(item).collect::<Vec<_>>()
     };
     apply(&source, all(0)).await;
-    let began = std::time::Instant::now();
-    apply(&source, all(1)).await;
-    assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
+    soon(apply(&source, all(1))).await;
     assert_eq!(count(&source, "SELECT MIN(quantity) FROM items").await, 1);
 }
 

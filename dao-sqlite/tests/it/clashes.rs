@@ -174,9 +174,8 @@ async fn thousands_of_rows_move_up_by_one() {
         (0..10_000).map(item).collect::<Vec<_>>()
     };
     apply(&source, all(0)).await;
-    let began = std::time::Instant::now();
-    apply(&source, all(1)).await;
-    assert!(began.elapsed().as_secs() < 30, "{:?}", began.elapsed());
+    let patience = std::time::Duration::from_secs(30);
+    tokio::time::timeout(patience, apply(&source, all(1))).await.expect("it takes two rounds");
 }
 
 async fn device(fixture: &Fixture, server: &End<Server>, user: &str) -> End<Client> {

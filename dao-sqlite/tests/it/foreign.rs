@@ -105,10 +105,13 @@ async fn zones_are_told_apart() {
     let parent = |zone: &Zone, live: bool| put(record("parents", zone, "p", live.then(Vec::new)));
     let child = |zone: &Zone, of: &str| put(record("children", zone, "c", Some(vec![of.into()])));
     apply(&source, vec![parent(&here, true), parent(&there, true), child(&here, "p")]).await;
-    let named = conflicts(&source, vec![parent(&here, false), parent(&there, false)]).await;
-    assert_eq!(named.iter().map(|c| c.write.action.key().zone.clone()).collect::<Vec<_>>(), [here.clone()]);
-    let named = conflicts(&source, vec![child(&here, "p"), child(&there, "nobody")]).await;
-    assert_eq!(named.iter().map(|c| c.write.action.key().zone.clone()).collect::<Vec<_>>(), [there]);
+    for (writes, zone) in [
+        (vec![parent(&here, false), parent(&there, false)], &here),
+        (vec![child(&here, "p"), child(&there, "nobody")], &there),
+    ] {
+        let named = conflicts(&source, writes).await;
+        assert_eq!(named.iter().map(|c| &c.write.action.key().zone).collect::<Vec<_>>(), [zone]);
+    }
 }
 
 /// A row without a number cannot be read, so every deletion from its parent's table may be the one.

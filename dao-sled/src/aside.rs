@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fastsync_core::{ErrorKind, Result};
+use fastsync_dao_kit::kv::{Fail, Run, folder_of, sync_folder};
 
 use crate::SledDataSource;
-use crate::disk::sync_folder;
-use crate::error::{Fail, Run};
-use crate::store::lock;
+use crate::engine::lock;
 
 impl SledDataSource {
     /// Moves a store out of the way, so that a new one can be opened in its place; gives where it is now: beside it,
@@ -23,7 +22,8 @@ impl SledDataSource {
     /// `Unavailable` if the store is open; `NotFound` if there is none; `Config` if the folder cannot be renamed.
     pub fn move_aside(path: impl AsRef<Path>) -> Result<PathBuf> {
         let path = path.as_ref();
-        move_aside(path).map_err(|fail| fail.into_error("move_aside").with_context("path", path.display()))
+        move_aside(path)
+            .map_err(|fail| fail.into_error("sled", "move_aside").with_context("path", path.display()))
     }
 }
 
@@ -44,8 +44,7 @@ fn move_aside(path: &Path) -> Run<PathBuf> {
         }
         match std::fs::rename(path, &aside) {
             Ok(()) => {
-                let folder = aside.parent().filter(|folder| !folder.as_os_str().is_empty());
-                sync_folder(folder.unwrap_or(Path::new(".")))?;
+                sync_folder(folder_of(&aside))?;
                 return Ok(aside);
             }
             // Somebody was faster with this name.

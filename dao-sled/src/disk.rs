@@ -6,8 +6,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use fastsync_dao_kit::kv::sync_folder;
+
 /// sled's files.
-#[derive(Debug)]
 pub(crate) struct Disk {
     log: File,
     blobs: PathBuf,
@@ -55,9 +56,4 @@ impl Disk {
     pub(crate) fn sync_log(&self) -> io::Result<()> {
         self.log.sync_data()
     }
-}
-
-/// Makes the names in a folder durable, where the system has that.
-pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }

@@ -18,12 +18,7 @@
 //! # }
 //! ```
 //!
-//! # What is stored
-//!
-//! Everything is in one tree: the records of a type and zone by id, the feed of a zone by position, tombstones, local
-//! edits, sessions, state, staged batches. A row of the feed, of the tombstones and of the edits holds up to 32 records.
-//! A query walks the records of its type and zone, or the range of ids that its filter leaves; it ends at its limit or,
-//! with an order, keeps no more than offset and limit ask for. There are no constraints of the user's own.
+//! How records lie in it, and what a query costs, is the kit's: [`fastsync_dao_kit::kv`].
 //!
 //! # Threads, processes, durability
 //!
@@ -34,9 +29,8 @@
 //! with [`Synchronous::Full`], the default, the files are synced as well: a commit is on the disk before anybody sees
 //! it. Readers wait while a batch is applied, flushed and synced; a long query holds up commits as long.
 //!
-//! A commit of staged batches is decided at once and carried out in steps of a few megabytes, while readers wait; it
-//! keeps 24 bytes per key to know the keys that were staged twice. If the process dies on the way, opening the store
-//! finishes it.
+//! A commit of staged batches is decided at once and carried out in steps of a few megabytes, while readers wait. If the
+//! process dies on the way, opening the store finishes it.
 //!
 //! # Damage
 //!
@@ -56,32 +50,12 @@
 )]
 
 mod aside;
-mod commit;
 mod config;
 mod disk;
+mod engine;
 mod error;
-mod feed;
-mod key;
-mod load;
 mod mark;
-mod query;
-mod read;
-mod record;
-mod registry;
-mod rows;
-mod runs;
-mod session;
 mod source;
-mod staged;
-mod staging;
-mod store;
-#[cfg(test)]
-mod tests;
-mod tree;
-mod upgrade;
-#[cfg(test)]
-mod upgrade_tests;
-mod workers;
 
 pub use config::{SledConfig, Synchronous};
 pub use source::SledDataSource;

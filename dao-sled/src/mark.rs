@@ -7,12 +7,10 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use crate::disk::sync_folder;
-use crate::error::{Fail, Run};
+use fastsync_dao_kit::kv::{Fail, Run, sync_folder};
 
 const MARK: &str = "mark";
 
-#[derive(Debug)]
 pub(crate) struct Mark {
     file: File,
 }

@@ -5,3 +5,4 @@ mod damage;
 mod durability;
 mod fixture;
 mod lock;
+mod readers;

@@ -1,0 +1,21 @@
+//! What FastSync data sources of one family share.
+//!
+//! You write a data source for an embedded key-value engine? Implement [`kv::Engine`], which is four methods, and
+//! [`kv::View`], which is three. Everything else is in [`kv`] once: keys and rows, commits and their conditions, the feed,
+//! staging, queries, types and their growth, upgrades, threads.
+//!
+//! There is no driver here, and nothing for applications: they use `fastsync-dao-redb`, `fastsync-dao-sled` or a data
+//! source of your own.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::panic,
+        clippy::unreachable
+    )
+)]
+
+pub mod kv;

@@ -3,6 +3,7 @@
 
 pub mod mongo;
 pub mod mysql;
+pub mod redb;
 pub mod sled;
 pub mod sqlite;
 
@@ -21,6 +22,8 @@ pub const BATCH: usize = 1_000;
 pub enum Table {
     /// A file.
     Sqlite(sqlite::Items),
+    /// A file.
+    Redb(redb::Items),
     /// A folder.
     Sled(sled::Items),
     /// A table of a MariaDB.
@@ -37,6 +40,7 @@ impl Table {
     pub async fn open(kind: StoreKind, place: &Path) -> Result<Self> {
         Ok(match kind {
             StoreKind::Sqlite => Self::Sqlite(sqlite::Items::open(place)?),
+            StoreKind::Redb => Self::Redb(redb::Items::open(place)?),
             StoreKind::Sled => Self::Sled(sled::Items::open(place)?),
             StoreKind::Mysql => {
                 Self::Mysql(Box::new(mysql::Items::open(&mysql_database(place).await?).await?))
@@ -52,6 +56,7 @@ impl Table {
     pub async fn upsert(&mut self, items: &[Item]) -> Result<()> {
         match self {
             Self::Sqlite(table) => table.upsert(items),
+            Self::Redb(table) => table.upsert(items),
             Self::Sled(table) => table.upsert(items),
             Self::Mysql(table) => table.upsert(items).await,
             Self::Mongo(table) => table.upsert(items).await,
@@ -65,6 +70,7 @@ impl Table {
     pub async fn page(&mut self, after: &str) -> Result<Vec<Item>> {
         match self {
             Self::Sqlite(table) => table.page(after),
+            Self::Redb(table) => table.page(after),
             Self::Sled(table) => table.page(after),
             Self::Mysql(table) => table.page(after).await,
             Self::Mongo(table) => table.page(after).await,

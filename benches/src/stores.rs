@@ -12,6 +12,7 @@ use fastsync_dao_mongo::mongodb::{Client, Database};
 use fastsync_dao_mysql::MySqlDataSource;
 use fastsync_dao_mysql::sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
 use fastsync_dao_mysql::sqlx::{AssertSqlSafe, ConnectOptions, query_scalar, raw_sql};
+use fastsync_dao_redb::RedbDataSource;
 use fastsync_dao_sled::SledDataSource;
 use fastsync_dao_sqlite::SqliteDataSource;
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,8 @@ use serde::{Deserialize, Serialize};
 pub enum StoreKind {
     /// A file.
     Sqlite,
+    /// A file.
+    Redb,
     /// A folder.
     Sled,
     /// A database of the server that `FASTSYNC_MYSQL_URL` names.
@@ -35,6 +38,7 @@ impl StoreKind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Sqlite => "SQLite",
+            Self::Redb => "redb",
             Self::Sled => "sled",
             Self::Mysql => "MariaDB",
             Self::Mongo => "MongoDB",
@@ -44,7 +48,7 @@ impl StoreKind {
     /// The variable that names the server, where one is needed.
     fn server(self) -> Option<&'static str> {
         match self {
-            Self::Sqlite | Self::Sled => None,
+            Self::Sqlite | Self::Redb | Self::Sled => None,
             Self::Mysql => Some("FASTSYNC_MYSQL_URL"),
             Self::Mongo => Some("FASTSYNC_MONGO_URL"),
         }
@@ -64,6 +68,7 @@ impl StoreKind {
     pub async fn open(self, place: &Path) -> Result<Arc<dyn SyncableDataSource>> {
         Ok(match self {
             Self::Sqlite => Arc::new(SqliteDataSource::open(place)?),
+            Self::Redb => Arc::new(RedbDataSource::open(place)?),
             Self::Sled => Arc::new(SledDataSource::open(place)?),
             Self::Mysql => {
                 let options = mysql_database(place).await?;
@@ -86,6 +91,7 @@ impl StoreKind {
                     let _ = std::fs::remove_file(format!("{}{suffix}", place.display()));
                 }
             }
+            Self::Redb => std::fs::remove_file(place)?,
             Self::Sled => std::fs::remove_dir_all(place)?,
             Self::Mysql => {
                 let drop = format!("DROP DATABASE IF EXISTS {}", database(place)?);

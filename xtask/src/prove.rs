@@ -9,6 +9,8 @@ use crate::workspace::{Build, Workspace};
 pub(crate) const PACKAGE: &str = "simulation";
 
 const SQLITE: &str = "fastsync-dao-sqlite";
+const KIT: &str = "fastsync-dao-kit";
+const REDB: &str = "fastsync-dao-redb";
 const SLED: &str = "fastsync-dao-sled";
 const MYSQL: &str = "fastsync-dao-mysql";
 const MONGO: &str = "fastsync-dao-mongo";
@@ -67,12 +69,19 @@ pub(crate) const PROOFS: &[Entry] = &[
     )
     .on(&[SQLITE]),
     proof(
+        "client-crash-redb",
+        "the same of a client on redb",
+        &[],
+        forms!(["client-crash", "--store", "redb"], "6", "700"),
+    )
+    .on(&[KIT, REDB, SQLITE]),
+    proof(
         "client-crash-sled",
         "the same of a client on sled",
         &[],
         forms!(["client-crash", "--store", "sled"], "6", "700"),
     )
-    .on(&[SLED, SQLITE]),
+    .on(&[KIT, SLED, SQLITE]),
     proof(
         "server-crash",
         "kill -9 of the server: nothing acknowledged is lost, nothing is visible in part, retries change nothing",
@@ -81,12 +90,19 @@ pub(crate) const PROOFS: &[Entry] = &[
     )
     .on(&[SQLITE]),
     proof(
+        "server-crash-redb",
+        "the same of a server on redb",
+        &[],
+        forms!(["server-crash", "--store", "redb"], "6", "100"),
+    )
+    .on(&[KIT, REDB]),
+    proof(
         "server-crash-sled",
         "the same of a server on sled",
         &[],
         forms!(["server-crash", "--store", "sled"], "6", "100"),
     )
-    .on(&[SLED]),
+    .on(&[KIT, SLED]),
     proof(
         "server-crash-mysql",
         "the same of a server on MariaDB",
@@ -124,12 +140,19 @@ pub(crate) const PROOFS: &[Entry] = &[
     )
     .on(&[SQLITE]),
     proof(
+        "concurrency-redb",
+        "8 pushers and 2 pullers in one process on one redb store",
+        &[],
+        forms!(["concurrency", "--store", "redb"], "5"),
+    )
+    .on(&[KIT, REDB]),
+    proof(
         "concurrency-sled",
         "8 pushers and 2 pullers in one process on one sled store",
         &[],
         forms!(["concurrency", "--store", "sled"], "5"),
     )
-    .on(&[SLED]),
+    .on(&[KIT, SLED]),
     proof(
         "concurrency-mysql",
         "16 pushers, 4 pullers and a process that is killed, on one MariaDB, with pauses inside \

@@ -75,7 +75,7 @@ const SERVERS: &[Server] = &[
     Server {
         name: "strace",
         about: "no server: it records what reaches the disk, and makes a disk fail",
-        needed_by: &["fastsync-dao-sqlite", "fastsync-dao-sled"],
+        needed_by: &["fastsync-dao-sqlite", "fastsync-dao-redb", "fastsync-dao-sled"],
         on_demand: false,
         variable: None,
         program: "strace",

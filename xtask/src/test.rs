@@ -33,6 +33,10 @@ const QUICK_PACKAGES: &[&str] = &[
     "-p",
     "fastsync-dao-sqlite",
     "-p",
+    "fastsync-dao-kit",
+    "-p",
+    "fastsync-dao-redb",
+    "-p",
     "fastsync-dao-sled",
 ];
 
@@ -102,8 +106,8 @@ struct Example {
 
 const EXAMPLES: &[Example] = &[
     Example { package: "quickstart", args: &["--ci"] },
-    Example { package: "quickstart", args: &["--ci", "--store", "sled"] },
-    Example { package: "quickstart", args: &["--ci", "--server-store", "sled"] },
+    Example { package: "quickstart", args: &["--ci", "--store", "sled", "--server-store", "redb"] },
+    Example { package: "quickstart", args: &["--ci", "--store", "redb", "--server-store", "sled"] },
 ];
 
 #[derive(clap::Args)]
@@ -111,7 +115,7 @@ pub(crate) struct Args {
     /// Say what steps there are and run nothing.
     #[arg(long)]
     list: bool,
-    /// What one runs while working: formatting, lints and tests of the core, the suite, SQLite and sled.
+    /// What one runs while working: formatting, lints and tests of the core, the suite, SQLite, redb and sled.
     #[arg(long, conflicts_with = "steps")]
     quick: bool,
     /// Install nothing, neither servers nor tools.

@@ -26,7 +26,8 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::net::TcpListener;
 
-const STORES: [StoreKind; 4] = [StoreKind::Sqlite, StoreKind::Sled, StoreKind::Mysql, StoreKind::Mongo];
+const STORES: [StoreKind; 5] =
+    [StoreKind::Sqlite, StoreKind::Redb, StoreKind::Sled, StoreKind::Mysql, StoreKind::Mongo];
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

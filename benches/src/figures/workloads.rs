@@ -32,8 +32,9 @@ const EACH: u64 = 1_000;
 const COUNTED: u64 = 10_000;
 
 /// Client and server.
-const PAIRS: [(StoreKind, StoreKind); 4] = [
+const PAIRS: [(StoreKind, StoreKind); 5] = [
     (StoreKind::Sqlite, StoreKind::Sqlite),
+    (StoreKind::Redb, StoreKind::Redb),
     (StoreKind::Sled, StoreKind::Sled),
     (StoreKind::Sqlite, StoreKind::Mysql),
     (StoreKind::Sqlite, StoreKind::Mongo),

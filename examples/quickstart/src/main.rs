@@ -1,7 +1,7 @@
 //! The main job on real data: two clients and a server keep the cities of the world in step.
 //!
 //! `cargo run --release -p quickstart` does it all in a folder that is removed at the end; with `--keep DIR` the three
-//! stores stay there, and `--store sled` and `--server-store sled` keep them in another database. Begin to read in `story.rs`; the types are in `objects.rs`, a client is in `replica.rs`,
+//! stores stay there, and `--store redb` and `--server-store sled` keep them in another database. Begin to read in `story.rs`; the types are in `objects.rs`, a client is in `replica.rs`,
 //! the server in `server.rs`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program talks to its user")]
 #![allow(clippy::disallowed_methods, reason = "times are measured, and are no part of what is synchronised")]
@@ -29,7 +29,7 @@ use clap::{Parser, Subcommand};
 use replica::Remote;
 use storage::Storage;
 
-/// Two offline clients and a server keep 171,075 cities in step, over HTTP, on SQLite or sled.
+/// Two offline clients and a server keep 171,075 cities in step, over HTTP, on SQLite, redb or sled.
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 struct Cli {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 use fastsync_core::{Result, SyncableDataSource};
+use fastsync_dao_redb::RedbDataSource;
 use fastsync_dao_sled::SledDataSource;
 use fastsync_dao_sqlite::SqliteDataSource;
 
@@ -12,6 +13,8 @@ use fastsync_dao_sqlite::SqliteDataSource;
 pub(crate) enum Storage {
     /// A SQLite file
     Sqlite,
+    /// A file of the embedded key-value store redb
+    Redb,
     /// A folder of the embedded key-value store sled
     Sled,
 }
@@ -20,6 +23,7 @@ impl Storage {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Sqlite => "SQLite",
+            Self::Redb => "redb",
             Self::Sled => "sled",
         }
     }
@@ -28,12 +32,17 @@ impl Storage {
     pub(crate) fn path(self, folder: &Path, name: &str) -> PathBuf {
         folder.join(name).with_extension(match self {
             Self::Sqlite => "db",
+            Self::Redb => "redb",
             Self::Sled => "sled",
         })
     }
 
     pub(crate) fn of(path: &Path) -> Self {
-        if path.extension().is_some_and(|extension| extension == "sled") { Self::Sled } else { Self::Sqlite }
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("redb") => Self::Redb,
+            Some("sled") => Self::Sled,
+            _ => Self::Sqlite,
+        }
     }
 }
 
@@ -41,6 +50,7 @@ impl Storage {
 pub(crate) fn open(path: &Path) -> Result<Arc<dyn SyncableDataSource>> {
     Ok(match Storage::of(path) {
         Storage::Sqlite => Arc::new(SqliteDataSource::open(path)?),
+        Storage::Redb => Arc::new(RedbDataSource::open(path)?),
         Storage::Sled => Arc::new(SledDataSource::open(path)?),
     })
 }

@@ -140,7 +140,7 @@ fn setups(disk_percent: u32) -> impl Strategy<Value = Setup> {
     let here =
         |kind: StorageKind| if kind.missing().is_none() { kind } else { StorageKind::Disk(OnDisk::Sqlite) };
     let server = proptest::sample::select(StorageKind::ALL.to_vec()).prop_map(here);
-    let clients = prop_oneof![Just(OnDisk::Sqlite), Just(OnDisk::Sled)];
+    let clients = proptest::sample::select(OnDisk::ALL.to_vec());
     let stores =
         (0_u32..100, (server, clients)).prop_map(move |(at, kinds)| (at < disk_percent).then_some(kinds));
     let atomic = proptest::bool::weighted(0.7);

@@ -58,7 +58,8 @@ const PER_THOUSAND: &[(&str, u64)] = &[
 ];
 
 /// What cases are counted under, by the kind of the server's storage.
-const SERVERS: [&str; 4] = ["servers on SQLite", "servers on sled", "servers on MySQL", "servers on MongoDB"];
+const SERVERS: [&str; 5] =
+    ["servers on SQLite", "servers on redb", "servers on sled", "servers on MySQL", "servers on MongoDB"];
 
 /// How long a case may take: one on a database takes seconds.
 const MOST: Duration = Duration::from_secs(300);
@@ -91,7 +92,11 @@ async fn whole_case(case: &Case, mutation: Option<Mutation>) -> Result<Counts, S
     for (server, what) in StorageKind::ALL.into_iter().zip(SERVERS) {
         counts.add(what, u64::from(case.setup.server == Some(server)));
     }
-    counts.add("cases with clients on sled", u64::from(case.setup.clients == Some(OnDisk::Sled)));
+    for (clients, what) in
+        [(OnDisk::Redb, "cases with clients on redb"), (OnDisk::Sled, "cases with clients on sled")]
+    {
+        counts.add(what, u64::from(case.setup.clients == Some(clients)));
+    }
     world.remove().await?;
     Ok(counts)
 }

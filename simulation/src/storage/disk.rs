@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fastsync_core::{Result, SyncableDataSource};
+use fastsync_dao_redb::{RedbConfig, RedbDataSource};
 use fastsync_dao_sled::{SledConfig, SledDataSource};
 use fastsync_dao_sqlite::{SqliteConfig, SqliteDataSource};
 
@@ -17,20 +18,23 @@ pub enum OnDisk {
     /// A SQLite file.
     #[default]
     Sqlite,
+    /// A file of redb's.
+    Redb,
     /// A folder of sled's.
     Sled,
 }
 
 impl OnDisk {
+    /// Every one that there is.
+    pub const ALL: [Self; 3] = [Self::Sqlite, Self::Redb, Self::Sled];
+
     /// Reads the name of one.
     ///
     /// # Errors
     /// What the names are.
     pub fn named(name: &str) -> Result<Self, String> {
-        [Self::Sqlite, Self::Sled]
-            .into_iter()
-            .find(|kind| kind.name() == name)
-            .ok_or_else(|| format!("{name} is neither sqlite nor sled"))
+        let found = Self::ALL.into_iter().find(|kind| kind.name() == name);
+        found.ok_or_else(|| format!("{name} is none of {}", Self::ALL.map(Self::name).join(", ")))
     }
 
     /// Its name.
@@ -38,6 +42,7 @@ impl OnDisk {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Sqlite => "sqlite",
+            Self::Redb => "redb",
             Self::Sled => "sled",
         }
     }
@@ -49,6 +54,10 @@ impl OnDisk {
     pub fn open(self, path: &Path) -> Result<Arc<dyn SyncableDataSource>> {
         Ok(match self {
             Self::Sqlite => Arc::new(SqliteDataSource::open(path)?),
+            Self::Redb => {
+                let config = RedbConfig::new(path).lock_timeout(LOCK_TIMEOUT);
+                Arc::new(RedbDataSource::open_with(&config)?)
+            }
             Self::Sled => {
                 let config = SledConfig::new(path).lock_timeout(LOCK_TIMEOUT);
                 Arc::new(SledDataSource::open_with(&config)?)
@@ -67,6 +76,11 @@ impl OnDisk {
                 let config = config.synchronous(fastsync_dao_sqlite::Synchronous::Normal);
                 Arc::new(SqliteDataSource::open_with(&config)?)
             }
+            // It has no lighter form.
+            Self::Redb => {
+                let config = RedbConfig::new(path).readers(1).cache_bytes(4 << 20).lock_timeout(LOCK_TIMEOUT);
+                Arc::new(RedbDataSource::open_with(&config)?)
+            }
             Self::Sled => {
                 let config = SledConfig::new(path).readers(1).cache_bytes(4 << 20).lock_timeout(LOCK_TIMEOUT);
                 let config = config.synchronous(fastsync_dao_sled::Synchronous::Normal);
@@ -75,9 +89,10 @@ impl OnDisk {
         })
     }
 
-    /// The store is sound, asked of the engine itself. (sled's own check is that it can be opened and read.)
+    /// The store is sound, asked of the engine itself. (The others' own check is that it can be opened and
+    /// read.)
     pub(crate) fn check(self, path: &Path) -> Result<(), String> {
-        if self == Self::Sled {
+        if self != Self::Sqlite {
             return Ok(());
         }
         let verdict: String = rusqlite::Connection::open(path)

@@ -38,8 +38,13 @@ impl FromStr for StorageKind {
 
 impl StorageKind {
     /// Every one that there is.
-    pub const ALL: [Self; 4] =
-        [Self::Disk(OnDisk::Sqlite), Self::Disk(OnDisk::Sled), Self::MySql, Self::Mongo];
+    pub const ALL: [Self; 5] = [
+        Self::Disk(OnDisk::Sqlite),
+        Self::Disk(OnDisk::Redb),
+        Self::Disk(OnDisk::Sled),
+        Self::MySql,
+        Self::Mongo,
+    ];
 
     /// Its name.
     #[must_use]
@@ -81,7 +86,7 @@ impl StorageKind {
 
     /// Whether one process at a time may open a storage.
     pub(crate) fn takes_one_process(self) -> bool {
-        self == Self::Disk(OnDisk::Sled)
+        matches!(self, Self::Disk(OnDisk::Redb | OnDisk::Sled))
     }
 }
 

@@ -35,7 +35,7 @@ fn setup(rule: Rule, clients: usize, page_records: u32) -> Setup {
 
 fn check(rule: Rule, clients: usize, page_records: u32, steps: &[Step]) {
     let setup = setup(rule, clients, page_records);
-    for store in [None, Some(OnDisk::Sqlite), Some(OnDisk::Sled)] {
+    for store in [None].into_iter().chain(OnDisk::ALL.map(Some)) {
         let setup = Setup { server: store.map(StorageKind::Disk), clients: store, ..setup.clone() };
         if let Err(problem) = run_case(&Case { setup, steps: steps.to_vec() }, None) {
             panic!("on {}: {problem}", store.map_or("memory", OnDisk::name));

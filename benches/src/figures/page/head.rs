@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use crate::figures::kept::Kept;
 
 /// The crates whose versions matter to the figures.
-const CRATES: [&str; 5] = ["sled", "rusqlite", "sqlx", "mongodb", "hyper"];
+const CRATES: [&str; 6] = ["redb", "sled", "rusqlite", "sqlx", "mongodb", "hyper"];
 
 /// The machine, versions, and each benchmark with its command, its date and its settings.
 pub(super) fn head(kept: &Kept, folder: &Path, beside: &str) -> Result<String> {

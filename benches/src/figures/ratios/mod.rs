@@ -34,7 +34,7 @@ struct Pair {
     at_least: f64,
 }
 
-const PAIRS: [Pair; 4] = [
+const PAIRS: [Pair; 5] = [
     Pair {
         client: StoreKind::Sqlite,
         server: StoreKind::Sqlite,
@@ -46,6 +46,12 @@ const PAIRS: [Pair; 4] = [
         server: StoreKind::Mysql,
         floors: ["floor on multi-row upserts", "floor on SELECT"],
         at_least: 0.6,
+    },
+    Pair {
+        client: StoreKind::Redb,
+        server: StoreKind::Redb,
+        floors: ["floor on redb transactions"; 2],
+        at_least: 0.65,
     },
     Pair {
         client: StoreKind::Sled,

@@ -9,6 +9,7 @@ use fastsync_core::{Error, ErrorKind};
 
 /// A failure inside a data source, before the operation is named.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Fail {
     /// The engine's own error, with what it means.
     Native(ErrorKind, &'static str, Box<dyn StdError + Send + Sync>),

@@ -4,6 +4,7 @@ use std::ops::Bound;
 
 /// Keys from `from` up to but not including `to`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Range {
     /// The first key, or the one before it.
     pub from: Bound<Vec<u8>>,

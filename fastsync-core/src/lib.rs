@@ -36,7 +36,7 @@ pub use manager::SyncManager;
 pub use manager::client::{
     AsideReason, Client, ClientBuilder, ClientStatus, PendingEdits, PullLimits, PullReport, PushReport,
     RejectedEdit, SetAside, SettledConflict, Settlement, SyncError, SyncPhase, SyncProgress, SyncReport,
-    WaitingEdits, WaitingReason,
+    WaitingEdits, WaitingReason, WhenForgotten,
 };
 pub use manager::server::{Server, ServerBuilder, ServerLimits, Submission, SubmittedEdit};
 pub use model::*;

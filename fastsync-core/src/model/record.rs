@@ -189,6 +189,12 @@ impl Record {
         self.metadata.revision.is_none() && self.metadata.incarnation == self.key.life_if_absent()
     }
 
+    /// Whether both are the same version of the same life: whoever sent it, it was edited at the same moment to the same values.
+    pub(crate) fn is_as(&self, other: &Self) -> bool {
+        let version = |record: &Self| (record.metadata.incarnation, record.metadata.modified_at);
+        version(self) == version(other) && self.body == other.body
+    }
+
     /// About how many bytes the record takes in memory and on the wire; batches and pages are cut by it.
     #[must_use]
     pub fn approximate_bytes(&self) -> usize {

@@ -27,7 +27,7 @@ pub(crate) use cursor::{CursorSeal, Holder, Standing};
 pub use feature::{FEATURES, FeatureName, MAX_FEATURES, Requirements};
 pub(crate) use payload::unknown_type;
 pub use payload::{RecordGroup, Row, SyncPayload};
-pub use pull::{PullPage, PullReply, PullRequest};
+pub use pull::{PullPage, PullReply, PullRequest, ResetRequired};
 pub use push::{MAX_WITHDRAWN, ObjectOutcome, Outcome, PushMode, PushReceipt, PushReply, PushRequest};
 
 use crate::error::Result;

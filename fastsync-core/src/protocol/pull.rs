@@ -60,10 +60,31 @@ pub enum PullReply {
     /// Records.
     Page(PullPage),
     /// The device must start over without a cursor.
-    ResetRequired {
-        /// Why.
-        reason: ResetReason,
-    },
+    ResetRequired(ResetRequired),
+}
+
+/// Why a device must start over, and what was lost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ResetRequired {
+    /// Why.
+    pub reason: ResetReason,
+    /// With [`ResetReason::History`], the zones of the request in whose history the device's place is not; `None` if that may
+    /// be any of them. In the others, what is missing was deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zones: Option<BTreeSet<Zone>>,
+    /// With [`ResetReason::History`], the number of the device's last push that this server has, if the device has stored
+    /// answers to later ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<u64>,
+}
+
+impl ResetRequired {
+    /// For this reason, with nothing to tell of zones and pushes.
+    #[must_use]
+    pub const fn new(reason: ResetReason) -> Self {
+        Self { reason, zones: None, last: None }
+    }
 }
 
 impl PullReply {
@@ -82,7 +103,7 @@ impl PullReply {
     pub fn next(&self) -> Option<&Cursor> {
         match self {
             Self::Page(page) if !page.caught_up => Some(&page.cursor),
-            Self::Page(_) | Self::ResetRequired { .. } => None,
+            Self::Page(_) | Self::ResetRequired(_) => None,
         }
     }
 }
@@ -196,6 +217,10 @@ pub(super) struct PullReplyForm<P> {
     server_time: Option<Timestamp>,
     #[serde(default, deserialize_with = "present")]
     reason: Option<ResetReason>,
+    #[serde(default, deserialize_with = "present")]
+    zones: Option<BTreeSet<Zone>>,
+    #[serde(default, deserialize_with = "present")]
+    last: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -218,6 +243,8 @@ impl<P: Into<SyncPayload>> PullReplyForm<P> {
                 outdated_types,
                 server_time: Some(server_time),
                 reason: None,
+                zones: None,
+                last: None,
             } => Ok(PullReply::Page(PullPage {
                 payload: payload.into(),
                 cursor,
@@ -237,7 +264,9 @@ impl<P: Into<SyncPayload>> PullReplyForm<P> {
                 outdated_types: None,
                 server_time: None,
                 reason: Some(reason),
-            } => Ok(PullReply::ResetRequired { reason }),
+                zones,
+                last,
+            } => Ok(PullReply::ResetRequired(ResetRequired { reason, zones, last })),
             _ => Err(E::custom("a reply has other members than its result says")),
         }
     }

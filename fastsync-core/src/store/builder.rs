@@ -337,7 +337,8 @@ impl StoreBuilder {
             }
         };
         for (key, value) in &entries {
-            entry::content(value).map_err(|error| error.with_context("entry", key))?;
+            entry::parts(value, StateKey::newest_form(key))
+                .map_err(|error| error.with_context("entry", key))?;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::model::{DeviceId, Hlc, RecordKey, TypeName, Zone};
 use crate::source::StateWrite;
-use crate::source::entry::encode;
+use crate::source::entry::{FORM, encode};
 
 /// Keys of state entries. All begin with `fastsync/`.
 pub(crate) struct StateKey;
@@ -23,6 +23,15 @@ impl StateKey {
     pub(crate) const CURSOR: &'static str = "fastsync/cursor";
     /// Where a pull is that has not become visible yet.
     pub(crate) const PULL: &'static str = "fastsync/pull";
+    /// What such a pull has seen of the types that it fetches anew.
+    pub(crate) const PULL_SEEN: &'static str = "fastsync/pull-seen/";
+    /// Up to which of the device's pushes the cursor's place in each zone has seen all.
+    pub(crate) const COVERED: &'static str = "fastsync/covered";
+    /// The newest form of [`Self::PULL`].
+    pub(crate) const PULL_FORM: u8 = 2;
+    /// What of the server's history is known to be lost, until what it means for this store is known.
+    pub(crate) const LOST: &'static str = "fastsync/lost";
+    pub(crate) const FORGOTTEN: &'static str = "fastsync/forgotten/";
     pub(crate) const PUSH: &'static str = "fastsync/push";
     pub(crate) const UNKNOWN_TYPES: &'static str = "fastsync/unknown-types";
     pub(crate) const OUTDATED_TYPES: &'static str = "fastsync/outdated-types";
@@ -31,6 +40,11 @@ impl StateKey {
     pub(crate) const ASIDE: &'static str = "fastsync/aside/";
     pub(crate) const DISCARDED: &'static str = "fastsync/discarded/";
     pub(crate) const UNSEEN: &'static str = "fastsync/unseen/";
+
+    /// The newest form that this release reads of an entry of a client's.
+    pub(crate) fn newest_form(key: &str) -> u8 {
+        if key == Self::PULL { Self::PULL_FORM } else { FORM }
+    }
 
     /// To which version the records of a type were migrated with code.
     pub(crate) fn migrated(type_name: &TypeName) -> String {
@@ -81,6 +95,16 @@ impl StateKey {
     /// Why an edit was refused.
     pub(crate) fn rejected(key: &RecordKey) -> String {
         format!("{}{}/{}/{}", Self::REJECTED, key.type_name, key.zone, key.id)
+    }
+
+    /// Marks an object that the server has forgotten and that waits for a decision.
+    pub(crate) fn forgotten(key: &RecordKey) -> String {
+        format!("{}{}/{}/{}", Self::FORGOTTEN, key.type_name, key.zone, key.id)
+    }
+
+    /// What a walk has seen when it had received so many records.
+    pub(crate) fn pull_seen(received: u64) -> String {
+        format!("{}{received}", Self::PULL_SEEN)
     }
 
     /// A record of the server that this device cannot hold.

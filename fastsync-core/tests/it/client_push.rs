@@ -130,7 +130,7 @@ async fn a_push_is_renumbered_as_often_as_it_gets_on_by_it() {
 /// The cursor is as good on the backup, for the pushes that it lacks were not pulled past. Fails if a gap is renumbered and
 /// nothing more.
 #[tokio::test]
-async fn what_a_restored_server_has_lost_is_not_kept_by_the_device_that_pushed_it() {
+async fn what_a_restored_server_has_lost_is_as_the_server_has_it() {
     let source = MemoryDataSource::new();
     let live = server_on(source.clone(), LastWriterWins).await;
     let a = client(&live, "ada").await;
@@ -144,7 +144,8 @@ async fn what_a_restored_server_has_lost_is_not_kept_by_the_device_that_pushed_i
     let restored = server_on(backup, LastWriterWins).await;
     let a = client_on(&restored, "ada", a.source.clone()).await;
     a.tasks.add(&task("3", "after it")).await.unwrap();
-    let report = a.sync.sync().await.unwrap();
+    let accepting = a.manager().transport(a.link.clone()).when_forgotten(WhenForgotten::Accept);
+    let report = accepting.build().unwrap().sync().await.unwrap();
     assert_eq!((report.push.applied, report.push.forked), (1, false));
     let left = [task("1", "start"), task("3", "after it")];
     assert_eq!(restored.tasks.get_all().await.unwrap(), left);

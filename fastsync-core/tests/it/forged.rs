@@ -40,7 +40,7 @@ fn replies(nested: &serde_json::Value) -> (Vec<PushReply>, Vec<PullReply>) {
     page.unknown_types = vec![type_name("plans")];
     (
         vec![PushReply::Processed(receipt), PushReply::ClientForked, PushReply::Gap { last: 4 }],
-        vec![PullReply::Page(page), PullReply::ResetRequired { reason: ResetReason::Horizon }],
+        vec![PullReply::Page(page), PullReply::ResetRequired(ResetRequired::new(ResetReason::Horizon))],
     )
 }
 

@@ -175,7 +175,7 @@ fn pull_replies() {
     page.outdated_types = vec![TypeName::new("prices").unwrap()];
     let page = PullReply::Page(page);
     check("pull_reply_page", &page);
-    check("pull_reply_reset", &PullReply::ResetRequired { reason: ResetReason::Horizon });
+    check("pull_reply_reset", &PullReply::ResetRequired(ResetRequired::new(ResetReason::Horizon)));
 }
 
 #[test]
@@ -200,7 +200,7 @@ fn where_a_pull_goes_on_is_known_before_the_records_are_read() {
     for length in 0..40 {
         assert_eq!((json(&text[..length]), binary(&bytes[..length])), (None, None), "{length}");
     }
-    let reset = PullReply::ResetRequired { reason: ResetReason::Horizon };
+    let reset = PullReply::ResetRequired(ResetRequired::new(ResetReason::Horizon));
     for last in [page(true), reset] {
         assert_eq!(json(&serde_json::to_vec(&last).unwrap()), None);
         assert_eq!(binary(&compact(&last)), None);

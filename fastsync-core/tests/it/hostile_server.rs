@@ -176,7 +176,7 @@ async fn a_pull_that_never_ends_is_given_up() {
     assert_eq!(a.sync.pull().await.unwrap_err().kind(), ErrorKind::Protocol);
     assert!(*pulls.lock().unwrap() <= 3);
     let reset: Tamper<PullReply> =
-        Box::new(|_| PullReply::ResetRequired { reason: source::ResetReason::History });
+        Box::new(|_| PullReply::ResetRequired(ResetRequired::new(source::ResetReason::History)));
     let (b, pulls) = tampered(&server, Box::new(|reply| reply), reset).await;
     assert!(b.sync.pull().await.unwrap_err().is_retryable());
     assert!(*pulls.lock().unwrap() <= 5);

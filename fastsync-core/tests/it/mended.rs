@@ -102,7 +102,9 @@ async fn a_commit_with_a_type_that_the_server_lacks_waits_whole() {
     assert_eq!(texts(&without).await, ["alone x"]);
     let whole = server().await;
     let device = client_on(&whole, "ada", device.source).await;
-    device.sync.sync().await.unwrap();
-    device.sync.sync().await.unwrap();
+    let accepting = device.manager().transport(device.link.clone()).when_forgotten(WhenForgotten::Accept);
+    let accepting = accepting.build().unwrap();
+    accepting.sync().await.unwrap();
+    accepting.sync().await.unwrap();
     assert_eq!((device.pending().await, texts(&whole).await), (0, vec!["in x".to_owned()]));
 }

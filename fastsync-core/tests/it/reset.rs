@@ -88,7 +88,8 @@ async fn a_new_server_store_is_noticed() {
     let new = server().await;
     new.tasks.add(&task("9", "other data")).await.unwrap();
     let moved = client_on(&new, "ada", a.source.clone()).await;
-    let report = moved.sync.pull().await.unwrap();
+    let accepting = moved.manager().transport(moved.link.clone()).when_forgotten(WhenForgotten::Accept);
+    let report = accepting.build().unwrap().pull().await.unwrap();
     assert_eq!(report.reset, Some(ResetReason::Epoch));
     assert_eq!(moved.tasks.get_all().await.unwrap(), vec![task("9", "other data")]);
     moved.tasks.add(&task("2", "after the move")).await.unwrap();
@@ -110,8 +111,9 @@ async fn a_restored_backup_of_the_server_is_noticed() {
     let restored = server_on(backup, LastWriterWins).await;
     let b = client_on(&restored, "ada", a.source.clone()).await;
     restored.tasks.add(&task("3", "another history")).await.unwrap();
-    let report = b.sync.sync().await.unwrap();
-    assert_eq!(report.pull.reset, Some(ResetReason::History));
+    let accepting = b.manager().transport(b.link.clone()).when_forgotten(WhenForgotten::Accept);
+    let report = accepting.build().unwrap().sync().await.unwrap();
+    assert_eq!((report.pull.reset, report.pull.forgotten), (Some(ResetReason::History), 0));
     assert_eq!(b.tasks.get_all().await.unwrap(), restored.tasks.get_all().await.unwrap());
 }
 

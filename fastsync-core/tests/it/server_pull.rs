@@ -76,7 +76,7 @@ async fn a_cursor_is_good_for_the_types_that_it_covers() {
     let lists = server.page(&ada(), of(&["lists"], None)).await;
     assert!(lists.payload.is_empty());
     let wider = of(&["lists", "tasks"], Some(&lists.cursor));
-    let reset = PullReply::ResetRequired { reason: ResetReason::Coverage };
+    let reset = PullReply::ResetRequired(ResetRequired::new(ResetReason::Coverage));
     assert_eq!(answer(&server.manager, wider).await.unwrap(), reset);
     assert_eq!(answer(&server.manager, of(&["tasks"], Some(&lists.cursor))).await.unwrap(), reset);
     server.page(&ada(), of(&["lists"], Some(&lists.cursor))).await;
@@ -119,7 +119,7 @@ async fn a_cursor_does_not_cover_another_version_of_a_type() {
     let manager = manager.build().await.unwrap();
     let (name, version) = described(&upgraded::Task::schema().unwrap());
     pull.metadata.types = [(name, version)].into();
-    let reset = PullReply::ResetRequired { reason: ResetReason::Coverage };
+    let reset = PullReply::ResetRequired(ResetRequired::new(ResetReason::Coverage));
     assert_eq!(answer(&manager, pull.clone()).await.unwrap(), reset);
     pull.cursor = None;
     let PullReply::Page(page) = answer(&manager, pull).await.unwrap() else { panic!("no page") };

@@ -134,8 +134,10 @@ async fn a_type_that_the_server_lacks_is_named() {
     }
     // Another server, which has it.
     let device = client_on(&whole, "ada", device.source).await;
-    device.sync.sync().await.unwrap();
-    device.sync.sync().await.unwrap();
+    let accepting = device.manager().transport(device.link.clone()).when_forgotten(WhenForgotten::Accept);
+    let accepting = accepting.build().unwrap();
+    accepting.sync().await.unwrap();
+    accepting.sync().await.unwrap();
     assert_eq!(device.sync.status().await.unwrap().waiting, []);
     assert_eq!(whole.tasks.get_all().await.unwrap().len(), 1);
 }

@@ -4,6 +4,7 @@ mod args;
 mod convergence;
 mod differential;
 mod following;
+mod in_place;
 mod model;
 mod mutants;
 mod pace;

@@ -6,13 +6,14 @@ use std::pin::pin;
 use futures_util::FutureExt as _;
 
 use super::aside::{AsideReason, Asides, Refusal};
+use super::forgotten::Marks;
 use super::outgrown::Grown;
 use super::rejected::refusals_meet;
 use super::settle::SettledWrite;
 use super::unanswered::Unanswered;
 use super::{Client, SettledConflict};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Hlc, Record, RecordKey, SessionId, SyncMetadata};
+use crate::model::{Hlc, Record, RecordKey, Revision, SessionId, SyncMetadata};
 use crate::source::{
     Action, Clear, CommitOutcome, Conflict, ConflictReason, Expect, OnMismatch, StateWrite, Write, Writes,
 };
@@ -29,7 +30,10 @@ const PATIENCE: usize = 8;
 #[derive(Debug)]
 pub(super) struct Application {
     pub(super) session: SessionId,
-    pub(super) clears: Vec<Clear>,
+    /// What was fetched anew, each type in each zone with the newest edit that is given up for it.
+    pub(super) anew: Vec<Clear>,
+    /// Objects that wait for a decision: they are no edits, and not given up.
+    pub(super) marks: Marks,
     pub(super) writes: Incoming,
     pub(super) state: Vec<StateWrite>,
     /// Objects that the server no longer has.
@@ -43,10 +47,11 @@ pub(super) struct Application {
 
 impl Application {
     /// A commit of these writes and entries.
-    pub(super) const fn new(session: SessionId, writes: Incoming, state: Vec<StateWrite>) -> Self {
+    pub(super) fn new(session: SessionId, writes: Incoming, state: Vec<StateWrite>) -> Self {
         Self {
             session,
-            clears: Vec::new(),
+            anew: Vec::new(),
+            marks: Marks::default(),
             writes,
             state,
             gone: BTreeSet::new(),
@@ -73,12 +78,42 @@ pub(super) fn incoming(record: Record) -> Write {
     }
 }
 
+/// A record that the server has forgotten, as an edit of nothing that keeps its life.
+pub(super) fn unbased(local: Record) -> Write {
+    let expect = unchanged(&local);
+    let metadata = SyncMetadata { revision: Revision::NONE, ..local.metadata };
+    let record = Record { metadata, ..local };
+    Write { action: Action::Put { record, pending: true }, expect, on_mismatch: OnMismatch::Abort }
+}
+
+/// Whether a write is of a record that the server does not have: it is removed, or kept as one that was forgotten.
+fn is_of_missing(write: &Write) -> bool {
+    match &write.action {
+        Action::Put { record, pending } => {
+            *pending || (record.metadata.revision.is_none() && record.is_deleted())
+        }
+        Action::Acknowledge { .. } => false,
+    }
+}
+
+/// What becomes of a missing record that moved meanwhile: an edit of what was forgotten is kept with it, any other stays.
+fn missing_now(missing: &Record, current: Option<Record>) -> Write {
+    match current {
+        Some(local) if !missing.is_deleted() && !local.is_deleted() && !local.metadata.revision.is_none() => {
+            unbased(local)
+        }
+        _ => left_out(&missing.key, missing.metadata),
+    }
+}
+
 /// A key that conflicted: what the server sent, and what was made of it and the local edit.
 struct SettledKey {
     server: Record,
     result: SettledWrite,
     /// Why the server's version cannot be stored; it goes aside then.
     refused: Option<Refusal>,
+    /// Whether the server does not have it, and what it "sent" is made up here.
+    is_missing: bool,
 }
 
 /// What was stored.
@@ -89,12 +124,13 @@ pub(super) struct Applied {
     pub(super) from_aside: u64,
 }
 
-fn is_cleared(local: &Record, clears: &[Clear]) -> bool {
-    clears.iter().any(|clear| {
-        clear.type_name == local.key.type_name
-            && clear.zone == local.key.zone
-            && local.metadata.change <= clear.through_change
-    })
+/// Whether a record has an edit that is given up.
+fn is_given_up(local: &Record, anew: &[Clear], marks: &Marks) -> bool {
+    let mut scopes =
+        anew.iter().filter(|scope| scope.type_name == local.key.type_name && scope.zone == local.key.zone);
+    local.metadata.is_pending()
+        && scopes.any(|scope| local.metadata.change <= scope.through_change)
+        && !marks.holds(local)
 }
 
 fn is_acknowledgement(write: &Write) -> bool {
@@ -127,13 +163,13 @@ fn is_left_out(write: &Write) -> bool {
 }
 
 /// What is made of a write that the device's table refuses: the row stays as it is.
-fn refused(conflict: Conflict, server: &Record, was_settled: bool) -> SettledWrite {
+fn refused(conflict: Conflict, server: &Record, was_settled: bool, is_given_up: bool) -> SettledWrite {
     let stays = SettledWrite { write: left_out(&server.key, server.metadata), report: None };
     match (conflict.write.expect, conflict.current) {
         // The answer to a push. The edit is over, though what the server made of it cannot be stored: pushed again, it would
         // be merged again.
         (Expect::Change(pushed), Some(local))
-            if pushed != 0 && !was_settled && local.metadata.change == pushed =>
+            if pushed != 0 && local.metadata.change == pushed && (!was_settled || is_given_up) =>
         {
             let write = Write {
                 action: Action::Put { record: local, pending: false },
@@ -174,7 +210,7 @@ impl Client {
         application: Application,
         asides: Asides,
     ) -> Result<Option<Applied>> {
-        let Application { session, clears, mut writes, state, gone, grown, unanswered, gives_up } =
+        let Application { session, anew, marks, mut writes, state, gone, grown, unanswered, gives_up } =
             application;
         let mut settled: BTreeMap<RecordKey, SettledKey> = BTreeMap::new();
         let mut refusals = if gone.is_empty() { None } else { Some(self.load_refusals().await?) };
@@ -200,7 +236,8 @@ impl Client {
                     Writes::Inline(writes.filter(|write| !is_left_out(write)).cloned().collect())
                 }
             };
-            let seen = settled.iter().map(|(key, settled)| (key, Some(&settled.server)));
+            let came = settled.iter().filter(|(_, settled)| !settled.is_missing);
+            let seen = came.map(|(key, settled)| (key, Some(&settled.server)));
             let seen = seen.chain(gone.iter().map(|key| (key, None)));
             let mut state = state.clone();
             // Who gives edits up writes the entries of their refusals itself.
@@ -215,10 +252,10 @@ impl Client {
             };
             // All that there was is refused, as it was before.
             let is_nothing = matches!(&writes, Writes::Inline(writes) if writes.is_empty());
-            if is_nothing && state.is_empty() && clears.is_empty() && !settled.is_empty() {
+            if is_nothing && state.is_empty() && !settled.is_empty() {
                 return Ok(Some(applied(settled)));
             }
-            let commit = self.apply_commit(session, clears.clone(), writes, state);
+            let commit = self.apply_commit(session, Vec::new(), writes, state);
             match self.store.source().commit(commit).await? {
                 CommitOutcome::Applied(_) | CommitOutcome::Duplicate(_) => return Ok(Some(applied(settled))),
                 CommitOutcome::Conflicts { state, .. } if !state.is_empty() => return Ok(None),
@@ -231,24 +268,36 @@ impl Client {
                         let key = conflict.write.action.key().clone();
                         let earlier = settled.remove(&key);
                         // The first conflict names what the server sent, later ones what was made of it.
-                        let (server, before) = match earlier {
-                            Some(SettledKey { server, refused, .. }) => (server, Some(refused)),
-                            None => (sent_by_server(&conflict)?, None),
+                        let (server, before, is_missing) = match earlier {
+                            Some(SettledKey { server, refused, is_missing, .. }) => {
+                                (server, Some(refused), is_missing)
+                            }
+                            None => {
+                                let is_missing = !gives_up && is_of_missing(&conflict.write);
+                                (sent_by_server(&conflict)?, None, is_missing)
+                            }
                         };
                         if let ConflictReason::Constraint(text) = &conflict.reason {
                             if !matches!(before, Some(Some(_))) {
                                 attempts = 0;
                             }
-                            let text = text.clone();
-                            let result = refused(conflict, &server, before.is_some());
-                            settled.insert(
-                                key,
-                                SettledKey { server, result, refused: Some((AsideReason::Constraint, text)) },
-                            );
+                            let refusal = Some((AsideReason::Constraint, text.clone()));
+                            let is_given_up = conflict
+                                .current
+                                .as_ref()
+                                .is_some_and(|local| is_given_up(local, &anew, &marks));
+                            let result = refused(conflict, &server, before.is_some(), is_given_up);
+                            settled.insert(key, SettledKey { server, result, refused: refusal, is_missing });
                             continue;
                         }
                         if before.is_none() {
                             attempts = 0;
+                        }
+                        if is_missing {
+                            let write = missing_now(&server, conflict.current);
+                            let result = SettledWrite { write, report: None };
+                            settled.insert(key, SettledKey { server, result, refused: None, is_missing });
+                            continue;
                         }
                         // The receipt will tell of a version that is as it was sent. It is staged all the same: what a pull
                         // has staged may be stored after the receipt.
@@ -259,11 +308,14 @@ impl Client {
                         if gives_up || is_as_sent {
                             let write = left_out(&key, server.metadata);
                             let result = SettledWrite { write, report: None };
-                            settled.insert(key, SettledKey { server, result, refused: None });
+                            settled.insert(key, SettledKey { server, result, refused: None, is_missing });
                             continue;
                         }
+                        let (server, current) = (server, conflict.current);
+                        let given_up =
+                            current.as_ref().is_some_and(|local| is_given_up(local, &anew, &marks));
                         let mut settling =
-                            pin!(self.settle_conflict(server.clone(), conflict.current, &clears, &grown));
+                            pin!(self.settle_conflict(server.clone(), current, given_up, &grown));
                         let (result, undecided) = match settling.as_mut().now_or_never() {
                             Some(result) => result?,
                             // What a handler waits for may be an edit.
@@ -273,7 +325,7 @@ impl Client {
                             }
                         };
                         let refused = undecided.map(|text| (AsideReason::HandlerFailed, text));
-                        settled.insert(key, SettledKey { server, result, refused });
+                        settled.insert(key, SettledKey { server, result, refused, is_missing });
                     }
                 }
             }
@@ -286,14 +338,12 @@ impl Client {
         &self,
         server: Record,
         current: Option<Record>,
-        clears: &[Clear],
+        is_given_up: bool,
         grown: &Grown,
     ) -> Result<(SettledWrite, Option<String>)> {
         let write = match current {
             // An edit that this very commit gives up is in nobody's way.
-            Some(local) if is_cleared(&local, clears) => {
-                Write { expect: unchanged(&local), ..incoming(server) }
-            }
+            Some(local) if is_given_up => Write { expect: unchanged(&local), ..incoming(server) },
             Some(local) if local.metadata.is_pending() => {
                 let (key, metadata) = (server.key.clone(), server.metadata);
                 return Ok(match self.settle(server, local, grown).await? {

@@ -133,6 +133,8 @@ pub(super) struct Asides {
     /// Records of this pull whose values do not fit.
     unfit: BTreeMap<RecordKey, SetAside>,
     unfit_bytes: usize,
+    /// Those of them whose objects have edits that are given up.
+    given_up: BTreeSet<RecordKey>,
 }
 
 /// The entries of a commit, and what they come to.
@@ -146,9 +148,19 @@ pub(super) struct AsideChange {
 }
 
 impl Asides {
-    /// The records of this pull whose values do not fit.
+    /// The records of this pull whose values do not fit, and whose objects stay as they are.
     pub(super) fn unfit(&self) -> impl Iterator<Item = (&RecordKey, SyncMetadata)> {
-        self.unfit.iter().map(|(key, unfit)| (key, unfit.server.metadata))
+        let stays = |(key, _): &(&RecordKey, &SetAside)| !self.given_up.contains(*key);
+        self.unfit.iter().filter(stays).map(|(key, unfit)| (key, unfit.server.metadata))
+    }
+
+    /// Whether the values of a record of this pull do not fit: then the object does not stay as it is.
+    pub(super) fn give_up(&mut self, key: &RecordKey) -> bool {
+        let is_unfit = self.unfit.contains_key(key);
+        if is_unfit {
+            self.given_up.insert(key.clone());
+        }
+        is_unfit
     }
 
     /// Whether this device cannot hold what the server has of an object.
@@ -300,6 +312,7 @@ impl Client {
             tried: BTreeSet::new(),
             unfit: BTreeMap::new(),
             unfit_bytes: 0,
+            given_up: BTreeSet::new(),
         })
     }
 

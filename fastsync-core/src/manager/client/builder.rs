@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt, ops::RangeInclusive, sync::Arc};
 
 use super::cut::Cut;
 use super::versions::Agreeing;
-use super::{Client, ProgressListener, SyncProgress};
+use super::{Client, ProgressListener, SyncProgress, WhenForgotten};
 use crate::conflict::ConflictsHandler;
 use crate::error::Result;
 use crate::manager::SyncManager;
@@ -60,6 +60,7 @@ pub struct ClientBuilder {
     zones: Option<Vec<Zone>>,
     mode: PushMode,
     pull_limits: PullLimits,
+    when_forgotten: WhenForgotten,
     progress: Option<ProgressListener>,
     protocols: RangeInclusive<u16>,
 }
@@ -79,6 +80,7 @@ impl ClientBuilder {
             zones: None,
             mode: PushMode::default(),
             pull_limits: PullLimits::default(),
+            when_forgotten: WhenForgotten::default(),
             progress: None,
             protocols: MIN_PROTOCOL_VERSION..=PROTOCOL_VERSION,
         }
@@ -116,6 +118,13 @@ impl ClientBuilder {
     /// Sets how large a pulled page may be, and how much may be set aside.
     pub fn pull_limits(mut self, limits: PullLimits) -> Self {
         self.pull_limits = limits;
+        self
+    }
+
+    /// Sets what becomes of objects that the server had acknowledged and has forgotten (they are kept, and the application is asked,
+    /// unless set).
+    pub fn when_forgotten(mut self, policy: WhenForgotten) -> Self {
+        self.when_forgotten = policy;
         self
     }
 
@@ -180,6 +189,7 @@ impl ClientBuilder {
                 zones: zones.into_iter().collect(),
                 mode: self.mode,
                 pull_limits: self.pull_limits,
+                when_forgotten: self.when_forgotten,
                 progress: self.progress,
                 has_unregistered: async_lock::OnceCell::new(),
                 running: async_lock::Mutex::new(()),

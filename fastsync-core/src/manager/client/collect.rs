@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::Client;
+use super::forgotten::Marks;
 use super::queue::InFlight;
 use crate::error::Result;
 use crate::model::{Record, RecordKey, TypeName};
@@ -20,20 +21,26 @@ pub(super) struct Withheld {
     pub(super) registered: BTreeSet<TypeName>,
     /// Refusals of edits that are no longer there, to be forgotten with the next commit.
     pub(super) outdated: Vec<RecordKey>,
+    /// Objects that the server has forgotten and that wait for a decision.
+    pub(super) forgotten: Marks,
+    /// Marks of objects that do not wait any more, to be removed with the next commit.
+    pub(super) decided: Vec<RecordKey>,
 }
 
 impl Withheld {
-    /// Whether a local commit waits as a whole, because the server does not exchange one of its types yet. What is of types that
-    /// this application gave up does not hold up the rest.
+    /// Whether a local commit waits as a whole, because the server does not exchange one of its types yet, or one of its objects
+    /// waits for a decision. What is of types that this application gave up does not hold up the rest.
     pub(super) fn holds_together(&self, local_commit: &[Record]) -> bool {
         let names = || local_commit.iter().map(|record| &record.key.type_name);
         names().any(|name| self.registered.contains(name) && self.unknown_types.contains(name))
+            || local_commit.iter().any(|record| self.forgotten.holds(record))
     }
 
     pub(super) fn holds(&self, record: &Record) -> bool {
         !self.registered.contains(&record.key.type_name)
             || self.unknown_types.contains(&record.key.type_name)
             || self.rejected.get(&record.key) == Some(&record.metadata.change)
+            || self.forgotten.holds(record)
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Client;
 use super::push::Pushing;
 use super::queue::{PushQueue, moved_by_another_process};
-use super::rejected::forgotten;
+use super::rejected::forget_refusal;
 use super::report::PushReport;
 use crate::error::Result;
 use crate::model::{Record, RecordKey};
@@ -26,6 +26,9 @@ impl Client {
             if in_flight.contains(key) { marked.push(local) } else { at_once.push(local) }
         }
         let mut state = Vec::new();
+        let forgotten = self.load_marks().await?;
+        let decided = at_once.iter().map(|local| &local.key).filter(|key| forgotten.contains(key));
+        state.extend(decided.map(|key| StateWrite::set(StateKey::forgotten(key), None)));
         for Record { key, metadata, .. } in &marked {
             let mark = encode(&(key, metadata.change))?;
             state.push(StateWrite::set(StateKey::discarded(key), Some(mark)));
@@ -91,7 +94,7 @@ impl Client {
         let count = u64::try_from(edits.len()).unwrap_or(u64::MAX);
         let (mut refusals, mut giving_up) = (self.load_refusals().await?, self.giving_up().await?);
         for local in edits {
-            state.extend(forgotten(&local.key));
+            state.extend(forget_refusal(&local.key));
             // What a refused edit meets is known, unless it was refused unseen.
             let refusal =
                 refusals.remove(&local.key).filter(|(_, edit)| edit.change == local.metadata.change);

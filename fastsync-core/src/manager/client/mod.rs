@@ -6,8 +6,13 @@ mod builder;
 mod collect;
 mod cut;
 mod discard;
+mod finish;
+mod forgotten;
 mod giving_up;
+mod history;
 mod kept;
+mod missing;
+mod note;
 mod outgrown;
 mod pull;
 mod push;
@@ -16,9 +21,11 @@ mod receipt;
 mod redate;
 mod regroup;
 mod rejected;
+mod renumber;
 mod replies;
 mod report;
 mod reset;
+mod seen;
 mod settle;
 mod state;
 mod sync;
@@ -33,6 +40,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 pub use aside::{AsideReason, SetAside};
 pub use builder::{ClientBuilder, PullLimits};
+pub use forgotten::WhenForgotten;
 pub use rejected::RejectedEdit;
 pub use report::{
     ClientStatus, PullReport, PushReport, SettledConflict, Settlement, SyncPhase, SyncProgress, SyncReport,
@@ -44,7 +52,7 @@ pub use waiting::{WaitingEdits, WaitingReason};
 use super::SyncManager;
 use super::registry::Endpoint;
 use crate::error::Result;
-use crate::model::{RecordKey, TypeName, Zone};
+use crate::model::{Record, RecordKey, TypeName, Zone};
 use crate::protocol::PushMode;
 use crate::store::Store;
 use crate::transport::Transport;
@@ -59,6 +67,7 @@ pub struct Client {
     zones: Vec<Zone>,
     mode: PushMode,
     pull_limits: PullLimits,
+    when_forgotten: WhenForgotten,
     progress: Option<ProgressListener>,
     has_unregistered: async_lock::OnceCell<bool>,
     cut: cut::Cut,
@@ -116,7 +125,9 @@ impl SyncManager<Client> {
     ///
     /// Never overwrites a local edit: where both sides changed an object, its conflict handler decides, and the
     /// edit stays pending or is reported as dropped. If the server requires it, everything is fetched anew and
-    /// local edits are kept.
+    /// local edits are kept. Each record is put in place of the one before, so columns and tables of your own beside it stay, and
+    /// only what the server has deleted is removed. What it had acknowledged and has forgotten, since it was restored from a backup or is
+    /// another one, is kept: see [`WhenForgotten`].
     ///
     /// # Errors
     /// Those of the transport, the server and the data source; `TooLarge` if more records would be set aside than
@@ -139,8 +150,9 @@ impl SyncManager<Client> {
         self.inner.sync().await
     }
 
-    /// Fetches the records of these types anew (of all types, if none is named) and swaps them in, together with
-    /// what changed of the other types, in one local commit at the end: until then the old ones stay. A failure changes nothing
+    /// Fetches the records of these types anew (of all types, if none is named) and puts them in place, together with
+    /// what changed of the other types, in one local commit at the end: until then the old ones stay. Objects that the server does not
+    /// have are removed in it; those that it has [forgotten](Self::forgotten) are kept. A failure changes nothing
     /// but what is done before that: the answer to a push in flight, or with [`PendingEdits::PushFirst`] a push.
     ///
     /// With [`PendingEdits::Discard`], edits of types that this application does not register any more are dropped too, with the
@@ -185,6 +197,39 @@ impl SyncManager<Client> {
     /// Those of the data source.
     pub async fn rejected(&self) -> Result<Vec<RejectedEdit>> {
         self.inner.rejected().await
+    }
+
+    /// The objects that the server had acknowledged and has forgotten, as they are here: its database was restored from a backup, or
+    /// another one is at its address. They are visible locally, can be edited, and are not sent until the application decides:
+    /// [`send_forgotten`](Self::send_forgotten), [`accept_forgotten`](Self::accept_forgotten), or removing the object. One that
+    /// comes back from the server meanwhile, or as deleted, is settled as any other edit, and leaves the list.
+    ///
+    /// # Errors
+    /// Those of the data source.
+    pub async fn forgotten(&self) -> Result<Vec<Record>> {
+        self.inner.forgotten().await
+    }
+
+    /// Lets forgotten objects be sent with the next push, and gives their number. Others are passed over.
+    ///
+    /// None is doubled where several devices send the same object, and none comes back that was deleted, as long as the server has
+    /// the tombstone.
+    ///
+    /// # Errors
+    /// Those of the data source; `Contention` if another process changes the store. Some of them may be sent then.
+    pub async fn send_forgotten(&self, objects: &[RecordKey]) -> Result<u64> {
+        let _running = self.inner.running.lock().await;
+        self.inner.send_forgotten(objects).await
+    }
+
+    /// Removes forgotten objects from this device, with what was edited of them since, and gives their number. Others are passed
+    /// over.
+    ///
+    /// # Errors
+    /// Those of the data source; `Contention` if another process synchronises the store.
+    pub async fn accept_forgotten(&self, objects: &[RecordKey]) -> Result<u64> {
+        let _running = self.inner.running.lock().await;
+        self.inner.accept_forgotten(objects).await
     }
 
     /// The records of the server, in the zones of this manager, that this device cannot hold: a constraint of its own tables

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Client, PullReport, PushReport};
+use super::{Client, PushReport};
 use crate::error::Result;
 use crate::model::{FieldName, Record, TypeName};
 use crate::source::StateWrite;
@@ -49,10 +49,9 @@ impl Client {
             return Ok(PushReport::default());
         }
         // What is in flight was made of the fields that were.
-        let mut report = self.settle_in_flight().await?;
-        let PullReport { conflicts, .. } = self.pull_once(super::pull::PullPlan::default()).await?;
-        report.conflicts.extend(conflicts);
-        Ok(report)
+        let report = self.settle_in_flight().await?;
+        let pulled = self.pull_once(super::pull::PullPlan::default()).await?;
+        Ok(report.and(pulled.before_push()))
     }
 
     /// The entry that says which fields were pulled, if it is not as it was. Of types that the server does not know it

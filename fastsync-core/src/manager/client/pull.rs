@@ -4,28 +4,28 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future;
 
-use super::apply::{Application, Incoming, incoming};
+use super::history::LostHistory;
 use super::outgrown::Grown;
-use super::state::encode_cursor;
 use super::unanswered::Unanswered;
 use super::walk::Walk;
-use super::{Client, PullReport, SyncPhase, SyncProgress};
+use super::{Client, PullReport};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Record, RecordKey, TypeName};
-use crate::protocol::{Cursor, PullReply, PullRequest, SyncOperationMetadata};
-use crate::source::entry::encode;
-use crate::source::{Clear, ExpectState, ResetReason, StateWrite};
+use crate::model::{Record, TypeName};
+use crate::protocol::{Cursor, PullReply, PullRequest, ResetRequired, SyncOperationMetadata};
+use crate::source::ResetReason;
 use crate::store::StateKey;
 use crate::transport::PullAnswer;
 
 /// What to pull and how to store it.
 #[derive(Debug, Default)]
 pub(super) struct PullPlan {
-    /// Types to fetch whole and swap in, each with the newest local edit that is given up for it. What changed of the
+    /// Types to fetch whole, each with the newest local edit that is given up for it. What changed of the
     /// other types comes in the same commit: alone, one type would show sessions of which the others lack their part.
     pub(super) anew: BTreeMap<TypeName, u64>,
     /// Why everything is fetched anew, for the report.
     pub(super) reset: Option<ResetReason>,
+    /// What of the server's history was lost.
+    pub(super) lost: LostHistory,
     /// Fields that are fetched for the first time.
     pub(super) grown: Grown,
     /// What is in flight while its answer cannot be had.
@@ -44,7 +44,7 @@ struct Leg {
 /// What one attempt to pull came to.
 pub(super) enum Pulled {
     Done(PullReport),
-    ResetRequired(ResetReason),
+    ResetRequired(ResetReason, LostHistory),
     /// Another process moved the cursor.
     Moved,
 }
@@ -53,7 +53,8 @@ pub(super) enum Pulled {
 enum Fetched {
     /// At this cursor, with the last records not staged yet.
     CaughtUp(Cursor, Vec<Record>),
-    ResetRequired(ResetReason),
+    /// With the number of the push up to which own records were to be passed over.
+    ResetRequired(ResetRequired, u64),
     /// Another process has taken the walk over.
     Moved,
 }
@@ -66,12 +67,20 @@ impl Client {
     pub(super) async fn pull_once(&self, mut plan: PullPlan) -> Result<PullReport> {
         for _ in 0..ATTEMPTS {
             match self.try_pull(&mut plan).await? {
-                Pulled::Done(report) => return Ok(report),
-                Pulled::ResetRequired(reason) if !self.is_whole(&plan) => {
-                    self.extend_to_all(&mut plan);
-                    plan.reset = Some(reason);
+                Pulled::Done(report) => {
+                    if report.forgotten > 0 {
+                        self.send_forgotten_by_policy().await?;
+                    }
+                    return Ok(report);
                 }
-                Pulled::ResetRequired(_) | Pulled::Moved => {}
+                Pulled::ResetRequired(reason, lost) => {
+                    if !self.is_whole(&plan) || lost != LostHistory::default() {
+                        plan.reset = Some(reason);
+                    }
+                    self.extend_to_all(&mut plan);
+                    plan.lost.merge(lost);
+                }
+                Pulled::Moved => {}
             }
         }
         Err(Error::new(
@@ -81,12 +90,12 @@ impl Client {
         ))
     }
 
-    fn is_whole(&self, plan: &PullPlan) -> bool {
+    pub(super) fn is_whole(&self, plan: &PullPlan) -> bool {
         plan.anew.len() == self.endpoints.len()
     }
 
     /// Local edits of the types that are added are kept: only what is not pending is replaced.
-    fn extend_to_all(&self, plan: &mut PullPlan) {
+    pub(super) fn extend_to_all(&self, plan: &mut PullPlan) {
         for name in self.endpoints.keys() {
             plan.anew.entry(name.clone()).or_insert(0);
         }
@@ -101,6 +110,7 @@ impl Client {
         if stored.is_none() && !plan.anew.is_empty() {
             self.extend_to_all(plan);
         }
+        self.plan_history(plan, stored.as_ref()).await?;
         let Some(mut walk) = self.walk(plan, stored.as_ref()).await? else { return Ok(Pulled::Moved) };
         let types = |plan: &PullPlan| plan.anew.keys().cloned().collect();
         // Of what is fetched anew nothing of our own is here any more.
@@ -111,7 +121,9 @@ impl Client {
         } else {
             if !plan.anew.is_empty() && !walk.is_last_leg {
                 match self.fetch(anew(plan), &mut walk).await? {
-                    Fetched::ResetRequired(reason) => return self.start_over(&mut walk, reason).await,
+                    Fetched::ResetRequired(reset, own_through) => {
+                        return self.start_over(&mut walk, reset, own_through).await;
+                    }
                     Fetched::Moved => return Ok(Pulled::Moved),
                     Fetched::CaughtUp(_, records) => {
                         walk.is_last_leg = true;
@@ -129,7 +141,9 @@ impl Client {
             }
         };
         match self.fetch(last_leg, &mut walk).await? {
-            Fetched::ResetRequired(reason) => self.start_over(&mut walk, reason).await,
+            Fetched::ResetRequired(reset, own_through) => {
+                self.start_over(&mut walk, reset, own_through).await
+            }
             Fetched::Moved => Ok(Pulled::Moved),
             Fetched::CaughtUp(cursor, records) => {
                 let mut inline = Some(records);
@@ -141,20 +155,25 @@ impl Client {
         }
     }
 
-    async fn start_over(&self, walk: &mut Walk, reason: ResetReason) -> Result<Pulled> {
+    async fn start_over(&self, walk: &mut Walk, reset: ResetRequired, own_through: u64) -> Result<Pulled> {
         let is_ours = self.forget(walk).await?;
         // The place where a walk was cut off may have become too old, and the stored cursor not.
-        Ok(if is_ours && !walk.goes_on { Pulled::ResetRequired(reason) } else { Pulled::Moved })
+        if !is_ours || walk.goes_on {
+            return Ok(Pulled::Moved);
+        }
+        let reason = reset.reason;
+        Ok(Pulled::ResetRequired(reason, self.lost_history(reset, own_through).await?))
     }
 
     /// Stages the pages of a leg from where the walk is, all but the last.
     async fn fetch(&self, leg: Leg, walk: &mut Walk) -> Result<Fetched> {
+        walk.pushed = self.store.source().state(StateKey::PUSH).await?;
         let mut request = self.request(&leg, walk.place.clone().or_else(|| leg.cursor.clone()));
         let mut answer = self.ask(&request).await?;
         loop {
             let Some(next) = answer.next().cloned() else {
                 return match answer.read().await? {
-                    PullReply::ResetRequired { reason } => Ok(Fetched::ResetRequired(reason)),
+                    PullReply::ResetRequired(reset) => Ok(Fetched::ResetRequired(reset, leg.own_through)),
                     PullReply::Page(page) => {
                         let cursor = page.cursor.clone();
                         Ok(Fetched::CaughtUp(cursor, self.read_page(page, &request, walk)?))
@@ -195,10 +214,10 @@ impl Client {
     }
 
     /// A cursor that the server does not know as its own comes from another store of it: start over.
-    async fn ask(&self, request: &PullRequest) -> Result<PullAnswer> {
+    pub(super) async fn ask(&self, request: &PullRequest) -> Result<PullAnswer> {
         match self.transport.pull_ahead(request).await {
             Err(error) if error.kind() == ErrorKind::BadCursor && request.cursor.is_some() => {
-                Ok(PullReply::ResetRequired { reason: ResetReason::Epoch }.into())
+                Ok(PullReply::ResetRequired(ResetRequired::new(ResetReason::Epoch)).into())
             }
             Err(error) if error.kind() == ErrorKind::UnknownZone => {
                 let zones: Vec<_> = request.zones.iter().take(10).map(ToString::to_string).collect();
@@ -206,6 +225,13 @@ impl Client {
             }
             answer => answer,
         }
+    }
+
+    /// A request that shows whether the server knows these places and pushes: of one record, of any type.
+    pub(super) fn history_request(&self, cursor: Option<Cursor>, own_through: u64) -> PullRequest {
+        let types: BTreeSet<TypeName> = self.endpoints.keys().cloned().collect();
+        let leg = Leg { types: types.clone(), cursor: None, own_through, anew: types };
+        PullRequest { max_records: 1, count_remaining: false, ..self.request(&leg, cursor) }
     }
 
     fn request(&self, leg: &Leg, cursor: Option<Cursor>) -> PullRequest {
@@ -220,103 +246,5 @@ impl Client {
             count_remaining: self.progress.is_some(),
             anew: leg.anew.clone(),
         }
-    }
-
-    /// Makes the pull visible: what was staged, or these records.
-    async fn finish(
-        &self,
-        plan: &PullPlan,
-        mut walk: Walk,
-        mut inline: Option<Vec<Record>>,
-        stored: Option<Cursor>,
-        cursor: Cursor,
-    ) -> Result<Pulled> {
-        let mut report = PullReport {
-            received: walk.received,
-            conflicts: Vec::new(),
-            reset: plan.reset,
-            unknown_types: walk.waiting.difference(&walk.outdated).cloned().collect(),
-            outdated_types: walk.outdated.clone(),
-            set_aside: 0,
-            from_aside: 0,
-        };
-        let mut state = Vec::new();
-        if stored.as_ref() != Some(&cursor) {
-            let expect = match &stored {
-                Some(cursor) => ExpectState::Value(encode_cursor(cursor)?),
-                None => ExpectState::Absent,
-            };
-            let value = Some(encode_cursor(&cursor)?);
-            state.push(StateWrite { key: StateKey::CURSOR.to_owned(), expect, value });
-        }
-        if walk.waiting != self.load_unknown_types().await? {
-            state.push(StateWrite::set(StateKey::UNKNOWN_TYPES, Some(encode(&walk.waiting)?)));
-        }
-        if walk.outdated != self.load_outdated_types().await? {
-            state.push(StateWrite::set(StateKey::OUTDATED_TYPES, Some(encode(&walk.outdated)?)));
-        }
-        state.extend(self.note_fields(&walk.waiting).await?);
-        state.extend(self.note_zones(plan.anew.keys()).await?);
-        state.extend(self.observe(walk.newest)?);
-        state.extend(walk.end());
-        let clears = self.clears(plan, &walk);
-        walk.asides.clear(&clears);
-        // What is in flight may have replaced what is aside.
-        let is_ours = |key: &RecordKey| self.pulls(key) && !plan.unanswered.contains(key);
-        let retries = walk.asides.retries(&self.store, is_ours);
-        if walk.received == 0 && state.is_empty() && clears.is_empty() && retries.is_empty() {
-            return Ok(Pulled::Done(report));
-        }
-        match &mut inline {
-            Some(records) => records.extend(retries),
-            None => self.stage_records(&mut walk, retries).await?,
-        }
-        self.report_progress(&SyncProgress {
-            phase: SyncPhase::Applying,
-            done: walk.received,
-            total: Some(walk.received),
-        });
-        let keys: Option<Vec<_>> =
-            inline.as_ref().map(|records| records.iter().map(|r| r.key.clone()).collect());
-        let writes = inline.map_or(Incoming::Staged, |records| {
-            Incoming::Inline(records.into_iter().map(incoming).collect())
-        });
-        let gone = walk.not_seen.iter().filter(|key| !walk.waiting.contains(&key.type_name));
-        let application = Application {
-            session: walk.session,
-            clears,
-            writes,
-            state,
-            gone: gone.cloned().collect(),
-            grown: plan.grown.clone(),
-            unanswered: plan.unanswered.clone(),
-            gives_up: false,
-        };
-        match self.apply_beside(application, walk.asides).await? {
-            // What is staged is that of the walk that is noted, whoever goes on with it.
-            None => Ok(Pulled::Moved),
-            Some(applied) => {
-                report.conflicts = applied.conflicts;
-                report.set_aside = applied.set_aside;
-                report.from_aside = applied.from_aside;
-                match keys {
-                    Some(keys) if plan.anew.is_empty() => self.store.events().records(keys),
-                    _ => self.store.events().types(self.endpoints.keys().cloned().collect()),
-                }
-                Ok(Pulled::Done(report))
-            }
-        }
-    }
-
-    /// What is removed of the types that are fetched anew: everything but newer edits, and what the server does not
-    /// know.
-    fn clears(&self, plan: &PullPlan, walk: &Walk) -> Vec<Clear> {
-        let known = plan.anew.iter().filter(|(name, _)| !walk.waiting.contains(*name));
-        known
-            .flat_map(|(name, &through_change)| {
-                let fitting = self.zones.iter().filter(|zone| self.store.check_zone(name, zone).is_ok());
-                fitting.map(move |zone| Clear { type_name: name.clone(), zone: zone.clone(), through_change })
-            })
-            .collect()
     }
 }

@@ -7,13 +7,14 @@ use futures_util::future;
 
 use super::apply::{Application, Incoming};
 use super::collect::{Collected, Withheld};
+use super::forgotten::Marks;
 use super::queue::{InFlight, PushQueue, moved_by_another_process};
-use super::rejected::forgotten;
+use super::rejected::forget_refusal;
 use super::replies::Replies;
 use super::withdraw::refuses_whole_push;
 use super::{Client, PushReport, SyncPhase, SyncProgress};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{DeviceId, SessionId};
+use crate::model::{Record, SessionId};
 use crate::protocol::{PushReceipt, PushReply};
 use crate::source::entry::encode;
 use crate::source::{CommitOutcome, StateWrite, Writes};
@@ -39,7 +40,9 @@ pub(super) struct Pushing {
     only_in_flight: bool,
     /// How many pushes in a row came to the server before those that they follow.
     overtook: usize,
-    renumberings: usize,
+    pub(super) renumberings: usize,
+    /// Whether the server has forgotten pushes: what that means is found out before anything else is sent.
+    pub(super) has_lost: bool,
     /// How often the server refused the times of edits.
     pub(super) redatings: usize,
     /// How many records were answered, and how many waited at the beginning.
@@ -51,9 +54,19 @@ pub(super) struct Pushing {
 impl Client {
     pub(super) async fn push(&self) -> Result<PushReport> {
         self.know_itself().await?;
-        let caught_up = self.catch_up().await?;
-        let report = caught_up.and(self.push_known().await?);
-        Ok(PushReport { waiting: self.waiting().await?, ..report })
+        let mut report = self.catch_up().await?;
+        for _ in 0..MAX_RENUMBERINGS {
+            if self.load_lost().await?.0.pushes > 0 {
+                let pulled = self.pull_once(super::pull::PullPlan::default()).await?;
+                report = report.and(pulled.before_push());
+            }
+            self.send_forgotten_by_policy().await?;
+            report = report.and(self.push_known().await?);
+            if self.load_lost().await?.0.pushes == 0 {
+                return Ok(PushReport { waiting: self.waiting().await?, ..report });
+            }
+        }
+        Err(Error::new(ErrorKind::Protocol, "push", "the server does not agree on any push number"))
     }
 
     async fn push_known(&self) -> Result<PushReport> {
@@ -97,6 +110,7 @@ impl Client {
             only_in_flight,
             overtook: 0,
             renumberings: 0,
+            has_lost: false,
             redatings: 0,
             done: 0,
             total: None,
@@ -194,34 +208,11 @@ impl Client {
         }
     }
 
-    /// The server does not know the number or the identity of a push.
-    pub(super) async fn renumber(&self, pushing: &mut Pushing, refused: PushReply) -> Result<()> {
-        pushing.renumberings += 1;
-        if pushing.renumberings > MAX_RENUMBERINGS {
-            return Err(Error::new(
-                ErrorKind::Protocol,
-                "push",
-                "the server does not agree on any push number",
-            ));
-        }
-        match refused {
-            PushReply::Gap { last } => {
-                // The server has forgotten pushes of ours (a restored backup): it goes on from where it is, and what it
-                // has must be fetched anew.
-                let anew = self.refetch_all()?;
-                self.empty_queue(&mut pushing.queue, last, anew).await
-            }
-            // It was withdrawn, and the device died before it had stored that.
-            PushReply::Voided { last } => self.void(&mut pushing.queue, last, Vec::new()).await,
-            PushReply::ClientForked | PushReply::Processed(_) => {
-                pushing.report.forked = true;
-                self.take_new_identity(&mut pushing.queue).await
-            }
-        }
-    }
-
     /// Makes the first session of an empty queue; `false` if there is nothing to push.
     async fn begin(&self, pushing: &mut Pushing) -> Result<bool> {
+        if pushing.has_lost {
+            return Ok(false);
+        }
         self.regroup(pushing).await?;
         let number = pushing.queue.next_number();
         let first = loop {
@@ -232,7 +223,9 @@ impl Client {
             }
         };
         let outdated = std::mem::take(&mut pushing.withheld.outdated);
-        let entries = outdated.iter().flat_map(forgotten).collect();
+        let mut entries: Vec<_> = outdated.iter().flat_map(forget_refusal).collect();
+        let decided = std::mem::take(&mut pushing.withheld.decided);
+        entries.extend(decided.iter().map(|key| StateWrite::set(StateKey::forgotten(key), None)));
         let acknowledged = pushing.queue.acknowledged;
         let sessions = [Arc::new(first)].into();
         self.commit_queue(&mut pushing.queue, acknowledged, sessions, entries).await?;
@@ -330,23 +323,6 @@ impl Client {
         }
     }
 
-    /// Marks every type to be fetched anew.
-    pub(super) fn refetch_all(&self) -> Result<Vec<StateWrite>> {
-        self.endpoints.keys().map(StateKey::refetch).collect()
-    }
-
-    /// The store was copied: this copy goes on as a device of its own.
-    async fn take_new_identity(&self, queue: &mut PushQueue) -> Result<()> {
-        let device = DeviceId::random(self.store.random());
-        let entry = StateWrite::set(StateKey::DEVICE, Some(encode(&device)?));
-        // A cursor is bound to its device: the next pull fetches everything anew.
-        let mut entries = vec![entry, StateWrite::set(StateKey::CURSOR, None)];
-        entries.extend(self.refetch_all()?);
-        self.empty_queue(queue, 0, entries).await?;
-        self.store.set_device(device);
-        Ok(())
-    }
-
     /// Stores what became of the queue's first session; `sessions` go on waiting.
     async fn store_receipt(
         &self,
@@ -355,12 +331,16 @@ impl Client {
         sessions: VecDeque<Arc<InFlight>>,
     ) -> Result<()> {
         let Some(answered) = pushing.queue.sessions.front().map(Arc::clone) else { return Ok(()) };
-        let plan = self.plan_receipt(&answered, receipt)?;
+        let mut plan = self.plan_receipt(&answered, receipt)?;
+        let forgotten = self.keep_forgotten(&mut plan).await?;
         let (mut entries, replaced) = pushing.queue.replace(answered.request.number, sessions)?;
         for edit in &plan.rejected {
             pushing.withheld.outdated.retain(|key| *key != edit.key);
             entries.push(StateWrite::set(StateKey::rejected(&edit.key), Some(encode(edit)?)));
             entries.push(StateWrite::set(StateKey::unseen(&edit.key), None));
+        }
+        for Record { key, metadata, .. } in &forgotten {
+            entries.push(Marks::entry(key, metadata.incarnation)?);
         }
         entries.extend(self.observe(plan.newest)?);
         let application = Application::new(self.store.new_session(), Incoming::Inline(plan.writes), entries);
@@ -370,6 +350,10 @@ impl Client {
         self.store.events().records(plan.replaced);
         let report = &mut pushing.report;
         report.sessions += 1;
+        report.forgotten += u64::try_from(forgotten.len()).unwrap_or(u64::MAX);
+        for Record { key, metadata, .. } in forgotten {
+            pushing.withheld.forgotten.insert(key, metadata.incarnation);
+        }
         report.applied += plan.applied;
         report.rejected += u64::try_from(plan.rejected.len()).unwrap_or(u64::MAX);
         report.conflicts.extend(plan.conflicts);

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::apply::unbased;
 use super::queue::InFlight;
 use super::rejected::RejectedEdit;
 use super::{Client, SettledConflict, Settlement};
@@ -77,6 +78,11 @@ impl Client {
                 Some(_) if !is_as_sent(&key.type_name) => {}
                 Some(outcome) => {
                     let device = in_flight.request.metadata.device;
+                    // Where another life of it has ended, that says nothing of this one.
+                    let ended = |server: &Record| server.is_deleted() && server.metadata.incarnation != row.2;
+                    if current.get(&key).is_none_or(ended) && !unreadable.contains_key(&key) {
+                        plan.gone.push(key.clone());
+                    }
                     let server = match unreadable.remove(&key) {
                         // It has values that a later release knows, and lies aside until then. The edit is over all the same:
                         // sent again, it would be merged again.
@@ -123,6 +129,23 @@ pub(super) struct ReceiptPlan {
     /// The objects that are no longer as they were edited.
     pub(super) replaced: Vec<RecordKey>,
     pub(super) newest: Option<Hlc>,
+    /// Objects of which the server has nothing, not even a tombstone of their life.
+    pub(super) gone: Vec<RecordKey>,
+}
+
+impl ReceiptPlan {
+    /// Keeps an object that is not gone but forgotten, as it was sent; `None` if there is nothing to keep.
+    pub(super) fn keep_forgotten(&mut self, key: &RecordKey) -> Option<Record> {
+        let is_it = |conflict: &SettledConflict| conflict.key == *key;
+        let place = self.conflicts.iter().position(is_it)?;
+        let is_kept = |record: &Record| !record.is_deleted() && !record.metadata.revision.is_none();
+        let sent = self.conflicts.get(place)?.dropped.clone().filter(is_kept)?;
+        let write = self.writes.iter_mut().find(|write| write.action.key() == key)?;
+        *write = unbased(sent.clone());
+        self.conflicts.remove(place);
+        self.replaced.retain(|replaced| replaced != key);
+        Some(sent)
+    }
 }
 
 fn acknowledge(key: RecordKey, row: &Row, change: u64, revision: Revision) -> Write {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Client;
 use super::push::Pushing;
 use super::queue::moved_by_another_process;
-use super::rejected::forgotten;
+use super::rejected::forget_refusal;
 use crate::error::Result;
 use crate::model::{Record, RecordKey};
 use crate::source::{Action, CommitOutcome, Expect, OnMismatch, Write, Writes};
@@ -54,7 +54,7 @@ impl Client {
                 }
             }));
         }
-        let state = keys.iter().flat_map(forgotten).collect();
+        let state = keys.iter().flat_map(forget_refusal).collect();
         let commit = self.apply_commit(self.store.new_session(), Vec::new(), Writes::Inline(writes), state);
         match self.store.source().commit(commit).await? {
             CommitOutcome::Applied(_) | CommitOutcome::Duplicate(_) => Ok(()),
@@ -63,7 +63,7 @@ impl Client {
     }
 
     /// What still waits of a local commit.
-    async fn local_commit(&self, change: u64) -> Result<Vec<Record>> {
+    pub(super) async fn local_commit(&self, change: u64) -> Result<Vec<Record>> {
         let mut reader = PendingReader::after(&self.store, change.saturating_sub(1), 1);
         let mut records = reader.next().await?.unwrap_or_default();
         records.retain(|record| record.metadata.change == change);

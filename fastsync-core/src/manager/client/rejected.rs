@@ -36,11 +36,15 @@ pub(super) type Refusals = BTreeMap<RecordKey, (Vec<u8>, RejectedEdit)>;
 impl Client {
     pub(super) async fn withheld(&self) -> Result<Withheld> {
         let (current, outdated) = self.refusals().await?;
+        let forgotten = self.load_marks().await?;
+        let decided = self.marked(&forgotten).await?.1;
         Ok(Withheld {
             rejected: current.into_iter().map(|edit| (edit.key, edit.change)).collect(),
             unknown_types: self.load_unknown_types().await?,
             registered: self.endpoints.keys().cloned().collect(),
             outdated: outdated.into_iter().map(|edit| edit.key).collect(),
+            forgotten,
+            decided,
         })
     }
 
@@ -67,6 +71,7 @@ impl Client {
     pub(super) async fn status(&self) -> Result<ClientStatus> {
         let rejected = self.rejected().await?.len();
         let aside = self.set_aside().await?.len();
+        let forgotten = self.forgotten().await?.len();
         let pending = self.store.source().count_pending().await?;
         let push_in_flight = self.push_standing().await?.1;
         let has_pulled = self.load_cursor().await?.is_some();
@@ -76,6 +81,7 @@ impl Client {
             rejected: u64::try_from(rejected).unwrap_or(u64::MAX),
             push_in_flight,
             has_pulled,
+            forgotten: u64::try_from(forgotten).unwrap_or(u64::MAX),
             aside: u64::try_from(aside).unwrap_or(u64::MAX),
             in_step: !waits_for_server && pending == 0 && !push_in_flight && aside == 0,
             waiting: self.waiting().await?,
@@ -125,7 +131,7 @@ impl Client {
 
     async fn close_rejected(&self, edits: &[RejectedEdit], giving_up: GivingUp) -> Result<()> {
         let closed: BTreeSet<_> = edits.iter().map(|edit| &edit.key).collect();
-        let state = closed.into_iter().flat_map(forgotten).collect();
+        let state = closed.into_iter().flat_map(forget_refusal).collect();
         if self.give_up(giving_up, state).await? {
             return Ok(());
         }
@@ -134,7 +140,7 @@ impl Client {
 }
 
 /// The entries that forget a refusal.
-pub(super) fn forgotten(key: &RecordKey) -> [StateWrite; 2] {
+pub(super) fn forget_refusal(key: &RecordKey) -> [StateWrite; 2] {
     [StateKey::rejected(key), StateKey::unseen(key)].map(|key| StateWrite::set(key, None))
 }
 

@@ -22,6 +22,10 @@ pub struct PushReport {
     pub redated: u64,
     /// Whether this store turned out to be a copy of another one and took a new identity.
     pub forked: bool,
+    /// Why everything was fetched anew before the edits were sent, if it was: the server has lost a part of its history.
+    pub reset: Option<ResetReason>,
+    /// Objects that the server turned out to have forgotten; see [`PullReport::forgotten`].
+    pub forgotten: u64,
     /// Edits that the next push does not send either, and why. If a push fails, ask
     /// [`SyncManager::status`](crate::SyncManager::status).
     pub waiting: Vec<WaitingEdits>,
@@ -36,6 +40,8 @@ impl PushReport {
         self.rejected += after.rejected;
         self.redated += after.redated;
         self.forked |= after.forked;
+        self.reset = self.reset.or(after.reset);
+        self.forgotten += after.forgotten;
         self.waiting = after.waiting;
         self
     }
@@ -51,6 +57,10 @@ pub struct PullReport {
     pub conflicts: Vec<SettledConflict>,
     /// Why everything was fetched anew, if it was.
     pub reset: Option<ResetReason>,
+    /// Objects that the server had acknowledged and has forgotten, and that stay on the device; see
+    /// [`SyncManager::forgotten`](crate::SyncManager::forgotten) and [`WhenForgotten`](crate::WhenForgotten). 0 if that is
+    /// [`Accept`](crate::WhenForgotten::Accept).
+    pub forgotten: u64,
     /// Types that the server does not know, or not with all of their fields: their edits wait until it does.
     pub unknown_types: BTreeSet<TypeName>,
     /// Types of which the server asks for a later version of this application
@@ -61,6 +71,15 @@ pub struct PullReport {
     pub set_aside: u64,
     /// Records that were aside and are stored by this pull.
     pub from_aside: u64,
+}
+
+impl PullReport {
+    /// What a pull did that a push needed first.
+    pub(super) fn before_push(self) -> PushReport {
+        let Self { conflicts, reset, forgotten, .. } = self;
+        let reset = reset.filter(|reason| matches!(reason, ResetReason::History | ResetReason::Epoch));
+        PushReport { conflicts, reset, forgotten, ..PushReport::default() }
+    }
 }
 
 /// What a push and the pull after it did.
@@ -109,8 +128,11 @@ pub enum Settlement {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClientStatus {
-    /// Edits that wait to be pushed, refused ones included.
+    /// Edits that wait to be pushed, refused ones and forgotten objects included.
     pub pending: u64,
+    /// Objects that the server had acknowledged and has forgotten, and that wait for a decision; see
+    /// [`SyncManager::forgotten`](crate::SyncManager::forgotten).
+    pub forgotten: u64,
     /// Edits that the server refused.
     pub rejected: u64,
     /// Whether a push was begun whose answer has not arrived yet.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::pull::PullPlan;
 use super::{Client, PullReport};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::TypeName;
+use crate::model::{Record, TypeName};
 use crate::protocol::unknown_type;
 use crate::store::PendingReader;
 
@@ -83,9 +83,13 @@ impl Client {
     /// The newest local change among the types to reset.
     async fn last_pending_change(&self, types: &BTreeSet<TypeName>) -> Result<Option<u64>> {
         let mut last = None;
+        // What waits for a decision is no edit, and a reset keeps it.
+        let forgotten = self.load_marks().await?;
         let mut pending = PendingReader::new(&self.store, PAGE);
         while let Some(page) = pending.next().await? {
-            let changes = page.iter().filter(|record| types.contains(&record.key.type_name));
+            let is_edit =
+                |record: &&Record| types.contains(&record.key.type_name) && !forgotten.holds(record);
+            let changes = page.iter().filter(is_edit);
             last = last.max(changes.map(|record| record.metadata.change).max());
         }
         Ok(last)

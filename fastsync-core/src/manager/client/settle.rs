@@ -36,7 +36,9 @@ impl Client {
             Decision::Current => (local, true, None),
             Decision::Server => {
                 // Two deletions agree; dropping ours loses nothing. Nor does a default object that gives way.
-                let loses_nothing = local.is_if_absent() || (local.is_deleted() && server.is_deleted());
+                let loses_nothing = local.is_if_absent()
+                    || (local.is_deleted() && server.is_deleted())
+                    || server.is_as(&local);
                 let dropped = (!loses_nothing).then_some(local);
                 let report = dropped.map(|local| SettledConflict {
                     key,
@@ -66,7 +68,8 @@ impl Client {
         if server.metadata.revision == local.metadata.revision {
             return Ok(Decision::Current);
         }
-        if local.is_if_absent() {
+        // What is the same on both ends needs no decision: another device may have sent it again.
+        if local.is_if_absent() || server.is_as(local) {
             return Ok(Decision::Server);
         }
         let same_life = server.metadata.incarnation == local.metadata.incarnation;

@@ -116,7 +116,12 @@ impl Client {
             Ok(_) => self.pull().await,
         };
         match (push, pull) {
-            (Ok(push), Ok(pull)) => Ok(SyncReport { push, pull }),
+            (Ok(push), Ok(mut pull)) => {
+                // The push may have had to pull first.
+                pull.reset = pull.reset.or(push.reset);
+                pull.forgotten += push.forgotten;
+                Ok(SyncReport { push, pull })
+            }
             (push, pull) => Err(SyncError(Box::new(Halves { push, pull }))),
         }
     }

@@ -36,9 +36,12 @@ pub enum WaitingReason {
     UnknownToServer,
     /// The server asks for a later version of the type: upgrade this application.
     Outdated,
+    /// The server has forgotten their objects: see [`forgotten`](crate::SyncManager::forgotten).
+    Forgotten,
     /// The server refused them: see [`rejected`](crate::SyncManager::rejected).
     Refused,
-    /// Their local commit has edits of a type that the server does not know or asks a later version of, and stays whole.
+    /// Their local commit has edits of a type that the server does not know or asks a later version of, or of an object that
+    /// waits for a decision, and stays whole.
     Together,
 }
 
@@ -48,8 +51,9 @@ impl fmt::Display for WaitingReason {
             Self::Unregistered => "this application does not register the type",
             Self::UnknownToServer => "the server does not know the type, or not all of its fields",
             Self::Outdated => "the server asks for a later version of the type",
+            Self::Forgotten => "the server has forgotten the objects, and nobody has decided about them",
             Self::Refused => "the server refused them",
-            Self::Together => "they belong to a local commit with edits of another type, which waits",
+            Self::Together => "they belong to a local commit with other edits, which wait",
         })
     }
 }
@@ -137,7 +141,7 @@ impl Client {
 impl Withheld {
     /// Whether no edit can be withheld, but for those of types that are not registered.
     fn is_nothing(&self) -> bool {
-        self.rejected.is_empty() && self.unknown_types.is_empty()
+        self.rejected.is_empty() && self.unknown_types.is_empty() && self.forgotten.is_empty()
     }
 
     /// Why an edit is not sent; `None` if it is.
@@ -149,6 +153,8 @@ impl Withheld {
             Some(WaitingReason::Outdated)
         } else if self.unknown_types.contains(name) {
             Some(WaitingReason::UnknownToServer)
+        } else if self.forgotten.holds(record) {
+            Some(WaitingReason::Forgotten)
         } else {
             self.holds(record).then_some(WaitingReason::Refused)
         }

@@ -33,13 +33,18 @@ impl Client {
         Ok(types)
     }
 
+    /// The zones that any manager of this store has pulled.
+    pub(super) async fn load_zones(&self) -> Result<BTreeSet<Zone>> {
+        let stored = self.store.source().state(StateKey::ZONES).await?;
+        Ok(stored.as_deref().map(decode).transpose()?.unwrap_or_default())
+    }
+
     /// What the end of a pull notes of the zones, and of the types that it has fetched anew.
     pub(super) async fn note_zones(
         &self,
         anew: impl Iterator<Item = &TypeName> + Send,
     ) -> Result<Vec<StateWrite>> {
-        let stored = self.store.source().state(StateKey::ZONES).await?;
-        let mut zones: BTreeSet<Zone> = stored.as_deref().map(decode).transpose()?.unwrap_or_default();
+        let mut zones = self.load_zones().await?;
         let elsewhere: Vec<_> = zones.iter().filter(|zone| !self.zones.contains(zone)).cloned().collect();
         let mut entries = Vec::new();
         for name in anew {

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Server;
+use super::receipt::LastPush;
 use crate::context::{SyncContext, ZoneAccess};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Record, TypeName, Zone};
-use crate::protocol::{Columns, PullPage, PullReply, PullRequest, Standing, SyncPayload};
+use crate::protocol::{Columns, PullPage, PullReply, PullRequest, ResetRequired, Standing, SyncPayload};
 use crate::source::{Changes, ChangesRequest, PageLimits, Point, ResetReason, SkipOwn};
+use crate::store::StateKey;
 
 impl Server {
     pub(super) async fn process_pull(
@@ -25,20 +27,27 @@ impl Server {
             None => None,
             Some(cursor) => Some(self.seal.open(cursor, &holder)?),
         };
-        if let Some(reason) =
-            standing.as_ref().and_then(|standing| self.reset_reason(standing, &types, &request.anew))
-        {
-            return Ok(PullReply::ResetRequired { reason });
+        if standing.as_ref().is_some_and(|standing| standing.epoch != self.epoch) {
+            return Ok(PullReply::ResetRequired(ResetRequired::new(ResetReason::Epoch)));
         }
+        let is_covered = standing.as_ref().is_none_or(|standing| is_covered(standing, &types, &request.anew));
         let points = standing.map(|standing| standing.points).unwrap_or_default();
         // A zone that was revoked meanwhile begins anew if it is granted again: what was purged by then is told by its horizon.
         let point = |(zone, point): (Zone, _)| {
             let point = if access.can_read(&zone) { Point::from(point) } else { Point::START };
             (zone, point)
         };
-        let points = points.into_iter().map(point).collect();
+        let points: BTreeMap<_, _> = points.into_iter().map(point).collect();
+        let last = self.last_if_forgotten(context, &request).await?;
+        if last.is_some() || !is_covered {
+            let mut reset = self.reset(ResetReason::Coverage, &zones, &points).await?;
+            if last.is_some() {
+                (reset.reason, reset.last) = (ResetReason::History, last);
+            }
+            return Ok(PullReply::ResetRequired(reset));
+        }
         match self.read(&request, &zones, &types, points).await? {
-            Read::ResetRequired(reason) => Ok(PullReply::ResetRequired { reason }),
+            Read::ResetRequired(reset) => Ok(PullReply::ResetRequired(reset)),
             Read::Page { records, points, caught_up, remaining } => {
                 let standing = Standing {
                     epoch: self.epoch,
@@ -113,17 +122,44 @@ impl Server {
         Ok(known)
     }
 
-    fn reset_reason(
-        &self,
-        standing: &Standing,
-        types: &BTreeMap<TypeName, u64>,
-        anew: &BTreeSet<TypeName>,
-    ) -> Option<ResetReason> {
-        if standing.epoch != self.epoch {
-            return Some(ResetReason::Epoch);
+    /// The number of the device's last push, if the device has stored answers to later ones: they were forgotten.
+    async fn last_if_forgotten(&self, context: &SyncContext, request: &PullRequest) -> Result<Option<u64>> {
+        if request.own_through == 0 {
+            return Ok(None);
         }
-        let is_covered = |(name, coverage)| anew.contains(name) || standing.types.get(name) == Some(coverage);
-        (!types.iter().all(is_covered)).then_some(ResetReason::Coverage)
+        let key = StateKey::pushed_by(context.tenant.as_deref(), &context.user, request.metadata.device);
+        let stored = self.store.source().state(&key).await?;
+        let last = LastPush::decode(stored.as_deref())?.map_or(0, |last| last.number);
+        Ok((last < request.own_through).then_some(last))
+    }
+
+    /// What to tell a device that must start over for this reason: that of a history that was lost comes first.
+    async fn reset(
+        &self,
+        reason: ResetReason,
+        zones: &BTreeSet<Zone>,
+        points: &BTreeMap<Zone, Point>,
+    ) -> Result<ResetRequired> {
+        let mut lost = BTreeSet::new();
+        for (zone, point) in points.iter().filter(|(zone, _)| zones.contains(*zone)) {
+            let request = ChangesRequest {
+                zone: zone.clone(),
+                after: point.clone(),
+                types: None,
+                skip_own: None,
+                limits: PageLimits { records: 1, bytes: 1 },
+                count_remaining: false,
+            };
+            let changes = self.store.source().changes(&request).await?;
+            if changes == Changes::ResetRequired(ResetReason::History) {
+                lost.insert(zone.clone());
+            }
+        }
+        let mut reset = ResetRequired::new(reason);
+        if !lost.is_empty() {
+            (reset.reason, reset.zones) = (ResetReason::History, Some(lost));
+        }
+        Ok(reset)
     }
 
     async fn read(
@@ -172,7 +208,9 @@ impl Server {
                 })
                 .await?;
             match page {
-                Changes::ResetRequired(reason) => return Ok(Read::ResetRequired(reason)),
+                Changes::ResetRequired(reason) => {
+                    return self.reset(reason, zones, &points).await.map(Read::ResetRequired);
+                }
                 Changes::Page(page) => {
                     let bytes: usize = page.records.iter().map(Record::approximate_bytes).sum();
                     limits.records = limits.records.saturating_sub(page.records.len());
@@ -212,5 +250,11 @@ pub(super) fn for_peer(record: Record, columns: &BTreeMap<TypeName, Columns>) ->
 
 enum Read {
     Page { records: Vec<Record>, points: BTreeMap<Zone, Point>, caught_up: bool, remaining: Option<u64> },
-    ResetRequired(ResetReason),
+    ResetRequired(ResetRequired),
+}
+
+/// Whether a cursor has seen these types, as they are now.
+fn is_covered(standing: &Standing, types: &BTreeMap<TypeName, u64>, anew: &BTreeSet<TypeName>) -> bool {
+    let is_covered = |(name, coverage)| anew.contains(name) || standing.types.get(name) == Some(coverage);
+    types.iter().all(is_covered)
 }

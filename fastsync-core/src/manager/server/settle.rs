@@ -56,6 +56,10 @@ impl Server {
         if !same_life && !made_anew {
             return Ok(superseded);
         }
+        // It is there already: another device had the same object and sent it again, after the server had lost it.
+        if same_life && server.is_as(pushed) {
+            return Ok(Decision::Store { record: pushed.clone(), outcome: None });
+        }
         // A device that replaces a version knows what it has sent itself since, also where the answer came after it had begun
         // the other life. One that names none may have forgotten the object.
         let knows_own = is_of_one_device && !pushed.metadata.revision.is_none();

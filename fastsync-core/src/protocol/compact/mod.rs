@@ -10,10 +10,9 @@ use super::pull::PullReplyForm;
 use super::push::PushReplyForm;
 use super::{
     Cursor, ObjectOutcome, PullPage, PullReply, PullRequest, PushMode, PushReceipt, PushReply, PushRequest,
-    RecordGroup, Row, SyncOperationMetadata, SyncPayload,
+    RecordGroup, ResetRequired, Row, SyncOperationMetadata, SyncPayload,
 };
 use crate::model::{DeviceId, Revision, SessionId, Timestamp, TypeName, Zone};
-use crate::source::ResetReason;
 
 /// A message in the form that binary formats send: `Compact(&message)` is written, `Compact<Message>` is read.
 ///
@@ -96,7 +95,7 @@ struct ReceiptRef {
 #[serde(remote = "PullReply", rename_all = "snake_case", tag = "result")]
 enum PullReplyRef {
     Page(#[serde(with = "PageRef")] PullPage),
-    ResetRequired { reason: ResetReason },
+    ResetRequired(ResetRequired),
 }
 
 #[derive(Serialize)]

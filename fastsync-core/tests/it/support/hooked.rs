@@ -1,5 +1,6 @@
 //! A storage that lets something else happen first, at moments that a test chooses.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -27,6 +28,8 @@ type Hook = Box<dyn FnMut(Call) -> Option<BoxFuture<'static, ()>> + Send>;
 pub struct Hooked {
     pub inner: MemoryDataSource,
     hook: Arc<Mutex<Option<Hook>>>,
+    /// How many commits have removed records without a trace.
+    pub clears: Arc<AtomicUsize>,
     answer: Option<Arc<Answer>>,
 }
 
@@ -139,6 +142,7 @@ impl SyncableDataSource for Hooked {
     }
     async fn commit(&self, commit: Commit) -> Result<CommitOutcome> {
         self.first(Call::Commit(commit.kind)).await;
+        self.clears.fetch_add(usize::from(!commit.clears.is_empty()), Ordering::SeqCst);
         self.inner.commit(commit).await.map(|outcome| self.answered(outcome))
     }
     async fn commit_in_turn(&self, commit: Commit, turn: Turn) -> Result<CommitOutcome> {

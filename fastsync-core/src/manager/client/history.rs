@@ -1,0 +1,220 @@
+//! What of the server's history was lost: a backup was restored, or another store is at its address.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::Client;
+use super::pull::PullPlan;
+use super::walk::Walk;
+use crate::error::Result;
+use crate::model::Zone;
+use crate::protocol::{Cursor, PullReply, ResetRequired};
+use crate::source::entry::{decode, encode};
+use crate::source::{ExpectState, ResetReason, StateWrite};
+use crate::store::StateKey;
+
+/// What was lost, as far as a manager needs to know.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct LostHistory {
+    /// The zones in which what is missing was forgotten. In the others it was deleted.
+    pub(super) zones: BTreeSet<Zone>,
+    /// The number of this device's last push that the server has, if it has forgotten later ones.
+    pub(super) last: Option<u64>,
+}
+
+impl LostHistory {
+    pub(super) fn merge(&mut self, more: Self) {
+        self.zones.extend(more.zones);
+        self.last = match (self.last, more.last) {
+            (Some(last), Some(more)) => Some(last.min(more)),
+            (last, more) => last.or(more),
+        };
+    }
+}
+
+/// What is noted of it until a pull has found out what it means for this store.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Noted {
+    /// The number of the last push that the server had acknowledged, if it has forgotten that; else 0.
+    pub(super) pushes: u64,
+    /// Zones that other managers of this store pull, and whose records are to be fetched anew.
+    pub(super) zones: BTreeSet<Zone>,
+}
+
+/// Up to which of the device's pushes the cursor's place in each zone has seen all.
+type Covered = BTreeMap<Zone, u64>;
+
+const fn is_loss(reason: ResetReason) -> bool {
+    matches!(reason, ResetReason::History | ResetReason::Epoch)
+}
+
+impl Client {
+    pub(super) async fn load_lost(&self) -> Result<(Noted, Option<Vec<u8>>)> {
+        let stored = self.store.source().state(StateKey::LOST).await?;
+        let noted = stored.as_deref().map(decode).transpose()?.unwrap_or_default();
+        Ok((noted, stored))
+    }
+
+    /// The entry that notes that the server has forgotten pushes, of which it had acknowledged those up to this number.
+    pub(super) async fn note_lost_pushes(&self, acknowledged: u64) -> Result<StateWrite> {
+        let (noted, stored) = self.load_lost().await?;
+        let noted = Noted { pushes: noted.pushes.max(acknowledged), ..noted };
+        let expect = stored.map_or(ExpectState::Absent, ExpectState::Value);
+        Ok(StateWrite { key: StateKey::LOST.to_owned(), expect, value: Some(encode(&noted)?) })
+    }
+
+    async fn load_covered(&self) -> Result<Covered> {
+        let stored = self.store.source().state(StateKey::COVERED).await?;
+        Ok(stored.as_deref().map(decode).transpose()?.unwrap_or_default())
+    }
+
+    /// Makes what is known of the history part of a plan. Whoever fetches everything anew asks for that first, since no request
+    /// without a cursor tells it.
+    pub(super) async fn plan_history(&self, plan: &mut PullPlan, stored: Option<&Cursor>) -> Result<()> {
+        let noted = self.load_lost().await?.0;
+        let asks = noted.pushes > 0 || (stored.is_some() && self.is_whole(plan));
+        if plan.reset.is_none() && asks {
+            let own_through = noted.pushes.max(self.push_standing().await?.0);
+            match self.ask_history(stored, own_through).await? {
+                Some((reason, lost)) => {
+                    self.extend_to_all(plan);
+                    plan.reset = Some(reason);
+                    plan.lost.merge(lost);
+                }
+                // A server of an earlier release compares no numbers.
+                None if noted.pushes > 0 => {
+                    self.extend_to_all(plan);
+                    plan.reset = Some(ResetReason::History);
+                    plan.lost.zones.extend(self.zones.iter().cloned());
+                }
+                None => {}
+            }
+        }
+        let before = plan.lost.zones.len();
+        plan.lost.zones.extend(noted.zones.into_iter().filter(|zone| self.zones.contains(zone)));
+        if plan.lost.zones.len() > before {
+            plan.reset.get_or_insert(ResetReason::History);
+        }
+        Ok(())
+    }
+
+    /// Why everything would have to be fetched anew because the server's history was lost; `None` if it was not.
+    async fn ask_history(
+        &self,
+        stored: Option<&Cursor>,
+        own_through: u64,
+    ) -> Result<Option<(ResetReason, LostHistory)>> {
+        let request = self.history_request(stored.cloned(), own_through);
+        match self.ask(&request).await?.read().await? {
+            PullReply::ResetRequired(reset) if is_loss(reset.reason) => {
+                let reason = reset.reason;
+                Ok(Some((reason, self.lost_history(reset, own_through).await?)))
+            }
+            PullReply::ResetRequired(_) | PullReply::Page(_) => Ok(None),
+        }
+    }
+
+    /// The zones whose history is lost by now. Where nobody can tell, they may all be.
+    pub(super) async fn lost_zones(&self) -> Result<BTreeSet<Zone>> {
+        let stored = self.load_cursor().await?;
+        match self.ask_history(stored.as_ref(), self.push_standing().await?.0).await {
+            Ok(lost) => Ok(lost.map(|(_, lost)| lost.zones).unwrap_or_default()),
+            Err(error) if error.is_retryable() => Err(error),
+            Err(_) => Ok(self.zones.iter().cloned().collect()),
+        }
+    }
+
+    /// What an answer says of the history, to a request that names own pushes up to this number.
+    pub(super) async fn lost_history(&self, reset: ResetRequired, own_through: u64) -> Result<LostHistory> {
+        let all = || self.zones.iter().cloned().collect::<BTreeSet<_>>();
+        let ResetRequired { reason, zones, mut last } = reset;
+        if !is_loss(reason) {
+            return Ok(LostHistory::default());
+        }
+        let mut zones = match zones.filter(|_| reason == ResetReason::History) {
+            Some(zones) => zones.into_iter().filter(|zone| self.zones.contains(zone)).collect(),
+            None => all(),
+        };
+        if last.is_some() {
+            // A push that was forgotten may have written to any zone that has not been pulled since.
+            let covered = self.load_covered().await?;
+            let is_covered = |zone: &&Zone| covered.get(*zone).is_some_and(|through| *through >= own_through);
+            zones.extend(self.zones.iter().filter(|zone| !is_covered(zone)).cloned());
+        }
+        if zones.is_empty() {
+            zones = all();
+        }
+        if reason == ResetReason::Epoch && own_through > 0 {
+            // A server that cannot read the cursor says nothing of the device's pushes, unless it is asked without one.
+            let request = self.history_request(None, own_through);
+            if let PullReply::ResetRequired(reset) = self.ask(&request).await?.read().await? {
+                last = reset.last;
+            }
+        }
+        Ok(LostHistory { zones, last })
+    }
+
+    /// What the end of a pull notes of the history.
+    pub(super) async fn note_history(&self, plan: &PullPlan, walk: &Walk) -> Result<Vec<StateWrite>> {
+        let mut entries = Vec::new();
+        let is_lost = plan.reset.is_some_and(is_loss);
+        let is_whole = self.is_whole(plan);
+        let mut own_through = walk.own_through;
+        if let Some(last) = plan.lost.last {
+            own_through = own_through.min(last);
+            let queue = self.load_queue().await?;
+            // Numbers go on from where the server is.
+            if queue.sessions.is_empty() && queue.acknowledged > last {
+                entries.extend(queue.replace(last, queue.sessions.clone())?.0);
+            }
+        }
+        let before = self.load_covered().await?;
+        let mut covered = before.clone();
+        // The cursor of a walk from the beginning has no place in other zones.
+        covered.retain(|zone, through| {
+            *through = (*through).min(plan.lost.last.unwrap_or(u64::MAX));
+            !is_whole || self.zones.contains(zone)
+        });
+        covered.extend(self.zones.iter().map(|zone| (zone.clone(), own_through)));
+        if covered != before {
+            entries.push(StateWrite::set(StateKey::COVERED, Some(encode(&covered)?)));
+        }
+        let (noted, stored) = self.load_lost().await?;
+        let mut left = noted.clone();
+        left.zones.retain(|zone| !plan.lost.zones.contains(zone));
+        if is_lost && is_whole {
+            left.pushes = 0;
+            let elsewhere = self.load_zones().await?;
+            left.zones.extend(elsewhere.into_iter().filter(|zone| !self.zones.contains(zone)));
+        }
+        if left != noted {
+            let expect = stored.map_or(ExpectState::Absent, ExpectState::Value);
+            let value = (left != Noted::default()).then(|| encode(&left)).transpose()?;
+            entries.push(StateWrite { key: StateKey::LOST.to_owned(), expect, value });
+        }
+        Ok(entries)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fails if the form of an entry changes: form 1 stays as it is.
+    #[test]
+    fn what_is_noted_of_the_history_is_as_in_its_file() {
+        let noted = Noted { pushes: 300, zones: [Zone::Global, Zone::restricted("z").unwrap()].into() };
+        let covered: Covered = [(Zone::Global, 300), (Zone::restricted("z").unwrap(), 4)].into();
+        let (noted, covered) = (encode(&noted).unwrap(), encode(&covered).unwrap());
+        let hex = |stored: &[u8]| stored.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let written = format!("{}\n{}\n", hex(&noted), hex(&covered));
+        let path = format!("{}/tests/golden/stored/history-1.hex", env!("CARGO_MANIFEST_DIR"));
+        if std::env::var_os("FASTSYNC_ACCEPT_GOLDEN").is_some() {
+            std::fs::write(&path, &written).unwrap();
+        }
+        assert_eq!(written, std::fs::read_to_string(&path).unwrap(), "a stored form has changed");
+        assert_eq!(decode::<Noted>(&noted).unwrap().pushes, 300);
+        assert_eq!(decode::<Covered>(&covered).unwrap().len(), 2);
+    }
+}

@@ -540,3 +540,46 @@ async fn the_end_of_an_earlier_life_is_not_the_end_of_this_one() {
         assert_eq!(server.tasks.get_all().await.unwrap(), [task("1", text)]);
     }
 }
+
+/// Fails if what was forgotten of a type goes because the restored server learns of the type later.
+#[tokio::test]
+async fn a_type_that_the_restored_server_lacks_is_asked_about_later() {
+    let (source, live) = backed_up().await;
+    let a = client(&live, "ada").await;
+    a.tasks.add(&task("1", "before")).await.unwrap();
+    a.sync.sync().await.unwrap();
+    let backup = source.snapshot();
+    a.tasks.add(&task("2", "after")).await.unwrap();
+    a.sync.sync().await.unwrap();
+    let store = Store::server(backup.clone()).register::<List>().open().await.unwrap();
+    let manager = SyncManager::server(&store).register(Repository::<List>::new(&store), LastWriterWins);
+    let manager = manager.zones(own_zone_policy).build().await.unwrap();
+    let a = moved(&a, &ServerSide { manager, ..server().await }).await;
+    assert_eq!(a.sync.sync().await.unwrap().pull.forgotten, 0);
+    assert_eq!(a.tasks.get_all().await.unwrap().len(), 2);
+    let a = moved(&a, &restored(backup).await).await;
+    assert_eq!(a.sync.sync().await.unwrap().pull.forgotten, 1);
+    assert_eq!(forgotten(&a).await, ["2"]);
+    assert!(a.source.state("fastsync/lost").await.unwrap().is_none());
+}
+
+/// Fails if everything that was forgotten at once has one number: each push would read all of it at once.
+#[tokio::test]
+async fn what_was_forgotten_at_once_is_read_in_parts() {
+    let first = server().await;
+    let tasks: Vec<_> = (0..2_500).map(|n| task(&format!("{n:04}"), "x")).collect();
+    first.tasks.add_many(&tasks).await.unwrap();
+    let a = client(&first, "ada").await;
+    a.sync.sync().await.unwrap();
+    let empty = server().await;
+    let a = moved(&a, &empty).await;
+    assert_eq!(a.sync.sync().await.unwrap().pull.forgotten, 2_500);
+    let pending = a.source.pending(0, usize::MAX >> 1).await.unwrap();
+    let parts: Vec<_> = pending.chunk_by(|a, b| a.metadata.change == b.metadata.change).collect();
+    assert_eq!(pending.len(), 2_500);
+    assert!(parts.len() == 3 && parts.iter().all(|part| part.len() <= 1_000), "{}", parts.len());
+    a.sync.send_forgotten(&keys(&a).await).await.unwrap();
+    a.sync.sync().await.unwrap();
+    assert_in_step(&a, &empty).await;
+    assert_eq!(empty.tasks.get_all().await.unwrap(), tasks);
+}

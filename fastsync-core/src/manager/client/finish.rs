@@ -75,7 +75,7 @@ impl Client {
         if missing.is_any && !self.expect_queue(&walk, &mut state).await? {
             return Ok(Pulled::Moved);
         }
-        let Missing { marks: forgotten, .. } = missing;
+        let Missing { marks: forgotten, unedited, .. } = missing;
         state.extend(forgotten);
         if let Some(end) = walk.end() {
             state.push(end);
@@ -105,6 +105,7 @@ impl Client {
             // What is staged is that of the walk that is noted, whoever goes on with it.
             None => Ok(Pulled::Moved),
             Some(applied) => {
+                self.number_apart(&unedited).await?;
                 report.conflicts = applied.conflicts;
                 report.set_aside = applied.set_aside;
                 report.from_aside = applied.from_aside;

@@ -33,6 +33,9 @@ pub(super) struct Marks(BTreeMap<RecordKey, Incarnation>);
 /// How many objects are sent again as one local commit.
 const TOGETHER: usize = 100;
 
+/// How many of them wait under one number.
+const APART: usize = 1_000;
+
 impl Marks {
     pub(super) fn entry(key: &RecordKey, life: Incarnation) -> Result<StateWrite> {
         Ok(StateWrite::set(StateKey::forgotten(key), Some(encode(&(key, life))?)))
@@ -170,6 +173,38 @@ impl Client {
         let gone = std::mem::take(&mut plan.gone);
         let forgotten = gone.iter().filter(|key| lost.contains(&key.zone) || marks.contains(key));
         Ok(forgotten.filter_map(|key| plan.keep_forgotten(key)).collect())
+    }
+
+    /// Gives what was forgotten at once numbers of its own, part by part: what has one number is read as a whole.
+    pub(super) async fn number_apart(&self, keys: &[RecordKey]) -> Result<()> {
+        if keys.len() <= APART {
+            return Ok(());
+        }
+        let mut number = None;
+        for part in keys.chunks(APART) {
+            for run in part.chunk_by(|a, b| a.type_name == b.type_name && a.zone == b.zone) {
+                let Some(first) = run.first() else { continue };
+                let ids: Vec<ObjectId> = run.iter().map(|key| key.id.clone()).collect();
+                let found = self.store.source().get(&first.type_name, &first.zone, &ids).await?;
+                // What was edited since has a later one.
+                let pending = found.iter().map(|record| record.metadata.change).filter(|change| *change != 0);
+                number = number.or_else(|| pending.min());
+                let Some(number) = number else { continue };
+                let of_pull = found.into_iter().filter(|record| record.metadata.change == number);
+                let writes = of_pull.map(|mut record| {
+                    record.metadata.change = 0;
+                    Write {
+                        action: Action::Put { record, pending: true },
+                        expect: Expect::Change(number),
+                        on_mismatch: OnMismatch::Skip,
+                    }
+                });
+                let writes = Writes::Inline(writes.collect());
+                let commit = self.apply_commit(self.store.new_session(), Vec::new(), writes, Vec::new());
+                self.store.source().commit(commit).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Removes forgotten objects; how many.

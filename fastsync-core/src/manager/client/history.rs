@@ -38,7 +38,8 @@ impl LostHistory {
 pub(super) struct Noted {
     /// The number of the last push that the server had acknowledged, if it has forgotten that; else 0.
     pub(super) pushes: u64,
-    /// Zones that other managers of this store pull, and whose records are to be fetched anew.
+    /// Zones of which something is to be fetched anew yet: other managers of this store pull them, or the server does not know a
+    /// type yet.
     pub(super) zones: BTreeSet<Zone>,
 }
 
@@ -90,6 +91,9 @@ impl Client {
                 }
                 None => {}
             }
+        }
+        if plan.anew.is_empty() {
+            return Ok(());
         }
         let before = plan.lost.zones.len();
         plan.lost.zones.extend(noted.zones.into_iter().filter(|zone| self.zones.contains(zone)));
@@ -182,7 +186,13 @@ impl Client {
         }
         let (noted, stored) = self.load_lost().await?;
         let mut left = noted.clone();
-        left.zones.retain(|zone| !plan.lost.zones.contains(zone));
+        if !plan.anew.is_empty() {
+            left.zones.retain(|zone| !plan.lost.zones.contains(zone));
+        }
+        // What is missing of a type that the server does not know yet is not known either.
+        if !walk.waiting.is_empty() {
+            left.zones.extend(plan.lost.zones.iter().cloned());
+        }
         if is_lost && is_whole {
             left.pushes = 0;
             let elsewhere = self.load_zones().await?;

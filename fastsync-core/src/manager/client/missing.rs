@@ -26,6 +26,8 @@ pub(super) struct Missing {
     pub(super) forgotten: u64,
     /// The entries that mark what was forgotten.
     pub(super) marks: Vec<StateWrite>,
+    /// What was forgotten and has no edits.
+    pub(super) unedited: Vec<RecordKey>,
 }
 
 impl Client {
@@ -71,6 +73,9 @@ impl Client {
                     if keeps {
                         missing.forgotten += 1;
                         missing.marks.push(Marks::entry(&local.key, local.metadata.incarnation)?);
+                        if !is_edited {
+                            missing.unedited.push(local.key.clone());
+                        }
                         writes.push(unbased(local));
                     } else {
                         writes.push(removal(local));

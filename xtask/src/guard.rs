@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context as _, Result};
 
 /// The variable with the mark.
-const MARK: &str = "FASTSYNC_RUN";
+pub(crate) const MARK: &str = "FASTSYNC_RUN";
 
 /// What the watcher says to itself: `$1` is the mark, `$2` how the names of the folders begin.
 const WATCH: &str = r#"

@@ -4,11 +4,13 @@
 //! that belongs to no package and says how things are built, is as it was when the part passed. In CI everything runs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
+use crate::guard;
 use crate::workspace::Workspace;
 
 /// What says how every package is built and run.
@@ -35,7 +37,7 @@ impl Unchanged {
         let passed = std::fs::read_to_string(&file).ok().filter(|_| !again);
         let passed = passed.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
         let files = if workspace.ci { None } else { files(workspace) };
-        Self { passed, file, files, around: around(), spared: Vec::new() }
+        Self { passed, file, files, around: around(std::env::vars_os()), spared: Vec::new() }
     }
 
     /// Knows of nothing and keeps nothing: whoever names a part wants it run.
@@ -94,14 +96,14 @@ impl Unchanged {
     }
 }
 
-/// The compiler, and where the servers are.
-fn around() -> u64 {
+/// The compiler, and what the user's environment says of servers.
+fn around(variables: impl Iterator<Item = (OsString, OsString)>) -> u64 {
     let mut hasher = DefaultHasher::new();
     let version = std::process::Command::new("rustc").arg("-vV").output();
     version.map(|output| output.stdout).unwrap_or_default().hash(&mut hasher);
-    for variable in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("FASTSYNC_")) {
-        variable.hash(&mut hasher);
-    }
+    // The mark is another one in each run.
+    let is_meant = |name: &OsStr| name != guard::MARK && name.as_encoded_bytes().starts_with(b"FASTSYNC_");
+    variables.filter(|(name, _)| is_meant(name)).for_each(|variable| variable.hash(&mut hasher));
     hasher.finish()
 }
 
@@ -171,6 +173,20 @@ mod tests {
         assert_eq!(spared(1, 9), (false, false));
         assert_eq!(spared(0, 9), (false, false));
         std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    /// Fails if a run would never spare anything, because what the program sets for itself counts, or if another server
+    /// would not count.
+    #[test]
+    fn another_server_counts_and_another_run_does_not() {
+        let with = |name: &str, value: &str| {
+            let fixed = ("FASTSYNC_REQUIRE", "mysql");
+            let variables = [fixed, (name, value)].map(|(name, value)| (name.into(), value.into()));
+            around(variables.into_iter())
+        };
+        assert_eq!(with(guard::MARK, "1"), with(guard::MARK, "2"));
+        assert_eq!(with("HOME", "1"), with("HOME", "2"));
+        assert_ne!(with("FASTSYNC_MYSQL_URL", "1"), with("FASTSYNC_MYSQL_URL", "2"));
     }
 
     #[test]

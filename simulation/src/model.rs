@@ -1,5 +1,7 @@
 //! The objects of the simulations, and the rules for their conflicts.
 
+mod later;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
@@ -7,6 +9,8 @@ use fastsync_core::{
     ConflictsHandler, LastWriterWins, ObjectConflict, PredefinedRules, Rejection, Repository, Resolution,
     Result, ServerWins, Store, SyncableObject, SyncableRepository, TimestampOrdering, Zone,
 };
+
+pub use later::LaterNote;
 
 /// A parent, shared by everyone.
 #[derive(Debug, Clone, PartialEq, Eq, SyncableObject)]

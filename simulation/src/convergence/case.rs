@@ -67,6 +67,10 @@ pub enum Step {
     RestartClient { client: u8 },
     /// The server's process ends and starts again.
     RestartServer,
+    /// A client's process ends and a later release of the application starts.
+    UpgradeClient { client: u8 },
+    /// The server's process ends and a later release of the application starts.
+    UpgradeServer,
     /// A request that was sent earlier, and perhaps never arrived, arrives (again).
     Replay { client: u8, which: u8 },
     /// A clock is set forward or back by so many seconds.
@@ -114,6 +118,8 @@ pub enum Call {
     RefuseLarge { records: u8 },
     /// The answer is lost.
     LoseAnswer,
+    /// The answer is an error, although the request is as it should be; it may have been processed all the same.
+    Refuse { kind: u8, processed: bool },
     /// The request arrives twice.
     Twice,
     /// Meanwhile the client edits, before or after the server has looked.
@@ -122,6 +128,8 @@ pub enum Call {
     ServerMeanwhile { edit: Edit },
     /// Before the request arrives, another client pushes.
     PushMeanwhile { client: u8 },
+    /// Before the request arrives, a later release of the server starts.
+    UpgradeMeanwhile,
 }
 
 /// Cases in memory, and a few with their stores elsewhere, with every data source that there is here at either end.
@@ -178,6 +186,8 @@ fn steps() -> impl Strategy<Value = Step> {
         2 => (any::<u8>(), 0_u8..6).prop_map(|(zone, keep)| Step::Purge { zone, keep }),
         2 => client().prop_map(|client| Step::RestartClient { client }),
         1 => Just(Step::RestartServer),
+        1 => client().prop_map(|client| Step::UpgradeClient { client }),
+        1 => Just(Step::UpgradeServer),
         3 => (client(), any::<u8>()).prop_map(|(client, which)| Step::Replay { client, which }),
         1 => (any::<u8>(), -600_i16..150).prop_map(|(node, seconds)| Step::ClockJump { node, seconds }),
         1 => (client(), any::<bool>()).prop_map(|(client, discard)| Step::Refused { client, discard }),
@@ -206,11 +216,13 @@ fn calls() -> impl Strategy<Value = Vec<Call>> {
         1 => Just(Call::LoseRequest),
         1 => (0_u8..6).prop_map(|records| Call::RefuseLarge { records }),
         2 => Just(Call::LoseAnswer),
+        1 => (any::<u8>(), any::<bool>()).prop_map(|(kind, processed)| Call::Refuse { kind, processed }),
         1 => Just(Call::Twice),
         3 => (edits(), any::<bool>(), 0_u8..3)
             .prop_map(|(edit, after, yields)| Call::Meanwhile { edit, after, yields }),
         1 => edits().prop_map(|edit| Call::ServerMeanwhile { edit }),
         1 => any::<u8>().prop_map(|client| Call::PushMeanwhile { client }),
+        1 => Just(Call::UpgradeMeanwhile),
     ];
     prop_oneof![2 => Just(Vec::new()), 3 => vec(call, 1..5)]
 }

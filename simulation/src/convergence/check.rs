@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fastsync_core::{
-    Position, Query, Record, RecordKey, Repository, SessionKind, Store, SyncableRepository, TypeName, Zone,
+    Position, PullReport, Query, Record, RecordKey, Repository, SessionKind, Store, SyncableRepository,
+    TypeName, Value, Zone,
 };
 
 use super::case::How;
@@ -34,10 +35,21 @@ pub(super) async fn records_of(store: &Store, zones: &[Zone]) -> BTreeMap<Record
     records
 }
 
-/// A client that has just caught up: what it has not edited itself is what the server has.
-pub(super) async fn caught_up(world: &World, client: usize, types: &[&str]) {
+/// A client that has just caught up by this pull: what it has not edited itself is what the server has, but for the types
+/// that the server did not have as the client has them.
+pub(super) async fn caught_up(world: &World, client: usize, types: &[&str], pull: &PullReport) {
+    if !pull.unknown_types.is_empty() {
+        world.ledger.note("pulls that left a type waiting");
+        if !world.client_is_later(client) {
+            world
+                .ledger
+                .violated(format!("{:?} wait for client {client}, which is not ahead", pull.unknown_types));
+        }
+    }
     let zones = readable(client);
-    let of_types = |key: &RecordKey| types.contains(&key.type_name.as_str());
+    let of_types = |key: &RecordKey| {
+        types.contains(&key.type_name.as_str()) && !pull.unknown_types.contains(&key.type_name)
+    };
     let store = world.client(client).store;
     let local = records_of(&store, &zones).await;
     let server = records_of(&world.server().store, &zones).await;
@@ -53,7 +65,13 @@ pub(super) async fn caught_up(world: &World, client: usize, types: &[&str]) {
 }
 
 fn compare(world: &World, client: usize, key: &RecordKey, local: Option<&Record>, server: Option<&Record>) {
-    let view = |record: Option<&Record>| record.map(|record| (record.body.clone(), record.metadata.revision));
+    // The fields that both have stand first.
+    let bodies = [local, server].map(|record| record.and_then(|record| record.body.as_ref()));
+    let shared = bodies.into_iter().flatten().map(Vec::len).min().unwrap_or(0);
+    let view = |record: Option<&Record>| {
+        let fields = |body: &Vec<Value>| body.iter().take(shared).cloned().collect::<Vec<_>>();
+        record.map(|record| (record.body.as_ref().map(fields), record.metadata.revision))
+    };
     let (local, server) = (view(local), view(server));
     if local != server {
         world.ledger.violated(format!(
@@ -86,6 +104,13 @@ pub(super) async fn end(world: &Arc<World>) {
     }
     for client in 0..world.client_count() {
         world.wire(client).expect(&[]);
+    }
+    // What waits for the server's next release waits until it is there. A client may stay behind for ever.
+    if (0..world.client_count()).any(|client| world.client_is_later(client))
+        && let Err(error) = world.upgrade_server().await
+    {
+        world.ledger.violated(format!("the server cannot be upgraded: {error}"));
+        return;
     }
     if !settle(world).await || !world.ledger.facts().violations.is_empty() {
         return;

@@ -9,7 +9,7 @@ use fastsync_core::{
 
 use super::case::Edit;
 use super::world::{World, writable, zones};
-use crate::model::{Item, Mergeable, Note, Shelf, with_token};
+use crate::model::{Item, LaterNote, Mergeable, Note, Shelf, with_token};
 
 /// Who edits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +58,17 @@ impl Growing for Note {
     }
     fn grow(&mut self, token: &str, _: bool) {
         self.tokens = with_token(&self.tokens, token);
+    }
+}
+
+impl Growing for LaterNote {
+    fn begin(id: &str) -> Self {
+        Self { id: id.to_owned(), words: String::new(), marks: String::new() }
+    }
+    fn grow(&mut self, token: &str, _: bool) {
+        let is_even = token.ends_with(['0', '2', '4', '6', '8']);
+        let text = if is_even { &mut self.words } else { &mut self.marks };
+        *text = with_token(text, token);
     }
 }
 
@@ -137,7 +148,16 @@ impl Session<'_> {
         match kind % 3 {
             0 => self.grow::<Shelf>(Zone::Global, id, false).await,
             1 => self.grow::<Item>(Zone::Global, id, false).await,
+            _ if self.is_later() => self.grow::<LaterNote>(self.zone(zone), id, false).await,
             _ => self.grow::<Note>(self.zone(zone), id, false).await,
+        }
+    }
+
+    /// Whether who edits runs the later release.
+    fn is_later(&self) -> bool {
+        match self.who {
+            Who::Server => self.world.server_is_later(),
+            Who::Client(client) => self.world.client_is_later(client),
         }
     }
 
@@ -163,6 +183,8 @@ impl Session<'_> {
         match kind % 3 {
             0 => Repository::<Shelf>::new(&self.store).stage_remove(&mut self.edit, &id),
             1 => Repository::<Item>::new(&self.store).stage_remove(&mut self.edit, &id),
+            _ if self.is_later() => Repository::<LaterNote>::in_zone(&self.store, self.zone(zone))
+                .stage_remove(&mut self.edit, &id),
             _ => Repository::<Note>::in_zone(&self.store, self.zone(zone)).stage_remove(&mut self.edit, &id),
         }
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use async_trait::async_trait;
 use fastsync_core::protocol::{PullReply, PullRequest, PushReply, PushRequest};
-use fastsync_core::{Error, ErrorKind, Result, SyncContext, Transport};
+use fastsync_core::{Clock as _, Error, ErrorKind, Result, SyncContext, Transport};
 
 use super::case::Call;
 use super::edit::{Who, edit};
@@ -20,6 +20,7 @@ pub(super) struct Wire {
     sent: Mutex<Vec<PushRequest>>,
     pages: Mutex<u64>,
     lost: AtomicBool,
+    refused: Mutex<Vec<ErrorKind>>,
     torn: AtomicBool,
 }
 
@@ -28,11 +29,13 @@ impl Wire {
     pub(super) fn expect(&self, calls: &[Call]) {
         *lock(&self.calls) = calls.iter().cloned().collect();
         self.lost.store(false, Ordering::SeqCst);
+        lock(&self.refused).clear();
     }
 
-    /// Whether a call has failed since [`Self::expect`].
-    pub(super) fn has_lost(&self) -> bool {
-        self.lost.load(Ordering::SeqCst)
+    /// Whether a call may have failed so since [`Self::expect`].
+    pub(super) fn may_have_failed(&self, kind: ErrorKind) -> bool {
+        lock(&self.refused).contains(&kind)
+            || (kind == ErrorKind::Unavailable && self.lost.load(Ordering::SeqCst))
     }
 
     /// Notes whether the client's types are of different times, because only some of them were fetched anew.
@@ -72,7 +75,24 @@ pub(super) struct Link {
 enum Fate {
     Arrives,
     Lost,
+    Refused(ErrorKind),
 }
+
+/// What a server, or something before it, may answer to any request. (`BadCursor` says that it is another server.)
+const REFUSALS: [ErrorKind; 12] = [
+    ErrorKind::InvalidInput,
+    ErrorKind::TooLarge,
+    ErrorKind::UnknownType,
+    ErrorKind::UnknownZone,
+    ErrorKind::Unauthorized,
+    ErrorKind::ClockSkew,
+    ErrorKind::UpgradeRequired,
+    ErrorKind::Contention,
+    ErrorKind::Timeout,
+    ErrorKind::StorageFull,
+    ErrorKind::Protocol,
+    ErrorKind::Backend,
+];
 
 impl Link {
     /// The transport of this client.
@@ -103,6 +123,12 @@ impl Link {
                 wire.lost.store(true, Ordering::SeqCst);
                 Ok((1, Fate::Lost))
             }
+            Call::Refuse { kind, processed } => {
+                world.ledger.note("calls refused");
+                let kind = REFUSALS[usize::from(*kind) % REFUSALS.len()];
+                lock(&wire.refused).push(kind);
+                Ok((usize::from(*processed), Fate::Refused(kind)))
+            }
             Call::Twice => {
                 world.ledger.note("requests that arrived twice");
                 Ok((2, Fate::Arrives))
@@ -126,6 +152,16 @@ impl Link {
                 let other = usize::from(*client) % world.client_count();
                 if other != self.client {
                     self.push_meanwhile(world, other).await;
+                }
+                Ok((1, Fate::Arrives))
+            }
+            // A storage that one process has to itself cannot change hands within a call.
+            Call::UpgradeMeanwhile if world.setup.server.is_some() => Ok((1, Fate::Arrives)),
+            Call::UpgradeMeanwhile => {
+                match world.upgrade_server().await {
+                    Ok(false) => {}
+                    Ok(true) => world.ledger.note("upgrades of the server during a call"),
+                    Err(error) => world.ledger.violated(format!("the server cannot be upgraded: {error}")),
                 }
                 Ok((1, Fate::Arrives))
             }
@@ -160,6 +196,9 @@ impl Transport for Link {
             return Err(Error::new(ErrorKind::TooLarge, "transport", "the request is too large"));
         }
         let (times, fate) = self.before(&world, &call).await?;
+        if let (0, Fate::Refused(kind)) = (times, fate) {
+            return Err(refusal(&world, kind));
+        }
         let mut reply = world.server().manager.process_push(&self.context(), request.clone()).await;
         for _ in 1..times {
             let again = world.server().manager.process_push(&self.context(), request.clone()).await;
@@ -177,6 +216,7 @@ impl Transport for Link {
         match fate {
             Fate::Arrives => reply,
             Fate::Lost => Err(lost()),
+            Fate::Refused(kind) => Err(refusal(&world, kind)),
         }
     }
 
@@ -200,7 +240,16 @@ impl Transport for Link {
         match fate {
             Fate::Arrives => reply,
             Fate::Lost => Err(lost()),
+            Fate::Refused(kind) => Err(refusal(&world, kind)),
         }
+    }
+}
+
+fn refusal(world: &World, kind: ErrorKind) -> Error {
+    let error = Error::new(kind, "transport", "refused for no reason");
+    match kind {
+        ErrorKind::ClockSkew => error.with_context(Error::SERVER_TIME_MS, world.clock(0).now().as_millis()),
+        _ => error,
     }
 }
 

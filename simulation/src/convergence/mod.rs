@@ -33,6 +33,7 @@ pub fn minimum(cases: u64) -> Vec<(&'static str, u64)> {
 
 const PER_THOUSAND: &[(&str, u64)] = &[
     ("answers lost", 1_000),
+    ("calls refused", 500),
     ("requests lost", 1_000),
     ("requests that arrived twice", 500),
     ("old pushes that arrived again", 1_000),
@@ -51,6 +52,10 @@ const PER_THOUSAND: &[(&str, u64)] = &[
     ("hard deletes", 200),
     ("restarts of a client", 1_000),
     ("restarts of the server", 500),
+    ("upgrades of a client", 300),
+    ("upgrades of the server", 200),
+    ("upgrades of the server during a call", 20),
+    ("pulls that left a type waiting", 100),
     ("sessions over two types", 2_000),
     ("pages staged", 5_000),
     ("edits accounted for", 3_000),

@@ -19,13 +19,15 @@ pub enum Mutation {
     ForgetVoided,
     /// The server stores all of a session but its last record.
     HalfSession,
+    /// An edit of the release before empties the field that it does not know.
+    EmptyUnknownFields,
     /// A replica that missed purged tombstones is not told to start over.
     IgnoreHorizon,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::DropRecord,
         Self::AcknowledgeEverything,
         Self::SkipTies,
@@ -34,6 +36,7 @@ impl Mutation {
         Self::ForgetReceipts,
         Self::ForgetVoided,
         Self::HalfSession,
+        Self::EmptyUnknownFields,
         Self::IgnoreHorizon,
     ];
 }

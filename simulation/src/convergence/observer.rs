@@ -11,7 +11,7 @@ use fastsync_core::source::{
 };
 use fastsync_core::{
     ObjectId, Position, Query, Record, Result, SessionId, SessionKind, SessionSummary, StoreRole,
-    SyncableDataSource, TypeName, TypeSchema, Zone,
+    SyncableDataSource, TypeName, TypeSchema, Value, Zone,
 };
 
 use super::ledger::{Ledger, tokens};
@@ -112,9 +112,28 @@ impl Observer {
                 let found = self.inner.get(&key.type_name, &key.zone, std::slice::from_ref(&key.id)).await?;
                 *change = found.first().map_or(*change, |record| record.metadata.change);
             }
+            Action::Put { record, .. } if self.is(StoreRole::Server, Mutation::EmptyUnknownFields) => {
+                self.empty_marks(record).await?;
+            }
             Action::Put { .. } | Action::Acknowledge { .. } => {}
         }
         Ok(write)
+    }
+
+    /// Empties the last field of a note of the later release, if this write leaves it as it is.
+    async fn empty_marks(&self, record: &mut Record) -> Result<()> {
+        let key = &record.key;
+        if key.type_name.as_str() != "notes" {
+            return Ok(());
+        }
+        let found = self.inner.get(&key.type_name, &key.zone, std::slice::from_ref(&key.id)).await?;
+        if let (Some([_, before]), Some([_, marks])) =
+            (found.first().and_then(|found| found.body.as_deref()), record.body.as_deref_mut())
+            && before == marks
+        {
+            *marks = Value::Text(String::new());
+        }
+        Ok(())
     }
 
     async fn break_writes(&self, writes: Vec<Write>) -> Result<Vec<Write>> {

@@ -13,7 +13,7 @@ use super::check::{self, records_of};
 use super::edit::{Who, edit};
 use super::ledger::tokens;
 use super::world::{World, readable, user_of, zones};
-use crate::model::{Item, Note, Shelf, TYPES};
+use crate::model::{Item, LaterNote, Note, Shelf, TYPES};
 
 /// Does one step.
 pub(super) async fn step(world: &Arc<World>, step: &Step) {
@@ -45,6 +45,21 @@ pub(super) async fn step(world: &Arc<World>, step: &Step) {
                 world.ledger.violated(format!("the server does not start again: {error}"));
             }
         }
+        Step::UpgradeClient { client } => {
+            let client = client_of(client);
+            match World::upgrade_client(world, client).await {
+                Ok(false) => {}
+                Ok(true) => world.ledger.note("upgrades of a client"),
+                Err(error) => {
+                    world.ledger.violated(format!("client {client} cannot be upgraded: {error}"));
+                }
+            }
+        }
+        Step::UpgradeServer => match world.upgrade_server().await {
+            Ok(false) => {}
+            Ok(true) => world.ledger.note("upgrades of the server"),
+            Err(error) => world.ledger.violated(format!("the server cannot be upgraded: {error}")),
+        },
         Step::Replay { client, which } => {
             let client = client_of(client);
             if let Some(request) = world.wire(client).sent(usize::from(*which)) {
@@ -80,10 +95,10 @@ pub(super) async fn synchronise(world: &Arc<World>, client: usize, how: How) -> 
         How::Sync => match manager.sync().await {
             Ok(report) => Ok(report),
             Err(error) => {
-                if error.pull().is_ok() {
+                if let Ok(pull) = error.pull() {
                     world.ledger.note("pulls after a push that failed");
                     world.wire(client).set_torn(false);
-                    check::caught_up(world, client, &TYPES).await;
+                    check::caught_up(world, client, &TYPES, pull).await;
                 }
                 Err(error.into())
             }
@@ -98,7 +113,7 @@ pub(super) async fn synchronise(world: &Arc<World>, client: usize, how: How) -> 
             note(world, &report);
             if how != How::Push {
                 world.wire(client).set_torn(false);
-                check::caught_up(world, client, &TYPES).await;
+                check::caught_up(world, client, &TYPES, &report.pull).await;
             }
             Some(report.push.sessions > 0 || report.pull.received > 0)
         }
@@ -121,11 +136,7 @@ fn note(world: &World, report: &SyncReport) {
 
 /// A call may fail for what the network did.
 fn failed(world: &World, client: usize, error: &Error) {
-    let expected = match error.kind() {
-        ErrorKind::Unavailable => world.wire(client).has_lost(),
-        _ => false,
-    };
-    if !expected {
+    if !world.wire(client).may_have_failed(error.kind()) {
         world.ledger.violated(format!("client {client} cannot synchronise: {error} ({:?})", error.kind()));
     }
     world.ledger.note("synchronisations that failed");
@@ -173,10 +184,13 @@ async fn hard_reset(world: &Arc<World>, client: usize, types: u8, edits: u8, cal
         Err(error) if error.kind() == ErrorKind::PendingEdits => world.ledger.note("resets refused"),
         // Before it began, edits were to be pushed or a lost answer to be asked for.
         Err(error) => failed(world, client, &error),
-        Ok(_) => {
+        Ok(pull) => {
             world.ledger.note("hard resets");
             let left = end.store.source().pending(0, usize::MAX >> 1).await.unwrap_or_default();
-            let kept = left.iter().find(|record| concerned(record) && record.metadata.change <= last);
+            let waits = |record: &Record| pull.unknown_types.contains(&record.key.type_name);
+            let kept = left
+                .iter()
+                .find(|record| concerned(record) && record.metadata.change <= last && !waits(record));
             if let Some(record) = kept.filter(|_| edits == PendingEdits::Discard) {
                 world
                     .ledger
@@ -184,9 +198,9 @@ async fn hard_reset(world: &Arc<World>, client: usize, types: u8, edits: u8, cal
             }
             if types.is_empty() {
                 world.wire(client).set_torn(false);
-                check::caught_up(world, client, &TYPES).await;
+                check::caught_up(world, client, &TYPES, &pull).await;
             } else {
-                check::caught_up(world, client, &types).await;
+                check::caught_up(world, client, &types, &pull).await;
             }
         }
     }
@@ -216,7 +230,11 @@ async fn hard_delete(world: &World, client: usize, kind: u8, zone: u8) {
         _ => {
             let zones = readable(client);
             let zone = zones[1 + usize::from(zone) % (zones.len() - 1)].clone();
-            Repository::<Note>::in_zone(&store, zone).hard_delete().await
+            if world.client_is_later(client) {
+                Repository::<LaterNote>::in_zone(&store, zone).hard_delete().await
+            } else {
+                Repository::<Note>::in_zone(&store, zone).hard_delete().await
+            }
         }
     };
     match outcome {

@@ -1,5 +1,6 @@
 //! A world: one server, some clients, the network between them, and a clock for each.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use fastsync_core::protocol::PushMode;
@@ -13,7 +14,7 @@ use super::ledger::Ledger;
 use super::link::{Link, Wire};
 use super::mutation::Mutation;
 use super::observer::Observer;
-use crate::model::{CheckedItems, Item, Note, Shelf, zone};
+use crate::model::{CheckedItems, Item, LaterNote, Note, Shelf, zone};
 use crate::random::{NodeClock, Seeded, WorldTime};
 use crate::storage::{self, StorageKind};
 
@@ -41,6 +42,8 @@ struct Node {
     random: Seeded,
     storage: Storage,
     wire: Arc<Wire>,
+    /// Whether the later release of the application runs here.
+    is_later: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -129,6 +132,7 @@ impl World {
                 random: Seeded::stream(setup.seed, part),
                 storage: Storage::new(kind).await.expect("a storage"),
                 wire: Arc::default(),
+                is_later: AtomicBool::new(false),
             });
         }
         let mut nodes = nodes.into_iter();
@@ -181,6 +185,30 @@ impl World {
         }
     }
 
+    /// Whether the later release of the application runs on the server.
+    pub(super) fn server_is_later(&self) -> bool {
+        self.server.is_later.load(Ordering::SeqCst)
+    }
+
+    /// Whether the later release of the application runs on a client.
+    pub(super) fn client_is_later(&self, client: usize) -> bool {
+        self.clients[client].is_later.load(Ordering::SeqCst)
+    }
+
+    /// Ends the server's process, and starts the later release of it; whether the one before was running.
+    pub(super) async fn upgrade_server(&self) -> Result<bool> {
+        let was_later = self.server.is_later.swap(true, Ordering::SeqCst);
+        self.restart_server().await?;
+        Ok(!was_later)
+    }
+
+    /// Ends a client's process, and starts the later release of it; whether the one before was running.
+    pub(super) async fn upgrade_client(world: &Arc<Self>, client: usize) -> Result<bool> {
+        let was_later = world.clients[client].is_later.swap(true, Ordering::SeqCst);
+        Self::restart_client(world, client).await?;
+        Ok(!was_later)
+    }
+
     async fn watched(&self, node: &Node, role: StoreRole) -> Observer {
         let source = node.storage.open().await.expect("a storage that can be opened");
         Observer::new(source, role, &self.ledger, self.mutation)
@@ -189,18 +217,21 @@ impl World {
     /// Ends the server's process, if it runs, and starts it on the same storage.
     pub(super) async fn restart_server(&self) -> Result<()> {
         self.server_end.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let later = self.server_is_later();
         let store = Store::server(self.watched(&self.server, StoreRole::Server).await)
             .register::<Shelf>()
-            .register::<Item>()
-            .register::<Note>()
-            .clock(self.server.clock.clone())
-            .random(self.server.random.clone())
-            .open()
-            .await?;
+            .register::<Item>();
+        let store = if later { store.register::<LaterNote>() } else { store.register::<Note>() };
+        let store = store.clock(self.server.clock.clone()).random(self.server.random.clone()).open().await?;
         let manager = SyncManager::server(&store)
             .register(Repository::<Shelf>::new(&store), self.setup.rule)
-            .register(CheckedItems(Repository::new(&store)), self.setup.rule)
-            .register(Repository::<Note>::new(&store), self.setup.rule)
+            .register(CheckedItems(Repository::new(&store)), self.setup.rule);
+        let manager = if later {
+            manager.register(Repository::<LaterNote>::new(&store), self.setup.rule)
+        } else {
+            manager.register(Repository::<Note>::new(&store), self.setup.rule)
+        };
+        let manager = manager
             .limits(ServerLimits::default())
             .zones(|context: &SyncContext| access(&context.user))
             .build()
@@ -216,10 +247,12 @@ impl World {
         let end = &world.client_ends[client];
         end.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Setup { rule, atomic, session_records, page_records, tiny_pages, .. } = world.setup;
+        let later = world.client_is_later(client);
         let store = Store::client(world.watched(node, StoreRole::Client).await)
             .register::<Shelf>()
-            .register::<Item>()
-            .register::<Note>()
+            .register::<Item>();
+        let store = if later { store.register::<LaterNote>() } else { store.register::<Note>() };
+        let store = store
             .limits(SessionLimits::new(session_records, 1 << 20))
             .clock(node.clock.clone())
             .random(node.random.clone())
@@ -228,8 +261,14 @@ impl World {
         let weak: Weak<Self> = Arc::downgrade(world);
         let manager = SyncManager::client(&store)
             .register(Repository::<Shelf>::new(&store), rule)
-            .register(Repository::<Item>::new(&store), rule)
-            .register(Repository::<Note>::in_zone(&store, writable(client)[0].clone()), rule)
+            .register(Repository::<Item>::new(&store), rule);
+        let home = writable(client)[0].clone();
+        let manager = if later {
+            manager.register(Repository::<LaterNote>::in_zone(&store, home), rule)
+        } else {
+            manager.register(Repository::<Note>::in_zone(&store, home), rule)
+        };
+        let manager = manager
             .zones(readable(client))
             .push_mode(if atomic { PushMode::Atomic } else { PushMode::PerObject })
             .pull_limits(PullLimits::new(page_records, if tiny_pages { 400 } else { 1 << 20 }))

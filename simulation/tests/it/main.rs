@@ -5,6 +5,7 @@ mod convergence;
 mod differential;
 mod following;
 mod in_place;
+mod migrations;
 mod model;
 mod mutants;
 mod pace;

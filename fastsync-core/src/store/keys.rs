@@ -29,6 +29,10 @@ impl StateKey {
     pub(crate) const COVERED: &'static str = "fastsync/covered";
     /// The newest form of [`Self::PULL`].
     pub(crate) const PULL_FORM: u8 = 2;
+    /// The same of [`Self::PUSH`].
+    pub(crate) const PUSH_FORM: u8 = 2;
+    /// The same of the entries under [`Self::REFETCH`].
+    pub(crate) const REFETCH_FORM: u8 = 2;
     /// What of the server's history is known to be lost, until what it means for this store is known.
     pub(crate) const LOST: &'static str = "fastsync/lost";
     pub(crate) const FORGOTTEN: &'static str = "fastsync/forgotten/";
@@ -43,7 +47,12 @@ impl StateKey {
 
     /// The newest form that this release reads of an entry of a client's.
     pub(crate) fn newest_form(key: &str) -> u8 {
-        if key == Self::PULL { Self::PULL_FORM } else { FORM }
+        match key {
+            Self::PULL => Self::PULL_FORM,
+            Self::PUSH => Self::PUSH_FORM,
+            _ if key.starts_with(Self::REFETCH) => Self::REFETCH_FORM,
+            _ => FORM,
+        }
     }
 
     /// To which version the records of a type were migrated with code.

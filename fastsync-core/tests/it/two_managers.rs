@@ -247,3 +247,21 @@ async fn a_copy_with_two_handles_fetches_everything_once() {
     assert_eq!(a.store.device(), b.store.device());
     assert_ne!(a.store.device(), original.store.device());
 }
+
+/// Fails if an edit is sent that another process has given up after a push was made of it and before that was stored.
+#[tokio::test]
+async fn another_process_gives_an_edit_up_while_a_push_is_made_of_it() {
+    let server = server().await;
+    let (source, a, b) = two(&server, LastWriterWins).await;
+    a.tasks.add_many(&[task("1", "x"), task("2", "y")]).await.unwrap();
+    let (other, type_name) = (b.clone(), TypeName::new("tasks").unwrap());
+    let key = RecordKey { zone: Zone::Global, type_name, id: id("1") };
+    source.before(Call::Commit(SessionKind::Apply), 1, async move {
+        assert_eq!(other.sync.discard_pending(&[key]).await.unwrap(), 1);
+    });
+    let pushed = ends(a.sync.push()).await;
+    push_again(&a, pushed).await;
+    assert_pushed_once(&server, [&a, &b], 1).await;
+    assert_eq!(server.tasks.get_all().await.unwrap(), [task("2", "y")]);
+    assert_eq!(a.tasks.get_all().await.unwrap(), [task("2", "y")]);
+}

@@ -289,3 +289,42 @@ async fn a_restored_copy_fetches_what_was_pushed_after_it() {
     assert_eq!(restored.tasks.get_all().await.unwrap(), [task("1", "x"), task("2", "x")]);
     assert_eq!(server.tasks.get_all().await.unwrap().len(), 2);
 }
+
+/// Fails if a device sends nothing any more because the server gave up a type of which it has processed a push: its answer was
+/// lost, and what the server has instead of an edit can be told no more.
+#[tokio::test]
+async fn the_answer_to_a_push_of_a_type_that_was_given_up_since() {
+    let server = server_with(ServerWins).await;
+    let (a, b) = (client(&server, "ada").await, client(&server, "ada").await);
+    a.tasks.add(&task("1", "start")).await.unwrap();
+    a.sync.sync().await.unwrap();
+    b.sync.sync().await.unwrap();
+    b.tasks.update(&task("1", "theirs")).await.unwrap();
+    b.sync.sync().await.unwrap();
+    a.tasks.update(&task("1", "mine")).await.unwrap();
+    a.link.fail_next(Fault::LoseReply);
+    a.sync.push().await.unwrap_err();
+    a.lists.add(&List { id: "l".into(), title: "t".into() }).await.unwrap();
+
+    let store = Store::server(server.store.source().clone()).register::<List>().open().await.unwrap();
+    let lists = Repository::<List>::new(&store);
+    let without_tasks = SyncManager::server(&store)
+        .register(lists.clone(), ServerWins)
+        .zones(own_zone_policy)
+        .build()
+        .await
+        .unwrap();
+    let manager = SyncManager::client(&a.store)
+        .register(a.lists.clone(), ServerWins)
+        .register(a.tasks.clone(), ServerWins)
+        .register(a.notes.clone(), ServerWins)
+        .transport(LoopbackTransport::new(without_tasks, SyncContext::new("ada")))
+        .build()
+        .unwrap();
+    let report = manager.sync().await.unwrap();
+    assert_eq!((report.push.rejected, lists.get_all().await.unwrap().len()), (1, 1), "{report:?}");
+    let rejected = manager.rejected().await.unwrap();
+    assert_eq!(rejected.iter().map(|edit| edit.code.as_str()).collect::<Vec<_>>(), ["unknown_type"]);
+    assert_eq!(a.task("1").await, Some(task("1", "mine")), "the edit is listed, and stays");
+    assert!(!manager.status().await.unwrap().push_in_flight);
+}

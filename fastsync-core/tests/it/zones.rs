@@ -148,3 +148,66 @@ async fn a_zone_that_is_granted_again_has_nothing_that_was_deleted_meanwhile() {
     manager(&server, &side, &["a", "b"]).sync().await.unwrap();
     assert_eq!(ids(&side, "b").await, ["2"]);
 }
+
+/// A note of the next release.
+#[derive(Debug, Clone, PartialEq, SyncableObject)]
+#[syncable(name = "notes", version = 2, restricted)]
+struct LaterNote {
+    #[syncable(id)]
+    id: String,
+    text: String,
+    colour: String,
+}
+
+/// A manager of the next release on this storage, for a zone.
+async fn later(server: &SyncManager<Server>, storage: &MemoryDataSource, key: &str) -> SyncManager<Client> {
+    let store = Store::client(storage.clone()).register::<LaterNote>().open().await.unwrap();
+    SyncManager::client(&store)
+        .register(Repository::<LaterNote>::in_zone(&store, zone(key)), LastWriterWins)
+        .zones([zone(key)])
+        .transport(LoopbackTransport::new(server.clone(), SyncContext::new("ada")))
+        .build()
+        .unwrap()
+}
+
+/// Fails if an edit of before an upgrade takes the new field of its object away, because a manager of another zone has
+/// fetched the type anew and that was taken for all zones.
+#[tokio::test]
+async fn a_new_field_is_fetched_in_each_zone_before_anything_of_it_is_pushed() {
+    let store = Store::server(MemoryDataSource::new()).register::<LaterNote>().open().await.unwrap();
+    let theirs = ["a", "b"].map(|key| Repository::<LaterNote>::in_zone(&store, zone(key)));
+    let server = SyncManager::server(&store)
+        .register(theirs[0].clone(), LastWriterWins)
+        .zones(everything)
+        .build()
+        .await
+        .unwrap();
+    for notes in &theirs {
+        let note = LaterNote { id: "1".into(), text: "x".into(), colour: "red".into() };
+        notes.add(&note).await.unwrap();
+    }
+    let storage = MemoryDataSource::new();
+    let before = Store::client(storage.clone()).register::<Note>().open().await.unwrap();
+    let own = Repository::<Note>::in_zone(&before, zone("b"));
+    SyncManager::client(&before)
+        .register(own.clone(), LastWriterWins)
+        .zones([zone("a"), zone("b")])
+        .transport(LoopbackTransport::new(server.clone(), SyncContext::new("ada")))
+        .build()
+        .unwrap()
+        .sync()
+        .await
+        .unwrap();
+    own.update(&Note { id: "1".into(), text: "edited".into() }).await.unwrap();
+    drop((own, before));
+    let report = later(&server, &storage, "a").await.sync().await.unwrap();
+    assert_eq!(report.push.applied, 0);
+    assert_eq!(
+        report.waiting().iter().map(|edits| edits.reason).collect::<Vec<_>>(),
+        [WaitingReason::Unfetched]
+    );
+    let b = later(&server, &storage, "b").await;
+    assert_eq!(b.push().await.unwrap().applied, 1);
+    let stored = theirs[1].find_by_id(&id("1")).await.unwrap().unwrap();
+    assert_eq!((stored.text.as_str(), stored.colour.as_str()), ("edited", "red"));
+}

@@ -6,7 +6,7 @@ use super::Client;
 use super::forgotten::Marks;
 use super::queue::InFlight;
 use crate::error::Result;
-use crate::model::{Record, RecordKey, TypeName};
+use crate::model::{Record, RecordKey, TypeName, Zone};
 use crate::protocol::{PushRequest, SyncOperationMetadata, SyncPayload};
 use crate::store::{PendingReader, SessionLimits};
 
@@ -19,6 +19,8 @@ pub(super) struct Withheld {
     pub(super) unknown_types: BTreeSet<TypeName>,
     /// The types of this application. Edits of others were made by a release that had them.
     pub(super) registered: BTreeSet<TypeName>,
+    /// Types with fields that are not fetched yet in a zone that this manager does not pull.
+    pub(super) unfetched: BTreeSet<(TypeName, Zone)>,
     /// Refusals of edits that are no longer there, to be forgotten with the next commit.
     pub(super) outdated: Vec<RecordKey>,
     /// Objects that the server has forgotten and that wait for a decision.
@@ -33,7 +35,7 @@ impl Withheld {
     pub(super) fn holds_together(&self, local_commit: &[Record]) -> bool {
         let names = || local_commit.iter().map(|record| &record.key.type_name);
         names().any(|name| self.registered.contains(name) && self.unknown_types.contains(name))
-            || local_commit.iter().any(|record| self.forgotten.holds(record))
+            || local_commit.iter().any(|record| self.forgotten.holds(record) || self.is_unfetched(record))
     }
 
     pub(super) fn holds(&self, record: &Record) -> bool {
@@ -41,6 +43,14 @@ impl Withheld {
             || self.unknown_types.contains(&record.key.type_name)
             || self.rejected.get(&record.key) == Some(&record.metadata.change)
             || self.forgotten.holds(record)
+            || self.is_unfetched(record)
+    }
+
+    /// Whether the server may have something in a field that an edit was made without.
+    pub(super) fn is_unfetched(&self, record: &Record) -> bool {
+        // Hardly ever is there any.
+        !self.unfetched.is_empty()
+            && self.unfetched.contains(&(record.key.type_name.clone(), record.key.zone.clone()))
     }
 }
 

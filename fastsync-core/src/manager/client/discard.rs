@@ -17,7 +17,7 @@ use crate::store::StateKey;
 impl Client {
     /// Gives up at once what is not in flight, and marks the rest; how many edits are given up.
     pub(super) async fn discard_pending(&self, keys: &[RecordKey]) -> Result<u64> {
-        let queue = self.load_queue().await?;
+        let mut queue = self.load_queue().await?;
         let in_flight: BTreeSet<RecordKey> =
             queue.sessions.iter().flat_map(|session| session.request.payload.keys()).collect();
         let (mut at_once, mut marked) = (Vec::new(), Vec::new());
@@ -33,7 +33,7 @@ impl Client {
             let mark = encode(&(key, metadata.change))?;
             state.push(StateWrite::set(StateKey::discarded(key), Some(mark)));
         }
-        self.discard(&queue, at_once, state).await
+        self.discard(&mut queue, at_once, state).await
     }
 
     /// Carries out what is marked: takes back what is in flight, and then gives up what the server has not processed.
@@ -54,7 +54,7 @@ impl Client {
             edits.extend(self.pending_at(key).await?.filter(|local| local.metadata.change == *change));
         }
         let state = marks.into_iter().map(|(key, _)| StateWrite::set(key, None)).collect();
-        self.discard(&pushing.queue, edits, state).await?;
+        self.discard(&mut pushing.queue, edits, state).await?;
         pushing.withheld = self.withheld().await?;
         Ok(())
     }
@@ -84,7 +84,7 @@ impl Client {
     /// Gives up edits while the queue is as it was looked at; how many.
     async fn discard(
         &self,
-        queue: &PushQueue,
+        queue: &mut PushQueue,
         edits: Vec<Record>,
         mut state: Vec<StateWrite>,
     ) -> Result<u64> {
@@ -102,7 +102,12 @@ impl Client {
                 || self.store.source().state(&StateKey::unseen(&local.key)).await?.is_some();
             giving_up.add(local, refusal.and_then(|(_, edit)| edit.server), is_unseen);
         }
-        state.extend(queue.replace(queue.acknowledged, queue.sessions.clone())?.0);
-        if self.give_up(giving_up, state).await? { Ok(count) } else { Err(moved_by_another_process()) }
+        let (entries, after) = queue.give_up()?;
+        state.extend(entries);
+        if !self.give_up(giving_up, state).await? {
+            return Err(moved_by_another_process());
+        }
+        *queue = after;
+        Ok(count)
     }
 }

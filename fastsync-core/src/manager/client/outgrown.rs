@@ -1,13 +1,15 @@
 //! Types that have other fields than when they were pulled last: the application was upgraded.
 //!
 //! What the server has in the new fields is not here yet. So such a type is fetched anew before anything of it is pushed,
-//! and an edit that waits takes the new fields from the server, but for those that it has set itself.
+//! and an edit that waits takes the new fields from the server, but for those that it has set itself: where the server has
+//! something in these, that is a conflict.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Client, PushReport};
 use crate::error::Result;
 use crate::model::{FieldName, Record, TypeName};
+use crate::schema::FieldSchema;
 use crate::source::StateWrite;
 use crate::source::entry::{decode, encode};
 use crate::store::StateKey;
@@ -31,14 +33,21 @@ impl Client {
             match pulled.get(&name) {
                 Some(known) if *known == fields => {}
                 Some((_, known)) => {
-                    let declared = self.store.schema(&name)?.fields().iter().enumerate();
-                    let places = declared.filter(|(_, field)| !known.contains(&field.name)).map(|(at, _)| at);
-                    grown.insert(name, places.collect());
+                    let places = self.places_beside(&name, known)?;
+                    grown.insert(name, places);
                 }
                 // The server tells when it knows it.
                 None if unknown.contains(&name) => {}
                 None => drop(grown.insert(name, Vec::new())),
             }
+        }
+        // Another manager has fetched them anew in its zones.
+        for (name, known) in self.grown_elsewhere().await? {
+            let places = self.places_beside(&name, &known)?;
+            let all = grown.entry(name).or_default();
+            all.extend(places);
+            all.sort_unstable();
+            all.dedup();
         }
         Ok(grown)
     }
@@ -68,7 +77,13 @@ impl Client {
         (now != before).then(entry).transpose()
     }
 
-    async fn load_fields(&self) -> Result<Fields> {
+    /// The places of the fields that are not among these.
+    fn places_beside(&self, name: &TypeName, known: &BTreeSet<FieldName>) -> Result<Vec<usize>> {
+        let declared = self.store.schema(name)?.fields().iter().enumerate();
+        Ok(declared.filter(|(_, field)| !known.contains(&field.name)).map(|(at, _)| at).collect())
+    }
+
+    pub(super) async fn load_fields(&self) -> Result<Fields> {
         let stored = self.store.source().state(StateKey::FIELDS).await?;
         Ok(stored.as_deref().map(decode).transpose()?.unwrap_or_default())
     }
@@ -79,6 +94,20 @@ impl Client {
         registered.map(|schema| {
             let fields = schema.fields().iter().map(|field| field.name.clone()).collect();
             (schema.name().clone(), (schema.version(), fields))
+        })
+    }
+
+    /// Whether a local edit has set a field that is new here, in which the server has something else that nobody saw here.
+    pub(super) fn is_set_unseen(&self, server: &Record, local: &Record, grown: &Grown) -> bool {
+        let places = grown.get(&local.key.type_name).map_or(&[][..], Vec::as_slice);
+        let (Some(theirs), Some(ours), Ok(schema)) =
+            (&server.body, &local.body, self.store.schema(&server.key.type_name))
+        else {
+            return false;
+        };
+        places.iter().any(|&at| {
+            let initial = schema.fields().get(at).map(FieldSchema::initial);
+            theirs.get(at) != ours.get(at) && theirs.get(at) != initial.as_ref()
         })
     }
 

@@ -10,7 +10,7 @@ use super::kept;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ObjectId, TypeName, Zone};
 use crate::protocol::{PushRequest, Row, SyncPayload};
-use crate::source::entry::{decode, encode};
+use crate::source::entry::{self, encode, encode_form};
 use crate::source::{ExpectState, StateWrite};
 use crate::store::{SessionLimits, StateKey};
 
@@ -33,6 +33,8 @@ pub(super) struct InFlight {
 pub(super) struct PushQueue {
     pub(super) acknowledged: u64,
     pub(super) sessions: VecDeque<Arc<InFlight>>,
+    /// How often edits were given up: a session that was made of them before is not stored after.
+    given_up: u64,
     /// The stored entry, for a compare-and-set.
     stored: Option<Vec<u8>>,
 }
@@ -42,6 +44,30 @@ pub(super) struct PushQueue {
 struct Entry {
     acknowledged: u64,
     sessions: u64,
+    given_up: u64,
+}
+
+impl Entry {
+    /// The newest stored form. The first one has no `given_up`, and is written where that is 0.
+    const FORM: u8 = StateKey::PUSH_FORM;
+
+    fn encode(&self) -> Result<Vec<u8>> {
+        match self.given_up {
+            0 => encode(&(self.acknowledged, self.sessions)),
+            _ => encode_form(Self::FORM, self),
+        }
+    }
+
+    fn decode(stored: Option<&[u8]>) -> Result<Self> {
+        let Some(stored) = stored else { return Ok(Self::default()) };
+        match entry::parts(stored, Self::FORM)? {
+            (Self::FORM, content) => entry::read(content),
+            (_, content) => {
+                let (acknowledged, sessions) = entry::read(content)?;
+                Ok(Self { acknowledged, sessions, given_up: 0 })
+            }
+        }
+    }
 }
 
 impl InFlight {
@@ -91,8 +117,12 @@ impl PushQueue {
         acknowledged: u64,
         sessions: VecDeque<Arc<InFlight>>,
     ) -> Result<(Vec<StateWrite>, Self)> {
-        let entry = Entry { acknowledged, sessions: u64::try_from(sessions.len()).unwrap_or(u64::MAX) };
-        let value = encode(&entry)?;
+        let entry = Entry {
+            acknowledged,
+            sessions: u64::try_from(sessions.len()).unwrap_or(u64::MAX),
+            given_up: self.given_up,
+        };
+        let value = entry.encode()?;
         let expect = self.stored.clone().map_or(ExpectState::Absent, ExpectState::Value);
         let key = StateKey::PUSH.to_owned();
         let mut entries = vec![StateWrite { key, expect, value: Some(value.clone()) }];
@@ -103,7 +133,13 @@ impl PushQueue {
             let value = Some(kept::encode(new)?);
             entries.push(StateWrite::set(StateKey::pushed_session(new.request.number), value));
         }
-        Ok((entries, Self { acknowledged, sessions, stored: Some(value) }))
+        Ok((entries, Self { acknowledged, sessions, stored: Some(value), given_up: self.given_up }))
+    }
+
+    /// The entries that keep the queue as it is and let no session be stored that was made before.
+    pub(super) fn give_up(&self) -> Result<(Vec<StateWrite>, Self)> {
+        let after = Self { given_up: self.given_up.saturating_add(1), ..self.clone() };
+        after.replace(after.acknowledged, after.sessions.clone())
     }
 }
 
@@ -121,7 +157,7 @@ fn objects(payload: &SyncPayload) -> impl Iterator<Item = (&Zone, &TypeName, &Ob
 impl Client {
     pub(super) async fn load_queue(&self) -> Result<PushQueue> {
         let stored = self.store.source().state(StateKey::PUSH).await?;
-        let entry: Entry = stored.as_deref().map(decode).transpose()?.unwrap_or_default();
+        let entry = Entry::decode(stored.as_deref())?;
         let mut sessions = VecDeque::new();
         for place in 1..=entry.sessions {
             let key = StateKey::pushed_session(entry.acknowledged.saturating_add(place));
@@ -130,17 +166,35 @@ impl Client {
             };
             sessions.push_back(Arc::new(kept::decode(&session)?));
         }
-        Ok(PushQueue { acknowledged: entry.acknowledged, sessions, stored })
+        Ok(PushQueue { acknowledged: entry.acknowledged, sessions, given_up: entry.given_up, stored })
     }
 
     /// The number of the last push whose receipt is stored, and whether one waits for its receipt.
     pub(super) async fn push_standing(&self) -> Result<(u64, bool)> {
         let stored = self.store.source().state(StateKey::PUSH).await?;
-        let entry: Entry = stored.as_deref().map(decode).transpose()?.unwrap_or_default();
+        let entry = Entry::decode(stored.as_deref())?;
         Ok((entry.acknowledged, entry.sessions > 0))
     }
 }
 
 pub(super) fn moved_by_another_process() -> Error {
     Error::new(ErrorKind::Contention, "push", "another process synchronises this store at the same time")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fails if a form changes: forms 1 and 2 stay as they are.
+    #[test]
+    fn both_forms_of_an_entry_stay_as_they_are() {
+        let entry = |given_up| Entry { acknowledged: 300, sessions: 2, given_up };
+        for (given_up, stored) in [(0, &[1, 0xac, 2, 2][..]), (5, &[2, 0xac, 2, 2, 5])] {
+            assert_eq!(entry(given_up).encode().unwrap(), stored);
+            let read = Entry::decode(Some(stored)).unwrap();
+            assert_eq!((read.acknowledged, read.sessions, read.given_up), (300, 2, given_up));
+        }
+        let later = Entry::decode(Some(&[3, 1, 1, 1])).map(|_| ()).unwrap_err();
+        assert_eq!(later.kind(), ErrorKind::Unsupported);
+    }
 }

@@ -43,6 +43,7 @@ impl Client {
             unknown_types: self.load_unknown_types().await?,
             registered: self.endpoints.keys().cloned().collect(),
             outdated: outdated.into_iter().map(|edit| edit.key).collect(),
+            unfetched: self.unfetched_elsewhere().await?,
             forgotten,
             decided,
         })

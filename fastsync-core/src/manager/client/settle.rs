@@ -28,7 +28,7 @@ impl Client {
         grown: &Grown,
     ) -> Result<std::result::Result<SettledWrite, String>> {
         let local = self.grown(&server, local, grown);
-        let settled = self.decide(&server, &local).await?;
+        let settled = self.decide(&server, &local, grown).await?;
         let expect = unchanged(&local);
         let key = local.key.clone();
         let (record, pending, report) = match settled {
@@ -64,8 +64,8 @@ impl Client {
         Ok(Ok(SettledWrite { write, report }))
     }
 
-    async fn decide(&self, server: &Record, local: &Record) -> Result<Decision> {
-        if server.metadata.revision == local.metadata.revision {
+    async fn decide(&self, server: &Record, local: &Record, grown: &Grown) -> Result<Decision> {
+        if server.metadata.revision == local.metadata.revision && !self.is_set_unseen(server, local, grown) {
             return Ok(Decision::Current);
         }
         // What is the same on both ends needs no decision: another device may have sent it again.

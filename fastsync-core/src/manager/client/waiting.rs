@@ -38,6 +38,9 @@ pub enum WaitingReason {
     Outdated,
     /// The server has forgotten their objects: see [`forgotten`](crate::SyncManager::forgotten).
     Forgotten,
+    /// The type has new fields, which are not fetched yet in a zone that this manager does not pull: a manager that pulls it
+    /// fetches them and sends the edits.
+    Unfetched,
     /// The server refused them: see [`rejected`](crate::SyncManager::rejected).
     Refused,
     /// Their local commit has edits of a type that the server does not know or asks a later version of, or of an object that
@@ -52,6 +55,9 @@ impl fmt::Display for WaitingReason {
             Self::UnknownToServer => "the server does not know the type, or not all of its fields",
             Self::Outdated => "the server asks for a later version of the type",
             Self::Forgotten => "the server has forgotten the objects, and nobody has decided about them",
+            Self::Unfetched => {
+                "the new fields of the type are not fetched in their zone, which another manager pulls"
+            }
             Self::Refused => "the server refused them",
             Self::Together => "they belong to a local commit with other edits, which wait",
         })
@@ -141,7 +147,10 @@ impl Client {
 impl Withheld {
     /// Whether no edit can be withheld, but for those of types that are not registered.
     fn is_nothing(&self) -> bool {
-        self.rejected.is_empty() && self.unknown_types.is_empty() && self.forgotten.is_empty()
+        self.rejected.is_empty()
+            && self.unknown_types.is_empty()
+            && self.forgotten.is_empty()
+            && self.unfetched.is_empty()
     }
 
     /// Why an edit is not sent; `None` if it is.
@@ -155,6 +164,8 @@ impl Withheld {
             Some(WaitingReason::UnknownToServer)
         } else if self.forgotten.holds(record) {
             Some(WaitingReason::Forgotten)
+        } else if self.is_unfetched(record) {
+            Some(WaitingReason::Unfetched)
         } else {
             self.holds(record).then_some(WaitingReason::Refused)
         }

@@ -3,34 +3,67 @@
 //! A cursor keeps the places of all of them, since the server leaves those as they are that a pull does not name. What a
 //! manager fetches anew is fetched in its own zones only, so it marks the others: who pulls them next fetches it there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Client;
+use super::outgrown::Grown;
 use crate::error::Result;
-use crate::model::{TypeName, Zone};
+use crate::model::{FieldName, TypeName, Zone};
+use crate::schema::TypeSchema;
 use crate::source::StateWrite;
-use crate::source::entry::{decode, encode};
+use crate::source::entry::{self, decode, encode, encode_form};
 use crate::store::StateKey;
+
+/// Types with the zone in which they are to be fetched anew, if it is one, and what was known there before.
+type Marks = BTreeMap<(TypeName, Option<Zone>), Known>;
+
+/// The fields that a zone has values of, if those are not all that the type has.
+type Known = Option<BTreeSet<FieldName>>;
+
+/// The newest stored form of a mark. The first one says nothing, and is written where all fields are known.
+const FORM: u8 = StateKey::REFETCH_FORM;
 
 impl Client {
     /// Types that wait to be fetched anew in a zone of this manager.
     pub(super) async fn load_refetch(&self) -> Result<BTreeSet<TypeName>> {
-        let mut types = BTreeSet::new();
+        Ok(self.own_refetch_marks().await?.map(|((name, _), _)| name).collect())
+    }
+
+    /// Of such types those that have fields which are new in a zone of this manager, with what it knows.
+    pub(super) async fn grown_elsewhere(&self) -> Result<Vec<(TypeName, BTreeSet<FieldName>)>> {
+        let own = self.own_refetch_marks().await?;
+        Ok(own.filter_map(|((name, _), known)| Some((name, known?))).collect())
+    }
+
+    /// Types with fields that are new in a zone which this manager does not pull.
+    pub(super) async fn unfetched_elsewhere(&self) -> Result<BTreeSet<(TypeName, Zone)>> {
+        let marks = self.load_refetch_marks().await?.into_iter().filter(|(_, known)| known.is_some());
+        let places = marks.filter_map(|((name, zone), _)| Some((name, zone?)));
+        Ok(places.filter(|(_, zone)| !self.zones.contains(zone)).collect())
+    }
+
+    /// The marks that are of this manager's zones. Nobody fetches what this application gave up.
+    async fn own_refetch_marks(&self) -> Result<impl Iterator<Item = ((TypeName, Option<Zone>), Known)>> {
+        Ok(self.load_refetch_marks().await?.into_iter().filter(|((name, zone), _)| {
+            zone.as_ref().is_none_or(|zone| self.zones.contains(zone)) && self.endpoints.contains_key(name)
+        }))
+    }
+
+    async fn load_refetch_marks(&self) -> Result<Marks> {
+        let mut marks = Marks::new();
         for (key, mark) in self.store.source().states(StateKey::REFETCH).await? {
-            decode::<()>(&mark)?;
+            let known = match entry::parts(&mark, FORM)? {
+                (FORM, content) => Some(entry::read(content)?),
+                (_, content) => entry::read::<()>(content).map(|()| None)?,
+            };
             let name = key.strip_prefix(StateKey::REFETCH).unwrap_or(&key);
-            match name.split_once('/') {
-                // In every zone.
-                None => drop(types.insert(TypeName::new(name)?)),
-                Some((name, zone)) if self.zones.contains(&Zone::parse(zone)?) => {
-                    types.insert(TypeName::new(name)?);
-                }
-                Some(_) => {}
-            }
+            let (name, zone) = match name.split_once('/') {
+                None => (name, None),
+                Some((name, zone)) => (name, Some(Zone::parse(zone)?)),
+            };
+            marks.insert((TypeName::new(name)?, zone), known);
         }
-        // Nobody fetches what this application gave up.
-        types.retain(|name| self.endpoints.contains_key(name));
-        Ok(types)
+        Ok(marks)
     }
 
     /// The zones that any manager of this store has pulled.
@@ -39,11 +72,14 @@ impl Client {
         Ok(stored.as_deref().map(decode).transpose()?.unwrap_or_default())
     }
 
-    /// What the end of a pull notes of the zones, and of the types that it has fetched anew.
+    /// What the end of a pull notes of the zones, and of the types that it has fetched anew, some of them because they have
+    /// grown.
     pub(super) async fn note_zones(
         &self,
         anew: impl Iterator<Item = &TypeName> + Send,
+        grown: &Grown,
     ) -> Result<Vec<StateWrite>> {
+        let (marks, fields) = (self.load_refetch_marks().await?, self.load_fields().await?);
         let mut zones = self.load_zones().await?;
         let elsewhere: Vec<_> = zones.iter().filter(|zone| !self.zones.contains(zone)).cloned().collect();
         let mut entries = Vec::new();
@@ -54,7 +90,18 @@ impl Client {
                 entries.push(StateWrite { value: None, ..mark? });
             }
             for zone in elsewhere.iter().filter(fits) {
-                entries.push(StateKey::refetch_in(name, zone)?);
+                let mut mark = StateKey::refetch_in(name, zone)?;
+                // A zone that has waited since an earlier upgrade knows no more for this one.
+                let waits_with = marks.get(&(name.clone(), Some(zone.clone()))).and_then(Option::as_ref);
+                let before = || fields.get(name).map(|(_, known)| known).filter(|_| grown.contains_key(name));
+                let lacks = |known: &&BTreeSet<FieldName>| {
+                    let declared = self.store.schema(name).map(TypeSchema::fields).unwrap_or_default();
+                    declared.iter().any(|field| !known.contains(&field.name))
+                };
+                if let Some(known) = waits_with.or_else(before).filter(lacks) {
+                    mark.value = Some(encode_form(FORM, known)?);
+                }
+                entries.push(mark);
             }
         }
         let before = zones.len();

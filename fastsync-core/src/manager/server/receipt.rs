@@ -256,6 +256,20 @@ impl Processed {
     pub(super) fn outside(&self, columns: &BTreeMap<TypeName, Columns>) -> Option<&TypeName> {
         self.exceptions.iter().map(|(key, _)| &key.type_name).find(|name| !columns.contains_key(*name))
     }
+
+    /// What is told of it where types are not exchanged any more: an edit that lost or was merged is refused, since nobody
+    /// can say what the server has instead. So the device lists it, and goes on.
+    pub(super) fn told_in(mut self, columns: &BTreeMap<TypeName, Columns>) -> Self {
+        for (key, outcome) in &mut self.exceptions {
+            if !columns.contains_key(&key.type_name)
+                && matches!(outcome, Outcome::Merged | Outcome::Superseded)
+            {
+                let message = format!("{} is no longer exchanged with this device", key.type_name);
+                *outcome = Outcome::Rejected { code: "unknown_type".to_owned(), message };
+            }
+        }
+        self
+    }
 }
 
 impl Server {
@@ -269,9 +283,9 @@ impl Server {
     ) -> Result<PushReply> {
         let mut current: Vec<Record> = Vec::new();
         for run in last.exceptions.chunk_by(|(a, _), (b, _)| a.type_name == b.type_name && a.zone == b.zone) {
-            let Some((first, _)) = run.first().filter(|(key, _)| access.can_read(&key.zone)) else {
-                continue;
-            };
+            let is_told =
+                |key: &RecordKey| access.can_read(&key.zone) && columns.contains_key(&key.type_name);
+            let Some((first, _)) = run.first().filter(|(key, _)| is_told(key)) else { continue };
             let ids: Vec<_> = run.iter().map(|(key, _)| key.id.clone()).collect();
             current.extend(self.store.source().get(&first.type_name, &first.zone, &ids).await?);
         }

@@ -6,7 +6,7 @@ use super::receipt::{LastPush, Standing};
 use crate::context::SyncContext;
 use crate::error::Result;
 use crate::model::{Author, SessionKind};
-use crate::protocol::{PushReply, PushRequest, unknown_type};
+use crate::protocol::{PushReply, PushRequest};
 use crate::source::{Commit, CommitOutcome, ExpectState, StateWrite, Writes};
 use crate::store::StateKey;
 
@@ -30,10 +30,7 @@ impl Server {
                 Standing::Refused(reply) => return Ok(reply),
                 Standing::Repeated(processed) => {
                     let columns = self.columns(&request.metadata.types);
-                    return match processed.outside(&columns) {
-                        Some(name) => Err(unknown_type(name)),
-                        None => self.receipt(processed, &access, &columns).await,
-                    };
+                    return self.receipt(processed.told_in(&columns), &access, &columns).await;
                 }
                 Standing::Next => {}
             }

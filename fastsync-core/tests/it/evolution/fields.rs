@@ -164,6 +164,23 @@ async fn an_edit_across_an_upgrade_keeps_what_it_did_not_know() {
     }
 }
 
+/// Fails if an edit that sets a new field before the first pull after an upgrade overwrites unseen what the server has there.
+#[tokio::test]
+async fn a_new_field_that_was_set_unseen_is_a_conflict() {
+    let sum = PredefinedRules::new(|conflict: ObjectConflict<v2::Task>| {
+        let (server, client) = (conflict.server.object.unwrap(), conflict.client.object.unwrap());
+        Ok(Resolution::Merged(v2::Task { points: server.points + client.points, ..client }))
+    });
+    let (server, stored, storage, _) = before_upgrade().await;
+    let device = New::open(&server, &storage, sum).await;
+    let seen = device.get("0").await;
+    device.tasks.update(&v2::Task { points: 9, ..seen }).await.unwrap();
+    let report = device.sync.sync().await.unwrap();
+    assert_eq!(report.push.conflicts[0].settlement, Settlement::Merged);
+    assert_eq!(stored.find_by_id(&id("0")).await.unwrap().unwrap().points, 14);
+    assert_eq!(device.get("0").await.points, 14);
+}
+
 /// Fails if a push whose answer was lost before the upgrade is another one after it, or if its answer, which has the fields
 /// of before, takes the place of what the server has.
 #[tokio::test]

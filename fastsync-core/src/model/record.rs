@@ -83,7 +83,17 @@ impl RecordKey {
     /// The life of an object that is added only where none of this key is or was: the same on every device. By it, and by
     /// having no base, an end knows such an object.
     pub(crate) fn life_if_absent(&self) -> Incarnation {
-        let mut hasher = blake3::Hasher::new_derive_key("fastsync 1 add if absent");
+        self.life_for("fastsync 1 add if absent")
+    }
+
+    /// The life of such an object that a server had acknowledged and has forgotten.
+    pub(crate) fn life_if_forgotten(&self) -> Incarnation {
+        self.life_for("fastsync 1 forgotten default")
+    }
+
+    /// A life that is the same on every device.
+    fn life_for(&self, purpose: &str) -> Incarnation {
+        let mut hasher = blake3::Hasher::new_derive_key(purpose);
         for part in [self.zone.to_string().as_str(), self.type_name.as_str(), self.id.as_str()] {
             hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
         }
@@ -241,6 +251,7 @@ mod tests {
         assert_eq!(serde_json::to_string(&key.life_if_absent()).unwrap(), "\"d10dd7ee7500a882\"");
         let global = RecordKey { zone: Zone::Global, ..key.clone() };
         assert_ne!(global.life_if_absent(), key.life_if_absent());
+        assert_ne!(key.life_if_forgotten(), key.life_if_absent());
     }
 
     #[test]

@@ -6,14 +6,14 @@ use std::pin::pin;
 use futures_util::FutureExt as _;
 
 use super::aside::{AsideReason, Asides, Refusal};
-use super::forgotten::Marks;
+use super::forgotten::{Marks, unbased};
 use super::outgrown::Grown;
 use super::rejected::refusals_meet;
 use super::settle::SettledWrite;
 use super::unanswered::Unanswered;
 use super::{Client, SettledConflict};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Hlc, Record, RecordKey, Revision, SessionId, SyncMetadata};
+use crate::model::{Hlc, Record, RecordKey, SessionId, SyncMetadata};
 use crate::source::{
     Action, Clear, CommitOutcome, Conflict, ConflictReason, Expect, OnMismatch, StateWrite, Write, Writes,
 };
@@ -78,14 +78,6 @@ pub(super) fn incoming(record: Record) -> Write {
     }
 }
 
-/// A record that the server has forgotten, as an edit of nothing that keeps its life.
-pub(super) fn unbased(local: Record) -> Write {
-    let expect = unchanged(&local);
-    let metadata = SyncMetadata { revision: Revision::NONE, ..local.metadata };
-    let record = Record { metadata, ..local };
-    Write { action: Action::Put { record, pending: true }, expect, on_mismatch: OnMismatch::Abort }
-}
-
 /// Whether a write is of a record that the server does not have: it is removed, or kept as one that was forgotten.
 fn is_of_missing(write: &Write) -> bool {
     match &write.action {
@@ -114,6 +106,14 @@ struct SettledKey {
     refused: Option<Refusal>,
     /// Whether the server does not have it, and what it "sent" is made up here.
     is_missing: bool,
+    /// What is made of it once the table lets go of what is in its way.
+    postponed: Option<Write>,
+}
+
+impl SettledKey {
+    fn new(server: Record, result: SettledWrite, refused: Option<Refusal>, is_missing: bool) -> Self {
+        Self { server, result, refused, is_missing, postponed: None }
+    }
 }
 
 /// What was stored.
@@ -264,6 +264,7 @@ impl Client {
                     if refusals.is_none() {
                         refusals = Some(self.load_refusals().await?);
                     }
+                    let mut is_in_way = false;
                     for conflict in writes {
                         let key = conflict.write.action.key().clone();
                         let earlier = settled.remove(&key);
@@ -278,6 +279,18 @@ impl Client {
                             }
                         };
                         if let ConflictReason::Constraint(text) = &conflict.reason {
+                            // A kept object stays in its row as it is, so another write is in its way: that is refused instead.
+                            let keeps =
+                                |write: &Write| matches!(write.action, Action::Put { pending: true, .. });
+                            if is_missing && keeps(&conflict.write) {
+                                let write = left_out(&key, server.metadata);
+                                let result = SettledWrite { write, report: None };
+                                let postponed = Some(conflict.write);
+                                let settled_key = SettledKey::new(server, result, None, true);
+                                settled.insert(key, SettledKey { postponed, ..settled_key });
+                                continue;
+                            }
+                            is_in_way = true;
                             if !matches!(before, Some(Some(_))) {
                                 attempts = 0;
                             }
@@ -287,7 +300,7 @@ impl Client {
                                 .as_ref()
                                 .is_some_and(|local| is_given_up(local, &anew, &marks));
                             let result = refused(conflict, &server, before.is_some(), is_given_up);
-                            settled.insert(key, SettledKey { server, result, refused: refusal, is_missing });
+                            settled.insert(key, SettledKey::new(server, result, refusal, is_missing));
                             continue;
                         }
                         if before.is_none() {
@@ -296,7 +309,7 @@ impl Client {
                         if is_missing {
                             let write = missing_now(&server, conflict.current);
                             let result = SettledWrite { write, report: None };
-                            settled.insert(key, SettledKey { server, result, refused: None, is_missing });
+                            settled.insert(key, SettledKey::new(server, result, None, is_missing));
                             continue;
                         }
                         // The receipt will tell of a version that is as it was sent. It is staged all the same: what a pull
@@ -308,7 +321,7 @@ impl Client {
                         if gives_up || is_as_sent {
                             let write = left_out(&key, server.metadata);
                             let result = SettledWrite { write, report: None };
-                            settled.insert(key, SettledKey { server, result, refused: None, is_missing });
+                            settled.insert(key, SettledKey::new(server, result, None, is_missing));
                             continue;
                         }
                         let (server, current) = (server, conflict.current);
@@ -325,7 +338,14 @@ impl Client {
                             }
                         };
                         let refused = undecided.map(|text| (AsideReason::HandlerFailed, text));
-                        settled.insert(key, SettledKey { server, result, refused, is_missing });
+                        settled.insert(key, SettledKey::new(server, result, refused, is_missing));
+                    }
+                    if is_in_way {
+                        for kept in settled.values_mut() {
+                            if let Some(write) = kept.postponed.take() {
+                                kept.result.write = write;
+                            }
+                        }
                     }
                 }
             }

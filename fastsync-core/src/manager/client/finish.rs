@@ -4,6 +4,7 @@ use super::apply::{Application, Incoming, incoming};
 use super::forgotten::Marks;
 use super::missing::Missing;
 use super::pull::{PullPlan, Pulled};
+use super::queue::moved_by_another_process;
 use super::state::encode_cursor;
 use super::walk::Walk;
 use super::{Client, PullReport, SyncPhase, SyncProgress};
@@ -72,7 +73,8 @@ impl Client {
             return Ok(Pulled::Moved);
         };
         report.forgotten = missing.forgotten;
-        if missing.is_any && !self.expect_queue(&walk, &mut state).await? {
+        let gives_up = anew.iter().any(|scope| scope.through_change > 0);
+        if (missing.is_any || gives_up) && !self.expect_queue(&walk, gives_up, &mut state).await? {
             return Ok(Pulled::Moved);
         }
         let Missing { marks: forgotten, unedited, .. } = missing;
@@ -131,13 +133,28 @@ impl Client {
     }
 
     /// Makes the commit fail if another process stores the answer to a push meanwhile: what that had sent came too late for the
-    /// walk, and is not missing. `false` if it has happened.
-    async fn expect_queue(&self, walk: &Walk, state: &mut Vec<StateWrite>) -> Result<bool> {
+    /// walk, and is not missing. `false` if it has happened. Where edits are given up, no session of them is in flight, and none
+    /// that another process has made of them is stored later.
+    async fn expect_queue(&self, walk: &Walk, gives_up: bool, state: &mut Vec<StateWrite>) -> Result<bool> {
+        let is_named = state.iter().any(|entry| entry.key == StateKey::PUSH);
+        if gives_up {
+            let queue = self.load_queue().await?;
+            if !queue.sessions.is_empty() {
+                return Err(moved_by_another_process());
+            }
+            if !queue.is_stored_as(walk.pushed.as_deref()) {
+                return Ok(false);
+            }
+            if !is_named {
+                state.extend(queue.give_up()?.0);
+            }
+            return Ok(true);
+        }
         let stored = self.store.source().state(StateKey::PUSH).await?;
         if stored != walk.pushed {
             return Ok(false);
         }
-        if !state.iter().any(|entry| entry.key == StateKey::PUSH) {
+        if !is_named {
             let expect = stored.clone().map_or(ExpectState::Absent, ExpectState::Value);
             state.push(StateWrite { key: StateKey::PUSH.to_owned(), expect, value: stored });
         }

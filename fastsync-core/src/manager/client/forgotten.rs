@@ -6,10 +6,10 @@ use super::Client;
 use super::queue::moved_by_another_process;
 use super::receipt::ReceiptPlan;
 use crate::error::Result;
-use crate::model::{Incarnation, ObjectId, Record, RecordKey, TypeName, Zone};
+use crate::model::{Incarnation, ObjectId, Record, RecordKey, Revision, SyncMetadata, TypeName, Zone};
 use crate::source::entry::{decode, encode};
 use crate::source::{Action, CommitOutcome, Expect, OnMismatch, StateWrite, Write, Writes};
-use crate::store::StateKey;
+use crate::store::{StateKey, unchanged};
 
 /// What becomes of objects that the server had acknowledged and does not know any more: its database was restored from a
 /// backup, or it is another one.
@@ -62,6 +62,22 @@ impl Marks {
     }
 }
 
+/// A record that the server has forgotten, as an edit of nothing that keeps its life. What was added as a default object was
+/// acknowledged, so it gives way to no other one any more: it has a life that is the same on every device too.
+pub(super) fn unbased(local: Record) -> Write {
+    let expect = unchanged(&local);
+    let incarnation = kept_life(&local);
+    let metadata = SyncMetadata { revision: Revision::NONE, incarnation, ..local.metadata };
+    let record = Record { metadata, ..local };
+    Write { action: Action::Put { record, pending: true }, expect, on_mismatch: OnMismatch::Abort }
+}
+
+/// The life under which a record is kept that the server has forgotten.
+pub(super) fn kept_life(local: &Record) -> Incarnation {
+    let life = local.metadata.incarnation;
+    if life == local.key.life_if_absent() { local.key.life_if_forgotten() } else { life }
+}
+
 impl Client {
     pub(super) async fn load_marks(&self) -> Result<Marks> {
         let mut marks = Marks::default();
@@ -112,7 +128,9 @@ impl Client {
         if self.when_forgotten == WhenForgotten::SendAgain {
             let marks = self.load_marks().await?;
             if !marks.is_empty() {
-                let waiting = self.marked(&marks).await?.0;
+                let mut waiting = self.marked(&marks).await?.0;
+                // Other managers of this store decide about theirs.
+                waiting.retain(|record| self.pulls(&record.key));
                 self.send_marked(waiting, &marks).await?;
             }
         }
@@ -169,7 +187,8 @@ impl Client {
         if plan.gone.is_empty() || self.when_forgotten == WhenForgotten::Accept {
             return Ok(Vec::new());
         }
-        let (marks, lost) = (self.load_marks().await?, self.lost_zones().await?);
+        let zones = plan.gone.iter().map(|key| key.zone.clone()).collect();
+        let (marks, lost) = (self.load_marks().await?, self.lost_zones(zones).await?);
         let gone = std::mem::take(&mut plan.gone);
         let forgotten = gone.iter().filter(|key| lost.contains(&key.zone) || marks.contains(key));
         Ok(forgotten.filter_map(|key| plan.keep_forgotten(key)).collect())

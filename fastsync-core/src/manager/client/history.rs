@@ -65,6 +65,24 @@ impl Client {
         Ok(StateWrite { key: StateKey::LOST.to_owned(), expect, value: Some(encode(&noted)?) })
     }
 
+    /// The entry that notes in which zones the server has lost what the stored cursor has seen, if it has.
+    pub(super) async fn note_lost_zones(&self, own_through: u64) -> Result<Option<StateWrite>> {
+        let Some(cursor) = self.load_cursor().await? else { return Ok(None) };
+        let zones = match self.ask_everywhere(Some(&cursor), own_through).await {
+            Ok(lost) => lost.map(|(_, lost)| lost.zones).unwrap_or_default(),
+            Err(error) if error.is_retryable() => return Err(error),
+            Err(_) => self.own_zones(),
+        };
+        let (mut noted, stored) = self.load_lost().await?;
+        let before = noted.zones.len();
+        noted.zones.extend(zones);
+        if noted.zones.len() == before {
+            return Ok(None);
+        }
+        let expect = stored.map_or(ExpectState::Absent, ExpectState::Value);
+        Ok(Some(StateWrite { key: StateKey::LOST.to_owned(), expect, value: Some(encode(&noted)?) }))
+    }
+
     async fn load_covered(&self) -> Result<Covered> {
         let stored = self.store.source().state(StateKey::COVERED).await?;
         Ok(stored.as_deref().map(decode).transpose()?.unwrap_or_default())
@@ -74,84 +92,130 @@ impl Client {
     /// without a cursor tells it.
     pub(super) async fn plan_history(&self, plan: &mut PullPlan, stored: Option<&Cursor>) -> Result<()> {
         let noted = self.load_lost().await?.0;
+        let lost: BTreeSet<_> = noted.zones.into_iter().filter(|zone| self.zones.contains(zone)).collect();
+        if !plan.anew.is_empty() && !lost.is_empty() {
+            // The note is used up, so all types of these zones are asked about.
+            self.extend_to_all(plan);
+        }
         let asks = noted.pushes > 0 || (stored.is_some() && self.is_whole(plan));
         if plan.reset.is_none() && asks {
             let own_through = noted.pushes.max(self.push_standing().await?.0);
-            match self.ask_history(stored, own_through).await? {
-                Some((reason, lost)) => {
+            if let Some((reason, lost)) = self.ask_everywhere(stored, own_through).await? {
+                if lost.last.is_some() || lost.zones.iter().any(|zone| self.zones.contains(zone)) {
                     self.extend_to_all(plan);
                     plan.reset = Some(reason);
-                    plan.lost.merge(lost);
                 }
+                plan.lost.merge(lost);
+            }
+            if plan.reset.is_none() && noted.pushes > 0 {
                 // A server of an earlier release compares no numbers.
-                None if noted.pushes > 0 => {
-                    self.extend_to_all(plan);
-                    plan.reset = Some(ResetReason::History);
-                    plan.lost.zones.extend(self.zones.iter().cloned());
-                }
-                None => {}
+                self.extend_to_all(plan);
+                plan.reset = Some(ResetReason::History);
+                plan.lost.zones.extend(self.zones.iter().cloned());
             }
         }
-        if plan.anew.is_empty() {
-            return Ok(());
-        }
-        let before = plan.lost.zones.len();
-        plan.lost.zones.extend(noted.zones.into_iter().filter(|zone| self.zones.contains(zone)));
-        if plan.lost.zones.len() > before {
+        if !plan.anew.is_empty() && !lost.is_empty() {
+            plan.lost.zones.extend(lost);
             plan.reset.get_or_insert(ResetReason::History);
         }
         Ok(())
     }
 
-    /// Why everything would have to be fetched anew because the server's history was lost; `None` if it was not.
-    async fn ask_history(
+    /// What was lost in the zones of all managers of this store: a walk from the beginning ends with a cursor that has a place
+    /// in those of its own manager alone, so nobody would notice it in the others.
+    async fn ask_everywhere(
         &self,
         stored: Option<&Cursor>,
         own_through: u64,
     ) -> Result<Option<(ResetReason, LostHistory)>> {
-        let request = self.history_request(stored.cloned(), own_through);
+        let own = self.own_zones();
+        let mut zones = self.load_zones().await?;
+        zones.extend(own.iter().cloned());
+        match self.ask_history(&zones, stored, own_through).await {
+            // Another user may have pulled them. Where nobody can tell, they may be lost.
+            Err(error) if zones.len() > own.len() && !error.is_retryable() => {
+                let answer = self.ask_history(&own, stored, own_through).await?;
+                let (reason, mut lost) = answer.unwrap_or((ResetReason::History, LostHistory::default()));
+                lost.zones.extend(zones.difference(&own).cloned());
+                Ok(Some((reason, lost)))
+            }
+            answer => answer,
+        }
+    }
+
+    /// Adds to what was lost in the zones of this manager what was lost in others.
+    pub(super) async fn lost_elsewhere(
+        &self,
+        mut lost: LostHistory,
+        own_through: u64,
+    ) -> Result<LostHistory> {
+        if lost != LostHistory::default() && !self.load_zones().await?.is_subset(&self.own_zones()) {
+            let stored = self.load_cursor().await?;
+            if let Some((_, everywhere)) = self.ask_everywhere(stored.as_ref(), own_through).await? {
+                lost.merge(everywhere);
+            }
+        }
+        Ok(lost)
+    }
+
+    pub(super) fn own_zones(&self) -> BTreeSet<Zone> {
+        self.zones.iter().cloned().collect()
+    }
+
+    /// Why everything in these zones would have to be fetched anew because the server's history was lost; `None` if it was not.
+    async fn ask_history(
+        &self,
+        zones: &BTreeSet<Zone>,
+        stored: Option<&Cursor>,
+        own_through: u64,
+    ) -> Result<Option<(ResetReason, LostHistory)>> {
+        let request = self.history_request(zones, stored.cloned(), own_through);
         match self.ask(&request).await?.read().await? {
             PullReply::ResetRequired(reset) if is_loss(reset.reason) => {
                 let reason = reset.reason;
-                Ok(Some((reason, self.lost_history(reset, own_through).await?)))
+                Ok(Some((reason, self.lost_history(zones, reset, own_through).await?)))
             }
             PullReply::ResetRequired(_) | PullReply::Page(_) => Ok(None),
         }
     }
 
-    /// The zones whose history is lost by now. Where nobody can tell, they may all be.
-    pub(super) async fn lost_zones(&self) -> Result<BTreeSet<Zone>> {
+    /// Those of these zones whose history is lost by now. Where nobody can tell, they may all be.
+    pub(super) async fn lost_zones(&self, zones: BTreeSet<Zone>) -> Result<BTreeSet<Zone>> {
         let stored = self.load_cursor().await?;
-        match self.ask_history(stored.as_ref(), self.push_standing().await?.0).await {
+        match self.ask_history(&zones, stored.as_ref(), self.push_standing().await?.0).await {
             Ok(lost) => Ok(lost.map(|(_, lost)| lost.zones).unwrap_or_default()),
             Err(error) if error.is_retryable() => Err(error),
-            Err(_) => Ok(self.zones.iter().cloned().collect()),
+            Err(_) => Ok(zones),
         }
     }
 
-    /// What an answer says of the history, to a request that names own pushes up to this number.
-    pub(super) async fn lost_history(&self, reset: ResetRequired, own_through: u64) -> Result<LostHistory> {
-        let all = || self.zones.iter().cloned().collect::<BTreeSet<_>>();
+    /// What an answer says of the history of these zones, to a request that names own pushes up to this number.
+    pub(super) async fn lost_history(
+        &self,
+        asked: &BTreeSet<Zone>,
+        reset: ResetRequired,
+        own_through: u64,
+    ) -> Result<LostHistory> {
         let ResetRequired { reason, zones, mut last } = reset;
         if !is_loss(reason) {
             return Ok(LostHistory::default());
         }
         let mut zones = match zones.filter(|_| reason == ResetReason::History) {
-            Some(zones) => zones.into_iter().filter(|zone| self.zones.contains(zone)).collect(),
-            None => all(),
+            Some(zones) => zones.into_iter().filter(|zone| asked.contains(zone)).collect(),
+            None => asked.clone(),
         };
         if last.is_some() {
             // A push that was forgotten may have written to any zone that has not been pulled since.
             let covered = self.load_covered().await?;
             let is_covered = |zone: &&Zone| covered.get(*zone).is_some_and(|through| *through >= own_through);
-            zones.extend(self.zones.iter().filter(|zone| !is_covered(zone)).cloned());
+            zones.extend(asked.iter().filter(|zone| !is_covered(zone)).cloned());
         }
         if zones.is_empty() {
-            zones = all();
+            zones.clone_from(asked);
         }
         if reason == ResetReason::Epoch && own_through > 0 {
             // A server that cannot read the cursor says nothing of the device's pushes, unless it is asked without one.
-            let request = self.history_request(None, own_through);
+            let request = self.history_request(asked, None, own_through);
             if let PullReply::ResetRequired(reset) = self.ask(&request).await?.read().await? {
                 last = reset.last;
             }
@@ -186,8 +250,10 @@ impl Client {
         }
         let (noted, stored) = self.load_lost().await?;
         let mut left = noted.clone();
-        if !plan.anew.is_empty() {
-            left.zones.retain(|zone| !plan.lost.zones.contains(zone));
+        if is_whole {
+            let is_own = |zone: &Zone| self.zones.contains(zone);
+            left.zones.retain(|zone| !is_own(zone) || !plan.lost.zones.contains(zone));
+            left.zones.extend(plan.lost.zones.iter().filter(|zone| !is_own(zone)).cloned());
         }
         // What is missing of a type that the server does not know yet is not known either.
         if !walk.waiting.is_empty() {
@@ -195,8 +261,6 @@ impl Client {
         }
         if is_lost && is_whole {
             left.pushes = 0;
-            let elsewhere = self.load_zones().await?;
-            left.zones.extend(elsewhere.into_iter().filter(|zone| !self.zones.contains(zone)));
         }
         if left != noted {
             let expect = stored.map_or(ExpectState::Absent, ExpectState::Value);

@@ -3,8 +3,7 @@
 use std::collections::HashSet;
 
 use super::Client;
-use super::apply::unbased;
-use super::forgotten::{Marks, WhenForgotten};
+use super::forgotten::{Marks, WhenForgotten, kept_life, unbased};
 use super::pull::PullPlan;
 use super::walk::Walk;
 use crate::error::Result;
@@ -72,7 +71,7 @@ impl Client {
                     }
                     if keeps {
                         missing.forgotten += 1;
-                        missing.marks.push(Marks::entry(&local.key, local.metadata.incarnation)?);
+                        missing.marks.push(Marks::entry(&local.key, kept_life(&local))?);
                         if !is_edited {
                             missing.unedited.push(local.key.clone());
                         }

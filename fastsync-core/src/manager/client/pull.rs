@@ -10,7 +10,7 @@ use super::unanswered::Unanswered;
 use super::walk::Walk;
 use super::{Client, PullReport};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Record, TypeName};
+use crate::model::{Record, TypeName, Zone};
 use crate::protocol::{Cursor, PullReply, PullRequest, ResetRequired, SyncOperationMetadata};
 use crate::source::ResetReason;
 use crate::store::StateKey;
@@ -80,7 +80,8 @@ impl Client {
                     self.extend_to_all(&mut plan);
                     plan.lost.merge(lost);
                 }
-                Pulled::Moved => {}
+                // Another process may have pushed since, from where the server was.
+                Pulled::Moved => plan.lost.last = None,
             }
         }
         Err(Error::new(
@@ -146,6 +147,13 @@ impl Client {
             }
             Fetched::Moved => Ok(Pulled::Moved),
             Fetched::CaughtUp(cursor, records) => {
+                // A type that the server has learned of meanwhile was not fetched, and its cursor says that it was.
+                let is_new =
+                    |name: &TypeName| walk.waiting.contains(name) && !walk.waits_at_end.contains(name);
+                if plan.anew.keys().any(is_new) {
+                    self.forget(&mut walk).await?;
+                    return Ok(Pulled::Moved);
+                }
                 let mut inline = Some(records);
                 if walk.staged > 0 {
                     self.stage_records(&mut walk, inline.take().unwrap_or_default()).await?;
@@ -162,7 +170,8 @@ impl Client {
             return Ok(Pulled::Moved);
         }
         let reason = reset.reason;
-        Ok(Pulled::ResetRequired(reason, self.lost_history(reset, own_through).await?))
+        let lost = self.lost_history(&self.own_zones(), reset, own_through).await?;
+        Ok(Pulled::ResetRequired(reason, self.lost_elsewhere(lost, own_through).await?))
     }
 
     /// Stages the pages of a leg from where the walk is, all but the last.
@@ -227,11 +236,17 @@ impl Client {
         }
     }
 
-    /// A request that shows whether the server knows these places and pushes: of one record, of any type.
-    pub(super) fn history_request(&self, cursor: Option<Cursor>, own_through: u64) -> PullRequest {
+    /// A request that shows whether the server knows the places in these zones, and pushes: of one record, of any type.
+    pub(super) fn history_request(
+        &self,
+        zones: &BTreeSet<Zone>,
+        cursor: Option<Cursor>,
+        own_through: u64,
+    ) -> PullRequest {
         let types: BTreeSet<TypeName> = self.endpoints.keys().cloned().collect();
         let leg = Leg { types: types.clone(), cursor: None, own_through, anew: types };
-        PullRequest { max_records: 1, count_remaining: false, ..self.request(&leg, cursor) }
+        let zones = zones.iter().cloned().collect();
+        PullRequest { zones, max_records: 1, count_remaining: false, ..self.request(&leg, cursor) }
     }
 
     fn request(&self, leg: &Leg, cursor: Option<Cursor>) -> PullRequest {

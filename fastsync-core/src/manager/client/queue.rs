@@ -136,6 +136,11 @@ impl PushQueue {
         Ok((entries, Self { acknowledged, sessions, stored: Some(value), given_up: self.given_up }))
     }
 
+    /// Whether this is how it is stored.
+    pub(super) fn is_stored_as(&self, entry: Option<&[u8]>) -> bool {
+        self.stored.as_deref() == entry
+    }
+
     /// The entries that keep the queue as it is and let no session be stored that was made before.
     pub(super) fn give_up(&self) -> Result<(Vec<StateWrite>, Self)> {
         let after = Self { given_up: self.given_up.saturating_add(1), ..self.clone() };

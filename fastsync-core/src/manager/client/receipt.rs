@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::apply::unbased;
+use super::forgotten::{kept_life, unbased};
 use super::queue::InFlight;
 use super::rejected::RejectedEdit;
 use super::{Client, SettledConflict, Settlement};
@@ -139,9 +139,10 @@ impl ReceiptPlan {
         let is_it = |conflict: &SettledConflict| conflict.key == *key;
         let place = self.conflicts.iter().position(is_it)?;
         let is_kept = |record: &Record| !record.is_deleted() && !record.metadata.revision.is_none();
-        let sent = self.conflicts.get(place)?.dropped.clone().filter(is_kept)?;
+        let mut sent = self.conflicts.get(place)?.dropped.clone().filter(is_kept)?;
         let write = self.writes.iter_mut().find(|write| write.action.key() == key)?;
         *write = unbased(sent.clone());
+        sent.metadata.incarnation = kept_life(&sent);
         self.conflicts.remove(place);
         self.replaced.retain(|replaced| replaced != key);
         Some(sent)

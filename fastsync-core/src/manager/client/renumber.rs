@@ -55,6 +55,8 @@ impl Client {
         let mut entries = vec![entry, StateWrite::set(StateKey::CURSOR, None)];
         entries.extend(self.refetch_all()?);
         entries.push(StateWrite::set(StateKey::COVERED, None));
+        // Nor does anything else show then that the server has lost what is here.
+        entries.extend(self.note_lost_zones(queue.acknowledged).await?);
         self.empty_queue(queue, 0, entries).await?;
         self.store.set_device(device);
         Ok(())

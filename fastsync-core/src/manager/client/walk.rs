@@ -35,6 +35,8 @@ pub(super) struct Walk {
     /// Types that the server does not exchange with this client, and those of them that it asks a later version of.
     pub(super) waiting: BTreeSet<TypeName>,
     pub(super) outdated: BTreeSet<TypeName>,
+    /// Those of them that the last page has named, whose cursor is kept.
+    pub(super) waits_at_end: BTreeSet<TypeName>,
     /// Objects with a refused edit that are fetched anew and did not come.
     pub(super) not_seen: BTreeSet<RecordKey>,
     pub(super) asides: Asides,
@@ -107,6 +109,7 @@ impl Client {
             newest: None,
             waiting: BTreeSet::new(),
             outdated: BTreeSet::new(),
+            waits_at_end: BTreeSet::new(),
             not_seen: BTreeSet::new(),
             asides: self.load_asides().await?,
             seen: Seen::default(),
@@ -328,8 +331,8 @@ impl Client {
         if let Some(remaining) = page.remaining {
             walk.total = Some(walk.received.saturating_add(remaining));
         }
-        walk.waiting.extend(page.unknown_types);
-        walk.waiting.extend(page.outdated_types.iter().cloned());
+        walk.waits_at_end = page.unknown_types.iter().chain(&page.outdated_types).cloned().collect();
+        walk.waiting.extend(walk.waits_at_end.iter().cloned());
         walk.outdated.extend(page.outdated_types);
         self.report_progress(&SyncProgress {
             phase: SyncPhase::Pulling,

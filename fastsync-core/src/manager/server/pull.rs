@@ -142,16 +142,7 @@ impl Server {
     ) -> Result<ResetRequired> {
         let mut lost = BTreeSet::new();
         for (zone, point) in points.iter().filter(|(zone, _)| zones.contains(*zone)) {
-            let request = ChangesRequest {
-                zone: zone.clone(),
-                after: point.clone(),
-                types: None,
-                skip_own: None,
-                limits: PageLimits { records: 1, bytes: 1 },
-                count_remaining: false,
-            };
-            let changes = self.store.source().changes(&request).await?;
-            if changes == Changes::ResetRequired(ResetReason::History) {
+            if self.is_lost(zone, point).await? {
                 lost.insert(zone.clone());
             }
         }
@@ -160,6 +151,20 @@ impl Server {
             (reset.reason, reset.zones) = (ResetReason::History, Some(lost));
         }
         Ok(reset)
+    }
+
+    /// Whether a place is not in the history of its zone.
+    async fn is_lost(&self, zone: &Zone, point: &Point) -> Result<bool> {
+        let request = ChangesRequest {
+            zone: zone.clone(),
+            after: point.clone(),
+            types: None,
+            skip_own: None,
+            limits: PageLimits { records: 1, bytes: 1 },
+            count_remaining: false,
+        };
+        let changes = self.store.source().changes(&request).await?;
+        Ok(changes == Changes::ResetRequired(ResetReason::History))
     }
 
     async fn read(
@@ -191,7 +196,12 @@ impl Server {
             let comes_back = points.get(zone) == Some(&Point::START);
             let skip_own = if comes_back { Some(own) } else { skip_own };
             if limits.records == 0 || limits.bytes == 0 {
-                // No room for this zone on this page: the client asks again.
+                // No room for this zone on this page: the client asks again. Who asks for one record wants to know whether
+                // anything was lost, in any zone.
+                if request.max_records == 1 && points.contains_key(zone) && self.is_lost(zone, &after).await?
+                {
+                    return self.reset(ResetReason::History, zones, &points).await.map(Read::ResetRequired);
+                }
                 caught_up = false;
                 continue;
             }

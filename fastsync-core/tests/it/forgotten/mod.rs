@@ -1,5 +1,7 @@
 //! A server that forgot what it had acknowledged: nothing leaves a device unasked.
 
+mod kept;
+mod managers;
 mod walks;
 
 use std::sync::Arc;

@@ -245,3 +245,112 @@ async fn what_was_forgotten_at_once_is_read_in_parts() {
     assert_in_step(&a, &empty).await;
     assert_eq!(empty.tasks.get_all().await.unwrap(), tasks);
 }
+
+/// Fails if only the first zone is asked about where it has something new.
+#[tokio::test]
+async fn a_loss_in_any_zone_is_noticed() {
+    for edited in [false, true] {
+        let (source, live) = backed_up().await;
+        let (a, b) = (client(&live, "ada").await, client(&live, "ada").await);
+        b.tasks.add(&task("1", "before")).await.unwrap();
+        b.notes.add(&Note { id: "1".into(), text: "before".into() }).await.unwrap();
+        b.sync.sync().await.unwrap();
+        let backup = source.snapshot();
+        b.notes.add(&Note { id: "n".into(), text: "after".into() }).await.unwrap();
+        b.sync.sync().await.unwrap();
+        a.sync.sync().await.unwrap();
+        let server = restored(backup).await;
+        server.tasks.add(&task("2", "new")).await.unwrap();
+        let a = moved(&a, &server).await;
+        if edited {
+            a.notes.update(&Note { id: "n".into(), text: "edited".into() }).await.unwrap();
+            a.sync.sync().await.unwrap();
+        } else {
+            let report = a.sync.hard_reset(&[], PendingEdits::Refuse).await.unwrap();
+            assert_eq!((report.reset, report.forgotten), (Some(ResetReason::History), 1));
+        }
+        assert_eq!(forgotten(&a).await, ["n"], "{edited}");
+        assert_eq!(a.notes.get_all().await.unwrap().len(), 2);
+    }
+}
+
+/// Fails if a store is called in step that knows that the server has lost pushes.
+#[tokio::test]
+async fn a_loss_that_is_not_looked_into_is_not_in_step() {
+    let (source, live) = backed_up().await;
+    let a = client(&live, "ada").await;
+    a.tasks.add(&task("1", "before")).await.unwrap();
+    a.sync.sync().await.unwrap();
+    let backup = source.snapshot();
+    a.tasks.add(&task("2", "after")).await.unwrap();
+    a.sync.push().await.unwrap();
+    let server = restored(backup).await;
+    let a = moved(&a, &server).await;
+    a.tasks.add(&task("3", "unsent")).await.unwrap();
+    let link = a.link.clone();
+    a.link.meanwhile(async move { link.fail_next(Fault::DropRequest) });
+    a.sync.push().await.unwrap_err();
+    let key = a.record("3").await.unwrap().key;
+    assert_eq!(a.sync.discard_pending(&[key]).await.unwrap(), 1);
+    let status = a.sync.status().await.unwrap();
+    assert_eq!((status.pending, status.push_in_flight, status.in_step), (0, false, false));
+    a.sync.sync().await.unwrap();
+    assert_eq!(forgotten(&a).await, ["2"]);
+}
+
+/// A type that no client asks for: the server reads the others by name.
+#[derive(Debug, Clone, PartialEq, SyncableObject)]
+#[syncable(name = "extras")]
+struct Extra {
+    #[syncable(id)]
+    id: String,
+}
+
+/// A server whose first answers are those of an earlier release.
+#[derive(Debug)]
+struct Upgraded {
+    before: LoopbackTransport,
+    after: LoopbackTransport,
+    left: AtomicUsize,
+}
+
+#[async_trait::async_trait]
+impl Transport for Upgraded {
+    async fn push(&self, request: &protocol::PushRequest) -> Result<protocol::PushReply> {
+        self.after.push(request).await
+    }
+    async fn pull(&self, request: &protocol::PullRequest) -> Result<protocol::PullReply> {
+        let is_before = |left: usize| left.checked_sub(1);
+        match self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, is_before) {
+            Ok(_) => self.before.pull(request).await,
+            Err(_) => self.after.pull(request).await,
+        }
+    }
+}
+
+/// Fails if a type counts as fetched that the server has learned of in the middle of the pull.
+#[tokio::test]
+async fn a_type_that_a_server_learns_of_in_the_middle_of_a_pull_comes_whole() {
+    let (source, live) = backed_up().await;
+    live.tasks.add_many(&[task("1", "x"), task("2", "y")]).await.unwrap();
+    let list = List { id: "l".into(), title: "t".into() };
+    Repository::<List>::new(&live.store).add(&list).await.unwrap();
+    let store =
+        Store::server(source).register::<List>().register::<Note>().register::<Extra>().open().await.unwrap();
+    let manager = SyncManager::server(&store)
+        .register(Repository::<List>::new(&store), LastWriterWins)
+        .register(Repository::<Note>::new(&store), LastWriterWins)
+        .register(Repository::<Extra>::new(&store), LastWriterWins);
+    let manager = manager.zones(own_zone_policy).build().await.unwrap();
+    let earlier = ServerSide { manager, ..server().await };
+    let a = client(&earlier, "ada").await;
+    a.sync.sync().await.unwrap();
+    let over = |server: &ServerSide| LoopbackTransport::new(server.manager.clone(), SyncContext::new("ada"));
+    let upgraded = Upgraded { before: over(&earlier), after: over(&live), left: AtomicUsize::new(1) };
+    let manager = a.manager().transport(upgraded).build().unwrap();
+    let types = ["tasks", "lists"].map(|name| TypeName::new(name).unwrap());
+    manager.hard_reset(&types, PendingEdits::Refuse).await.unwrap();
+    manager.sync().await.unwrap();
+    assert_in_step(&a, &live).await;
+    assert_eq!(a.tasks.get_all().await.unwrap().len(), 2);
+}

@@ -161,7 +161,8 @@ impl SyncManager<Client> {
     /// # Errors
     /// `PendingEdits` if edits of these types wait and `edits` is not [`PendingEdits::Discard`]: none may wait for
     /// [`PendingEdits::Refuse`], none may be left by the push for [`PendingEdits::PushFirst`] (see [`rejected`](Self::rejected) and
-    /// [`discard_pending`](Self::discard_pending)); `UnknownType`; otherwise as [`pull`](Self::pull).
+    /// [`discard_pending`](Self::discard_pending)); `Contention` if edits are to be discarded while another process sends some:
+    /// call it again; `UnknownType`; otherwise as [`pull`](Self::pull).
     pub async fn hard_reset(&self, types: &[TypeName], edits: PendingEdits) -> Result<PullReport> {
         let _running = self.inner.running.lock().await;
         self.inner.hard_reset(types, edits).await

@@ -76,9 +76,9 @@ impl Client {
         let pending = self.store.source().count_pending().await?;
         let push_in_flight = self.push_standing().await?.1;
         let has_pulled = self.load_cursor().await?.is_some();
-        let (lost, _) = self.load_lost().await?;
-        let has_lost = lost.pushes > 0 || lost.zones.iter().any(|zone| self.zones.contains(zone));
-        let waits_for_server = !has_pulled || has_lost || !self.load_refetch().await?.is_empty();
+        // Where it has lost zones, types are marked to be fetched anew.
+        let has_lost_pushes = self.load_lost().await?.0.pushes > 0;
+        let waits_for_server = !has_pulled || has_lost_pushes || !self.load_refetch().await?.is_empty();
         Ok(ClientStatus {
             pending,
             rejected: u64::try_from(rejected).unwrap_or(u64::MAX),

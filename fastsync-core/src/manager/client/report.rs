@@ -142,9 +142,10 @@ pub struct ClientStatus {
     /// Records of the server that this device cannot hold, of the manager's zones; see
     /// [`SyncManager::set_aside`](crate::SyncManager::set_aside).
     pub aside: u64,
-    /// Whether a pull has been completed, no type is marked to be fetched anew, nothing of this manager's zones is aside, and no
-    /// edit waits. It says nothing of types that the server does not exchange ([`PullReport::unknown_types`],
-    /// [`PullReport::outdated_types`]), of fields that an upgrade has added since the last pull, or of a zone that was never pulled.
+    /// Whether a pull has been completed, no type is marked to be fetched anew, nothing of this manager's zones is aside, no
+    /// edit waits, and the server is not known to have lost pushes that no pull has looked into. It says nothing of types that
+    /// the server does not exchange ([`PullReport::unknown_types`], [`PullReport::outdated_types`]), of fields that an upgrade
+    /// has added since the last pull, or of a zone that was never pulled.
     pub in_step: bool,
     /// Those of the pending edits that the next push does not send, and why: by type.
     pub waiting: Vec<WaitingEdits>,

@@ -228,7 +228,9 @@ impl Server {
                     caught_up &= page.caught_up;
                     remaining = remaining.zip(page.remaining).map(|(sum, more)| sum.saturating_add(more));
                     points.insert(zone.clone(), page.next);
-                    records.extend(page.records);
+                    // The history still has records of types that this server has given up.
+                    let is_known = |record: &Record| types.contains_key(&record.key.type_name);
+                    records.extend(page.records.into_iter().filter(is_known));
                 }
             }
         }

@@ -35,9 +35,6 @@ const ACCOUNTS: i64 = 4_000;
 /// Tells this program that it is the process to be killed: where the store is.
 const JOB: &str = "FASTSYNC_MIGRATE";
 
-/// How much later each process is killed than the one before.
-const STEP: Duration = Duration::from_millis(25);
-
 async fn migrate(kind: OnDisk, place: &Path) -> Result<Store> {
     let cents = Migration::to(2, |account| {
         let euros: i64 = account.get("euros")?;
@@ -62,7 +59,8 @@ async fn kill_while_it_migrates(kind: OnDisk, test: &str) {
         std::process::exit(0);
     }
     let mut killed = 0;
-    for delay in (0..).map(|n| STEP * n) {
+    // Short steps where a migration takes a few milliseconds, and not too many of them on a slow disk.
+    for delay in (0..).map(|n: u32| Duration::from_millis(2) * (n * n)) {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().join("store");
         fill(kind, &place).await;

@@ -90,7 +90,6 @@ async fn kill_while_it_migrates(kind: OnDisk, test: &str) {
             None => killed += 1,
         }
     }
-    println!("{killed} processes were killed");
     assert!(killed > 3, "the migration is too short to be killed in");
 }
 

@@ -26,7 +26,8 @@ impl RedbDataSource {
     ///
     /// # Errors
     /// `Unavailable` if the store is open already; `Corrupt` if it is damaged; `Config` if the settings do not hold or the
-    /// file cannot be used; `Unsupported` if a newer release wrote the store.
+    /// file cannot be used; `Unsupported` if a newer release, or an earlier major version of redb, wrote
+    /// the store.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
         Self::open_with(&RedbConfig::new(path))
     }

@@ -1,7 +1,7 @@
 //! What FastSync data sources of one family share.
 //!
-//! You write a data source for an embedded key-value engine? Implement [`kv::Engine`], which is four methods, and
-//! [`kv::View`], which is three. Everything else is in [`kv`] once: keys and rows, commits and their conditions, the feed,
+//! You write a data source for an embedded key-value engine? Implement [`kv::Engine`], which is two methods
+//! (a third has a default), a name and a type, and [`kv::View`], which is three methods. Everything else is in [`kv`] once: keys and rows, commits and their conditions, the feed,
 //! staging, queries, types and their growth, upgrades, threads.
 //!
 //! There is no driver here, and nothing for applications: they use `fastsync-dao-redb`, `fastsync-dao-sled` or a data

@@ -201,7 +201,7 @@ pub trait SyncableDataSource: Debug + Send + Sync + 'static {
     /// - A write that a constraint of the user's own table refuses is a conflict with
     ///   [`ConflictReason::Constraint`]; another row is never overwritten.
     /// - Rows of one commit may exchange the values of unique columns: a value that only a row of the same commit has, which
-    ///   gives it up, refuses nothing.
+    ///   gives it up, refuses nothing, as far as the user's own rules let a value stand in for it meanwhile.
     /// - With `positioned`, the session gets the next position of every zone that it wrote a record to, assigned
     ///   at the end under the zone's lock: a reader that sees position n sees every session at or below n.
     ///   A zone without a written record gets none. An acknowledgement or a clear writes no record: it gives no

@@ -30,8 +30,8 @@ pub(super) struct Withheld {
 }
 
 impl Withheld {
-    /// Whether a local commit waits as a whole, because the server does not exchange one of its types yet, or one of its objects
-    /// waits for a decision. What is of types that this application gave up does not hold up the rest.
+    /// Whether a local commit waits as a whole, because the server does not exchange one of its types yet, new fields of one are not
+    /// fetched yet, or one of its objects waits for a decision. What is of types that this application gave up does not hold up the rest.
     pub(super) fn holds_together(&self, local_commit: &[Record]) -> bool {
         let names = || local_commit.iter().map(|record| &record.key.type_name);
         names().any(|name| self.registered.contains(name) && self.unknown_types.contains(name))

@@ -152,11 +152,13 @@ impl SyncManager<Client> {
 
     /// Fetches the records of these types anew (of all types, if none is named) and puts them in place, together with
     /// what changed of the other types, in one local commit at the end: until then the old ones stay. Objects that the server does not
-    /// have are removed in it; those that it has [forgotten](Self::forgotten) are kept. A failure changes nothing
-    /// but what is done before that: the answer to a push in flight, or with [`PendingEdits::PushFirst`] a push.
+    /// have are removed in it; those that it has [forgotten](Self::forgotten) are kept, unless
+    /// [`WhenForgotten::Accept`](crate::WhenForgotten::Accept) is set. A failure changes nothing but what is done before that: the
+    /// answer to a push in flight, or with [`PendingEdits::PushFirst`] a push.
     ///
     /// With [`PendingEdits::Discard`], edits of types that this application does not register any more are dropped too, with the
     /// records of those types: all of them, or those of types that are named. The records come back once the type is registered.
+    /// An object that this very reset finds to be forgotten goes with its edit.
     ///
     /// # Errors
     /// `PendingEdits` if edits of these types wait and `edits` is not [`PendingEdits::Discard`]: none may wait for
@@ -184,6 +186,8 @@ impl SyncManager<Client> {
     /// server takes it back, and it is given up unless the server has processed it. What is edited again in between stays.
     /// The other edits of its local commit are sent. Call [`sync`](Self::sync) next, and look at [`status`](Self::status).
     ///
+    /// A [forgotten](Self::forgotten) object is removed, as by [`accept_forgotten`](Self::accept_forgotten).
+    ///
     /// # Errors
     /// Those of the data source; `Contention` if another process synchronises the store.
     pub async fn discard_pending(&self, objects: &[RecordKey]) -> Result<u64> {
@@ -202,8 +206,9 @@ impl SyncManager<Client> {
 
     /// The objects that the server had acknowledged and has forgotten, as they are here: its database was restored from a backup, or
     /// another one is at its address. They are visible locally, can be edited, and are not sent until the application decides:
-    /// [`send_forgotten`](Self::send_forgotten), [`accept_forgotten`](Self::accept_forgotten), or removing the object. One that
-    /// comes back from the server meanwhile, or as deleted, is settled as any other edit, and leaves the list.
+    /// [`send_forgotten`](Self::send_forgotten), [`accept_forgotten`](Self::accept_forgotten),
+    /// [`discard_pending`](Self::discard_pending), or removing the object. If the server sends one meanwhile, alive or deleted, it is
+    /// settled as any other edit and leaves the list.
     ///
     /// # Errors
     /// Those of the data source.

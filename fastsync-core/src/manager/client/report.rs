@@ -59,7 +59,8 @@ pub struct PullReport {
     pub reset: Option<ResetReason>,
     /// Objects that the server had acknowledged and has forgotten, and that stay on the device; see
     /// [`SyncManager::forgotten`](crate::SyncManager::forgotten) and [`WhenForgotten`](crate::WhenForgotten). 0 if that is
-    /// [`Accept`](crate::WhenForgotten::Accept).
+    /// [`Accept`](crate::WhenForgotten::Accept). The report of a `sync` counts those here as well that its push found; so `reset` has
+    /// the push's reason too.
     pub forgotten: u64,
     /// Types that the server does not know, or not with all of their fields: their edits wait until it does.
     pub unknown_types: BTreeSet<TypeName>,

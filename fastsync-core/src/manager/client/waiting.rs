@@ -43,8 +43,8 @@ pub enum WaitingReason {
     Unfetched,
     /// The server refused them: see [`rejected`](crate::SyncManager::rejected).
     Refused,
-    /// Their local commit has edits of a type that the server does not know or asks a later version of, or of an object that
-    /// waits for a decision, and stays whole.
+    /// Their local commit stays whole, and another of its edits waits: its type is [unknown](Self::UnknownToServer),
+    /// [outdated](Self::Outdated) or [unfetched](Self::Unfetched), or its object [waits for a decision](Self::Forgotten).
     Together,
 }
 

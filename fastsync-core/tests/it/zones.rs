@@ -210,4 +210,34 @@ async fn a_new_field_is_fetched_in_each_zone_before_anything_of_it_is_pushed() {
     assert_eq!(b.push().await.unwrap().applied, 1);
     let stored = theirs[1].find_by_id(&id("1")).await.unwrap().unwrap();
     assert_eq!((stored.text.as_str(), stored.colour.as_str()), ("edited", "red"));
+    assert!(storage.states("fastsync/refetch/").await.unwrap().is_empty());
+    assert_eq!(b.sync().await.unwrap().pull.received, 0);
+}
+
+/// Fails if managers of one store take each other's places away with what they fetch anew, and so fetch it again for ever.
+#[tokio::test]
+async fn managers_of_one_zone_each_come_to_rest_after_a_reset() {
+    let server = serve_everything().await;
+    let side = client(&server, "ada").await;
+    let (a, b) = (manager(&server, &side, &["a"]), manager(&server, &side, &["b"]));
+    server.tasks.add(&task("1", "x")).await.unwrap();
+    for key in ["a", "b"] {
+        Repository::<Note>::in_zone(&server.store, zone(key)).add(&note("theirs")).await.unwrap();
+    }
+    for manager in [&a, &b] {
+        manager.sync().await.unwrap();
+    }
+    let report = a.hard_reset(&[], PendingEdits::Refuse).await.unwrap();
+    assert_eq!(report.received, 2);
+    notes(&side, "b").hard_delete().await.unwrap();
+    assert_eq!(b.sync().await.unwrap().pull.received, 1);
+    for _ in 0..2 {
+        for manager in [&a, &b] {
+            assert_eq!(manager.sync().await.unwrap().pull.received, 0);
+            assert!(manager.status().await.unwrap().in_step);
+        }
+    }
+    for key in ["a", "b"] {
+        assert_eq!(ids(&side, key).await, ["theirs"]);
+    }
 }

@@ -46,6 +46,9 @@ pub(super) async fn caught_up(world: &World, client: usize, types: &[&str], pull
                 .violated(format!("{:?} wait for client {client}, which is not ahead", pull.unknown_types));
         }
     }
+    if pull.forgotten > 0 {
+        world.ledger.violated(format!("client {client} takes {} objects for forgotten", pull.forgotten));
+    }
     let zones = readable(client);
     let of_types = |key: &RecordKey| {
         types.contains(&key.type_name.as_str()) && !pull.unknown_types.contains(&key.type_name)

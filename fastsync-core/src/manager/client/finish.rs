@@ -51,7 +51,7 @@ impl Client {
             state.push(StateWrite::set(StateKey::OUTDATED_TYPES, Some(encode(&walk.outdated)?)));
         }
         state.extend(self.note_fields(&walk.waiting).await?);
-        state.extend(self.note_zones(plan.anew.keys(), &plan.grown).await?);
+        state.extend(self.note_zones(plan).await?);
         state.extend(self.observe(walk.newest)?);
         state.extend(self.note_history(plan, &walk).await?);
         let anew = self.fetched_anew(plan, &walk);

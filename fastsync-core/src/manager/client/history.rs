@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Client;
 use super::pull::PullPlan;
 use super::walk::Walk;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::Zone;
 use crate::protocol::{Cursor, PullReply, ResetRequired};
 use crate::source::entry::{decode, encode};
@@ -70,8 +70,8 @@ impl Client {
         let Some(cursor) = self.load_cursor().await? else { return Ok(None) };
         let zones = match self.ask_everywhere(Some(&cursor), own_through).await {
             Ok(lost) => lost.map(|(_, lost)| lost.zones).unwrap_or_default(),
-            Err(error) if error.is_retryable() => return Err(error),
-            Err(_) => self.own_zones(),
+            Err(error) if may_not_be_read(&error) => self.own_zones(),
+            Err(error) => return Err(error),
         };
         let (mut noted, stored) = self.load_lost().await?;
         let before = noted.zones.len();
@@ -133,7 +133,7 @@ impl Client {
         zones.extend(own.iter().cloned());
         match self.ask_history(&zones, stored, own_through).await {
             // Another user may have pulled them. Where nobody can tell, they may be lost.
-            Err(error) if zones.len() > own.len() && !error.is_retryable() => {
+            Err(error) if zones.len() > own.len() && may_not_be_read(&error) => {
                 let answer = self.ask_history(&own, stored, own_through).await?;
                 let (reason, mut lost) = answer.unwrap_or((ResetReason::History, LostHistory::default()));
                 lost.zones.extend(zones.difference(&own).cloned());
@@ -184,8 +184,8 @@ impl Client {
         let stored = self.load_cursor().await?;
         match self.ask_history(&zones, stored.as_ref(), self.push_standing().await?.0).await {
             Ok(lost) => Ok(lost.map(|(_, lost)| lost.zones).unwrap_or_default()),
-            Err(error) if error.is_retryable() => Err(error),
-            Err(_) => Ok(zones),
+            Err(error) if may_not_be_read(&error) => Ok(zones),
+            Err(error) => Err(error),
         }
     }
 
@@ -242,7 +242,7 @@ impl Client {
         // The cursor of a walk from the beginning has no place in other zones.
         covered.retain(|zone, through| {
             *through = (*through).min(plan.lost.last.unwrap_or(u64::MAX));
-            !is_whole || self.zones.contains(zone)
+            !plan.loses_places || self.zones.contains(zone)
         });
         covered.extend(self.zones.iter().map(|zone| (zone.clone(), own_through)));
         if covered != before {
@@ -269,6 +269,11 @@ impl Client {
         }
         Ok(entries)
     }
+}
+
+/// Whether nobody can tell what was lost of a zone, now or later. Any other error says nothing of a history: it is asked for again.
+fn may_not_be_read(error: &Error) -> bool {
+    error.kind() == ErrorKind::UnknownZone
 }
 
 #[cfg(test)]

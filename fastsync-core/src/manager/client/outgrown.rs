@@ -18,7 +18,7 @@ use crate::store::StateKey;
 pub(super) type Grown = BTreeMap<TypeName, Vec<usize>>;
 
 /// Version and fields of each type.
-type Fields = BTreeMap<TypeName, (u32, BTreeSet<FieldName>)>;
+pub(super) type Fields = BTreeMap<TypeName, (u32, BTreeSet<FieldName>)>;
 
 impl Client {
     /// The types that have other fields than when they were pulled up to the stored cursor, or that were not pulled with it.
@@ -75,6 +75,11 @@ impl Client {
         }
         let entry = || Ok(StateWrite::set(StateKey::FIELDS, Some(encode(&now)?)));
         (now != before).then(entry).transpose()
+    }
+
+    /// Whether a type has other fields than it was pulled with, or was not pulled.
+    pub(super) fn has_other_fields(&self, name: &TypeName, pulled: &Fields) -> bool {
+        self.fields().find(|(of, _)| of == name).is_some_and(|(of, now)| pulled.get(&of) != Some(&now))
     }
 
     /// The places of the fields that are not among these.

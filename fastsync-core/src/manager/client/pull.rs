@@ -30,6 +30,8 @@ pub(super) struct PullPlan {
     pub(super) grown: Grown,
     /// What is in flight while its answer cannot be had.
     pub(super) unanswered: Unanswered,
+    /// Whether the cursor begins anew, without the places of zones that other managers of the store pull.
+    pub(super) loses_places: bool,
 }
 
 /// A part of a pull: some types from a cursor on.
@@ -74,7 +76,7 @@ impl Client {
                     return Ok(report);
                 }
                 Pulled::ResetRequired(reason, lost) => {
-                    if !self.is_whole(&plan) || lost != LostHistory::default() {
+                    if !plan.loses_places || lost != LostHistory::default() {
                         plan.reset = Some(reason);
                     }
                     self.extend_to_all(&mut plan);
@@ -113,11 +115,14 @@ impl Client {
         }
         self.plan_history(plan, stored.as_ref()).await?;
         let Some(mut walk) = self.walk(plan, stored.as_ref()).await? else { return Ok(Pulled::Moved) };
+        // Other managers go on at the places of their zones, so these stay as long as the stored cursor is good.
+        plan.loses_places =
+            self.is_whole(plan) && (stored.is_none() || plan.reset.is_some() || !self.others_pull().await?);
         let types = |plan: &PullPlan| plan.anew.keys().cloned().collect();
         // Of what is fetched anew nothing of our own is here any more.
         let anew =
             |plan: &PullPlan| Leg { types: types(plan), cursor: None, own_through: 0, anew: BTreeSet::new() };
-        let last_leg = if self.is_whole(plan) {
+        let last_leg = if plan.loses_places {
             anew(plan)
         } else {
             if !plan.anew.is_empty() && !walk.is_last_leg {

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Client;
-use super::outgrown::Grown;
+use super::pull::PullPlan;
 use crate::error::Result;
 use crate::model::{FieldName, TypeName, Zone};
 use crate::schema::TypeSchema;
@@ -72,28 +72,32 @@ impl Client {
         Ok(stored.as_deref().map(decode).transpose()?.unwrap_or_default())
     }
 
+    /// Whether other managers of this store pull zones that this one does not.
+    pub(super) async fn others_pull(&self) -> Result<bool> {
+        Ok(self.load_zones().await?.iter().any(|zone| !self.zones.contains(zone)))
+    }
+
     /// What the end of a pull notes of the zones, and of the types that it has fetched anew, some of them because they have
     /// grown.
-    pub(super) async fn note_zones(
-        &self,
-        anew: impl Iterator<Item = &TypeName> + Send,
-        grown: &Grown,
-    ) -> Result<Vec<StateWrite>> {
+    pub(super) async fn note_zones(&self, plan: &PullPlan) -> Result<Vec<StateWrite>> {
         let (marks, fields) = (self.load_refetch_marks().await?, self.load_fields().await?);
         let mut zones = self.load_zones().await?;
         let elsewhere: Vec<_> = zones.iter().filter(|zone| !self.zones.contains(zone)).cloned().collect();
         let mut entries = Vec::new();
-        for name in anew {
+        for name in plan.anew.keys() {
             let fits = |zone: &&Zone| self.store.check_zone(name, zone).is_ok();
             let own = self.zones.iter().filter(fits).map(|zone| StateKey::refetch_in(name, zone));
             for mark in own.chain([StateKey::refetch(name)]) {
                 entries.push(StateWrite { value: None, ..mark? });
             }
-            for zone in elsewhere.iter().filter(fits) {
+            // What other zones have of a type stays good as long as their places and its fields do.
+            let is_as_before = !plan.loses_places && !self.has_other_fields(name, &fields);
+            for zone in elsewhere.iter().filter(fits).filter(|_| !is_as_before) {
                 let mut mark = StateKey::refetch_in(name, zone)?;
                 // A zone that has waited since an earlier upgrade knows no more for this one.
                 let waits_with = marks.get(&(name.clone(), Some(zone.clone()))).and_then(Option::as_ref);
-                let before = || fields.get(name).map(|(_, known)| known).filter(|_| grown.contains_key(name));
+                let before =
+                    || fields.get(name).map(|(_, known)| known).filter(|_| plan.grown.contains_key(name));
                 let lacks = |known: &&BTreeSet<FieldName>| {
                     let declared = self.store.schema(name).map(TypeSchema::fields).unwrap_or_default();
                     declared.iter().any(|field| !known.contains(&field.name))

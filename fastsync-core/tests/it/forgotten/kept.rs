@@ -104,3 +104,44 @@ async fn a_kept_object_keeps_what_it_refers_to() {
         assert_eq!(a.lists.get_all().await.unwrap(), []);
     }
 }
+
+/// Refuses pulls as long as it is told to.
+#[derive(Debug)]
+struct SignedOut(Link, std::sync::atomic::AtomicBool);
+
+#[async_trait::async_trait]
+impl Transport for SignedOut {
+    async fn push(&self, request: &protocol::PushRequest) -> Result<protocol::PushReply> {
+        self.0.push(request).await
+    }
+    async fn pull(&self, request: &protocol::PullRequest) -> Result<protocol::PullReply> {
+        if self.1.load(Ordering::SeqCst) {
+            return Err(Error::new(ErrorKind::Unauthorized, "pull", "sign in"));
+        }
+        self.0.pull(request).await
+    }
+}
+
+/// Fails if an object that was deleted is taken for forgotten because the server could not be asked at that moment: it may be
+/// asked later, and the answer to the push waits for that.
+#[tokio::test]
+async fn an_error_says_nothing_of_the_history() {
+    let server = server().await;
+    let (a, b) = (client(&server, "ada").await, client(&server, "ada").await);
+    a.tasks.add(&task("1", "x")).await.unwrap();
+    a.sync.sync().await.unwrap();
+    b.sync.sync().await.unwrap();
+    b.tasks.remove(&id("1")).await.unwrap();
+    b.sync.sync().await.unwrap();
+    server.store.source().purge(&Zone::Global, Position(2)).await.unwrap();
+    a.tasks.update(&task("1", "mine")).await.unwrap();
+    let link = Arc::new(SignedOut(a.link.clone(), true.into()));
+    let manager = a.manager().transport(Arc::clone(&link)).build().unwrap();
+    manager.push().await.unwrap_err();
+    assert!(manager.status().await.unwrap().push_in_flight);
+    assert!(manager.forgotten().await.unwrap().is_empty());
+    link.1.store(false, Ordering::SeqCst);
+    manager.sync().await.unwrap();
+    assert!(manager.forgotten().await.unwrap().is_empty());
+    assert_eq!((a.task("1").await, a.pending().await), (None, 0));
+}

@@ -160,7 +160,11 @@ impl Link {
             Call::UpgradeMeanwhile => {
                 match world.upgrade_server().await {
                     Ok(false) => {}
-                    Ok(true) => world.ledger.note("upgrades of the server during a call"),
+                    Ok(true) => {
+                        // The release before may have refused a type, which the later one then does not name.
+                        lock(&wire.refused).push(ErrorKind::UnknownType);
+                        world.ledger.note("upgrades of the server during a call");
+                    }
                     Err(error) => world.ledger.violated(format!("the server cannot be upgraded: {error}")),
                 }
                 Ok((1, Fate::Arrives))

@@ -153,7 +153,7 @@ impl SyncManager<Client> {
     /// Fetches the records of these types anew (of all types, if none is named) and puts them in place, together with
     /// what changed of the other types, in one local commit at the end: until then the old ones stay. Objects that the server does not
     /// have are removed in it; those that it has [forgotten](Self::forgotten) are kept, unless
-    /// [`WhenForgotten::Accept`](crate::WhenForgotten::Accept) is set. A failure changes nothing but what is done before that: the
+    /// [`WhenForgotten::Accept`] is set. A failure changes nothing but what is done before that: the
     /// answer to a push in flight, or with [`PendingEdits::PushFirst`] a push.
     ///
     /// With [`PendingEdits::Discard`], edits of types that this application does not register any more are dropped too, with the

@@ -77,7 +77,8 @@ impl Client {
             Err(error) if may_be_about_a_type(&error) && !self.push_standing().await?.1 => {
                 let known_before = self.load_unknown_types().await?;
                 self.pull_once(super::pull::PullPlan::default()).await?;
-                if self.load_unknown_types().await? == known_before {
+                // It may have been told before that a type waits, and the push was made before that.
+                if known_before.is_empty() && self.load_unknown_types().await?.is_empty() {
                     return Err(error);
                 }
                 self.push_all(false, &mut report).await?;

@@ -102,6 +102,20 @@ async fn at_an_old_server_a_new_type_waits_and_the_others_go_on() {
     assert_eq!(stored.find_by_id(&id("1")).await.unwrap(), Some(new_task("1", "by new", 5)));
 }
 
+/// Fails if a push of a type that waits, made before the device was told so, is an error of the call once the pull has told it.
+#[tokio::test]
+async fn a_push_that_was_made_before_its_type_was_known_to_wait_is_taken_back() {
+    let (server, _) = serve::<Task>(MemoryDataSource::new(), LastWriterWins).await;
+    let device = New::open(&server, &MemoryDataSource::new(), LastWriterWins).await;
+    device.tasks.add(&new_task("1", "by new", 5)).await.unwrap();
+    device.link.fail_next(Fault::DropRequest);
+    let error = device.sync.sync().await.unwrap_err();
+    assert_eq!(error.pull().unwrap().unknown_types.len(), 1);
+    let report = device.sync.sync().await.unwrap();
+    assert_eq!((report.push.applied, device.sync.status().await.unwrap().pending), (0, 1));
+    assert!(!device.sync.status().await.unwrap().push_in_flight);
+}
+
 /// The world before a device is upgraded: it has pulled a task of which the server knows more, and a list.
 async fn before_upgrade() -> (SyncManager<Server>, Repository<v2::Task>, MemoryDataSource, Old) {
     let (server, stored) = serve::<v2::Task>(MemoryDataSource::new(), LastWriterWins).await;

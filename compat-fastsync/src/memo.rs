@@ -4,7 +4,7 @@
 //! and an edit that follows another without a pull between is not taken for a conflict, each object that a user pushed
 //! has an entry of some ten bytes in the store, written with the object.
 
-use fastsync_core::source::{ExpectState, StateWrite, entry};
+use fastsync_core::source::{StateWrite, entry};
 use fastsync_core::{Error, ErrorKind, Record, RecordKey, Result, Revision, SyncContext, Value};
 use serde::{Deserialize, Serialize};
 
@@ -65,14 +65,14 @@ impl Memo {
         revision: Revision,
         makes_it: bool,
     ) -> Result<StateWrite> {
-        let expect = self.stored.take().map_or(ExpectState::Absent, ExpectState::Value);
+        let read = self.stored.take();
         self.made |= makes_it;
         self.pushes.push((version, digest));
         let surplus = self.pushes.len().saturating_sub(REMEMBERED);
         self.pushes.drain(..surplus);
         self.revision = revision;
         let value = entry::encode(&self)?;
-        Ok(StateWrite { key, expect, value: Some(value) })
+        Ok(StateWrite::replace(key, read, Some(value)))
     }
 }
 

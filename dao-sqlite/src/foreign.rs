@@ -12,10 +12,8 @@ use crate::connection::Store;
 use crate::error::Run;
 use crate::plan::{At, Plan};
 
-/// The writes that are to blame for the broken foreign keys of the open transaction, which this ends; `None` if it is none
-/// of them.
-///
-/// The written children whose parent is not there; if there are none, what removed a parent that a row still refers to.
+/// The writes that broke the foreign keys of the open transaction: the written children whose parent is not there, or else what
+/// removed a parent that a row still refers to. `None` if no write did. It ends the transaction.
 pub(crate) fn violators(
     store: &Store,
     plan: &mut Plan,

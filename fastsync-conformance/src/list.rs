@@ -110,8 +110,8 @@ macro_rules! __for_each_case {
             run_single ordering {
                 ids_of_every_kind_are_ordered_by_bytes: "'An id is text in every case, compared by its bytes': also \
                     an id that is a whole number or a UUID, in an order, in a filter and between equals.",
-                text_is_never_a_number: "'Text is compared by its bytes': what reads as a number, a date or another \
-                    variant of an enum is none.",
+                text_is_never_a_number: "'Text is compared by its bytes': text that reads as a number, a date or \
+                    a variant of an enum is compared like any other.",
             }
             run_single commit {
                 records_are_stored_as_they_are: "'Records are stored with the revision that they bring' (and \

@@ -193,6 +193,12 @@ impl StateWrite {
         Self { key: key.into(), expect: ExpectState::Anything, value }
     }
 
+    /// Sets or removes an entry that is still as it was read: with this value, or absent.
+    #[must_use]
+    pub fn replace(key: impl Into<String>, read: Option<Vec<u8>>, value: Option<Vec<u8>>) -> Self {
+        Self { key: key.into(), expect: read.map_or(ExpectState::Absent, ExpectState::Value), value }
+    }
+
     /// Refuses keys that are too long or empty, and one that is written twice.
     ///
     /// # Errors

@@ -126,6 +126,20 @@ fn unwritable() -> Error {
     Error::new(ErrorKind::Backend, "encode", "an entry cannot be written")
 }
 
+/// Holds stored entries against the file of this name, a line for each; with `FASTSYNC_ACCEPT_GOLDEN` set, writes it.
+#[cfg(test)]
+pub(crate) fn assert_golden(name: &str, entries: &[&[u8]]) {
+    let hex = |entry: &&[u8]| {
+        entry.iter().map(|byte| format!("{byte:02x}")).chain(["\n".into()]).collect::<String>()
+    };
+    let written: String = entries.iter().map(hex).collect();
+    let path = format!("{}/tests/golden/stored/{name}.hex", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("FASTSYNC_ACCEPT_GOLDEN").is_some() {
+        std::fs::write(&path, &written).unwrap();
+    }
+    assert_eq!(written, std::fs::read_to_string(&path).unwrap(), "{name}: a stored form has changed");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -204,9 +204,8 @@ impl StoreBuilder {
             for zone in self.source.zones(due.name()).await? {
                 self.fill(due, &migrations, zone, attempt).await?;
             }
-            let expect = noted.stored.map_or(ExpectState::Absent, ExpectState::Value);
             let value = Some(encode(&due.to())?);
-            state.push(StateWrite { key: StateKey::migrated(due.name()), expect, value });
+            state.push(StateWrite::replace(StateKey::migrated(due.name()), noted.stored, value));
         }
         if state.is_empty() {
             return Ok(true);

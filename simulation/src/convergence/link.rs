@@ -158,14 +158,9 @@ impl Link {
             // A storage that one process has to itself cannot change hands within a call.
             Call::UpgradeMeanwhile if world.setup.server.is_some() => Ok((1, Fate::Arrives)),
             Call::UpgradeMeanwhile => {
-                match world.upgrade_server().await {
-                    Ok(false) => {}
-                    Ok(true) => {
-                        // The release before may have refused a type, which the later one then does not name.
-                        lock(&wire.refused).push(ErrorKind::UnknownType);
-                        world.ledger.note("upgrades of the server during a call");
-                    }
-                    Err(error) => world.ledger.violated(format!("the server cannot be upgraded: {error}")),
+                if world.upgrade_server("upgrades of the server during a call").await {
+                    // The release before may have refused a type, which the later one then does not name.
+                    lock(&wire.refused).push(ErrorKind::UnknownType);
                 }
                 Ok((1, Fate::Arrives))
             }

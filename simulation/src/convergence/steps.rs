@@ -46,20 +46,11 @@ pub(super) async fn step(world: &Arc<World>, step: &Step) {
             }
         }
         Step::UpgradeClient { client } => {
-            let client = client_of(client);
-            match World::upgrade_client(world, client).await {
-                Ok(false) => {}
-                Ok(true) => world.ledger.note("upgrades of a client"),
-                Err(error) => {
-                    world.ledger.violated(format!("client {client} cannot be upgraded: {error}"));
-                }
-            }
+            World::upgrade_client(world, client_of(client)).await;
         }
-        Step::UpgradeServer => match world.upgrade_server().await {
-            Ok(false) => {}
-            Ok(true) => world.ledger.note("upgrades of the server"),
-            Err(error) => world.ledger.violated(format!("the server cannot be upgraded: {error}")),
-        },
+        Step::UpgradeServer => {
+            world.upgrade_server("upgrades of the server").await;
+        }
         Step::Replay { client, which } => {
             let client = client_of(client);
             if let Some(request) = world.wire(client).sent(usize::from(*which)) {

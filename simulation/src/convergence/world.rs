@@ -195,18 +195,27 @@ impl World {
         self.clients[client].is_later.load(Ordering::SeqCst)
     }
 
-    /// Ends the server's process, and starts the later release of it; whether the one before was running.
-    pub(super) async fn upgrade_server(&self) -> Result<bool> {
+    /// Ends the server's process, starts the later release of it, and counts that as `what` if the one before was running;
+    /// whether it was.
+    pub(super) async fn upgrade_server(&self, what: &'static str) -> bool {
         let was_later = self.server.is_later.swap(true, Ordering::SeqCst);
-        self.restart_server().await?;
-        Ok(!was_later)
+        self.upgraded(self.restart_server().await, was_later, what)
     }
 
-    /// Ends a client's process, and starts the later release of it; whether the one before was running.
-    pub(super) async fn upgrade_client(world: &Arc<Self>, client: usize) -> Result<bool> {
+    /// The same with a client's process.
+    pub(super) async fn upgrade_client(world: &Arc<Self>, client: usize) -> bool {
         let was_later = world.clients[client].is_later.swap(true, Ordering::SeqCst);
-        Self::restart_client(world, client).await?;
-        Ok(!was_later)
+        let outcome = Self::restart_client(world, client).await;
+        world.upgraded(outcome, was_later, "upgrades of a client")
+    }
+
+    fn upgraded(&self, outcome: Result<()>, was_later: bool, what: &'static str) -> bool {
+        match outcome {
+            Ok(()) if was_later => {}
+            Ok(()) => self.ledger.note(what),
+            Err(error) => self.ledger.violated(format!("the later release does not start: {error}")),
+        }
+        !was_later
     }
 
     async fn watched(&self, node: &Node, role: StoreRole) -> Observer {

@@ -152,7 +152,7 @@ struct Rules {
 }
 
 impl Rules {
-    /// Why a row with this body cannot be, or cannot go if there is none; with the row that is in the way.
+    /// Why a row cannot have this body, or cannot go if the body is `None`; and the row that is in the way.
     fn clash(
         &self,
         rows: &Rows,

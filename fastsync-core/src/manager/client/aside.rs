@@ -331,6 +331,7 @@ impl Client {
 mod tests {
     use super::*;
     use crate::model::{ObjectId, Timestamp, TypeName, Zone};
+    use crate::source::entry::assert_golden;
 
     /// Fails if a part of a record is forgotten while it is aside, or the form changes: form 1 stays as it is.
     #[test]
@@ -355,7 +356,7 @@ mod tests {
             message: "n is too wide".to_owned(),
             id_kind: IdKind::Uuid,
         };
-        let mut written = String::new();
+        let mut written = Vec::new();
         for (reason, body) in
             [(AsideReason::Unreadable, aside.server.body.clone()), (AsideReason::Constraint, None)]
         {
@@ -363,13 +364,8 @@ mod tests {
             aside.server.body = body;
             let stored = aside.encode().unwrap();
             assert_eq!(SetAside::decode(&stored).unwrap(), aside);
-            written.extend(stored.iter().map(|byte| format!("{byte:02x}")));
-            written.push('\n');
+            written.push(stored);
         }
-        let path = format!("{}/tests/golden/stored/aside-1.hex", env!("CARGO_MANIFEST_DIR"));
-        if std::env::var_os("FASTSYNC_ACCEPT_GOLDEN").is_some() {
-            std::fs::write(&path, &written).unwrap();
-        }
-        assert_eq!(written, std::fs::read_to_string(&path).unwrap(), "a stored form has changed");
+        assert_golden("aside-1", &written.iter().map(Vec::as_slice).collect::<Vec<_>>());
     }
 }

@@ -102,8 +102,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets the zones to pull. Unless set, or if there are none, they are those of the registered repositories. Several managers
-    /// may share a store and pull other zones each.
+    /// Sets the zones to pull. By default, and if none are given, they are those of the registered repositories. Several
+    /// managers may share a store, each with zones of its own.
     pub fn zones(mut self, zones: impl IntoIterator<Item = Zone>) -> Self {
         self.zones = Some(zones.into_iter().collect());
         self

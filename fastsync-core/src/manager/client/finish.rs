@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::model::{Record, RecordKey};
 use crate::protocol::Cursor;
 use crate::source::entry::encode;
-use crate::source::{Clear, ExpectState, StateWrite};
+use crate::source::{Clear, StateWrite};
 use crate::store::StateKey;
 
 impl Client {
@@ -37,12 +37,8 @@ impl Client {
         };
         let mut state = Vec::new();
         if stored.as_ref() != Some(&cursor) {
-            let expect = match &stored {
-                Some(cursor) => ExpectState::Value(encode_cursor(cursor)?),
-                None => ExpectState::Absent,
-            };
-            let value = Some(encode_cursor(&cursor)?);
-            state.push(StateWrite { key: StateKey::CURSOR.to_owned(), expect, value });
+            let read = stored.as_ref().map(encode_cursor).transpose()?;
+            state.push(StateWrite::replace(StateKey::CURSOR, read, Some(encode_cursor(&cursor)?)));
         }
         if walk.waiting != self.load_unknown_types().await? {
             state.push(StateWrite::set(StateKey::UNKNOWN_TYPES, Some(encode(&walk.waiting)?)));
@@ -155,8 +151,7 @@ impl Client {
             return Ok(false);
         }
         if !is_named {
-            let expect = stored.clone().map_or(ExpectState::Absent, ExpectState::Value);
-            state.push(StateWrite { key: StateKey::PUSH.to_owned(), expect, value: stored });
+            state.push(StateWrite::replace(StateKey::PUSH, stored.clone(), stored));
         }
         Ok(true)
     }

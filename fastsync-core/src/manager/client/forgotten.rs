@@ -238,6 +238,7 @@ impl Client {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::entry::assert_golden;
 
     /// Fails if the form of a mark changes: form 1 stays as it is.
     #[test]
@@ -250,12 +251,7 @@ mod tests {
         let entry = Marks::entry(&key, Incarnation::from_bits(300)).unwrap();
         assert_eq!(entry.key, "fastsync/forgotten/items/restricted:z/1");
         let stored = entry.value.unwrap();
-        let hex: String = stored.iter().map(|byte| format!("{byte:02x}")).collect();
-        let path = format!("{}/tests/golden/stored/forgotten-1.hex", env!("CARGO_MANIFEST_DIR"));
-        if std::env::var_os("FASTSYNC_ACCEPT_GOLDEN").is_some() {
-            std::fs::write(&path, format!("{hex}\n")).unwrap();
-        }
-        assert_eq!(format!("{hex}\n"), std::fs::read_to_string(&path).unwrap(), "a stored form has changed");
+        assert_golden("forgotten-1", &[&stored]);
         assert_eq!(decode::<(RecordKey, Incarnation)>(&stored).unwrap(), (key, Incarnation::from_bits(300)));
     }
 }

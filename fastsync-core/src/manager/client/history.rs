@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::Zone;
 use crate::protocol::{Cursor, PullReply, ResetRequired};
 use crate::source::entry::{decode, encode};
-use crate::source::{ExpectState, ResetReason, StateWrite};
+use crate::source::{ResetReason, StateWrite};
 use crate::store::StateKey;
 
 /// What was lost, as far as a manager needs to know.
@@ -61,8 +61,7 @@ impl Client {
     pub(super) async fn note_lost_pushes(&self, acknowledged: u64) -> Result<StateWrite> {
         let (noted, stored) = self.load_lost().await?;
         let noted = Noted { pushes: noted.pushes.max(acknowledged), ..noted };
-        let expect = stored.map_or(ExpectState::Absent, ExpectState::Value);
-        Ok(StateWrite { key: StateKey::LOST.to_owned(), expect, value: Some(encode(&noted)?) })
+        Ok(StateWrite::replace(StateKey::LOST, stored, Some(encode(&noted)?)))
     }
 
     /// The entry that notes in which zones the server has lost what the stored cursor has seen, if it has.
@@ -79,8 +78,7 @@ impl Client {
         if noted.zones.len() == before {
             return Ok(None);
         }
-        let expect = stored.map_or(ExpectState::Absent, ExpectState::Value);
-        Ok(Some(StateWrite { key: StateKey::LOST.to_owned(), expect, value: Some(encode(&noted)?) }))
+        Ok(Some(StateWrite::replace(StateKey::LOST, stored, Some(encode(&noted)?))))
     }
 
     async fn load_covered(&self) -> Result<Covered> {
@@ -263,9 +261,8 @@ impl Client {
             left.pushes = 0;
         }
         if left != noted {
-            let expect = stored.map_or(ExpectState::Absent, ExpectState::Value);
             let value = (left != Noted::default()).then(|| encode(&left)).transpose()?;
-            entries.push(StateWrite { key: StateKey::LOST.to_owned(), expect, value });
+            entries.push(StateWrite::replace(StateKey::LOST, stored, value));
         }
         Ok(entries)
     }
@@ -279,6 +276,7 @@ fn may_not_be_read(error: &Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::entry::assert_golden;
 
     /// Fails if the form of an entry changes: form 1 stays as it is.
     #[test]
@@ -286,13 +284,7 @@ mod tests {
         let noted = Noted { pushes: 300, zones: [Zone::Global, Zone::restricted("z").unwrap()].into() };
         let covered: Covered = [(Zone::Global, 300), (Zone::restricted("z").unwrap(), 4)].into();
         let (noted, covered) = (encode(&noted).unwrap(), encode(&covered).unwrap());
-        let hex = |stored: &[u8]| stored.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        let written = format!("{}\n{}\n", hex(&noted), hex(&covered));
-        let path = format!("{}/tests/golden/stored/history-1.hex", env!("CARGO_MANIFEST_DIR"));
-        if std::env::var_os("FASTSYNC_ACCEPT_GOLDEN").is_some() {
-            std::fs::write(&path, &written).unwrap();
-        }
-        assert_eq!(written, std::fs::read_to_string(&path).unwrap(), "a stored form has changed");
+        assert_golden("history-1", &[&noted, &covered]);
         assert_eq!(decode::<Noted>(&noted).unwrap().pushes, 300);
         assert_eq!(decode::<Covered>(&covered).unwrap().len(), 2);
     }

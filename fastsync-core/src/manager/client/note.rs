@@ -62,6 +62,7 @@ impl Note {
 mod tests {
     use super::*;
     use crate::model::{ObjectId, Timestamp, Zone};
+    use crate::source::entry::assert_golden;
 
     /// Fails if the form of a note changes: form 1 stays as it is.
     #[test]
@@ -90,24 +91,14 @@ mod tests {
             unfit: vec![vec![1, 2]],
         };
         let stored = encode(&note).unwrap();
-        let hex: String = stored.iter().map(|byte| format!("{byte:02x}")).collect();
-        let path = format!("{}/tests/golden/stored/pull-1.hex", env!("CARGO_MANIFEST_DIR"));
-        if std::env::var_os("FASTSYNC_ACCEPT_GOLDEN").is_some() {
-            std::fs::write(&path, format!("{hex}\n")).unwrap();
-        }
-        assert_eq!(format!("{hex}\n"), std::fs::read_to_string(&path).unwrap(), "a stored form has changed");
+        assert_golden("pull-1", &[&stored]);
         let again: Note = entry::decode(&stored).unwrap();
         assert_eq!(encode(&again).unwrap(), stored);
         assert!(Note::decode(&stored).unwrap().1.is_none(), "what it has seen is not kept");
 
         let lost = LostHistory { zones: [Zone::Global].into(), last: Some(300) };
         let stored = note.encode(&lost).unwrap();
-        let hex: String = stored.iter().map(|byte| format!("{byte:02x}")).collect();
-        let path = format!("{}/tests/golden/stored/pull-2.hex", env!("CARGO_MANIFEST_DIR"));
-        if std::env::var_os("FASTSYNC_ACCEPT_GOLDEN").is_some() {
-            std::fs::write(&path, format!("{hex}\n")).unwrap();
-        }
-        assert_eq!(format!("{hex}\n"), std::fs::read_to_string(&path).unwrap(), "a stored form has changed");
+        assert_golden("pull-2", &[&stored]);
         assert_eq!(Note::decode(&stored).unwrap().1, Some(lost));
         let delta = Note { anew: BTreeMap::new(), ..note };
         assert_eq!(delta.encode(&LostHistory::default()).unwrap()[0], entry::FORM);

@@ -83,7 +83,7 @@ impl Client {
     }
 
     /// The places of the fields that are not among these.
-    fn places_beside(&self, name: &TypeName, known: &BTreeSet<FieldName>) -> Result<Vec<usize>> {
+    pub(super) fn places_beside(&self, name: &TypeName, known: &BTreeSet<FieldName>) -> Result<Vec<usize>> {
         let declared = self.store.schema(name)?.fields().iter().enumerate();
         Ok(declared.filter(|(_, field)| !known.contains(&field.name)).map(|(at, _)| at).collect())
     }

@@ -10,8 +10,8 @@ use super::kept;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ObjectId, TypeName, Zone};
 use crate::protocol::{PushRequest, Row, SyncPayload};
+use crate::source::StateWrite;
 use crate::source::entry::{self, encode, encode_form};
-use crate::source::{ExpectState, StateWrite};
 use crate::store::{SessionLimits, StateKey};
 
 /// A push as it was sent, and which local changes it carries.
@@ -123,9 +123,7 @@ impl PushQueue {
             given_up: self.given_up,
         };
         let value = entry.encode()?;
-        let expect = self.stored.clone().map_or(ExpectState::Absent, ExpectState::Value);
-        let key = StateKey::PUSH.to_owned();
-        let mut entries = vec![StateWrite { key, expect, value: Some(value.clone()) }];
+        let mut entries = vec![StateWrite::replace(StateKey::PUSH, self.stored.clone(), Some(value.clone()))];
         for gone in self.sessions.iter().filter(|session| !is_among(session, &sessions)) {
             entries.push(StateWrite::set(StateKey::pushed_session(gone.request.number), None));
         }
@@ -189,13 +187,15 @@ pub(super) fn moved_by_another_process() -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::entry::assert_golden;
 
     /// Fails if a form changes: forms 1 and 2 stay as they are.
     #[test]
     fn both_forms_of_an_entry_stay_as_they_are() {
         let entry = |given_up| Entry { acknowledged: 300, sessions: 2, given_up };
-        for (given_up, stored) in [(0, &[1, 0xac, 2, 2][..]), (5, &[2, 0xac, 2, 2, 5])] {
-            assert_eq!(entry(given_up).encode().unwrap(), stored);
+        let stored = [0, 5].map(|given_up| entry(given_up).encode().unwrap());
+        assert_golden("queue", &[&stored[0], &stored[1]]);
+        for (given_up, stored) in [0, 5].into_iter().zip(&stored) {
             let read = Entry::decode(Some(stored)).unwrap();
             assert_eq!((read.acknowledged, read.sessions, read.given_up), (300, 2, given_up));
         }

@@ -110,6 +110,7 @@ impl Client {
 mod tests {
     use super::*;
     use crate::model::{DeviceId, Hlc, ObjectId, Revision, SyncMetadata, TypeName, Zone};
+    use crate::source::entry::assert_golden;
 
     /// Fails if the form of an entry changes, or what stands for an object: a walk goes on with it after an upgrade.
     #[test]
@@ -138,12 +139,7 @@ mod tests {
         let entry = seen.entry(2).unwrap().unwrap();
         assert_eq!(entry.key, "fastsync/pull-seen/2");
         let stored = entry.value.unwrap();
-        let hex: String = stored.iter().map(|byte| format!("{byte:02x}")).collect();
-        let path = format!("{}/tests/golden/stored/pull-seen-1.hex", env!("CARGO_MANIFEST_DIR"));
-        if std::env::var_os("FASTSYNC_ACCEPT_GOLDEN").is_some() {
-            std::fs::write(&path, format!("{hex}\n")).unwrap();
-        }
-        assert_eq!(format!("{hex}\n"), std::fs::read_to_string(&path).unwrap(), "a stored form has changed");
+        assert_golden("pull-seen-1", &[&stored]);
         let signs: Vec<Sign> = decode(&stored).unwrap();
         let brought = Brought { walk, signs: signs.into_iter().collect() };
         assert!(brought.has_object(&live.key) && brought.has_life(&live));

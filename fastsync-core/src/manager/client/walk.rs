@@ -196,8 +196,7 @@ impl Client {
     }
 
     async fn write_note(&self, walk: &mut Walk, value: Option<Vec<u8>>) -> Result<bool> {
-        let expect = walk.noted.clone().map_or(ExpectState::Absent, ExpectState::Value);
-        let mut state = vec![StateWrite { key: StateKey::PULL.to_owned(), expect, value: value.clone() }];
+        let mut state = vec![StateWrite::replace(StateKey::PULL, walk.noted.clone(), value.clone())];
         match value {
             Some(_) => state.extend(walk.seen.entry(walk.received)?),
             None => state.extend(self.forget_seen().await?),

@@ -11,8 +11,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Author, DeviceId, Record, RecordKey, Revision, SessionId, SessionKind, Tag, TypeName};
 use crate::protocol::{Outcome, PushMode, PushReply, PushRequest};
 use crate::source::{
-    Action, Commit, CommitOutcome, Conflict, ConflictReason, Expect, ExpectState, OnMismatch, StateWrite,
-    Turn, Write, Writes,
+    Action, Commit, CommitOutcome, Conflict, ConflictReason, Expect, OnMismatch, StateWrite, Turn, Write,
+    Writes,
 };
 use crate::store::StateKey;
 
@@ -124,7 +124,6 @@ impl Server {
             }
             // The same push may arrive twice at once: one of them finds the state moved, or the session there, and
             // looks again.
-            let expect = stored.map_or(ExpectState::Absent, ExpectState::Value);
             let receipt = |plan: &Plan| {
                 let answer =
                     Answer { number: session.number, digest, session: session.id, revision: plan.revision };
@@ -134,7 +133,7 @@ impl Server {
                 let receipt = receipt(plan);
                 let value = Some(receipt.encode()?);
                 begun.progress.foretell(receipt);
-                Ok(vec![StateWrite { key: state_key.clone(), expect: expect.clone(), value }])
+                Ok(vec![StateWrite::replace(state_key.clone(), stored.clone(), value)])
             };
             match self.store_session(&session, turn, self.store.new_tag(), state).await? {
                 Stored::Now(plan) => {

@@ -7,7 +7,7 @@ use crate::context::SyncContext;
 use crate::error::Result;
 use crate::model::{Author, SessionKind};
 use crate::protocol::{PushReply, PushRequest};
-use crate::source::{Commit, CommitOutcome, ExpectState, StateWrite, Writes};
+use crate::source::{Commit, CommitOutcome, StateWrite, Writes};
 use crate::store::StateKey;
 
 /// How often the device's entry is looked at again because it moved: as often as the device has pushes under way, and more.
@@ -35,11 +35,7 @@ impl Server {
                 Standing::Next => {}
             }
             let after = LastPush::withdrawn(last, request.number, &request.withdraw);
-            let state = StateWrite {
-                key: key.clone(),
-                expect: stored.map_or(ExpectState::Absent, ExpectState::Value),
-                value: Some(after.encode()?),
-            };
+            let state = StateWrite::replace(key.clone(), stored, Some(after.encode()?));
             let commit = Commit {
                 session: self.store.new_session(),
                 kind: SessionKind::Push,

@@ -102,7 +102,7 @@ async fn at_an_old_server_a_new_type_waits_and_the_others_go_on() {
     assert_eq!(stored.find_by_id(&id("1")).await.unwrap(), Some(new_task("1", "by new", 5)));
 }
 
-/// Fails if a push of a type that waits, made before the device was told so, is an error of the call once the pull has told it.
+/// A push is made, and then a pull says that its type waits. Fails if the next call ends with an error.
 #[tokio::test]
 async fn a_push_that_was_made_before_its_type_was_known_to_wait_is_taken_back() {
     let (server, _) = serve::<Task>(MemoryDataSource::new(), LastWriterWins).await;

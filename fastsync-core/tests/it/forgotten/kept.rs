@@ -105,7 +105,7 @@ async fn a_kept_object_keeps_what_it_refers_to() {
     }
 }
 
-/// Refuses pulls as long as it is told to.
+/// Refuses pulls while its flag is set.
 #[derive(Debug)]
 struct SignedOut(Link, std::sync::atomic::AtomicBool);
 

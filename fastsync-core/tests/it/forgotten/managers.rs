@@ -2,6 +2,20 @@
 
 use super::*;
 
+/// A restored server, and a device that has received a note which it has forgotten.
+async fn received_and_lost() -> (ServerSide, ClientSide) {
+    let (source, live) = backed_up().await;
+    let (a, b) = (client(&live, "ada").await, client(&live, "ada").await);
+    b.tasks.add(&task("1", "before")).await.unwrap();
+    b.sync.sync().await.unwrap();
+    let backup = source.snapshot();
+    b.notes.add(&Note { id: "n".into(), text: "after".into() }).await.unwrap();
+    b.sync.sync().await.unwrap();
+    a.sync.sync().await.unwrap();
+    let server = restored(backup).await;
+    (server, a)
+}
+
 /// Fails if a loss that is noted for a zone is used up by a pull of some of its types: the others would be taken for deleted.
 #[tokio::test]
 async fn a_zone_that_was_lost_is_asked_about_with_all_its_types() {
@@ -130,15 +144,7 @@ async fn what_a_reset_has_given_up_is_not_sent() {
 /// Fails if only the zones of the manager that pushes are asked about: its push carries edits of all of them.
 #[tokio::test]
 async fn an_edit_that_another_manager_sends_is_kept_with_what_was_forgotten() {
-    let (source, live) = backed_up().await;
-    let (a, b) = (client(&live, "ada").await, client(&live, "ada").await);
-    b.tasks.add(&task("1", "before")).await.unwrap();
-    b.sync.sync().await.unwrap();
-    let backup = source.snapshot();
-    b.notes.add(&Note { id: "n".into(), text: "after".into() }).await.unwrap();
-    b.sync.sync().await.unwrap();
-    a.sync.sync().await.unwrap();
-    let server = restored(backup).await;
+    let (server, a) = received_and_lost().await;
     let a = moved(&a, &server).await;
     a.notes.update(&Note { id: "n".into(), text: "edited".into() }).await.unwrap();
     let global = a.manager().zones([Zone::Global]).transport(a.link.clone()).build().unwrap();
@@ -152,15 +158,7 @@ async fn an_edit_that_another_manager_sends_is_kept_with_what_was_forgotten() {
 /// Fails if a reset by one manager drops the place of a zone that another one pulls, by which its loss would be noticed.
 #[tokio::test]
 async fn a_reset_asks_about_the_zones_of_other_managers() {
-    let (source, live) = backed_up().await;
-    let (a, b) = (client(&live, "ada").await, client(&live, "ada").await);
-    b.tasks.add(&task("1", "before")).await.unwrap();
-    b.sync.sync().await.unwrap();
-    let backup = source.snapshot();
-    b.notes.add(&Note { id: "n".into(), text: "after".into() }).await.unwrap();
-    b.sync.sync().await.unwrap();
-    a.sync.sync().await.unwrap();
-    let server = restored(backup).await;
+    let (server, a) = received_and_lost().await;
     server.tasks.add(&task("2", "new")).await.unwrap();
     let a = moved(&a, &server).await;
     let global = a.manager().zones([Zone::Global]).transport(a.link.clone()).build().unwrap();

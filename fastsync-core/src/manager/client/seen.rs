@@ -55,9 +55,7 @@ impl Seen {
 fn sign(walk: SessionId, key: &RecordKey, came: Came) -> Sign {
     let mut hasher = blake3::Hasher::new_derive_key("fastsync 1 seen by a pull");
     hasher.update(walk.as_uuid().as_bytes());
-    for part in [key.zone.to_string().as_str(), key.type_name.as_str(), key.id.as_str()] {
-        hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
-    }
+    key.feed(&mut hasher);
     match came {
         Came::Live => hasher.update(&[0]),
         Came::Deleted => hasher.update(&[1]),

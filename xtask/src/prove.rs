@@ -165,7 +165,7 @@ pub(crate) const PROOFS: &[Entry] = &[
         "concurrency-mongo",
         "16 pushers, 4 pullers and a process that is killed, on one MongoDB",
         &["mongo"],
-        forms!(["concurrency", "--store", "mongo"], "8"),
+        forms!(["concurrency", "--store", "mongo"], "5"),
     )
     .on(&[MONGO]),
     proof(

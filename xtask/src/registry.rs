@@ -180,7 +180,7 @@ fn seed_of(commit: &str) -> Option<u64> {
 }
 
 /// Whether none of these need run.
-pub(crate) fn are_spared(workspace: &Workspace, entries: &[Entry], unchanged: &mut Unchanged) -> bool {
+pub(crate) fn are_spared(workspace: &Workspace, entries: &[Entry], unchanged: &Unchanged) -> bool {
     entries.iter().all(|entry| unchanged.spares(workspace, entry.name, &entry.packages(workspace)))
 }
 
@@ -188,7 +188,7 @@ pub(crate) fn are_spared(workspace: &Workspace, entries: &[Entry], unchanged: &m
 pub(crate) fn run_all<'a>(
     workspace: &Workspace,
     entries: impl Iterator<Item = &'a Entry>,
-    unchanged: &mut Unchanged,
+    unchanged: &Unchanged,
     skips: &mut Skips,
 ) -> Result<Outcome> {
     let mut outcome = Outcome::Skipped;

@@ -1,4 +1,4 @@
-//! Runs named things one after the other and says at the end how each went.
+//! Runs named things, one after the other or several at once, and says at the end how each went.
 
 use std::time::{Duration, Instant};
 
@@ -34,11 +34,18 @@ struct Row {
 }
 
 /// The results so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Summary {
+    began: Instant,
     rows: Vec<Row>,
     not_run: Vec<String>,
     pub(crate) skips: Skips,
+}
+
+impl Default for Summary {
+    fn default() -> Self {
+        Self { began: Instant::now(), rows: Vec::new(), not_run: Vec::new(), skips: Skips::default() }
+    }
 }
 
 impl Summary {
@@ -54,17 +61,36 @@ impl Summary {
         budget: Option<Duration>,
         run: impl FnOnce(&mut Skips) -> Result<Outcome>,
     ) -> bool {
-        println!("\n==> {name}");
-        let start = Instant::now();
-        let result = run(&mut self.skips).map_err(|error| format!("{error:#}"));
-        let took = start.elapsed();
-        match &result {
-            Ok(Outcome::Passed) => println!("  {name}: passed in {}", seconds(took)),
-            Ok(Outcome::Skipped) => println!("  {name}: skipped"),
-            Err(error) => println!("  {name}: FAILED after {}: {error}", seconds(took)),
+        let row = measured(name, budget, run, &mut self.skips);
+        let good = row.result.is_ok();
+        self.rows.push(row);
+        good
+    }
+
+    /// Runs several things at once, each with its name and its budget, and says whether none failed.
+    pub(crate) fn at_once<F>(&mut self, things: Vec<(&str, Duration, F)>) -> bool
+    where
+        F: FnOnce(&mut Skips) -> Result<Outcome> + Send,
+    {
+        let done: Vec<_> = std::thread::scope(|scope| {
+            let begin = |(name, budget, run)| {
+                scope.spawn(move || {
+                    let mut skips = Skips::default();
+                    (measured(name, Some(budget), run, &mut skips), skips)
+                })
+            };
+            let running: Vec<_> = things.into_iter().map(begin).collect();
+            let join = |thread: std::thread::ScopedJoinHandle<'_, _>| match thread.join() {
+                Ok(done) => done,
+                Err(panic) => std::panic::resume_unwind(panic),
+            };
+            running.into_iter().map(join).collect()
+        });
+        let good = done.iter().all(|(row, _)| row.result.is_ok());
+        for (row, skips) in done {
+            self.rows.push(row);
+            self.skips.0.extend(skips.0);
         }
-        let good = result.is_ok();
-        self.rows.push(Row { name: name.to_owned(), took, budget, result });
         good
     }
 
@@ -101,7 +127,7 @@ impl Summary {
         lines.extend(self.rows.iter().filter_map(over_budget));
 
         let count = |outcome| self.rows.iter().filter(|row| row.result.as_ref() == Ok(&outcome)).count();
-        let total = self.rows.iter().map(|row| row.took).sum();
+        let total = self.began.elapsed();
         let mut last = format!(
             "{} passed, {} failed, {} skipped",
             count(Outcome::Passed),
@@ -114,6 +140,25 @@ impl Summary {
         lines.push(format!("{last} in {}", seconds(total)));
         lines.join("\n")
     }
+}
+
+/// Runs one thing, with its name and its time around it.
+fn measured(
+    name: &str,
+    budget: Option<Duration>,
+    run: impl FnOnce(&mut Skips) -> Result<Outcome>,
+    skips: &mut Skips,
+) -> Row {
+    println!("\n==> {name}");
+    let start = Instant::now();
+    let result = run(skips).map_err(|error| format!("{error:#}"));
+    let took = start.elapsed();
+    match &result {
+        Ok(Outcome::Passed) => println!("  {name}: passed in {}", seconds(took)),
+        Ok(Outcome::Skipped) => println!("  {name}: skipped"),
+        Err(error) => println!("  {name}: FAILED after {}: {error}", seconds(took)),
+    }
+    Row { name: name.to_owned(), took, budget, result }
 }
 
 /// A warning if something took longer than it may.
@@ -161,6 +206,32 @@ mod tests {
         assert!(summary.finish());
         let table = summary.table();
         assert!(table.contains("WARNING slow: ") && !table.contains("WARNING fast"), "{table}");
+    }
+
+    /// Fails if one would begin after another has ended, or if a failure or a skip of one were forgotten.
+    #[test]
+    fn what_runs_at_once_is_counted_as_what_runs_alone() {
+        let mut summary = Summary::default();
+        let meet = std::sync::Barrier::new(3);
+        let thing = |name: &'static str| {
+            let meet = &meet;
+            let run = move |skips: &mut Skips| {
+                meet.wait();
+                match name {
+                    "absent" => {
+                        skips.add(name, "it is not here");
+                        Ok(Outcome::Skipped)
+                    }
+                    "bad" => Err(anyhow!("it broke")),
+                    _ => Ok(Outcome::Passed),
+                }
+            };
+            (name, Duration::from_secs(3_600), run)
+        };
+        assert!(!summary.at_once(["good", "absent", "bad"].map(thing).into()));
+        let table = summary.table();
+        assert!(table.contains("SKIPPED absent: it is not here"), "{table}");
+        assert!(table.contains("1 passed, 1 failed, 1 skipped in "), "{table}");
     }
 
     #[test]

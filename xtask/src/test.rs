@@ -49,19 +49,38 @@ struct Step {
     /// The seconds that it may take on two calm cores with nothing compiled before. More is a warning: somebody pays for
     /// it with every check from now on.
     budget: u64,
-    run: fn(&mut Run<'_>, &mut Skips) -> Result<Outcome>,
+    does: Does,
+}
+
+type Check = fn(&Run<'_>, &mut Skips) -> Result<Outcome>;
+
+/// What a step does.
+#[derive(Clone, Copy)]
+enum Does {
+    /// It makes something ready that others use.
+    Prepare(fn(&mut Run<'_>, &mut Skips) -> Result<Outcome>),
+    Check(Check),
+    /// It waits most of the time, or counts what no load of the machine changes: it runs at once with its neighbours of the
+    /// same sort.
+    CheckBeside(Check),
 }
 
 const STEPS: &[Step] = &[
-    step("servers", "find, install and start what the tests need", false, 15, start_servers),
+    Step {
+        name: "servers",
+        about: "find, install and start what the tests need",
+        needs_servers: false,
+        budget: 15,
+        does: Does::Prepare(start_servers),
+    },
     step("fmt", "formatting", false, 5, format),
-    step("clippy", "lints, warnings denied", false, 130, clippy),
+    step("clippy", "lints, warnings denied", false, 140, clippy),
     step("gates", "rules of this workspace that no compiler checks", false, 5, |run, _| {
         gates::check(&run.workspace)?;
         Ok(Outcome::Passed)
     }),
     step("deny", "licences, banned crates and sources of the dependencies", false, 5, deny),
-    step("build", "everything that the next steps run, in one build", false, 365, |run, _| {
+    step("build", "everything that the next steps run, in one build", false, 400, |run, _| {
         run.workspace.build(Build::Checked, "")?;
         Ok(Outcome::Passed)
     }),
@@ -82,9 +101,9 @@ const STEPS: &[Step] = &[
     }),
     step("examples", "the example programs, each in its self-test form", true, 45, examples),
     step("prove", "the short form of every proof", true, 240, proofs),
-    step("cluster", "the proof that needs a cluster of three MariaDB nodes", false, 70, cluster),
-    step("memory", "peak memory of a first pull, of data and of twice the data", false, 35, memory),
-    step("instructions", "what the hot paths cost, counted", false, 25, instructions),
+    beside(step("cluster", "the proof that needs a cluster of three MariaDB nodes", false, 70, cluster)),
+    beside(step("memory", "peak memory of a first pull, of data and of twice the data", false, 65, memory)),
+    beside(step("instructions", "what the hot paths cost, counted", false, 50, instructions)),
 ];
 
 const fn step(
@@ -92,9 +111,17 @@ const fn step(
     about: &'static str,
     needs_servers: bool,
     budget: u64,
-    run: fn(&mut Run<'_>, &mut Skips) -> Result<Outcome>,
+    check: Check,
 ) -> Step {
-    Step { name, about, needs_servers, budget, run }
+    Step { name, about, needs_servers, budget, does: Does::Check(check) }
+}
+
+/// The same for one that runs beside its neighbours.
+const fn beside(step: Step) -> Step {
+    match step.does {
+        Does::Check(check) => Step { does: Does::CheckBeside(check), ..step },
+        _ => step,
+    }
 }
 
 /// An example program that checks itself and says by its exit code how that went. The servers and the to-do client
@@ -161,14 +188,11 @@ pub(crate) fn run(workspace: Workspace, args: &Args) -> Result<bool> {
     let mut summary = Summary::default();
     let mut failed = false;
     let selected = if args.quick { quick() } else { select(&args.steps) };
-    for step in selected {
+    for steps in at_once(&selected) {
         if failed && !args.keep_going {
-            summary.not_run(step.name);
+            steps.iter().for_each(|step| summary.not_run(step.name));
         } else {
-            failed |= !summary.step_within(step.name, Some(Duration::from_secs(step.budget)), |skips| {
-                println!("  {}", step.about);
-                (step.run)(&mut run, skips)
-            });
+            failed |= !go(steps, &mut run, &mut summary);
         }
     }
     let passed = summary.finish();
@@ -176,6 +200,35 @@ pub(crate) fn run(workspace: Workspace, args: &Args) -> Result<bool> {
         println!("{spared}");
     }
     Ok(passed)
+}
+
+/// The steps in groups of those that run at once.
+fn at_once<'a>(steps: &'a [&'static Step]) -> impl Iterator<Item = &'a [&'static Step]> {
+    let is_beside = |step: &Step| matches!(step.does, Does::CheckBeside(_));
+    steps.chunk_by(move |one, next| is_beside(one) && is_beside(next))
+}
+
+/// Takes steps that run at once, and says whether none failed.
+fn go(steps: &[&'static Step], run: &mut Run<'_>, summary: &mut Summary) -> bool {
+    if let [Step { name, about, budget, does: Does::Prepare(prepare), .. }] = steps {
+        return summary.step_within(name, Some(Duration::from_secs(*budget)), |skips| {
+            println!("  {about}");
+            prepare(run, skips)
+        });
+    }
+    let run = &*run;
+    let check = |step: &&'static Step| {
+        let Step { name, about, budget, does, .. } = *step;
+        let check = move |skips: &mut Skips| {
+            println!("  {about}");
+            match does {
+                Does::Prepare(_) => bail!("{name} makes ready what others use, and runs alone"),
+                Does::Check(check) | Does::CheckBeside(check) => check(run, skips),
+            }
+        };
+        (*name, Duration::from_secs(*budget), check)
+    };
+    summary.at_once(steps.iter().map(check).collect())
 }
 
 /// The steps of these names, or all of them, in the table's order.
@@ -198,7 +251,7 @@ fn start_servers(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
     Ok(outcome)
 }
 
-fn format(run: &mut Run<'_>, _: &mut Skips) -> Result<Outcome> {
+fn format(run: &Run<'_>, _: &mut Skips) -> Result<Outcome> {
     if std::io::stdout().is_terminal() {
         return run.cargo(&["fmt", "--all", "--check"]);
     }
@@ -206,13 +259,13 @@ fn format(run: &mut Run<'_>, _: &mut Skips) -> Result<Outcome> {
     run.cargo(&["fmt", "--all", "--check", "--", "--color", "never"])
 }
 
-fn clippy(run: &mut Run<'_>, _: &mut Skips) -> Result<Outcome> {
+fn clippy(run: &Run<'_>, _: &mut Skips) -> Result<Outcome> {
     let packages: &[&str] = if run.args.quick { QUICK_PACKAGES } else { &["--workspace"] };
     let flags = ["--all-targets", "--all-features", "--", "-D", "warnings"];
     run.cargo(&[&["clippy"], packages, &flags].concat())
 }
 
-fn deny(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
+fn deny(run: &Run<'_>, skips: &mut Skips) -> Result<Outcome> {
     const CHECKS: [&str; 4] = ["check", "bans", "licenses", "sources"];
     if run.workspace.has_subcommand("deny") {
         return run.cargo(&[&["deny"], &CHECKS[..]].concat());
@@ -237,7 +290,7 @@ fn deny(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
     run.cargo(&[&["deny"], &CHECKS[..]].concat())
 }
 
-fn tests(run: &mut Run<'_>, _: &mut Skips) -> Result<Outcome> {
+fn tests(run: &Run<'_>, _: &mut Skips) -> Result<Outcome> {
     let command = run.workspace.test_command();
     let uses_nextest = command.contains(&"nextest");
     if !uses_nextest {
@@ -284,7 +337,7 @@ fn tests(run: &mut Run<'_>, _: &mut Skips) -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-fn examples(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
+fn examples(run: &Run<'_>, skips: &mut Skips) -> Result<Outcome> {
     let mut outcome = Outcome::Skipped;
     for example in EXAMPLES {
         if let Some(reason) = registry::missing(&run.workspace, example.package, example.package) {
@@ -302,13 +355,13 @@ fn examples(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
     Ok(outcome)
 }
 
-fn proofs(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
-    registry::run_all(&run.workspace, prove::PROOFS.iter(), &mut run.unchanged, skips)
+fn proofs(run: &Run<'_>, skips: &mut Skips) -> Result<Outcome> {
+    registry::run_all(&run.workspace, prove::PROOFS.iter(), &run.unchanged, skips)
 }
 
-fn cluster(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
+fn cluster(run: &Run<'_>, skips: &mut Skips) -> Result<Outcome> {
     // Before three nodes are started for nothing.
-    if registry::are_spared(&run.workspace, prove::APART, &mut run.unchanged) {
+    if registry::are_spared(&run.workspace, prove::APART, &run.unchanged) {
         return Ok(Outcome::Passed);
     }
     // In the place of the MariaDB that runs already: nothing here is told of that one.
@@ -319,12 +372,12 @@ fn cluster(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
     if running.is_empty() {
         return Ok(Outcome::Skipped);
     }
-    let outcome = registry::run_all(&workspace, prove::APART.iter(), &mut run.unchanged, skips);
+    let outcome = registry::run_all(&workspace, prove::APART.iter(), &run.unchanged, skips);
     drop(running);
     outcome
 }
 
-fn memory(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
+fn memory(run: &Run<'_>, skips: &mut Skips) -> Result<Outcome> {
     if let Some(reason) = registry::missing(&run.workspace, bench::PACKAGE, bench::PACKAGE) {
         return registry::skip(&run.workspace, skips, "memory", &reason);
     }
@@ -337,7 +390,7 @@ fn memory(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-fn instructions(run: &mut Run<'_>, skips: &mut Skips) -> Result<Outcome> {
+fn instructions(run: &Run<'_>, skips: &mut Skips) -> Result<Outcome> {
     if !instructions::is_possible() {
         return registry::skip(&run.workspace, skips, "instructions", "valgrind is not installed");
     }
@@ -377,7 +430,9 @@ mod tests {
 
     #[test]
     fn the_whole_check_has_twenty_minutes() {
-        assert!(STEPS.iter().map(|step| step.budget).sum::<u64>() <= 20 * 60);
+        let steps: Vec<_> = STEPS.iter().collect();
+        let longest = |steps: &[&Step]| steps.iter().map(|step| step.budget).max().unwrap_or(0);
+        assert!(at_once(&steps).map(longest).sum::<u64>() <= 20 * 60);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::Result;
 
@@ -19,7 +20,7 @@ const COMMON: &[&str] = &["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", ".c
 /// The parts that passed, each with what it was made of.
 #[derive(Debug)]
 pub(crate) struct Unchanged {
-    passed: BTreeMap<String, u64>,
+    passed: Mutex<BTreeMap<String, u64>>,
     /// Where that is kept.
     file: PathBuf,
     /// The files of the workspace with what is in them; none where everything runs.
@@ -27,7 +28,7 @@ pub(crate) struct Unchanged {
     /// What else a result depends on.
     around: u64,
     /// What was not run again.
-    spared: Vec<String>,
+    spared: Mutex<BTreeSet<String>>,
 }
 
 impl Unchanged {
@@ -36,44 +37,47 @@ impl Unchanged {
         let file = workspace.target.join("xtask/passed.json");
         let passed = std::fs::read_to_string(&file).ok().filter(|_| !again);
         let passed = passed.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        let passed = Mutex::new(passed);
         let files = if workspace.ci { None } else { files(workspace) };
-        Self { passed, file, files, around: around(std::env::vars_os()), spared: Vec::new() }
+        Self { passed, file, files, around: around(std::env::vars_os()), spared: Mutex::default() }
     }
 
     /// Knows of nothing and keeps nothing: whoever names a part wants it run.
     pub(crate) fn nothing() -> Self {
-        Self { passed: BTreeMap::new(), file: PathBuf::new(), files: None, around: 0, spared: Vec::new() }
+        Self {
+            passed: Mutex::default(),
+            file: PathBuf::new(),
+            files: None,
+            around: 0,
+            spared: Mutex::default(),
+        }
     }
 
     /// Whether a part that is made of these packages need not run; says so.
-    pub(crate) fn spares(&mut self, workspace: &Workspace, part: &str, packages: &BTreeSet<&str>) -> bool {
+    pub(crate) fn spares(&self, workspace: &Workspace, part: &str, packages: &BTreeSet<&str>) -> bool {
         let sum = self.sum(workspace, packages);
-        let is_spared = sum.is_some() && sum == self.passed.get(part).copied();
+        let is_spared = sum.is_some() && sum == held(&self.passed).get(part).copied();
         if is_spared {
             println!("  {part}: unchanged since it passed");
-            self.spared.push(part.to_owned());
+            held(&self.spared).insert(part.to_owned());
         }
         is_spared
     }
 
     /// Notes that a part passed.
-    pub(crate) fn passed(
-        &mut self,
-        workspace: &Workspace,
-        part: &str,
-        packages: &BTreeSet<&str>,
-    ) -> Result<()> {
+    pub(crate) fn passed(&self, workspace: &Workspace, part: &str, packages: &BTreeSet<&str>) -> Result<()> {
         let Some(sum) = self.sum(workspace, packages) else { return Ok(()) };
-        self.passed.insert(part.to_owned(), sum);
+        let mut passed = held(&self.passed);
+        passed.insert(part.to_owned(), sum);
         if let Some(folder) = self.file.parent() {
             std::fs::create_dir_all(folder)?;
         }
-        Ok(std::fs::write(&self.file, serde_json::to_string_pretty(&self.passed)?)?)
+        Ok(std::fs::write(&self.file, serde_json::to_string_pretty(&*passed)?)?)
     }
 
     /// What to say at the end of a run.
     pub(crate) fn summary(&self) -> Option<String> {
-        let count = self.spared.len();
+        let count = held(&self.spared).len();
         (count > 0).then(|| {
             format!("{count} parts are unchanged since they passed and were not run again; --again runs them")
         })
@@ -94,6 +98,10 @@ impl Unchanged {
         self.files.as_ref()?.iter().filter(|(file, _)| belongs(file)).for_each(|file| file.hash(&mut hasher));
         Some(hasher.finish())
     }
+}
+
+fn held<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The compiler, and what the user's environment says of servers.
@@ -156,7 +164,7 @@ mod tests {
         let workspace = workspace();
         let (a, b) = (workspace.closure("a"), workspace.closure("b"));
         let before = [("Cargo.lock", 1), ("a/src/lib.rs", 2), ("b/src/lib.rs", 3), ("README.md", 4)];
-        let mut first = with(&before, &file);
+        let first = with(&before, &file);
         assert!(!first.spares(&workspace, "test a", &a));
         first.passed(&workspace, "test a", &a).unwrap();
         first.passed(&workspace, "test b", &b).unwrap();
@@ -165,7 +173,7 @@ mod tests {
         let spared = |at: usize, content: u64| {
             let mut files = before;
             files[at].1 = content;
-            let mut later = Unchanged { passed: kept.clone(), ..with(&files, &file) };
+            let later = Unchanged { passed: Mutex::new(kept.clone()), ..with(&files, &file) };
             (later.spares(&workspace, "test a", &a), later.spares(&workspace, "test b", &b))
         };
         assert_eq!(spared(3, 9), (true, true));
@@ -193,7 +201,7 @@ mod tests {
     fn where_everything_runs_nothing_is_spared_or_kept() {
         let workspace = workspace();
         let a = workspace.closure("a");
-        let mut nothing = Unchanged::nothing();
+        let nothing = Unchanged::nothing();
         nothing.passed(&workspace, "test a", &a).unwrap();
         assert!(!nothing.spares(&workspace, "test a", &a));
         assert_eq!(nothing.summary(), None);

@@ -67,16 +67,25 @@ pub enum Step {
     RestartClient { client: u8 },
     /// The server's process ends and starts again.
     RestartServer,
-    /// A client's process ends and a later release of the application starts.
-    UpgradeClient { client: u8 },
-    /// The server's process ends and a later release of the application starts.
-    UpgradeServer,
+    /// A client's process ends and a later release starts.
+    UpgradeClient { client: u8, to: Upgrade },
+    /// The server's process ends and a later release starts.
+    UpgradeServer { to: Upgrade },
     /// A request that was sent earlier, and perhaps never arrived, arrives (again).
     Replay { client: u8, which: u8 },
     /// A clock is set forward or back by so many seconds.
     ClockJump { node: u8, seconds: i16 },
     /// A client decides about its refused edits.
     Refused { client: u8, discard: bool },
+}
+
+/// What is later in a later release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Upgrade {
+    /// The application's types.
+    Types,
+    /// The protocol.
+    Protocol,
 }
 
 /// What a client asks of its manager.
@@ -129,7 +138,7 @@ pub enum Call {
     /// Before the request arrives, another client pushes.
     PushMeanwhile { client: u8 },
     /// Before the request arrives, a later release of the server starts.
-    UpgradeMeanwhile,
+    UpgradeMeanwhile { to: Upgrade },
 }
 
 /// Cases in memory, and a few with their stores elsewhere, with every data source that there is here at either end.
@@ -186,12 +195,16 @@ fn steps() -> impl Strategy<Value = Step> {
         2 => (any::<u8>(), 0_u8..6).prop_map(|(zone, keep)| Step::Purge { zone, keep }),
         2 => client().prop_map(|client| Step::RestartClient { client }),
         1 => Just(Step::RestartServer),
-        1 => client().prop_map(|client| Step::UpgradeClient { client }),
-        1 => Just(Step::UpgradeServer),
+        2 => (client(), upgrades()).prop_map(|(client, to)| Step::UpgradeClient { client, to }),
+        2 => upgrades().prop_map(|to| Step::UpgradeServer { to }),
         3 => (client(), any::<u8>()).prop_map(|(client, which)| Step::Replay { client, which }),
         1 => (any::<u8>(), -600_i16..150).prop_map(|(node, seconds)| Step::ClockJump { node, seconds }),
         1 => (client(), any::<bool>()).prop_map(|(client, discard)| Step::Refused { client, discard }),
     ]
+}
+
+fn upgrades() -> impl Strategy<Value = Upgrade> {
+    prop_oneof![Just(Upgrade::Types), Just(Upgrade::Protocol)]
 }
 
 fn hows() -> impl Strategy<Value = How> {
@@ -222,7 +235,7 @@ fn calls() -> impl Strategy<Value = Vec<Call>> {
             .prop_map(|(edit, after, yields)| Call::Meanwhile { edit, after, yields }),
         1 => edits().prop_map(|edit| Call::ServerMeanwhile { edit }),
         1 => any::<u8>().prop_map(|client| Call::PushMeanwhile { client }),
-        1 => Just(Call::UpgradeMeanwhile),
+        1 => upgrades().prop_map(|to| Call::UpgradeMeanwhile { to }),
     ];
     prop_oneof![2 => Just(Vec::new()), 3 => vec(call, 1..5)]
 }

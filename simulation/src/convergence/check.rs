@@ -8,7 +8,7 @@ use fastsync_core::{
     TypeName, Value, Zone,
 };
 
-use super::case::How;
+use super::case::{How, Upgrade};
 use super::edit::PAIRS;
 use super::ledger::tokens;
 use super::steps::{every_zone, refused, synchronise};
@@ -110,7 +110,7 @@ pub(super) async fn end(world: &Arc<World>) {
     }
     // What waits for the server's next release waits until it is there. A client may stay behind for ever.
     if (0..world.client_count()).any(|client| world.client_is_later(client)) {
-        world.upgrade_server("upgrades of the server at the end").await;
+        world.upgrade_server(Upgrade::Types, "upgrades of the server at the end").await;
     }
     if !settle(world).await || !world.ledger.facts().violations.is_empty() {
         return;

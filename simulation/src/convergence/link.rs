@@ -8,9 +8,10 @@ use async_trait::async_trait;
 use fastsync_core::protocol::{PullReply, PullRequest, PushReply, PushRequest};
 use fastsync_core::{Clock as _, Error, ErrorKind, Result, SyncContext, Transport};
 
-use super::case::Call;
+use super::case::{Call, Upgrade};
 use super::edit::{Who, edit};
 use super::mutation::Mutation;
+use super::versions;
 use super::world::{World, user_of};
 
 /// What outlives a client's process: what the network will do, and what it has carried.
@@ -156,9 +157,10 @@ impl Link {
                 Ok((1, Fate::Arrives))
             }
             // A storage that one process has to itself cannot change hands within a call.
-            Call::UpgradeMeanwhile if world.setup.server.is_some() => Ok((1, Fate::Arrives)),
-            Call::UpgradeMeanwhile => {
-                if world.upgrade_server("upgrades of the server during a call").await {
+            Call::UpgradeMeanwhile { .. } if world.setup.server.is_some() => Ok((1, Fate::Arrives)),
+            Call::UpgradeMeanwhile { to } => {
+                let is_upgraded = world.upgrade_server(*to, "upgrades of the server during a call").await;
+                if is_upgraded && *to == Upgrade::Types {
                     // The release before may have refused a type, which the later one then does not name.
                     lock(&wire.refused).push(ErrorKind::UnknownType);
                 }
@@ -186,6 +188,7 @@ impl Transport for Link {
     async fn push(&self, request: &PushRequest) -> Result<PushReply> {
         let world = self.world()?;
         let wire = world.wire(self.client);
+        let request = &versions::write_push(request);
         lock(&wire.sent).push(request.clone());
         let call = wire.next();
         if let Call::RefuseLarge { records } = call
@@ -198,9 +201,9 @@ impl Transport for Link {
         if let (0, Fate::Refused(kind)) = (times, fate) {
             return Err(refusal(&world, kind));
         }
-        let mut reply = world.server().manager.process_push(&self.context(), request.clone()).await;
+        let mut reply = versions::serve_push(&world, &self.context(), request.clone()).await;
         for _ in 1..times {
-            let again = world.server().manager.process_push(&self.context(), request.clone()).await;
+            let again = versions::serve_push(&world, &self.context(), request.clone()).await;
             if let (Ok(first), Ok(again)) = (&reply, &again)
                 && first != again
             {
@@ -213,7 +216,7 @@ impl Transport for Link {
         }
         self.after(&world, &call).await;
         match fate {
-            Fate::Arrives => reply,
+            Fate::Arrives => reply.map(|reply| versions::read_push_reply(request.metadata.protocol, reply)),
             Fate::Lost => Err(lost()),
             Fate::Refused(kind) => Err(refusal(&world, kind)),
         }
@@ -224,9 +227,10 @@ impl Transport for Link {
         let wire = world.wire(self.client);
         let call = wire.next();
         let (times, fate) = self.before(&world, &call).await?;
-        let mut reply = world.server().manager.process_pull(&self.context(), request.clone()).await;
+        let request = &versions::write_pull(request);
+        let mut reply = versions::serve_pull(&world, &self.context(), request.clone()).await;
         for _ in 1..times {
-            reply = world.server().manager.process_pull(&self.context(), request.clone()).await;
+            reply = versions::serve_pull(&world, &self.context(), request.clone()).await;
         }
         self.after(&world, &call).await;
         if let Ok(PullReply::Page(page)) = &mut reply {
@@ -237,7 +241,7 @@ impl Transport for Link {
             }
         }
         match fate {
-            Fate::Arrives => reply,
+            Fate::Arrives => reply.map(|reply| versions::read_pull_reply(request.metadata.protocol, reply)),
             Fate::Lost => Err(lost()),
             Fate::Refused(kind) => Err(refusal(&world, kind)),
         }

@@ -8,6 +8,7 @@ mod link;
 mod mutation;
 mod observer;
 mod steps;
+mod versions;
 mod world;
 
 use std::sync::Mutex;
@@ -15,7 +16,7 @@ use std::time::Duration;
 
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
-pub use self::case::{Call, Case, ClockSetup, Edit, How, Setup, Step, cases};
+pub use self::case::{Call, Case, ClockSetup, Edit, How, Setup, Step, Upgrade, cases};
 pub use self::mutation::Mutation;
 use self::world::World;
 use crate::counts::Counts;
@@ -55,6 +56,9 @@ const PER_THOUSAND: &[(&str, u64)] = &[
     ("upgrades of a client", 300),
     ("upgrades of the server", 200),
     ("upgrades of the server during a call", 20),
+    ("protocol upgrades of a client", 150),
+    ("protocol upgrades of the server", 100),
+    ("pushes in the later protocol", 500),
     ("pulls that left a type waiting", 100),
     ("sessions over two types", 2_000),
     ("pages staged", 5_000),

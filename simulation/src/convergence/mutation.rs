@@ -21,13 +21,15 @@ pub enum Mutation {
     HalfSession,
     /// An edit of the release before empties the field that it does not know.
     EmptyUnknownFields,
+    /// The server reads what is written in the later protocol as if it were the one before.
+    MisreadVersion,
     /// A replica that missed purged tombstones is not told to start over.
     IgnoreHorizon,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::DropRecord,
         Self::AcknowledgeEverything,
         Self::SkipTies,
@@ -37,6 +39,7 @@ impl Mutation {
         Self::ForgetVoided,
         Self::HalfSession,
         Self::EmptyUnknownFields,
+        Self::MisreadVersion,
         Self::IgnoreHorizon,
     ];
 }

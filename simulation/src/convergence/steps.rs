@@ -12,6 +12,7 @@ use super::case::{Call, How, Step};
 use super::check::{self, records_of};
 use super::edit::{Who, edit};
 use super::ledger::tokens;
+use super::versions;
 use super::world::{World, readable, user_of, zones};
 use crate::model::{Item, LaterNote, Note, Shelf, TYPES};
 
@@ -45,11 +46,11 @@ pub(super) async fn step(world: &Arc<World>, step: &Step) {
                 world.ledger.violated(format!("the server does not start again: {error}"));
             }
         }
-        Step::UpgradeClient { client } => {
-            World::upgrade_client(world, client_of(client)).await;
+        Step::UpgradeClient { client, to } => {
+            World::upgrade_client(world, client_of(client), *to).await;
         }
-        Step::UpgradeServer => {
-            world.upgrade_server("upgrades of the server").await;
+        Step::UpgradeServer { to } => {
+            world.upgrade_server(*to, "upgrades of the server").await;
         }
         Step::Replay { client, which } => {
             let client = client_of(client);
@@ -57,7 +58,7 @@ pub(super) async fn step(world: &Arc<World>, step: &Step) {
                 world.ledger.note("old pushes that arrived again");
                 // Whatever the answer is: nobody waits for it. That nothing is committed twice is watched.
                 let context = SyncContext::new(user_of(client));
-                let _ = world.server().manager.process_push(&context, request).await;
+                let _ = versions::serve_push(world, &context, request).await;
             }
         }
         Step::ClockJump { node, seconds } => {

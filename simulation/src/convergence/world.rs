@@ -1,6 +1,6 @@
 //! A world: one server, some clients, the network between them, and a clock for each.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use fastsync_core::protocol::PushMode;
@@ -9,11 +9,12 @@ use fastsync_core::{
     StoreRole, SyncContext, SyncManager, SyncableDataSource, Zone, ZoneAccess,
 };
 
-use super::case::Setup;
+use super::case::{Setup, Upgrade};
 use super::ledger::Ledger;
 use super::link::{Link, Wire};
 use super::mutation::Mutation;
 use super::observer::Observer;
+use super::versions;
 use crate::model::{CheckedItems, Item, LaterNote, Note, Shelf, zone};
 use crate::random::{NodeClock, Seeded, WorldTime};
 use crate::storage::{self, StorageKind};
@@ -44,6 +45,18 @@ struct Node {
     wire: Arc<Wire>,
     /// Whether the later release of the application runs here.
     is_later: AtomicBool,
+    /// The newest version of the protocol that is spoken here.
+    speaks: AtomicU16,
+}
+
+impl Node {
+    /// Makes a part later; whether it was so before.
+    fn upgrade(&self, to: Upgrade) -> bool {
+        match to {
+            Upgrade::Types => self.is_later.swap(true, Ordering::SeqCst),
+            Upgrade::Protocol => self.speaks.swap(versions::LATER, Ordering::SeqCst) == versions::LATER,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -133,6 +146,7 @@ impl World {
                 storage: Storage::new(kind).await.expect("a storage"),
                 wire: Arc::default(),
                 is_later: AtomicBool::new(false),
+                speaks: AtomicU16::new(versions::EARLIER),
             });
         }
         let mut nodes = nodes.into_iter();
@@ -195,18 +209,26 @@ impl World {
         self.clients[client].is_later.load(Ordering::SeqCst)
     }
 
-    /// Ends the server's process, starts the later release of it, and counts that as `what` if the one before was running;
-    /// whether it was.
-    pub(super) async fn upgrade_server(&self, what: &'static str) -> bool {
-        let was_later = self.server.is_later.swap(true, Ordering::SeqCst);
+    /// The newest version of the protocol that the server speaks.
+    pub(super) fn server_speaks(&self) -> u16 {
+        self.server.speaks.load(Ordering::SeqCst)
+    }
+
+    /// Ends the server's process, starts the later release of it, and counts that if the one before was running, one with
+    /// later types as `what`; whether it was.
+    pub(super) async fn upgrade_server(&self, to: Upgrade, what: &'static str) -> bool {
+        let was_later = self.server.upgrade(to);
+        let what = if to == Upgrade::Types { what } else { "protocol upgrades of the server" };
         self.upgraded(self.restart_server().await, was_later, what)
     }
 
     /// The same with a client's process.
-    pub(super) async fn upgrade_client(world: &Arc<Self>, client: usize) -> bool {
-        let was_later = world.clients[client].is_later.swap(true, Ordering::SeqCst);
+    pub(super) async fn upgrade_client(world: &Arc<Self>, client: usize, to: Upgrade) -> bool {
+        let was_later = world.clients[client].upgrade(to);
+        let what =
+            if to == Upgrade::Types { "upgrades of a client" } else { "protocol upgrades of a client" };
         let outcome = Self::restart_client(world, client).await;
-        world.upgraded(outcome, was_later, "upgrades of a client")
+        world.upgraded(outcome, was_later, what)
     }
 
     fn upgraded(&self, outcome: Result<()>, was_later: bool, what: &'static str) -> bool {
@@ -279,6 +301,7 @@ impl World {
         };
         let manager = manager
             .zones(readable(client))
+            .protocols(versions::EARLIER..=node.speaks.load(Ordering::SeqCst))
             .push_mode(if atomic { PushMode::Atomic } else { PushMode::PerObject })
             .pull_limits(PullLimits::new(page_records, if tiny_pages { 400 } else { 1 << 20 }))
             .transport(Link::new(weak, client))

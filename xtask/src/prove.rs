@@ -158,7 +158,7 @@ pub(crate) const PROOFS: &[Entry] = &[
         "16 pushers, 4 pullers and a process that is killed, on one MariaDB, with pauses inside \
          transactions, cut connections and an idle stranger",
         &["mysql"],
-        forms!(["concurrency", "--store", "mysql"], "8"),
+        forms!(["concurrency", "--store", "mysql"], "5"),
     )
     .on(&[MYSQL]),
     proof(
@@ -183,7 +183,7 @@ pub(crate) const APART: &[Entry] = &[proof(
     "16 pushers, 4 pullers and a process that is killed, spread over the nodes of a Galera cluster, one of which is killed \
      and joins again",
     &["galera"],
-    forms!(["concurrency", "--store", "mysql"], "8"),
+    forms!(["concurrency", "--store", "mysql"], "5"),
 )
 .on(&[MYSQL])];
 

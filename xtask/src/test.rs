@@ -74,21 +74,21 @@ const STEPS: &[Step] = &[
         does: Does::Prepare(start_servers),
     },
     step("fmt", "formatting", false, 5, format),
-    step("clippy", "lints, warnings denied", false, 140, clippy),
+    step("clippy", "lints, warnings denied", false, 150, clippy),
     step("gates", "rules of this workspace that no compiler checks", false, 5, |run, _| {
         gates::check(&run.workspace)?;
         Ok(Outcome::Passed)
     }),
     step("deny", "licences, banned crates and sources of the dependencies", false, 5, deny),
-    step("build", "everything that the next steps run, in one build", false, 400, |run, _| {
+    step("build", "everything that the next steps run, in one build", false, 420, |run, _| {
         run.workspace.build(Build::Checked, "")?;
         Ok(Outcome::Passed)
     }),
-    step("test", "all tests", true, 155, tests),
-    step("doctest", "the examples in the documentation", true, 15, |run, _| {
+    step("test", "all tests", true, 165, tests),
+    step("doctest", "the examples in the documentation", true, 16, |run, _| {
         run.cargo(&["test", "--doc", "--workspace", "--all-features"])
     }),
-    step("doc", "the documentation, warnings denied", false, 35, |run, _| {
+    step("doc", "the documentation, warnings denied", false, 38, |run, _| {
         let args = ["doc", "--workspace", "--no-deps", "--all-features"];
         run.workspace.cargo_with(&args, &[("RUSTDOCFLAGS", "-D warnings")])?;
         Ok(Outcome::Passed)
@@ -100,7 +100,7 @@ const STEPS: &[Step] = &[
         Ok(Outcome::Passed)
     }),
     step("examples", "the example programs, each in its self-test form", true, 45, examples),
-    step("prove", "the short form of every proof", true, 240, proofs),
+    step("prove", "the short form of every proof", true, 225, proofs),
     beside(step("cluster", "the proof that needs a cluster of three MariaDB nodes", false, 70, cluster)),
     beside(step("memory", "peak memory of a first pull, of data and of twice the data", false, 65, memory)),
     beside(step("instructions", "what the hot paths cost, counted", false, 50, instructions)),

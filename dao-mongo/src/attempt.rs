@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use fastsync_core::source::{Action, CommitOutcome, Conflict, ExpectState, Receipt, StateConflict, Write};
+use fastsync_core::source::rules::{self, Verdict};
+use fastsync_core::source::{Action, CommitOutcome, Conflict, Receipt, StateConflict, Write};
 use fastsync_core::{RecordKey, SessionId, Tag, TypeName, Zone};
 use mongodb::ClientSession;
 use mongodb::bson::{Bson, RawDocumentBuf};
@@ -54,7 +55,7 @@ pub(crate) struct End {
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) positions: BTreeMap<Zone, u64>,
-    pub(crate) counts: BTreeMap<TypeName, u64>,
+    pub(crate) put: rules::Tally<Zone, TypeName>,
     pub(crate) change: u64,
 }
 
@@ -299,14 +300,11 @@ impl<'a> Attempt<'a> {
     }
 
     fn state_conflicts(&self, job: &Job) -> Vec<StateConflict> {
-        let current = |key: &str| self.state.get(key).cloned().flatten();
-        let failed = job.commit.state.iter().filter(|write| match &write.expect {
-            ExpectState::Anything => false,
-            ExpectState::Absent => current(&write.key).is_some(),
-            ExpectState::Value(value) => current(&write.key).as_ref() != Some(value),
-        });
-        let conflict = |key: &String| StateConflict { key: key.clone(), current: current(key) };
-        failed.take(Conflict::MAX_PER_OUTCOME).map(|write| conflict(&write.key)).collect()
+        let mut verdict = Verdict::default();
+        for write in &job.commit.state {
+            verdict.state(write, self.state.get(&write.key).cloned().flatten());
+        }
+        verdict.into_state()
     }
 
     /// What a write gets from its commit: the next position of its zone, the number of the local commit.
@@ -315,7 +313,7 @@ impl<'a> Attempt<'a> {
             return Ok(Given { position: 0, change: 0 });
         };
         let key = &record.key;
-        *tally.counts.entry(key.type_name.clone()).or_default() += 1;
+        tally.put.put(&key.zone, &key.type_name, *pending);
         if *pending && tally.change == 0 {
             tally.change = self.advance(CHANGES, Tag(0))?;
         }

@@ -85,6 +85,11 @@ pub(crate) struct Row {
 }
 
 impl Row {
+    /// About how many bytes the record has.
+    pub(crate) fn size(&self) -> usize {
+        usize::try_from(self.bytes).unwrap_or_default()
+    }
+
     /// The row as a document. What is 0 or false is left out, so that partial indexes stay small.
     pub(crate) fn document(&self, id: &RawDocumentBuf) -> RawDocumentBuf {
         let mut row = RawDocumentBuf::new();

@@ -5,7 +5,8 @@
 
 use std::collections::HashSet;
 
-use fastsync_core::source::{Changes, ChangesPage, ChangesRequest, Head, Point, ResetReason, SkipOwn};
+use fastsync_core::source::rules::{Reading, Room, ZoneState};
+use fastsync_core::source::{Changes, ChangesPage, ChangesRequest, Head, Point, SkipOwn};
 use fastsync_core::{DeviceId, Position, Tag, Zone};
 use mongodb::ClientSession;
 use mongodb::bson::{Bson, Document, RawBsonRef, doc};
@@ -17,30 +18,14 @@ use crate::read::{Access, Found, records};
 use crate::store::{BATCH, RECORDS, SESSIONS, Store, ZONES, raw, whole};
 use crate::upgrade::feed_index;
 
-/// A zone's own document.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct ZoneState {
-    head: u64,
-    tag: u64,
-    horizon: u64,
-}
-
-impl ZoneState {
-    pub(crate) fn head(&self) -> Head {
-        Head { position: Position(self.head), tag: Tag(self.tag) }
-    }
-}
-
 async fn zone_state(store: &Store, session: &mut ClientSession, zone: &Zone) -> Run<ZoneState> {
     let command = doc! { "find": ZONES, "filter": { "_id": zone.to_string() } };
-    let mut state = ZoneState::default();
+    let mut state = ZoneState::EMPTY;
     store
         .each(session, raw(&command)?, &mut |document| {
-            state = ZoneState {
-                head: unsigned(document.get_i64("head")?),
-                tag: unsigned(document.get_i64("tag")?),
-                horizon: unsigned(document.get_i64("horizon")?),
-            };
+            state.head.position = Position(unsigned(document.get_i64("head")?));
+            state.head.tag = Tag(unsigned(document.get_i64("tag")?));
+            state.horizon = Position(unsigned(document.get_i64("horizon")?));
             Ok(())
         })
         .await?;
@@ -78,12 +63,12 @@ pub(crate) async fn changes(store: &Store, request: &ChangesRequest) -> Run<Chan
     };
     let session = &mut store.snapshot().await?;
     let zone = zone_state(store, session, &request.zone).await?;
-    if let Some(reason) = reset(store, session, request, zone).await? {
-        return Ok(Changes::ResetRequired(reason));
-    }
-    let began = after.position == Position::START;
-    let horizon = if began { Position(zone.horizon) } else { after.horizon };
-    let walk = Walk { store, request, types, zone, horizon };
+    let found = tag(store, session, &request.zone, zone.head, after.position).await?;
+    let reading = match zone.admit(request, found) {
+        Ok(reading) => reading,
+        Err(reason) => return Ok(Changes::ResetRequired(reason)),
+    };
+    let walk = Walk { store, request, types, reading };
     if after.loading {
         return walk.load(session, within).await.map(Changes::Page);
     }
@@ -97,25 +82,7 @@ pub(crate) async fn changes(store: &Store, request: &ChangesRequest) -> Run<Chan
 pub(crate) async fn point(store: &Store, of: &Zone, position: Position) -> Run<Option<Point>> {
     let session = &mut store.snapshot().await?;
     let zone = zone_state(store, session, of).await?;
-    let tag = tag(store, session, of, zone, position).await?;
-    let horizon = Position(if position == Position::START { 0 } else { zone.horizon });
-    Ok(tag.map(|tag| Point { position, tag, horizon, ..Point::START }))
-}
-
-/// Why a reader has to start over, if it has to.
-async fn reset(
-    store: &Store,
-    session: &mut ClientSession,
-    request: &ChangesRequest,
-    zone: ZoneState,
-) -> Run<Option<ResetReason>> {
-    let after = &request.after;
-    if tag(store, session, &request.zone, zone, after.position).await? != Some(after.tag) {
-        return Ok(Some(ResetReason::History));
-    }
-    let has_nothing = after.position == Position::START && request.skip_own.is_none();
-    let is_behind = !has_nothing && after.seen().0 < zone.horizon && after.horizon.0 != zone.horizon;
-    Ok(is_behind.then_some(ResetReason::Horizon))
+    Ok(zone.point(position, tag(store, session, of, zone.head, position).await?))
 }
 
 /// The tag of the session at a position; `None` if there is no such position.
@@ -123,14 +90,11 @@ async fn tag(
     store: &Store,
     session: &mut ClientSession,
     of: &Zone,
-    zone: ZoneState,
+    head: Head,
     position: Position,
 ) -> Run<Option<Tag>> {
-    if position == Position::START {
-        return Ok(Some(Point::START.tag));
-    }
-    if position.0 >= zone.head {
-        return Ok((position.0 == zone.head).then_some(Tag(zone.tag)));
+    if !head.looks_up(position) {
+        return Ok(head.tag_at(position, None));
     }
     let mut found = None;
     store
@@ -167,16 +131,13 @@ pub(crate) struct Walk<'a> {
     pub(crate) store: &'a Store,
     pub(crate) request: &'a ChangesRequest,
     pub(crate) types: Option<Vec<i32>>,
-    pub(crate) zone: ZoneState,
-    /// The horizon when this reading began at the beginning.
-    pub(crate) horizon: Position,
+    pub(crate) reading: Reading,
 }
 
 /// What a walk has collected.
 #[derive(Default)]
 struct Collected {
     found: Vec<Found>,
-    bytes: i64,
     /// Whether a record that did not fit follows, and whether it is of the same session as the last one.
     more: Option<bool>,
 }
@@ -184,34 +145,33 @@ struct Collected {
 impl Walk<'_> {
     async fn page(&self, session: &mut ClientSession, start: Place) -> Run<ChangesPage> {
         let collected = self.collect(session, start).await?;
-        let count = self.request.count_remaining;
         let last = collected.found.last().map(|last| (last.row.position, last.n, last.id.clone()));
         let (next, remaining) = match (collected.more, last) {
             (Some(same_session), Some((position, n, id))) => {
-                let remaining =
-                    if count { self.remaining(session, position, n, id.as_str()).await? } else { 0 };
-                let tag = tag(self.store, session, &self.request.zone, self.zone, Position(position)).await?;
+                let remaining = match self.reading.counts {
+                    true => Some(self.remaining(session, position, n, id.as_str()).await?),
+                    false => None,
+                };
+                let position = Position(position);
+                let tag = tag(self.store, session, &self.request.zone, self.reading.head, position).await?;
                 let tag = tag.ok_or_else(|| Fail::corrupt("a record has a position that no session took"))?;
                 let name = self.store.kind_at(n).await?.schema.name().clone();
                 let within = same_session.then_some((name, id));
-                let position = Position(position);
-                (Point { position, tag, within, horizon: self.horizon, loading: false }, remaining)
+                (Some(Point { position, tag, within, ..Point::START }), remaining)
             }
-            _ => (Point { horizon: self.horizon, ..Point::at(self.zone.head()) }, 0),
+            _ => (None, None),
         };
-        Ok(ChangesPage {
-            caught_up: collected.more.is_none(),
-            records: records(self.store, session, collected.found, Access::ByKey).await?,
-            next,
-            head: self.zone.head(),
-            remaining: count.then_some(remaining),
+        let records = records(self.store, session, collected.found, Access::ByKey).await?;
+        Ok(match next {
+            Some(next) => self.reading.page(records, next, remaining),
+            None => self.reading.last_page(records),
         })
     }
 
     /// The rows of the page. Their sizes are in the index, so no body is read that the page has no room for.
     async fn collect(&self, session: &mut ClientSession, mut from: Place) -> Run<Collected> {
         let limit = self.request.limits.records.max(1);
-        let most = i64::try_from(self.request.limits.bytes).unwrap_or(i64::MAX);
+        let mut room = Room::new(self.request.limits);
         let mut page = Collected::default();
         loop {
             let wanted = limit.saturating_sub(page.found.len()).saturating_add(1);
@@ -226,12 +186,10 @@ impl Walk<'_> {
                 };
             }
             for row in rows.into_iter().filter(|row| !own.contains(&row.row.position)) {
-                let bytes = page.bytes.saturating_add(row.row.bytes);
-                if let Some(last) = page.found.last().filter(|_| page.found.len() >= limit || bytes > most) {
-                    page.more = Some(last.row.position == row.row.position);
+                if !room.takes(row.row.size()) {
+                    page.more = page.found.last().map(|last| last.row.position == row.row.position);
                     return Ok(page);
                 }
-                page.bytes = bytes;
                 page.found.push(row);
             }
             if is_end {
@@ -325,7 +283,7 @@ impl Walk<'_> {
 fn is_own(document: &mongodb::bson::RawDocument, own: SkipOwn) -> Run<bool> {
     let device = DeviceId::from_uuid(read_uuid(document.get_binary("device")?)?);
     let number = unsigned(document.get_i64("number")?);
-    Ok(device == own.device && number != 0 && number <= own.through)
+    Ok(own.covers(device, number))
 }
 
 /// The next rows of a zone's feed from a key of the index on.

@@ -40,10 +40,10 @@ impl Attempt<'_> {
         }
         session.append("positions", places);
         let mut counts = RawArrayBuf::new();
-        for (name, records) in &tally.counts {
+        for (name, records) in tally.put.by_type() {
             let mut count = RawDocumentBuf::new();
             count.append_ref("type", name.as_str());
-            count.append_ref("records", signed(*records));
+            count.append_ref("records", signed(records));
             counts.push(count);
         }
         session.append("counts", counts);

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use fastsync_core::ErrorKind;
 use fastsync_core::source::{Action, Commit, StateWrite, Write, Writes};
-use fastsync_core::{Error, ErrorKind};
 use mongodb::bson::oid::ObjectId;
 
-use crate::error::{BACKEND, Fail, Run};
+use crate::error::{Fail, Run};
 use crate::staging::admit;
 use crate::store::Store;
 
@@ -38,15 +38,9 @@ impl Job {
         for write in &mut writes {
             admit(&*store.kind(&write.action.key().type_name)?, write)?;
         }
+        Write::keys(&writes)?;
         // Neighbours in the indexes are written one after the other.
         writes.sort_by(|a, b| a.action.key().cmp(b.action.key()));
-        let twice = writes.windows(2).find_map(|pair| match pair {
-            [a, b] if a.action.key() == b.action.key() => Some(a.action.key()),
-            _ => None,
-        });
-        if let Some(key) = twice {
-            return Err(Fail::Core(invalid("a key is written twice").with_record(key)));
-        }
         for clear in &commit.clears {
             store.kind(&clear.type_name)?;
         }
@@ -84,8 +78,4 @@ pub(crate) fn turns_of(writes: &[Write]) -> BTreeSet<String> {
         }
     }
     turns
-}
-
-fn invalid(message: impl Into<String>) -> Error {
-    Error::new(ErrorKind::InvalidInput, "commit", message).with_backend(BACKEND)
 }

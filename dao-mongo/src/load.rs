@@ -1,6 +1,7 @@
 //! The first reading of a zone by type and id: the order of the collections, so that neighbours are read together.
 
-use fastsync_core::source::{ChangesPage, ChangesRequest, Point};
+use fastsync_core::source::rules::Room;
+use fastsync_core::source::{ChangesPage, Point};
 use fastsync_core::{ObjectId, Zone};
 use mongodb::ClientSession;
 use mongodb::bson::{Bson, Document, doc};
@@ -17,44 +18,38 @@ type Place = (i32, ObjectId);
 impl Walk<'_> {
     /// The next page of a load.
     pub(crate) async fn load(&self, session: &mut ClientSession, within: Option<Place>) -> Run<ChangesPage> {
-        let ChangesRequest { after, count_remaining, .. } = self.request;
-        let head = self.zone.head();
-        let begin = after.load_began(head);
+        let begin = self.request.after.load_began(self.reading.head);
         let (found, is_cut) = self.next_rows(session, within.as_ref()).await?;
         let last = found.last().filter(|_| is_cut).map(|last| (last.n, last.id.clone()));
         let remaining = match &last {
-            Some(last) if *count_remaining => self.left_to_load(session, last).await?,
-            None if begin != head => self.remaining(session, begin.position.next().0, i32::MIN, "").await?,
+            Some(last) if self.reading.counts => self.left_to_load(session, last).await?,
+            None if begin != self.reading.head => {
+                self.remaining(session, begin.position.next().0, i32::MIN, "").await?
+            }
             _ => 0,
         };
         let within = match last {
             Some((n, id)) => Some((self.store.kind_at(n).await?.schema.name().clone(), id)),
             None => None,
         };
-        let caught_up = !is_cut && remaining == 0;
-        let next =
-            if caught_up { Point::at(head) } else { Point { within, loading: is_cut, ..Point::at(begin) } };
-        Ok(ChangesPage {
-            records: records(self.store, session, found, Access::ByRange).await?,
-            next: Point { horizon: self.horizon, ..next },
-            head,
-            caught_up,
-            remaining: count_remaining.then_some(remaining),
-        })
+        let records = records(self.store, session, found, Access::ByRange).await?;
+        if !is_cut && remaining == 0 {
+            return Ok(self.reading.last_page(records));
+        }
+        let next = Point { within, loading: is_cut, ..Point::at(begin) };
+        Ok(self.reading.page(records, next, self.reading.counts.then_some(remaining)))
     }
 
     /// The rows of the page, and whether more follow.
     async fn next_rows(&self, session: &mut ClientSession, after: Option<&Place>) -> Run<(Vec<Found>, bool)> {
         let limit = self.request.limits.records.max(1);
-        let most = i64::try_from(self.request.limits.bytes).unwrap_or(i64::MAX);
         let command = query(&self.request.zone, self.types.as_deref(), after, limit.saturating_add(1));
         let mut found: Vec<Found> = Vec::new();
-        let (mut bytes, mut is_cut) = (0_i64, false);
+        let (mut room, mut is_cut) = (Room::new(self.request.limits), false);
         self.store
             .each(session, raw(&command)?, &mut |document| {
                 let entry = Entry::read(document)?;
-                bytes = bytes.saturating_add(entry.row.bytes);
-                is_cut |= !found.is_empty() && (found.len() >= limit || bytes > most);
+                is_cut |= !room.takes(entry.row.size());
                 if !is_cut {
                     found.push(Found::new(&entry, self.request.zone.clone())?);
                 }

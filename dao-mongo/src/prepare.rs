@@ -2,8 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
+use fastsync_core::TypeSchema;
+use fastsync_core::source::rules::{self, NotedType, Registered};
 use fastsync_core::source::{PlannedChange, entry};
-use fastsync_core::{ErrorKind, TypeSchema};
 use futures_util::TryStreamExt;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::results::CollectionType;
@@ -91,13 +92,12 @@ pub(crate) async fn plan(store: &Store, types: &[TypeSchema]) -> Run<Vec<Planned
 
 /// Parents first. Nothing is changed.
 async fn decide(store: &Store, types: &[TypeSchema]) -> Run<Decided> {
-    let mut sorted: Vec<_> = types.iter().collect();
-    // Parents get lower numbers, so that they come before their children in the feed.
-    sorted.sort_by_key(|schema| (schema.priority(), schema.name()));
-    sorted.dedup();
+    let sorted = rules::in_order(types);
     let (before, changes) = stored_types(store).await?;
+    let known: Vec<_> = before.into_iter().map(|stored| (stored.n, stored.noted)).collect();
+    let mut types = known.clone();
     let mut decided = Decided {
-        types: before.clone(),
+        types: Vec::new(),
         changes,
         noted: Vec::new(),
         steps: Vec::new(),
@@ -105,15 +105,23 @@ async fn decide(store: &Store, types: &[TypeSchema]) -> Run<Decided> {
     };
     let mut problems = Vec::new();
     for schema in &sorted {
-        let n = register(&mut decided.types, schema, &mut decided.noted, &mut problems);
+        let name = schema.name();
+        if name.as_str().eq_ignore_ascii_case("system") {
+            problems.push(format!("type {name}: MongoDB keeps this name for itself"));
+        }
+        let made = Registered::new(&types, None, schema, &mut problems);
+        decided.noted.extend(made.changes);
+        let n = made.number.unwrap_or(i32::try_from(types.len()).unwrap_or(i32::MAX));
+        types.retain(|(number, _)| *number != n);
+        types.push((n, made.noted));
         decided.prepared.push(Type::new(n, (*schema).clone()));
     }
+    types.sort_by_key(|(n, _)| *n);
+    decided.types = types.into_iter().map(|(n, noted)| StoredType { n, noted }).collect();
     let there = check_collections(store, &sorted, &mut problems).await?;
-    if !problems.is_empty() {
-        return Err(Fail::new(ErrorKind::Config, "prepare", problems.join("; ")));
-    }
+    rules::refuse(&problems)?;
     for schema in &sorted {
-        let known = before.iter().find(|stored| stored.schema.name() == schema.name());
+        let known = known.iter().map(|(_, noted)| noted).find(|noted| noted.schema.name() == schema.name());
         let type_name = schema.name().clone();
         if !there.contains(schema.name().as_str()) {
             let collection = schema.name().to_string();
@@ -142,39 +150,6 @@ impl Step {
     }
 }
 
-/// Compares with what was prepared before, and notes the schema; gives the type's number.
-fn register(
-    known: &mut Vec<StoredType>,
-    schema: &TypeSchema,
-    noted: &mut Vec<PlannedChange>,
-    problems: &mut Vec<String>,
-) -> i32 {
-    let name = schema.name();
-    let count = i32::try_from(known.len()).unwrap_or(i32::MAX);
-    let Some(stored) = known.iter_mut().find(|stored| stored.schema.name() == name) else {
-        let is_alike = |other: &&StoredType| other.schema.name().as_str().eq_ignore_ascii_case(name.as_str());
-        if let Some(other) = known.iter().find(is_alike) {
-            problems.push(format!("type {name} differs from type {} only in case", other.schema.name()));
-        }
-        if name.as_str().eq_ignore_ascii_case("system") {
-            problems.push(format!("type {name}: MongoDB keeps this name for itself"));
-        }
-        noted.push(PlannedChange::AddType { type_name: name.clone() });
-        known.push(StoredType { n: count, schema: schema.clone(), dropped: Vec::new() });
-        return count;
-    };
-    problems.extend(stored.schema.contradictions(&stored.dropped, schema));
-    let changes = PlannedChange::growth(&stored.schema, &stored.dropped, schema);
-    if !changes.is_empty() {
-        noted.extend(changes);
-        stored.dropped = stored.schema.left_by(&stored.dropped, schema);
-        stored.schema = schema.clone();
-    }
-    stored.n
-}
-
-/// Refuses what is there under the name of a type and is no plain collection that compares by bytes; gives the names of
-/// what is there.
 async fn check_collections(
     store: &Store,
     types: &[&TypeSchema],
@@ -196,7 +171,7 @@ async fn check_collections(
 }
 
 /// Gives the objects that are there the fields that they lack, so that queries see them as reads do.
-fn fill(schema: &TypeSchema, known: &StoredType, steps: &mut Vec<Step>) -> Run<()> {
+fn fill(schema: &TypeSchema, known: &NotedType, steps: &mut Vec<Step>) -> Run<()> {
     for field in schema.fields() {
         let name = field.name.as_str();
         let mut add = |change, selected: Document, update| {

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use fastsync_core::{FieldSchema, TypeName, TypeSchema};
+use fastsync_core::source::rules::{NotedType, TypeTable};
+use fastsync_core::{TypeName, TypeSchema};
 use serde::{Deserialize, Serialize};
 
 /// A type as `fastsync_meta` has it.
@@ -11,9 +12,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct StoredType {
     /// Its place in the order of types in the feed.
     pub(crate) n: i32,
-    pub(crate) schema: TypeSchema,
-    /// Fields of earlier schemas; documents may still have them.
-    pub(crate) dropped: Vec<FieldSchema>,
+    #[serde(flatten)]
+    pub(crate) noted: NotedType,
 }
 
 /// A prepared type.
@@ -44,31 +44,26 @@ impl Type {
 
 /// Every type of the store, as this process prepared it or, if it did not, as it was prepared last.
 #[derive(Debug, Default)]
-pub(crate) struct Registry {
-    by_name: HashMap<TypeName, Arc<Type>>,
-    by_n: HashMap<i32, Arc<Type>>,
-}
+pub(crate) struct Registry(TypeTable<i32, Type>);
 
 impl Registry {
     pub(crate) fn insert(&mut self, kind: Type) {
-        let kind = Arc::new(kind);
-        self.by_n.insert(kind.n, Arc::clone(&kind));
-        self.by_name.insert(kind.schema.name().clone(), kind);
+        self.0.insert(kind.n, kind.schema.name().clone(), kind);
     }
 
     pub(crate) fn get(&self, name: &TypeName) -> Option<Arc<Type>> {
-        self.by_name.get(name).cloned()
+        self.0.get(name).cloned()
     }
 
     pub(crate) fn at(&self, n: i32) -> Option<Arc<Type>> {
-        self.by_n.get(&n).cloned()
+        self.0.at(n).cloned()
     }
 
     /// Adds the stored types that are not known here yet.
     pub(crate) fn add_stored(&mut self, types: Vec<StoredType>) {
         for stored in types {
-            if !self.by_n.contains_key(&stored.n) {
-                self.insert(Type::new(stored.n, stored.schema));
+            if self.0.at(stored.n).is_none() {
+                self.insert(Type::new(stored.n, stored.noted.schema));
             }
         }
     }

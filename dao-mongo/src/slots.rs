@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use fastsync_core::source::rules::{acknowledged, change_of_put};
 use fastsync_core::source::{Action, Conflict, ConflictReason, OnMismatch, Write};
 use fastsync_core::{Record, RecordKey, TypeName, Value};
 use mongodb::ClientSession;
@@ -142,11 +143,7 @@ impl<'a> Slots<'a> {
         match &write.action {
             Action::Put { record, pending } => {
                 let mut sync = record.metadata;
-                sync.change = match (pending, sync.change) {
-                    (false, _) => 0,
-                    (true, 0) => given.change,
-                    (true, kept) => kept,
-                };
+                sync.change = change_of_put(*pending, sync.change, given.change);
                 let position = match given.position {
                     0 => slot.now.map_or(0, |row| row.position),
                     position => position,
@@ -157,12 +154,9 @@ impl<'a> Slots<'a> {
             }
             Action::Acknowledge { change, revision, incarnation, .. } => {
                 let Some(row) = &mut slot.now else { return };
-                if row.sync.incarnation == *incarnation {
-                    row.sync.revision = *revision;
-                }
-                if row.sync.change == *change {
-                    row.sync.change = 0;
-                }
+                let there = (row.sync.incarnation, row.sync.revision, row.sync.change);
+                (row.sync.revision, row.sync.change) =
+                    acknowledged(there, (*incarnation, *revision, *change));
                 if slot.effect == Effect::Nothing {
                     slot.effect = Effect::Row;
                 }

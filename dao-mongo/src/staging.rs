@@ -1,9 +1,6 @@
 //! Batches of large sessions: each is one document or, above some megabytes, several.
 
-use std::collections::HashMap;
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
-
+use fastsync_core::source::rules::{LastWrites, cut};
 use fastsync_core::source::{Action, Write, entry};
 use fastsync_core::{RecordKey, SessionId};
 use mongodb::ClientSession;
@@ -39,7 +36,7 @@ pub(crate) async fn stage(
         admit(&*store.kind(&write.action.key().type_name)?, write)?;
     }
     let mut parts = Vec::new();
-    for (part, writes) in (0_i32..).zip(cut(&writes)) {
+    for (part, writes) in (0_i32..).zip(cut(&writes, PART_BYTES, 512)) {
         let bytes = entry::encode(writes)?;
         let mut key = RawDocumentBuf::new();
         key.append_ref("session", uuid_ref(session.as_uuid().as_bytes()));
@@ -71,26 +68,6 @@ pub(crate) async fn stage(
     }
 }
 
-/// Cuts a batch into parts that each fit a document; at least one.
-fn cut(writes: &[Write]) -> Vec<&[Write]> {
-    let mut parts = Vec::new();
-    let mut rest = writes;
-    loop {
-        let mut bytes = 0_usize;
-        let fits = |write: &&Write| {
-            bytes = bytes.saturating_add(write.approximate_bytes().saturating_add(512));
-            bytes <= PART_BYTES
-        };
-        let count = rest.iter().take_while(fits).count().max(1).min(rest.len());
-        let (part, after) = rest.split_at(count);
-        parts.push(part);
-        if after.is_empty() {
-            return parts;
-        }
-        rest = after;
-    }
-}
-
 /// Every part of every batch of a session.
 pub(crate) fn of_session(session: SessionId) -> Document {
     let id = Binary { subtype: BinarySubtype::Uuid, bytes: session.as_uuid().as_bytes().to_vec() };
@@ -111,8 +88,7 @@ pub(crate) type Part = (i64, i32);
 #[derive(Debug, Default)]
 pub(crate) struct Staged {
     pub(crate) parts: Vec<Part>,
-    last: HashMap<(u64, u64), (Part, usize)>,
-    hashers: [RandomState; 2],
+    last: LastWrites<(Part, usize)>,
 }
 
 impl Staged {
@@ -120,19 +96,13 @@ impl Staged {
     pub(crate) fn add(&mut self, part: Part, writes: &[Write]) {
         self.parts.push(part);
         for (at, write) in writes.iter().enumerate() {
-            self.last.insert(self.hash(write.action.key()), (part, at));
+            self.last.note(write.action.key(), (part, at));
         }
     }
 
     /// Whether a later write of the key is staged.
     pub(crate) fn is_superseded(&self, part: Part, at: usize, key: &RecordKey) -> bool {
-        self.last.get(&self.hash(key)).is_some_and(|last| *last != (part, at))
-    }
-
-    /// Two hashes with random keys: that two keys share both does not happen. 48 bytes a key.
-    fn hash(&self, key: &RecordKey) -> (u64, u64) {
-        let [one, two] = &self.hashers;
-        (one.hash_one(key), two.hash_one(key))
+        !self.last.counts(key, (part, at))
     }
 }
 

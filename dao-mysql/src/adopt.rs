@@ -1,6 +1,7 @@
 //! A table that is there already: what is missing is added, what contradicts is named.
 
 use fastsync_core::source::PlannedChange;
+use fastsync_core::source::rules::NotedType;
 use fastsync_core::{FieldKind, FieldSchema, TypeName, TypeSchema, Value, ZoneRestriction};
 use sqlx::MySqlConnection;
 
@@ -8,7 +9,7 @@ use crate::codec::add_value;
 use crate::columns::{Column, columns};
 use crate::error::Run;
 use crate::prepare::{Step, column};
-use crate::registry::{StoredType, is_text};
+use crate::registry::is_text;
 use crate::sql::{Sql, quoted};
 use crate::store::Store;
 
@@ -17,7 +18,7 @@ use crate::store::Store;
 pub(crate) async fn adopt(
     store: &Store,
     connection: &mut MySqlConnection,
-    earlier: Option<&StoredType>,
+    earlier: Option<&NotedType>,
     schema: &TypeSchema,
     problems: &mut Vec<String>,
 ) -> Run<Vec<Step>> {

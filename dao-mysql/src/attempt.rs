@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use fastsync_core::source::rules::Verdict;
 use fastsync_core::source::{
     Action, Commit, Conflict, ConflictReason, ExpectState, OnMismatch, Receipt, StateConflict, Write,
 };
@@ -61,34 +62,25 @@ impl<'a> Attempt<'a> {
 impl Attempt<'_> {
     /// Locks and checks the state entries that something is expected of.
     pub(crate) async fn check_state(&self, connection: &mut MySqlConnection) -> Run<Vec<StateConflict>> {
-        let expected: BTreeMap<_, _> = self
-            .commit
-            .state
-            .iter()
-            .filter_map(|write| match &write.expect {
-                ExpectState::Anything => None,
-                ExpectState::Absent => Some((&write.key, None)),
-                ExpectState::Value(value) => Some((&write.key, Some(value))),
-            })
-            .collect();
+        let writes = self.commit.state.iter().filter(|write| write.expect != ExpectState::Anything);
+        let mut expected: Vec<_> = writes.collect();
+        // Everybody locks in one order.
+        expected.sort_by_key(|write| &write.key);
         let mut current = HashMap::with_capacity(expected.len());
-        let keys: Vec<_> = expected.keys().collect();
-        for keys in keys.chunks(MAX_ROWS) {
-            let marks = marks(keys.len());
+        for writes in expected.chunks(MAX_ROWS) {
+            let marks = marks(writes.len());
             let select = format!(
                 "SELECT name, value FROM fastsync_state FORCE INDEX (PRIMARY) WHERE name IN {marks} FOR UPDATE"
             );
             let mut sql = Sql::new(select);
-            sql.add_all(keys.iter().map(|key| key.as_bytes()));
+            sql.add_all(writes.iter().map(|write| write.key.as_bytes()));
             for row in sql.all(connection).await? {
                 current.insert(text(&row, 0)?.to_owned(), bytes(&row, 1)?.unwrap_or_default().to_vec());
             }
         }
-        let failed = expected.into_iter().filter_map(|(key, expected)| {
-            let current = current.get(key);
-            (current != expected).then(|| StateConflict { key: key.clone(), current: current.cloned() })
-        });
-        Ok(failed.take(Conflict::MAX_PER_OUTCOME).collect())
+        let mut verdict = Verdict::default();
+        expected.iter().for_each(|write| verdict.state(write, current.remove(&write.key)));
+        Ok(verdict.into_state())
     }
 
     /// Checks every expectation against the state before this commit; gives the writes that stop it.
@@ -183,8 +175,8 @@ impl Attempt<'_> {
                     .filter(|item| !self.left_out.contains(&item.at))
                     .collect();
                 for items in items.chunk_by(|a, b| (a.zone, a.kind.n) == (b.zone, b.kind.n)) {
-                    items.iter().for_each(|item| self.written.add(item));
-                    refused.extend(rows::write(self.store, connection, items, phase.is_deletion).await?);
+                    items.iter().for_each(|item| self.written.put(&item.zone, &item.kind.n, item.is_edit()));
+                    refused.extend(rows::write(self.store, connection, items, phase.is_deletion()).await?);
                 }
             }
         }
@@ -199,7 +191,8 @@ impl Attempt<'_> {
             refused.into_iter().partition(|refused| refused.item.write.on_mismatch == OnMismatch::Skip);
         if aborting.is_empty() {
             for refused in &skipped {
-                self.written.remove(&refused.item);
+                let item = &refused.item;
+                self.written.take_back(&item.zone, &item.kind.n, item.is_edit());
                 self.left_out.insert(refused.item.at);
             }
             self.skipped.extend(conflicts_of(self.store, connection, skipped).await?);

@@ -1,54 +1,17 @@
 //! The end of a commit: state entries, the session, and its position in each zone.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use fastsync_core::source::{Action, Commit, ExpectState, StateWrite};
+use fastsync_core::source::rules::Tally;
+use fastsync_core::source::{Commit, ExpectState, StateWrite};
 use sqlx::MySqlConnection;
 
 use crate::audit::kind_name;
 use crate::error::{Fail, Run};
 use crate::index::Given;
-use crate::plan::Item;
 use crate::sql::{MAX_ROWS, Sql, marks, rows_at_once, rows_of_marks};
 use crate::store::Store;
 
-/// How many records were put, by zone and type, and how many of them wait to be pushed.
-#[derive(Debug, Default)]
-pub(crate) struct Written {
-    counts: BTreeMap<(u64, u64), u64>,
-    pending: u64,
-}
-
-impl Written {
-    pub(crate) fn add(&mut self, item: &Item) {
-        let count = self.counts.entry((item.zone, item.kind.n)).or_default();
-        *count = count.saturating_add(1);
-        self.pending = self.pending.saturating_add(is_pending(item));
-    }
-
-    pub(crate) fn remove(&mut self, item: &Item) {
-        let count = self.counts.entry((item.zone, item.kind.n)).or_default();
-        *count = count.saturating_sub(1);
-        self.pending = self.pending.saturating_sub(is_pending(item));
-    }
-
-    fn by_type(&self) -> Vec<(u64, u64)> {
-        let mut types: BTreeMap<u64, u64> = BTreeMap::new();
-        for ((_, n), count) in &self.counts {
-            let sum = types.entry(*n).or_default();
-            *sum = sum.saturating_add(*count);
-        }
-        types.into_iter().filter(|(_, count)| *count > 0).collect()
-    }
-
-    fn zones(&self) -> BTreeSet<u64> {
-        self.counts.iter().filter(|(_, count)| **count > 0).map(|((zone, _), _)| *zone).collect()
-    }
-}
-
-fn is_pending(item: &Item) -> u64 {
-    u64::from(matches!(&item.write.action, Action::Put { pending: true, .. }))
-}
+/// What was put, by the numbers of zones and types.
+pub(crate) type Written = Tally<u64, u64>;
 
 /// Writes state entries and the session, and takes its positions: from here to the end of the transaction nobody
 /// else commits to these zones. `None` if the session is there already.
@@ -61,7 +24,7 @@ pub(crate) async fn finish(
 ) -> Run<Option<Given>> {
     write_state(store, connection, commit).await?;
     let mut given = Given::default();
-    if written.pending > 0 {
+    if written.has_edits() {
         let next = "UPDATE fastsync_meta SET value = LAST_INSERT_ID(value + 1) WHERE name = 'change'";
         given.change = Sql::new(next).execute(connection).await?.last_insert_id();
     }

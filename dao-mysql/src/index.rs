@@ -1,7 +1,8 @@
 //! The index rows of a commit: looked up under their locks, and written at its end.
 
+use fastsync_core::source::rules::{acknowledged, change_of_put};
 use fastsync_core::source::{Action, Expect, Write};
-use fastsync_core::{Record, RecordKey};
+use fastsync_core::{Incarnation, Record, RecordKey, Revision};
 use sqlx::MySqlConnection;
 
 use std::collections::HashMap;
@@ -155,11 +156,7 @@ fn after(item: &Item, before: Option<Entry>, given: &Given) -> Option<Entry> {
             let position = given.positions.get(&item.zone).copied().or(before.map(|before| before.position));
             Some(Entry {
                 position: position.unwrap_or(0),
-                change: match metadata.change {
-                    _ if !pending => 0,
-                    0 => given.change,
-                    kept => kept,
-                },
+                change: change_of_put(*pending, metadata.change, given.change),
                 deleted: body.is_none(),
                 modified_by: item.device,
                 modified_at: metadata.modified_at.to_bits(),
@@ -168,14 +165,11 @@ fn after(item: &Item, before: Option<Entry>, given: &Given) -> Option<Entry> {
                 bytes: u64::from(u32::try_from(record.approximate_bytes()).unwrap_or(u32::MAX)),
             })
         }
-        Action::Acknowledge { change, revision, incarnation, .. } => before.map(|before| Entry {
-            revision: if before.incarnation == incarnation.to_bits() {
-                revision.to_bits()
-            } else {
-                before.revision
-            },
-            change: if before.change == *change { 0 } else { before.change },
-            ..before
+        Action::Acknowledge { change, revision, incarnation, .. } => before.map(|before| {
+            let life = Incarnation::from_bits(before.incarnation);
+            let there = (life, Revision::from_bits(before.revision), before.change);
+            let (revision, change) = acknowledged(there, (*incarnation, *revision, *change));
+            Entry { revision: revision.to_bits(), change, ..before }
         }),
     }
 }

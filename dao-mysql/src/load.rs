@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use fastsync_core::ObjectId;
 use fastsync_core::source::PageLimits;
+use fastsync_core::source::rules::Room;
 use sqlx::MySqlConnection;
 use sqlx::mysql::MySqlRow;
 
@@ -28,7 +29,7 @@ const GROWTH: usize = 16;
 struct Page {
     limits: PageLimits,
     found: Vec<Found>,
-    bytes: usize,
+    taken: Room,
     /// Whether a row came that it has no room for.
     is_full: bool,
     /// How many rows were asked for last.
@@ -39,8 +40,8 @@ impl Page {
     /// How many rows to ask for: one more than there is room for tells whether more follow.
     fn ask(&mut self) -> usize {
         let room = self.limits.records.saturating_sub(self.found.len());
-        let left = self.limits.bytes.saturating_sub(self.bytes);
-        let fit = match self.bytes.checked_div(self.found.len()) {
+        let left = self.limits.bytes.saturating_sub(self.taken.bytes());
+        let fit = match self.taken.bytes().checked_div(self.found.len()) {
             Some(average) => left.checked_div(average).unwrap_or(left),
             None => FIRST,
         };
@@ -54,12 +55,10 @@ impl Page {
             return Ok(());
         }
         let size = usize::try_from(Entry::read(row, 0)?.bytes).unwrap_or(usize::MAX);
-        let bytes = self.bytes.saturating_add(size);
-        if !self.found.is_empty() && (self.found.len() >= self.limits.records || bytes > self.limits.bytes) {
+        if !self.taken.takes(size) {
             self.is_full = true;
             return Ok(());
         }
-        self.bytes = bytes;
         self.found.push(found(row, kind)?);
         Ok(())
     }
@@ -73,7 +72,7 @@ impl Walk<'_> {
         within: Option<(u64, ObjectId)>,
     ) -> Run<(Vec<Found>, bool)> {
         let limits = self.request.limits;
-        let mut page = Page { limits, found: Vec::new(), bytes: 0, is_full: false, asked: 0 };
+        let mut page = Page { limits, found: Vec::new(), taken: Room::new(limits), is_full: false, asked: 0 };
         let (from, id) = within.map_or((0, None), |(kind, id)| (kind, Some(id)));
         for n in self.kinds(connection, from).await? {
             let kind = self.store.kind_at(connection, n).await?;

@@ -1,16 +1,15 @@
 //! The writes of a commit, checked and in the order in which they are applied.
 
-use std::collections::hash_map::RandomState;
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::hash::BuildHasher;
 use std::sync::Arc;
 
+use fastsync_core::source::rules::{LastWrites, Phase};
 use fastsync_core::source::{Action, Commit, StateWrite, Write, Writes};
-use fastsync_core::{Error, ErrorKind, RecordKey, SessionId};
+use fastsync_core::{ErrorKind, RecordKey, SessionId};
 use sqlx::MySqlConnection;
 use uuid::Uuid;
 
-use crate::error::{BACKEND, Fail, Run};
+use crate::error::{Fail, Run};
 use crate::registry::Type;
 use crate::staging::{Part, load, parts};
 use crate::store::Store;
@@ -35,21 +34,12 @@ impl Item {
     }
 
     pub(crate) fn phase(&self) -> Phase {
-        Phase::new(&self.kind, self.write.is_deletion())
+        Phase::of(&self.kind.schema, self.write.is_deletion())
     }
-}
 
-/// One round over the writes: puts go by rising priority, then deletions by falling priority.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Phase {
-    pub(crate) is_deletion: bool,
-    rank: i64,
-}
-
-impl Phase {
-    fn new(kind: &Type, is_deletion: bool) -> Self {
-        let priority = i64::from(kind.schema.priority());
-        Self { is_deletion, rank: if is_deletion { -priority } else { priority } }
+    /// Whether it leaves an edit that waits to be pushed.
+    pub(crate) const fn is_edit(&self) -> bool {
+        matches!(self.write.action, Action::Put { pending: true, .. })
     }
 }
 
@@ -64,7 +54,8 @@ pub(crate) struct Plan {
     pub(crate) device: u64,
     pub(crate) is_staged: bool,
     given: Arc<Vec<Item>>,
-    overridden: HashSet<RecordKey>,
+    /// Which of the staged writes count, once they are read.
+    last: LastWrites<At>,
     parts: Vec<Part>,
     /// Staged writes whose key is written again later.
     superseded: HashSet<At>,
@@ -88,12 +79,9 @@ impl Plan {
             Writes::Inline(writes) => (std::mem::take(writes), false),
             Writes::Staged { overrides } => (overrides.clone(), true),
         };
-        let mut keys = HashSet::with_capacity(given.len());
-        for write in &given {
-            if !keys.insert(write.action.key()) {
-                return Err(Fail::Core(invalid("a key is written twice").with_record(write.action.key())));
-            }
-        }
+        let mut last = LastWrites::default();
+        let replaced = Write::keys(&given)?.into_iter().filter(|_| is_staged);
+        replaced.for_each(|key| last.replace(key));
         check_state(store, commit)?;
         for clear in &commit.clears {
             store.kind(connection, &clear.type_name).await?;
@@ -105,7 +93,7 @@ impl Plan {
             device: device.get(&author).copied().unwrap_or_default(),
             is_staged,
             given: Arc::default(),
-            overridden: HashSet::new(),
+            last,
             parts: Vec::new(),
             superseded: HashSet::new(),
             kept: HashMap::new(),
@@ -113,7 +101,6 @@ impl Plan {
             staged: 0,
         };
         if is_staged {
-            plan.overridden = given.iter().map(|write| write.action.key().clone()).collect();
             plan.parts = parts(connection, commit.session).await?;
             plan.read_staged(store, connection).await?;
         }
@@ -124,14 +111,10 @@ impl Plan {
 
     /// One pass over what is staged, from its end: the first time that a key is met it is the last write of it.
     async fn read_staged(&mut self, store: &Store, connection: &mut MySqlConnection) -> Run<()> {
-        // Two hashes with random keys: that two keys share both does not happen. 16 bytes per key are kept.
-        let [one, two] = [RandomState::new(), RandomState::new()];
-        let mut seen = HashSet::new();
         for (batch, part) in self.parts.clone().iter().enumerate().rev() {
             let writes = load(connection, self.session, part).await?;
             for (place, write) in writes.iter().enumerate().rev() {
-                let key = write.action.key();
-                if self.overridden.contains(key) || !seen.insert((one.hash_one(key), two.hash_one(key))) {
+                if !self.last.counts_from_the_end(write.action.key()) {
                     self.superseded.insert((batch, place));
                 }
             }
@@ -201,7 +184,7 @@ impl Plan {
         let mut phases: BTreeSet<_> = self.given.iter().map(Item::phase).collect();
         for (name, is_deletion) in self.parts.iter().flat_map(|part| &part.types) {
             let kind = store.kind(connection, name).await?;
-            phases.insert(Phase::new(&kind, *is_deletion));
+            phases.insert(Phase::of(&kind.schema, *is_deletion));
         }
         Ok(phases)
     }
@@ -217,7 +200,7 @@ impl Plan {
         let Some(part) = self.parts.get(number) else { return Ok(true) };
         for (name, is_deletion) in &part.types {
             let kind = store.kind(connection, name).await?;
-            if Phase::new(&kind, *is_deletion) == phase {
+            if Phase::of(&kind.schema, *is_deletion) == phase {
                 return Ok(true);
             }
         }
@@ -263,8 +246,4 @@ fn check_state(store: &Store, commit: &Commit) -> Run<()> {
         }
     }
     Ok(())
-}
-
-fn invalid(message: impl Into<String>) -> Error {
-    Error::new(ErrorKind::InvalidInput, "commit", message).with_backend(BACKEND)
 }

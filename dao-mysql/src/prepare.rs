@@ -3,15 +3,16 @@
 //! MySQL commits around every change of a table, so everything is checked before anything is changed, and each step
 //! can be repeated: a `prepare` that was ended in the middle goes on when it is called again.
 
+use fastsync_core::source::rules::{self, NotedType, Registered};
 use fastsync_core::source::upgrade::FIRST_VERSION;
 use fastsync_core::source::{PlannedChange, entry};
-use fastsync_core::{Error, ErrorKind, FieldKind, FieldSchema, TypeSchema, Value, ZoneRestriction};
+use fastsync_core::{ErrorKind, FieldKind, FieldSchema, TypeSchema, Value, ZoneRestriction};
 use sqlx::MySqlConnection;
 
 use crate::adopt::adopt;
 use crate::columns::{DECIMAL, columns};
-use crate::error::{BACKEND, Fail, Run};
-use crate::registry::{StoredType, Type, stored_types};
+use crate::error::{Fail, Run};
+use crate::registry::{Type, stored_types};
 use crate::sql::{Sql, number, quoted, text};
 use crate::store::Store;
 use crate::unnoticed::unnoticed;
@@ -79,7 +80,7 @@ pub(crate) async fn plan(store: &Store, types: &[TypeSchema]) -> Run<Vec<Planned
 struct Decided {
     /// Its number, if it is known.
     n: Option<u64>,
-    stored: StoredType,
+    stored: NotedType,
     /// Why the note of the type changes; empty if it stays.
     noted: Vec<PlannedChange>,
     steps: Vec<Step>,
@@ -93,19 +94,18 @@ pub(crate) struct Step {
 
 /// What preparing these types comes to, parents first. Nothing is changed.
 async fn decide(store: &Store, connection: &mut MySqlConnection, types: &[TypeSchema]) -> Run<Vec<Decided>> {
-    let mut sorted: Vec<_> = types.iter().collect();
-    // Parents get lower numbers, so that they come before their children in the feed.
-    sorted.sort_by_key(|schema| (schema.priority(), schema.name()));
-    sorted.dedup();
     let mut problems = Vec::new();
     let known = stored_types(connection).await?;
-    let mut all: Vec<Decided> = Vec::with_capacity(sorted.len());
-    for schema in sorted {
+    let mut all: Vec<Decided> = Vec::with_capacity(types.len());
+    for schema in rules::in_order(types) {
         let before = problems.len();
-        let earlier = known.iter().find(|(_, stored)| stored.schema.name() == schema.name());
-        let mut decided = register(&known, &all, earlier, schema, &mut problems);
+        let new = all.iter().map(|decided| &decided.stored);
+        let Registered { number: n, noted: stored, changes: noted } =
+            Registered::new(&known, new, schema, &mut problems);
+        let mut decided = Decided { n, stored, noted, steps: Vec::new() };
         if problems.len() == before {
-            let earlier = earlier.map(|(_, stored)| stored);
+            let earlier =
+                known.iter().map(|(_, noted)| noted).find(|noted| noted.schema.name() == schema.name());
             table(store, connection, earlier, &mut decided, &mut problems).await?;
         }
         all.push(decided);
@@ -114,44 +114,12 @@ async fn decide(store: &Store, connection: &mut MySqlConnection, types: &[TypeSc
     let names =
         noted.chain(all.iter().map(|decided| &decided.stored)).map(|stored| stored.schema.name().as_str());
     unnoticed(connection, &names.collect(), &mut problems).await?;
-    if problems.is_empty() {
-        return Ok(all);
-    }
-    let error = Error::new(ErrorKind::Config, "prepare", problems.join("; "));
-    Err(Fail::Core(error.with_backend(BACKEND)))
-}
-
-/// Compares with what was prepared before; gives how the type is noted.
-fn register(
-    known: &[(u64, StoredType)],
-    new: &[Decided],
-    earlier: Option<&(u64, StoredType)>,
-    schema: &TypeSchema,
-    problems: &mut Vec<String>,
-) -> Decided {
-    let name = schema.name();
-    let Some((n, stored)) = earlier else {
-        let mut others = known.iter().map(|(_, stored)| stored).chain(new.iter().map(|new| &new.stored));
-        let other = others.find(|other| other.schema.name().as_str().eq_ignore_ascii_case(name.as_str()));
-        if let Some(other) = other {
-            problems.push(format!("type {name} differs from type {} only in case", other.schema.name()));
-        }
-        let stored = StoredType { schema: schema.clone(), dropped: Vec::new() };
-        let noted = vec![PlannedChange::AddType { type_name: name.clone() }];
-        return Decided { n: None, stored, noted, steps: Vec::new() };
-    };
-    problems.extend(stored.schema.contradictions(&stored.dropped, schema));
-    let noted = PlannedChange::growth(&stored.schema, &stored.dropped, schema);
-    let stored = if noted.is_empty() {
-        stored.clone()
-    } else {
-        StoredType { dropped: stored.schema.left_by(&stored.dropped, schema), schema: schema.clone() }
-    };
-    Decided { n: Some(*n), stored, noted, steps: Vec::new() }
+    rules::refuse(&problems)?;
+    Ok(all)
 }
 
 /// Notes a type as it is prepared now; gives its number.
-async fn note(connection: &mut MySqlConnection, n: Option<u64>, stored: &StoredType) -> Run<u64> {
+async fn note(connection: &mut MySqlConnection, n: Option<u64>, stored: &NotedType) -> Run<u64> {
     let body = entry::encode_json(stored)?;
     if let Some(n) = n {
         let update = "UPDATE fastsync_types SET body = ? WHERE n = ?";
@@ -167,7 +135,7 @@ async fn note(connection: &mut MySqlConnection, n: Option<u64>, stored: &StoredT
 async fn table(
     store: &Store,
     connection: &mut MySqlConnection,
-    earlier: Option<&StoredType>,
+    earlier: Option<&NotedType>,
     decided: &mut Decided,
     problems: &mut Vec<String>,
 ) -> Run<()> {

@@ -1,38 +1,16 @@
 //! The prepared types and the statements of their tables.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use fastsync_core::source::entry;
-use fastsync_core::{FieldKind, FieldName, FieldSchema, TypeName, TypeSchema, Value, ZoneRestriction};
-use serde::{Deserialize, Serialize};
+use fastsync_core::source::rules::{NotedType, TypeTable};
+use fastsync_core::{FieldKind, FieldName, TypeName, TypeSchema, Value, ZoneRestriction};
 use sqlx::MySqlConnection;
 
 use crate::checks::Server;
 use crate::columns::{Column, DECIMAL_MARK, Digits, columns};
 use crate::error::Run;
 use crate::sql::{Sql, bytes, number, quoted};
-
-/// A type as `fastsync_types` has it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct StoredType {
-    pub(crate) schema: TypeSchema,
-    /// Fields of earlier schemas; their columns are still there.
-    pub(crate) dropped: Vec<FieldSchema>,
-}
-
-impl StoredType {
-    /// The fields that have another name in a later schema, with their name until now. Columns are under one of both.
-    pub(crate) fn renamed<'a>(
-        &'a self,
-        schema: &'a TypeSchema,
-    ) -> impl Iterator<Item = (&'a FieldName, &'a FieldName)> {
-        let continued = |field: &'a FieldSchema| Some((self.schema.continued(&self.dropped, field)?, field));
-        let names =
-            schema.fields().iter().filter_map(continued).map(|(stored, field)| (&stored.name, &field.name));
-        names.filter(|(stored, name)| stored != name)
-    }
-}
 
 /// A prepared type.
 #[derive(Debug)]
@@ -137,24 +115,19 @@ pub(crate) const fn is_text(kind: FieldKind) -> bool {
 
 /// Every type of the store, as this process prepared it or, if it did not, as it was prepared last.
 #[derive(Debug, Default)]
-pub(crate) struct Registry {
-    by_name: HashMap<TypeName, Arc<Type>>,
-    by_n: HashMap<u64, Arc<Type>>,
-}
+pub(crate) struct Registry(TypeTable<u64, Type>);
 
 impl Registry {
     pub(crate) fn insert(&mut self, kind: Type) {
-        let kind = Arc::new(kind);
-        self.by_n.insert(kind.n, Arc::clone(&kind));
-        self.by_name.insert(kind.schema.name().clone(), kind);
+        self.0.insert(kind.n, kind.schema.name().clone(), kind);
     }
 
     pub(crate) fn get(&self, name: &TypeName) -> Option<Arc<Type>> {
-        self.by_name.get(name).cloned()
+        self.0.get(name).cloned()
     }
 
     pub(crate) fn at(&self, n: u64) -> Option<Arc<Type>> {
-        self.by_n.get(&n).cloned()
+        self.0.at(n).cloned()
     }
 }
 
@@ -170,7 +143,7 @@ pub(crate) async fn load(connection: &mut MySqlConnection, server: &Server) -> R
 }
 
 /// The types as they are noted; none in a database that nothing was prepared in.
-pub(crate) async fn stored_types(connection: &mut MySqlConnection) -> Run<Vec<(u64, StoredType)>> {
+pub(crate) async fn stored_types(connection: &mut MySqlConnection) -> Run<Vec<(u64, NotedType)>> {
     const NO_SUCH_TABLE: u16 = 1146;
     let rows = match Sql::new("SELECT n, body FROM fastsync_types ORDER BY n").all(connection).await {
         Err(fail) if fail.number() == Some(NO_SUCH_TABLE) => return Ok(Vec::new()),

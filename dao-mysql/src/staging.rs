@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use fastsync_core::source::rules::cut;
 use fastsync_core::source::{Write, entry};
 use fastsync_core::{SessionId, TypeName};
 use sqlx::MySqlConnection;
@@ -38,21 +39,10 @@ pub(crate) async fn stage(store: &Store, session: SessionId, sequence: u64, writ
         let kind = store.kind(connection, &write.action.key().type_name).await?;
         write.admit(&kind.schema)?;
     }
-    let mut rest = writes.as_slice();
-    let mut part = 0_u64;
-    loop {
-        let mut held = 0_usize;
-        let fits = rest.iter().take_while(|write| {
-            held = held.saturating_add(write.approximate_bytes());
-            held <= PART_BYTES
-        });
-        let (now, later) = rest.split_at(fits.count().max(1).min(rest.len()));
-        let is_first = insert(connection, session, sequence, part, now).await?;
-        if later.is_empty() || !is_first {
+    for (number, part) in (0..).zip(cut(&writes, PART_BYTES, 0)) {
+        if !insert(connection, session, sequence, number, part).await? {
             break;
         }
-        rest = later;
-        part = part.saturating_add(1);
     }
     transaction.commit().await?;
     Ok(())

@@ -1,11 +1,12 @@
 //! A table that is there already: what is missing is added, what may grow grows, what contradicts is named.
 
+use fastsync_core::source::rules::NotedType;
 use fastsync_core::{FieldKind, FieldSchema, TypeName, TypeSchema, ZoneRestriction};
 use rusqlite::OptionalExtension;
 
 use crate::connection::Store;
 use crate::error::Run;
-use crate::registry::{StoredType, quoted};
+use crate::registry::quoted;
 use crate::step::Step;
 
 /// A column of a table that is there already.
@@ -24,7 +25,7 @@ struct Found {
 /// type as it was prepared before.
 pub(crate) fn adopt(
     store: &Store,
-    earlier: Option<&StoredType>,
+    earlier: Option<&NotedType>,
     schema: &TypeSchema,
     problems: &mut Vec<String>,
 ) -> Run<Vec<Step>> {

@@ -8,9 +8,9 @@ use std::collections::hash_map::RandomState;
 use std::collections::{BTreeMap, HashSet};
 
 use fastsync_core::RecordKey;
+use fastsync_core::source::rules::Verdict;
 use fastsync_core::source::{
-    Commit, CommitOutcome, Conflict, ConflictReason, Expect, ExpectState, OnMismatch, Receipt, StateConflict,
-    Write,
+    Commit, CommitOutcome, Conflict, ConflictReason, Expect, ExpectState, OnMismatch, Receipt, Write,
 };
 
 use crate::apply::{Writer, record_now};
@@ -148,13 +148,15 @@ impl<'a> Attempt<'a> {
         let session: i64 = store.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
         let mut writer = Writer::new(store, session, self.commit.positioned);
 
-        let state = self.check_state()?;
-        self.look_first |= !state.is_empty();
+        let mut verdict = Verdict::default();
+        self.check_state(&mut verdict)?;
+        self.look_first |= verdict.stops();
         if self.look_first {
-            let writes = self.look(plan, &mut writer)?;
-            if !writes.is_empty() || !state.is_empty() {
-                return Ok(Step::Done(CommitOutcome::Conflicts { writes, state }));
-            }
+            self.look(plan, &mut writer, &mut verdict)?;
+        }
+        match verdict.skipped() {
+            Ok(skipped) => self.skipped = skipped,
+            Err(outcome) => return Ok(Step::Done(outcome)),
         }
         self.clear()?;
         if !self.write_all(plan, &mut writer)? {
@@ -184,48 +186,36 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    fn check_state(&self) -> Run<Vec<StateConflict>> {
-        let mut conflicts = Vec::new();
+    fn check_state(&self, verdict: &mut Verdict) -> Run<()> {
         for write in &self.commit.state {
-            let expected = match &write.expect {
-                ExpectState::Anything => continue,
-                ExpectState::Absent => None,
-                ExpectState::Value(value) => Some(value),
-            };
-            let current = state(self.store, &write.key)?;
-            if current.as_ref() != expected && conflicts.len() < Conflict::MAX_PER_OUTCOME {
-                conflicts.push(StateConflict { key: write.key.clone(), current });
+            if write.expect != ExpectState::Anything {
+                verdict.state(write, state(self.store, &write.key)?);
             }
         }
-        Ok(conflicts)
+        Ok(())
     }
 
-    /// Checks every expectation against the state before this commit; gives those that stop it.
-    fn look(&mut self, plan: &mut Plan, writer: &mut Writer<'_>) -> Run<Vec<Conflict>> {
+    /// Checks every expectation against the state before this commit.
+    fn look(&mut self, plan: &mut Plan, writer: &mut Writer<'_>, verdict: &mut Verdict) -> Run<()> {
         let store = self.store;
         plan.find_last_writes(store)?;
-        let mut conflicts = Vec::new();
         plan.each(store, None, &mut |kind, placed| {
             for &(at, write) in placed {
+                let key = write.action.key();
                 let unconditional = write.expect == Expect::Anything || self.left_out.contains_key(&at);
-                if unconditional || write.expect.holds(writer.current(kind, write.action.key())?) {
+                if unconditional || write.expect.holds(writer.current(kind, key)?) {
                     continue;
                 }
-                let conflict = conflict(store, kind, write, ConflictReason::Mismatch)?;
-                match write.on_mismatch {
-                    OnMismatch::Abort => conflicts.push(conflict),
-                    OnMismatch::Skip => {
-                        self.failed.insert(at);
-                        self.skipped.push(conflict);
-                    }
+                if write.on_mismatch == OnMismatch::Skip {
+                    self.failed.insert(at);
                 }
-                if conflicts.len() >= Conflict::MAX_PER_OUTCOME {
+                verdict.refuse(write, ConflictReason::Mismatch, || record_now(store, kind, key))?;
+                if verdict.is_full() {
                     return Ok(false);
                 }
             }
             Ok(true)
-        })?;
-        Ok(conflicts)
+        })
     }
 
     fn clear(&self) -> Run<()> {

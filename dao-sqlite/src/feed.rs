@@ -4,6 +4,7 @@
 //! zone rise exactly as their positions do. The feed is therefore one walk over one index by
 //! `(session, type, id)`; positions are looked up only where a page begins and ends.
 
+use fastsync_core::source::rules::{Reading, Room, ZoneState};
 use fastsync_core::source::{Changes, ChangesPage, ChangesRequest, Head, Point, ResetReason, SkipOwn};
 use fastsync_core::{ObjectId, Position, Record, Tag, Zone};
 use rusqlite::OptionalExtension;
@@ -54,41 +55,48 @@ pub(crate) fn changes(store: &Store, request: &ChangesRequest) -> Run<Changes> {
         Some((name, id)) => Some((store.kind(name)?.n, id)),
         None => None,
     };
-    let zone = store.zone(&request.zone)?;
-    let head = match zone {
-        Some(zone) => head(store, zone)?,
-        None => Head { position: Position::START, tag: Point::START.tag },
-    };
-    let Some(zone) = zone else {
-        let in_history = request.after.position == head.position && request.after.tag == head.tag;
-        return Ok(if in_history {
-            Changes::Page(empty_page(head, Position::START, request.count_remaining))
-        } else {
-            Changes::ResetRequired(ResetReason::History)
+    let Some(zone) = store.zone(&request.zone)? else {
+        return Ok(match ZoneState::EMPTY.admit(request, None) {
+            Ok(reading) => Changes::Page(reading.last_page(Vec::new())),
+            Err(reason) => Changes::ResetRequired(reason),
         });
     };
-    let place = match place(store, zone, request, head, within)? {
-        Ok(place) => place,
+    let after = &request.after;
+    // Nobody loads here (the rows of a table lie in the order of their commits, as the feed does), so whoever does comes from
+    // elsewhere.
+    if after.loading && after.position != Position::START {
+        return Ok(Changes::ResetRequired(ResetReason::History));
+    }
+    let found = session_at(store, zone, after.position)?;
+    let reading = match state(store, zone)?.admit(request, found.map(|(_, tag)| tag)) {
+        Ok(reading) => reading,
         Err(reason) => return Ok(Changes::ResetRequired(reason)),
+    };
+    let place = match (found, within) {
+        (Some((session, _)), Some((kind, id))) => Place { session, kind, id: key_value(id) },
+        (Some((session, _)), None) => Place::after(session),
+        (None, _) => Place::START,
     };
     let own = match request.skip_own {
         Some(own) => store.device(own.device.as_uuid())?.map(|device| (device, own)),
         None => None,
     };
-    let began = request.after.position == Position::START;
-    let horizon = if began { Position(horizon(store, zone)?) } else { request.after.horizon };
-    let walk = Walk { store, request, zone, types, own, horizon };
-    walk.page(place, head).map(Changes::Page)
+    let walk = Walk { store, request, zone, types, own, reading };
+    walk.page(place).map(Changes::Page)
 }
 
-fn empty_page(head: Head, horizon: Position, count: bool) -> ChangesPage {
-    ChangesPage {
-        records: Vec::new(),
-        next: Point { horizon, ..Point::at(head) },
-        head,
-        caught_up: true,
-        remaining: count.then_some(0),
-    }
+fn state(store: &Store, zone: i64) -> Run<ZoneState> {
+    let mut statement = store.connection.prepare_cached("SELECT horizon FROM fastsync_zones WHERE n = ?1")?;
+    let horizon = Position(unsigned(statement.query_row([zone], |row| row.get(0))?));
+    Ok(ZoneState { head: head(store, zone)?, horizon })
+}
+
+/// The session at a position, with its tag.
+fn session_at(store: &Store, zone: i64, position: Position) -> Run<Option<(i64, Tag)>> {
+    let sql = "SELECT session, tag FROM fastsync_positions WHERE zone = ?1 AND position = ?2";
+    let mut statement = store.connection.prepare_cached(sql)?;
+    let found = statement.query_row((zone, capped(position.0)), |row| Ok((row.get(0)?, row.get(1)?)));
+    Ok(found.optional()?.map(|(session, tag)| (session, Tag(unsigned(tag)))))
 }
 
 fn head(store: &Store, zone: i64) -> Run<Head> {
@@ -96,64 +104,16 @@ fn head(store: &Store, zone: i64) -> Run<Head> {
     let mut statement = store.connection.prepare_cached(sql)?;
     let found: Option<(i64, i64)> =
         statement.query_row([zone], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-    Ok(found.map_or(Head { position: Position::START, tag: Point::START.tag }, |(position, tag)| Head {
+    Ok(found.map_or(ZoneState::EMPTY.head, |(position, tag)| Head {
         position: Position(unsigned(position)),
         tag: Tag(unsigned(tag)),
     }))
 }
 
 pub(crate) fn point(store: &Store, zone: &Zone, position: Position) -> Run<Option<Point>> {
-    if position == Position::START {
-        return Ok(Some(Point::START));
-    }
-    let Some(zone) = store.zone(zone)? else { return Ok(None) };
-    let sql = "SELECT tag FROM fastsync_positions WHERE zone = ?1 AND position = ?2";
-    let mut statement = store.connection.prepare_cached(sql)?;
-    let tag: Option<i64> = statement.query_row((zone, capped(position.0)), |row| row.get(0)).optional()?;
-    let horizon = Position(horizon(store, zone)?);
-    Ok(tag.map(|tag| Point { position, tag: Tag(unsigned(tag)), horizon, ..Point::START }))
-}
-
-/// The place in the feed that a reader's point means, or why it has to start over.
-fn place(
-    store: &Store,
-    zone: i64,
-    request: &ChangesRequest,
-    head: Head,
-    within: Option<(i64, &ObjectId)>,
-) -> Run<Result<Place, ResetReason>> {
-    let after = &request.after;
-    if after.position == Position::START {
-        let has_nothing = request.skip_own.is_none();
-        return Ok(if after.tag != Point::START.tag {
-            Err(ResetReason::History)
-        } else if has_nothing || horizon(store, zone)? == 0 {
-            Ok(Place::START)
-        } else {
-            Err(ResetReason::Horizon)
-        });
-    }
-    // Nobody loads here (the rows of a table lie in the order of their commits, as the feed does), so whoever does comes from
-    // elsewhere.
-    if after.position > head.position || after.loading {
-        return Ok(Err(ResetReason::History));
-    }
-    let sql = "SELECT session, tag FROM fastsync_positions WHERE zone = ?1 AND position = ?2";
-    let mut statement = store.connection.prepare_cached(sql)?;
-    let found: Option<(i64, i64)> = statement
-        .query_row((zone, capped(after.position.0)), |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    let Some((session, _)) = found.filter(|(_, tag)| unsigned(*tag) == after.tag.0) else {
-        return Ok(Err(ResetReason::History));
-    };
-    let horizon = horizon(store, zone)?;
-    if after.seen().0 < horizon && after.horizon.0 != horizon {
-        return Ok(Err(ResetReason::Horizon));
-    }
-    Ok(Ok(match within {
-        None => Place::after(session),
-        Some((kind, id)) => Place { session, kind, id: key_value(id) },
-    }))
+    let Some(zone) = store.zone(zone)? else { return Ok(ZoneState::EMPTY.point(position, None)) };
+    let found = session_at(store, zone, position)?;
+    Ok(state(store, zone)?.point(position, found.map(|(_, tag)| tag)))
 }
 
 fn key_value(id: &ObjectId) -> SqlValue {
@@ -164,11 +124,6 @@ fn key_value(id: &ObjectId) -> SqlValue {
     }
 }
 
-fn horizon(store: &Store, zone: i64) -> Run<u64> {
-    let mut statement = store.connection.prepare_cached("SELECT horizon FROM fastsync_zones WHERE n = ?1")?;
-    Ok(unsigned(statement.query_row([zone], |row| row.get(0))?))
-}
-
 /// One call's walk over the feed of a zone.
 struct Walk<'a> {
     store: &'a Store,
@@ -176,14 +131,12 @@ struct Walk<'a> {
     zone: i64,
     types: Option<Vec<i64>>,
     own: Option<(i64, SkipOwn)>,
-    /// The horizon when this reading began at the beginning.
-    horizon: Position,
+    reading: Reading,
 }
 
 /// What a walk has collected.
 struct Collected {
     records: Vec<Record>,
-    bytes: usize,
     /// The entry of the last record.
     last: Place,
     /// Whether a record that did not fit follows, and whether it is of the same session as the last one.
@@ -191,13 +144,10 @@ struct Collected {
 }
 
 impl Walk<'_> {
-    fn page(&self, start: Place, head: Head) -> Run<ChangesPage> {
+    fn page(&self, start: Place) -> Run<ChangesPage> {
         let mut collected = self.collect(start)?;
         let Some(same_session) = collected.more else {
-            return Ok(ChangesPage {
-                records: collected.records,
-                ..empty_page(head, self.horizon, self.request.count_remaining)
-            });
+            return Ok(self.reading.last_page(collected.records));
         };
         let (position, tag) = self.position(collected.last.session)?;
         let last = collected.records.last();
@@ -206,23 +156,17 @@ impl Walk<'_> {
         }
         let within =
             last.filter(|_| same_session).map(|record| (record.key.type_name.clone(), record.key.id.clone()));
-        let remaining =
-            if self.request.count_remaining { Some(self.remaining(&collected.last)?) } else { None };
-        Ok(ChangesPage {
-            records: collected.records,
-            next: Point { position, tag, within, horizon: self.horizon, loading: false },
-            head,
-            caught_up: false,
-            remaining,
-        })
+        let remaining = self.reading.counts.then(|| self.remaining(&collected.last)).transpose()?;
+        let next = Point { position, tag, within, ..Point::START };
+        Ok(self.reading.page(collected.records, next, remaining))
     }
 
     fn collect(&self, start: Place) -> Run<Collected> {
-        let limit = self.request.limits.records.max(1);
+        let mut room = Room::new(self.request.limits);
         let mut statement = self.store.connection.prepare_cached(FEED)?;
         let mut bodies = Bodies::new(self.store);
-        let records = Vec::with_capacity(limit.min(10_000));
-        let mut found = Collected { records, bytes: 0, last: start.clone(), more: None };
+        let records = Vec::with_capacity(self.request.limits.records.clamp(1, 10_000));
+        let mut found = Collected { records, last: start.clone(), more: None };
         let mut from = start;
         let mut session = 0;
         'walk: loop {
@@ -243,13 +187,10 @@ impl Walk<'_> {
                 let meta = Meta::read(self.store, row, 0)?;
                 let zone: &Zone = &self.request.zone;
                 let Some(record) = bodies.record(kind, zone, read_id(id)?, meta)? else { continue };
-                let bytes = found.bytes.saturating_add(record.approximate_bytes());
-                let full = found.records.len() >= limit || bytes > self.request.limits.bytes;
-                if full && !found.records.is_empty() {
+                if !room.takes(record.approximate_bytes()) {
                     found.more = Some(session == found.last.session);
                     return Ok(found);
                 }
-                found.bytes = bytes;
                 found.records.push(record);
                 // The id is needed only where the page ends, and is taken from the record there.
                 (found.last.session, found.last.kind) = (session, kind);
@@ -264,8 +205,7 @@ impl Walk<'_> {
         let mut statement = self.store.connection.prepare_cached(sql)?;
         let (by, number): (i64, i64) =
             statement.query_row([session], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let number = unsigned(number);
-        Ok(by == *device && number != 0 && number <= own.through)
+        Ok(by == *device && own.covers(own.device, unsigned(number)))
     }
 
     /// The place of a session in this zone.

@@ -1,10 +1,9 @@
 //! The writes of a commit, checked and in the order in which they are applied.
 
-use std::collections::hash_map::RandomState;
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::hash::BuildHasher;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
+use fastsync_core::source::rules::{LastWrites, Phase};
 use fastsync_core::source::{Commit, StateWrite, Write, Writes};
 use fastsync_core::{Error, ErrorKind, RecordKey, SessionId, TypeName};
 
@@ -40,13 +39,6 @@ const GIVEN: u32 = u32::MAX;
 /// How many staged writes are given at once.
 const GROUP: usize = 256;
 
-/// One round over the writes: puts go by rising priority, then deletions by falling priority.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Phase {
-    is_deletion: bool,
-    rank: i64,
-}
-
 #[derive(Debug)]
 pub(crate) struct Plan {
     session: SessionId,
@@ -55,9 +47,8 @@ pub(crate) struct Plan {
     pub(crate) is_staged: bool,
     overridden: HashSet<RecordKey>,
     batches: Vec<Batch>,
-    /// Once looked for: the place of the last staged write of each key, by two hashes of the key.
-    last: Option<HashMap<(u64, u64), At>>,
-    hashers: [RandomState; 2],
+    /// Once looked for.
+    last: Option<LastWrites<At>>,
     kinds: Vec<Arc<Type>>,
 }
 
@@ -75,25 +66,16 @@ impl Plan {
             overridden: HashSet::new(),
             batches: Vec::new(),
             last: None,
-            hashers: [RandomState::new(), RandomState::new()],
             kinds: Vec::new(),
         };
         for write in &mut given {
             let kind = plan.kind(store, &write.action.key().type_name)?;
             admit(&kind, write)?;
         }
+        let keys = Write::keys(&given)?.into_iter().filter(|_| is_staged);
+        plan.overridden = keys.cloned().collect();
         // Neighbours in the indexes are written one after the other.
         given.sort_by(|a, b| a.action.key().cmp(b.action.key()));
-        let twice = given.windows(2).find_map(|pair| match pair {
-            [a, b] if a.action.key() == b.action.key() => Some(a.action.key()),
-            _ => None,
-        });
-        if let Some(key) = twice {
-            return Err(Fail::Core(invalid("a key is written twice").with_record(key)));
-        }
-        if is_staged {
-            plan.overridden = given.iter().map(|write| write.action.key().clone()).collect();
-        }
         plan.given = given;
         for clear in &commit.clears {
             plan.kind(store, &clear.type_name)?;
@@ -117,10 +99,9 @@ impl Plan {
         if !self.is_staged || self.last.is_some() {
             return Ok(());
         }
-        let hashers = self.hashers.clone();
-        let mut last = HashMap::new();
+        let mut last = LastWrites::default();
         self.each(store, None, &mut |_, placed| {
-            last.extend(placed.iter().map(|(at, write)| (key_hash(&hashers, write.action.key()), *at)));
+            placed.iter().for_each(|(at, write)| last.note(write.action.key(), *at));
             Ok(true)
         })?;
         self.last = Some(last);
@@ -128,8 +109,7 @@ impl Plan {
     }
 
     fn is_superseded(&self, at: At, key: &RecordKey) -> bool {
-        let last = self.last.as_ref().and_then(|last| last.get(&key_hash(&self.hashers, key)));
-        last.is_some_and(|last| *last != at)
+        self.last.as_ref().is_some_and(|last| !last.counts(key, at))
     }
 
     /// The rounds that this commit needs.
@@ -140,12 +120,12 @@ impl Plan {
         }
         let mut phases = BTreeSet::new();
         for (name, is_deletion) in names {
-            phases.insert(phase(&*self.kind(store, &name)?, is_deletion));
+            phases.insert(Phase::of(&self.kind(store, &name)?.schema, is_deletion));
         }
         let given = std::mem::take(&mut self.given);
         for write in &given {
             let kind = self.kind(store, &write.action.key().type_name)?;
-            phases.insert(phase(&kind, write.is_deletion()));
+            phases.insert(Phase::of(&kind.schema, write.is_deletion()));
         }
         self.given = given;
         Ok(phases)
@@ -157,7 +137,7 @@ impl Plan {
             return Watch::Nothing;
         }
         // A round of puts and one of deletions may both have a key, and so may two merges.
-        let deletions = phases.iter().filter(|phase| phase.is_deletion).count();
+        let deletions = phases.iter().filter(|phase| phase.is_deletion()).count();
         let is_one_kind = deletions == 0 || deletions == phases.len();
         if is_one_kind && self.batches.len() <= merge::WIDTH { Watch::Neighbours } else { Watch::All }
     }
@@ -251,14 +231,14 @@ impl Plan {
     }
 
     fn is_wanted(&self, kind: &Type, at: At, write: &Write, only: Option<Phase>) -> bool {
-        only.is_none_or(|only| only == phase(kind, write.is_deletion()))
+        only.is_none_or(|only| only == Phase::of(&kind.schema, write.is_deletion()))
             && !self.is_superseded(at, write.action.key())
     }
 
     fn has(&mut self, store: &Store, batch: &Batch, only: Option<Phase>) -> Run<bool> {
         let Some(only) = only else { return Ok(true) };
         for (name, is_deletion) in &batch.types {
-            if phase(&*self.kind(store, name)?, *is_deletion) == only {
+            if Phase::of(&self.kind(store, name)?.schema, *is_deletion) == only {
                 return Ok(true);
             }
         }
@@ -274,16 +254,6 @@ impl Plan {
         self.kinds.push(Arc::clone(&kind));
         Ok(kind)
     }
-}
-
-/// Two hashes with random keys: that two keys share both does not happen.
-fn key_hash([one, two]: &[RandomState; 2], key: &RecordKey) -> (u64, u64) {
-    (one.hash_one(key), two.hash_one(key))
-}
-
-fn phase(kind: &Type, is_deletion: bool) -> Phase {
-    let priority = i64::from(kind.schema.priority());
-    Phase { is_deletion, rank: if is_deletion { -priority } else { priority } }
 }
 
 fn invalid(message: impl Into<String>) -> Error {

@@ -1,14 +1,15 @@
 //! Creating the tables of types, and adopting tables that are there already.
 
+use fastsync_core::source::rules::{self, NotedType, Registered};
 use fastsync_core::source::upgrade::Upgrades;
 use fastsync_core::source::{PlannedChange, entry};
-use fastsync_core::{Error, ErrorKind, TypeSchema, ZoneRestriction};
+use fastsync_core::{TypeSchema, ZoneRestriction};
 use rusqlite::OptionalExtension;
 
 use crate::adopt::adopt;
 use crate::connection::Store;
-use crate::error::{BACKEND, Fail, Run};
-use crate::registry::{StoredType, Type, quoted, stored_types};
+use crate::error::Run;
+use crate::registry::{Type, quoted, stored_types};
 use crate::schema::{self, Upgrade};
 use crate::step::{Step, column};
 use crate::unnoticed::unnoticed;
@@ -17,7 +18,7 @@ use crate::unnoticed::unnoticed;
 struct Decided {
     /// Its number, if it is known.
     n: Option<i64>,
-    stored: StoredType,
+    stored: NotedType,
     /// Why the note of the type changes; empty if it stays.
     noted: Vec<PlannedChange>,
     steps: Vec<Step>,
@@ -63,39 +64,16 @@ pub(crate) fn plan(
 
 /// What preparing these types comes to, parents first. Nothing is changed.
 fn decide(store: &Store, types: &[TypeSchema]) -> Run<Vec<Decided>> {
-    let mut sorted: Vec<_> = types.iter().collect();
-    // Parents get lower numbers, so that they come before their children in the feed.
-    sorted.sort_by_key(|schema| (schema.priority(), schema.name()));
-    sorted.dedup();
     let known = stored_types(&store.connection)?;
     let mut problems = Vec::new();
-    let mut all: Vec<Decided> = Vec::with_capacity(sorted.len());
-    for schema in sorted {
+    let mut all: Vec<Decided> = Vec::with_capacity(types.len());
+    for schema in rules::in_order(types) {
         let before = problems.len();
-        let earlier = known.iter().find(|(_, stored)| stored.schema.name() == schema.name());
-        let decided = if let Some((n, stored)) = earlier {
-            problems.extend(stored.schema.contradictions(&stored.dropped, schema));
-            let noted = PlannedChange::growth(&stored.schema, &stored.dropped, schema);
-            let dropped = stored.schema.left_by(&stored.dropped, schema);
-            let stored = if noted.is_empty() {
-                stored.clone()
-            } else {
-                StoredType { dropped, schema: schema.clone() }
-            };
-            Decided { n: Some(*n), stored, noted, steps: Vec::new() }
-        } else {
-            let name = schema.name();
-            let new = all.iter().map(|decided| &decided.stored);
-            let mut others = known.iter().map(|(_, stored)| stored).chain(new);
-            if let Some(other) =
-                others.find(|other| other.schema.name().as_str().eq_ignore_ascii_case(name.as_str()))
-            {
-                problems.push(format!("type {name} differs from type {} only in case", other.schema.name()));
-            }
-            let stored = StoredType { schema: schema.clone(), dropped: Vec::new() };
-            let noted = vec![PlannedChange::AddType { type_name: name.clone() }];
-            Decided { n: None, stored, noted, steps: Vec::new() }
-        };
+        let earlier = known.iter().find(|(_, noted)| noted.schema.name() == schema.name());
+        let new = all.iter().map(|decided| &decided.stored);
+        let Registered { number: n, noted: stored, changes: noted } =
+            Registered::new(&known, new, schema, &mut problems);
+        let decided = Decided { n, stored, noted, steps: Vec::new() };
         all.push(decided);
         if let Some(decided) = all.last_mut().filter(|_| problems.len() == before) {
             table(store, earlier.map(|(_, stored)| stored), decided, &mut problems)?;
@@ -105,11 +83,8 @@ fn decide(store: &Store, types: &[TypeSchema]) -> Run<Vec<Decided>> {
     let names =
         noted.chain(all.iter().map(|decided| &decided.stored)).map(|stored| stored.schema.name().as_str());
     unnoticed(store, &names.collect(), &mut problems)?;
-    if problems.is_empty() {
-        return Ok(all);
-    }
-    let error = Error::new(ErrorKind::Config, "prepare", problems.join("; "));
-    Err(Fail::Core(error.with_backend(BACKEND)))
+    rules::refuse(&problems)?;
+    Ok(all)
 }
 
 fn carry_out(store: &Store, decided: Decided) -> Run<Type> {
@@ -135,7 +110,7 @@ fn carry_out(store: &Store, decided: Decided) -> Run<Type> {
 /// Decides what brings the user's table to what the type needs.
 fn table(
     store: &Store,
-    earlier: Option<&StoredType>,
+    earlier: Option<&NotedType>,
     decided: &mut Decided,
     problems: &mut Vec<String>,
 ) -> Run<()> {

@@ -1,37 +1,15 @@
 //! The prepared types and the statements of their tables.
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use fastsync_core::source::entry;
-use fastsync_core::{FieldName, FieldSchema, TypeName, TypeSchema, ZoneRestriction};
+use fastsync_core::source::rules::{NotedType, TypeTable};
+use fastsync_core::{TypeName, TypeSchema, ZoneRestriction};
 use rusqlite::Connection;
-use serde::{Deserialize, Serialize};
 
 use crate::error::Run;
 use crate::put::values;
-
-/// A type as `fastsync_types` has it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct StoredType {
-    pub(crate) schema: TypeSchema,
-    /// Fields of earlier schemas; their columns are still there.
-    pub(crate) dropped: Vec<FieldSchema>,
-}
-
-impl StoredType {
-    /// The fields that have another name in a later schema, with their name until now. Columns are under one of both.
-    pub(crate) fn renamed<'a>(
-        &'a self,
-        schema: &'a TypeSchema,
-    ) -> impl Iterator<Item = (&'a FieldName, &'a FieldName)> {
-        let continued = |field: &'a FieldSchema| Some((self.schema.continued(&self.dropped, field)?, field));
-        let names =
-            schema.fields().iter().filter_map(continued).map(|(stored, field)| (&stored.name, &field.name));
-        names.filter(|(stored, name)| stored != name)
-    }
-}
 
 /// A prepared type.
 #[derive(Debug)]
@@ -109,30 +87,25 @@ impl Type {
 
 /// Every type of the store, as this process prepared it or, if it did not, as it was prepared last.
 #[derive(Debug, Default)]
-pub(crate) struct Registry {
-    by_name: HashMap<TypeName, Arc<Type>>,
-    by_n: HashMap<i64, Arc<Type>>,
-}
+pub(crate) struct Registry(TypeTable<i64, Type>);
 
 impl Registry {
     pub(crate) fn insert(&mut self, kind: Type) {
-        let kind = Arc::new(kind);
-        self.by_n.insert(kind.n, Arc::clone(&kind));
-        self.by_name.insert(kind.schema.name().clone(), kind);
+        self.0.insert(kind.n, kind.schema.name().clone(), kind);
     }
 
     pub(crate) fn get(&self, name: &TypeName) -> Option<Arc<Type>> {
-        self.by_name.get(name).cloned()
+        self.0.get(name).cloned()
     }
 
     pub(crate) fn at(&self, n: i64) -> Option<Arc<Type>> {
-        self.by_n.get(&n).cloned()
+        self.0.at(n).cloned()
     }
 
     /// Adds the stored types that are not known here yet.
     pub(crate) fn load(&mut self, connection: &Connection) -> Run<()> {
         for (n, stored) in stored_types(connection)? {
-            if !self.by_n.contains_key(&n) {
+            if self.0.at(n).is_none() {
                 self.insert(Type::new(n, stored.schema));
             }
         }
@@ -140,7 +113,7 @@ impl Registry {
     }
 }
 
-pub(crate) fn stored_types(connection: &Connection) -> Run<Vec<(i64, StoredType)>> {
+pub(crate) fn stored_types(connection: &Connection) -> Run<Vec<(i64, NotedType)>> {
     let mut statement = connection.prepare_cached("SELECT n, schema FROM fastsync_types ORDER BY n")?;
     let mut rows = statement.query([])?;
     let mut types = Vec::new();

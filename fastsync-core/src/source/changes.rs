@@ -68,6 +68,25 @@ pub struct Head {
     pub tag: Tag,
 }
 
+impl Head {
+    /// Whether the tag of the session at a position has to be looked up: that of the beginning and that of the head are known,
+    /// and beyond it there is none.
+    #[must_use]
+    pub fn looks_up(&self, position: Position) -> bool {
+        Position::START < position && position < self.position
+    }
+
+    /// The tag at a position; none if no session has it. `found` is what was looked up, where that has to be.
+    #[must_use]
+    pub fn tag_at(&self, position: Position, found: Option<Tag>) -> Option<Tag> {
+        match position {
+            Position::START => Some(Point::START.tag),
+            position if self.looks_up(position) => found,
+            position => (position == self.position).then_some(self.tag),
+        }
+    }
+}
+
 /// How large a page may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageLimits {
@@ -84,6 +103,14 @@ pub struct SkipOwn {
     pub device: DeviceId,
     /// The number of the last push whose receipt the reader has stored.
     pub through: u64,
+}
+
+impl SkipOwn {
+    /// Whether the records of a session of this author are passed over.
+    #[must_use]
+    pub fn covers(&self, device: DeviceId, number: u64) -> bool {
+        device == self.device && number != 0 && number <= self.through
+    }
 }
 
 /// What to read of a zone's history.

@@ -75,6 +75,20 @@ impl Write {
         fits.map_err(|error| error.with_record(&record.key))
     }
 
+    /// The keys of writes that are given with a commit.
+    ///
+    /// # Errors
+    /// `InvalidInput` if one is written twice.
+    pub fn keys(given: &[Self]) -> Result<HashSet<&RecordKey>> {
+        let mut keys = HashSet::with_capacity(given.len());
+        match given.iter().find(|write| !keys.insert(write.action.key())) {
+            Some(twice) => {
+                Err(Error::invalid("commit", "a key is written twice").with_record(twice.action.key()))
+            }
+            None => Ok(keys),
+        }
+    }
+
     /// Whether it leaves a tombstone.
     #[must_use]
     pub fn is_deletion(&self) -> bool {
@@ -226,6 +240,18 @@ pub enum ExpectState {
     Absent,
     /// An entry with exactly this value.
     Value(Vec<u8>),
+}
+
+impl ExpectState {
+    /// Whether `current` is what is expected.
+    #[must_use]
+    pub fn holds(&self, current: Option<&[u8]>) -> bool {
+        match self {
+            Self::Anything => true,
+            Self::Absent => current.is_none(),
+            Self::Value(expected) => current == Some(expected.as_slice()),
+        }
+    }
 }
 
 /// What became of a commit.

@@ -6,6 +6,7 @@ mod commit;
 pub mod entry;
 pub mod memory;
 mod plan;
+pub mod rules;
 pub mod sql;
 mod turn;
 pub mod upgrade;

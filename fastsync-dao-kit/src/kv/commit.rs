@@ -48,10 +48,10 @@ pub(crate) fn commit<V: View>(
             left_out.push(key.clone());
         }
     }
-    checked.state(draft, &commit)?;
-    if let Some(outcome) = checked.stops() {
-        return Ok(outcome);
-    }
+    let passed = match checked.end(draft, &commit)? {
+        Ok(passed) => passed,
+        Err(outcome) => return Ok(outcome),
+    };
     for key in left_out {
         plan.remove(&key);
     }
@@ -59,7 +59,7 @@ pub(crate) fn commit<V: View>(
         clear(draft, &**registry.get(&cleared.type_name)?, &cleared.zone, cleared.through_change)?;
     }
     let has_clears = !commit.clears.is_empty();
-    let (stamp, receipt) = session::draft(draft, commit, checked)?;
+    let (stamp, receipt) = session::draft(draft, commit, passed)?;
     for (key, Planned { kind, write, before }) in plan {
         let before = if has_clears { draft.get(&key)? } else { before };
         draft_record(draft, &kind, write.action, before.as_ref().map(AsRef::as_ref), &stamp)?;

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::ops::Bound;
 
-use fastsync_core::source::{Changes, ChangesPage, ChangesRequest, Point, ResetReason};
-use fastsync_core::{ObjectId, Position, Record, Tag, Zone};
+use fastsync_core::source::rules::{Reading, Room};
+use fastsync_core::source::{Changes, ChangesRequest, Head, Point};
+use fastsync_core::{ObjectId, Position, Record, Tag, TypeName, Zone};
 
 use crate::kv::draft::Draft;
 use crate::kv::engine::View;
@@ -14,7 +15,7 @@ use crate::kv::range::Range;
 use crate::kv::read::{indexed, positioned, zone_row};
 use crate::kv::record::Place;
 use crate::kv::registry::Registry;
-use crate::kv::rows::{self, ZoneRow};
+use crate::kv::rows;
 use crate::kv::runs;
 
 pub(crate) fn changes(registry: &Registry, rows: &impl View, request: &ChangesRequest) -> Run<Changes> {
@@ -29,17 +30,15 @@ pub(crate) fn changes(registry: &Registry, rows: &impl View, request: &ChangesRe
         Some((name, id)) => Some((registry.get(name)?.n, id)),
         None => None,
     };
-    let zone = zone_row(rows, &request.zone)?;
-    if let Some(reason) = reset(rows, &zone, request)? {
-        return Ok(Changes::ResetRequired(reason));
-    }
-    let of_zone = ByPosition::Feed.of_zone(&request.zone);
+    let zone = zone_row(rows, &request.zone)?.state();
     let after = request.after.position;
-    let began = after == Position::START;
-    let horizon = if began { zone.horizon } else { request.after.horizon };
-    if request.after.loading && zone.position != Position::START {
-        let walk = Walk { registry, rows, request, types, of_zone, read: None };
-        return walk.load(within, &zone, horizon).map(Changes::Page);
+    let reading = match zone.admit(request, tag(rows, &request.zone, zone.head, after)?) {
+        Ok(reading) => reading,
+        Err(reason) => return Ok(Changes::ResetRequired(reason)),
+    };
+    let of_zone = ByPosition::Feed.of_zone(&request.zone);
+    if request.after.loading && reading.head.position != Position::START {
+        return Walk { registry, rows, request, types, of_zone, reading, read: None }.load(within);
     }
     let start = match within {
         Some((kind, id)) => {
@@ -50,15 +49,12 @@ pub(crate) fn changes(registry: &Registry, rows: &impl View, request: &ChangesRe
         None => after_session(&request.zone, after),
     };
     let read = within.map(|(kind, id)| ((after, kind), id.clone()));
-    Walk { registry, rows, request, types, of_zone, read }.page(start, &zone, horizon).map(Changes::Page)
+    Walk { registry, rows, request, types, of_zone, reading, read }.page(start)
 }
 
-pub(crate) fn point(rows: &impl View, zone: &Zone, position: Position) -> Run<Option<Point>> {
-    if position == Position::START {
-        return Ok(Some(Point::START));
-    }
-    let horizon = zone_row(rows, zone)?.horizon;
-    Ok(positioned(rows, zone, position)?.map(|row| Point { position, tag: row.tag, horizon, ..Point::START }))
+pub(crate) fn point(rows: &impl View, of: &Zone, position: Position) -> Run<Option<Point>> {
+    let zone = zone_row(rows, of)?.state();
+    Ok(zone.point(position, tag(rows, of, zone.head, position)?))
 }
 
 /// What follows a whole session.
@@ -67,24 +63,14 @@ pub(crate) fn after_session(zone: &Zone, position: Position) -> Range {
     Range { from: Bound::Included(from), ..Range::prefix(ByPosition::Feed.of_zone(zone)) }
 }
 
-/// Why a reader has to start over, if it has.
-fn reset(rows: &impl View, zone: &ZoneRow, request: &ChangesRequest) -> Run<Option<ResetReason>> {
-    let after = &request.after;
-    if after.position > zone.position || tag(rows, &request.zone, after.position)? != after.tag {
-        return Ok(Some(ResetReason::History));
+/// The tag of the session at a position; none beyond the head.
+fn tag(rows: &impl View, of: &Zone, head: Head, position: Position) -> Run<Option<Tag>> {
+    let mut found = None;
+    if head.looks_up(position) {
+        let row = positioned(rows, of, position)?;
+        found = Some(row.ok_or_else(|| Fail::corrupt("a position in the feed has no session"))?.tag);
     }
-    // A reader that has nothing misses nothing; one with records of its own does.
-    let has_nothing = after.position == Position::START && request.skip_own.is_none();
-    let is_behind = after.seen() < zone.horizon && after.horizon != zone.horizon;
-    Ok((is_behind && !has_nothing).then_some(ResetReason::Horizon))
-}
-
-fn tag(rows: &impl View, zone: &Zone, position: Position) -> Run<Tag> {
-    if position == Position::START {
-        return Ok(Point::START.tag);
-    }
-    let row = positioned(rows, zone, position)?;
-    Ok(row.ok_or_else(|| Fail::corrupt("a position in the feed has no session"))?.tag)
+    Ok(head.tag_at(position, found))
 }
 
 /// One call's walk over a zone.
@@ -94,6 +80,7 @@ pub(crate) struct Walk<'a, V> {
     pub(crate) request: &'a ChangesRequest,
     types: Option<BTreeSet<KindNumber>>,
     of_zone: Vec<u8>,
+    pub(crate) reading: Reading,
     /// What the reader has of the session that it is in the middle of.
     read: Option<Entry>,
 }
@@ -102,10 +89,9 @@ pub(crate) struct Walk<'a, V> {
 pub(crate) type Entry = ((Position, KindNumber), ObjectId);
 
 impl<'a, V: View> Walk<'a, V> {
-    fn page(&self, start: Range, zone: &ZoneRow, horizon: Position) -> Run<ChangesPage> {
-        let limits = self.request.limits;
+    fn page(&self, start: Range) -> Run<Changes> {
+        let mut room = Room::new(self.request.limits);
         let mut records: Vec<Record> = Vec::new();
-        let mut bytes = 0_usize;
         let mut last = Position::START;
         let mut following = self.following(start);
         let mut cut_before = None;
@@ -113,36 +99,19 @@ impl<'a, V: View> Walk<'a, V> {
             let ((position, kind), id) = entry?;
             let kind = self.registry.at(kind)?;
             let record = indexed(self.rows, kind, &self.request.zone, id)?;
-            let size = bytes.saturating_add(record.approximate_bytes());
-            if !records.is_empty() && (records.len() >= limits.records || size > limits.bytes) {
+            if !room.takes(record.approximate_bytes()) {
                 cut_before = Some(position);
                 break;
             }
-            bytes = size;
             last = position;
             records.push(record);
         }
-        let (next, remaining) = match cut_before {
-            None => (Point { horizon, ..Point::at(zone.head()) }, 0),
-            Some(position) => {
-                let last_record = records.last().filter(|_| position == last);
-                let within = last_record.map(|record| (record.key.type_name.clone(), record.key.id.clone()));
-                let remaining = if self.request.count_remaining {
-                    following.try_fold(1_u64, |count, entry| entry.map(|_| count.saturating_add(1)))?
-                } else {
-                    0
-                };
-                let tag = tag(self.rows, &self.request.zone, last)?;
-                (Point { position: last, tag, within, horizon, loading: false }, remaining)
-            }
-        };
-        Ok(ChangesPage {
-            records,
-            next,
-            head: zone.head(),
-            caught_up: cut_before.is_none(),
-            remaining: self.request.count_remaining.then_some(remaining),
-        })
+        let Some(next) = cut_before else { return Ok(Changes::Page(self.reading.last_page(records))) };
+        let within = records.last().filter(|_| next == last).map(place_of);
+        let remaining = self.reading.counts.then(|| count(following, 1)).transpose()?;
+        let tag = tag(self.rows, &self.request.zone, self.reading.head, last)?.unwrap_or_default();
+        let point = Point { position: last, tag, within, ..Point::START };
+        Ok(Changes::Page(self.reading.page(records, point, remaining)))
     }
 
     /// The entries that are asked for. Whole sessions that are passed over are jumped over.
@@ -183,10 +152,18 @@ impl<'a, V: View> Walk<'a, V> {
     fn is_own(&self, position: Position) -> Run<bool> {
         let Some(own) = self.request.skip_own else { return Ok(false) };
         let session = positioned(self.rows, &self.request.zone, position)?;
-        Ok(session.is_some_and(|session| {
-            session.device == own.device && session.number != 0 && session.number <= own.through
-        }))
+        Ok(session.is_some_and(|session| own.covers(session.device, session.number)))
     }
+}
+
+/// The place of a record, for the page that goes on after it.
+pub(crate) fn place_of(record: &Record) -> (TypeName, ObjectId) {
+    (record.key.type_name.clone(), record.key.id.clone())
+}
+
+/// How many follow, after so many.
+pub(crate) fn count<T>(mut rest: impl Iterator<Item = Run<T>>, before: u64) -> Run<u64> {
+    rest.try_fold(before, |count, row| row.map(|_| count.saturating_add(1)))
 }
 
 pub(crate) fn purge(

@@ -1,55 +1,40 @@
 //! The first reading of a zone by type and id: the order in which its records lie, so that none is looked up.
 
-use fastsync_core::source::{ChangesPage, ChangesRequest, Point};
-use fastsync_core::{ObjectId, Position, Record};
+use fastsync_core::source::rules::Room;
+use fastsync_core::source::{Changes, ChangesRequest, Point};
+use fastsync_core::{ObjectId, Record};
 
 use crate::kv::engine::View;
 use crate::kv::fail::Run;
-use crate::kv::feed::{Walk, after_session};
+use crate::kv::feed::{Walk, after_session, count, place_of};
 use crate::kv::key::{self, KindNumber};
 use crate::kv::range::Range;
-use crate::kv::rows::{self, ZoneRow};
+use crate::kv::rows;
 
 impl<V: View> Walk<'_, V> {
     /// The next page of a load; `within` is the last record that was given.
-    pub(crate) fn load(
-        &self,
-        within: Option<(KindNumber, &ObjectId)>,
-        zone: &ZoneRow,
-        horizon: Position,
-    ) -> Run<ChangesPage> {
-        let ChangesRequest { limits, count_remaining, after, .. } = self.request;
-        let begin = after.load_began(zone.head());
-        let through = Point { horizon, ..Point::at(begin) };
-        let page = |records, next, caught_up, remaining: u64| ChangesPage {
-            records,
-            next,
-            head: zone.head(),
-            caught_up,
-            remaining: count_remaining.then_some(remaining),
-        };
+    pub(crate) fn load(&self, within: Option<(KindNumber, &ObjectId)>) -> Run<Changes> {
+        let ChangesRequest { zone, limits, after, .. } = self.request;
+        let begin = after.load_began(self.reading.head);
+        let page = |records, next, remaining| Ok(Changes::Page(self.reading.page(records, next, remaining)));
         let mut records: Vec<Record> = Vec::new();
-        let mut bytes = 0_usize;
+        let mut room = Room::new(*limits);
         let mut rows = self.positioned(within);
         for record in rows.by_ref() {
             let record = record?;
-            bytes = bytes.saturating_add(record.approximate_bytes());
-            if !records.is_empty() && (records.len() >= limits.records || bytes > limits.bytes) {
-                let rest = if *count_remaining { count(rows)?.saturating_add(1) } else { 0 };
-                let last = records.last().map(|last| (last.key.type_name.clone(), last.key.id.clone()));
-                return Ok(page(records, Point { within: last, loading: true, ..through }, false, rest));
+            if !room.takes(record.approximate_bytes()) {
+                let remaining = self.reading.counts.then(|| count(rows, 1)).transpose()?;
+                let within = records.last().map(place_of);
+                return page(records, Point { within, loading: true, ..Point::at(begin) }, remaining);
             }
             records.push(record);
         }
-        let start = after_session(&self.request.zone, begin.position);
-        let mut meanwhile = self.following(start);
-        match meanwhile.next().transpose()? {
-            None => Ok(page(records, Point { horizon, ..Point::at(zone.head()) }, true, 0)),
-            Some(_) => {
-                let rest = if *count_remaining { count(meanwhile)?.saturating_add(1) } else { 0 };
-                Ok(page(records, through, false, rest))
-            }
+        let mut meanwhile = self.following(after_session(zone, begin.position));
+        if meanwhile.next().transpose()?.is_none() {
+            return Ok(Changes::Page(self.reading.last_page(records)));
         }
+        let remaining = self.reading.counts.then(|| count(meanwhile, 1)).transpose()?;
+        page(records, Point::at(begin), remaining)
     }
 
     /// The records that positioned commits wrote, by type and id.
@@ -75,8 +60,4 @@ impl<V: View> Walk<'_, V> {
             })
         })
     }
-}
-
-fn count<T>(mut rest: impl Iterator<Item = Run<T>>) -> Run<u64> {
-    rest.try_fold(0_u64, |count, row| row.map(|_| count.saturating_add(1)))
 }

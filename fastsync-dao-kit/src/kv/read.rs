@@ -2,7 +2,8 @@
 
 use std::ops::Bound;
 
-use fastsync_core::source::Head as ZoneHead;
+use fastsync_core::source::Head;
+use fastsync_core::source::rules::ZoneState;
 use fastsync_core::{ObjectId, Position, Record, SessionId, SessionSummary, TypeName, Zone};
 
 use crate::kv::engine::View;
@@ -75,8 +76,8 @@ pub(crate) fn zone_row(rows: &impl View, zone: &Zone) -> Run<ZoneRow> {
 }
 
 impl ZoneRow {
-    pub(crate) fn head(&self) -> ZoneHead {
-        ZoneHead { position: self.position, tag: self.tag }
+    pub(crate) fn state(&self) -> ZoneState {
+        ZoneState { head: Head { position: self.position, tag: self.tag }, horizon: self.horizon }
     }
 }
 

@@ -1,8 +1,8 @@
 //! The registered types.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use fastsync_core::source::rules::{self, TypeTable};
 use fastsync_core::source::{Columns, PlannedChange, entry};
 use fastsync_core::{Error, ErrorKind, FieldSchema, TypeName, TypeSchema};
 use serde::{Deserialize, Serialize};
@@ -32,10 +32,7 @@ pub(crate) struct Kind {
 
 /// Every type of the store, as it was prepared last.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Registry {
-    by_name: BTreeMap<TypeName, Arc<Kind>>,
-    by_n: BTreeMap<KindNumber, Arc<Kind>>,
-}
+pub(crate) struct Registry(TypeTable<KindNumber, Kind>);
 
 impl Registry {
     pub(crate) fn load(rows: &impl View) -> Run<Self> {
@@ -50,13 +47,11 @@ impl Registry {
     }
 
     fn insert(&mut self, kind: Kind) {
-        let kind = Arc::new(kind);
-        self.by_n.insert(kind.n, Arc::clone(&kind));
-        self.by_name.insert(kind.schema.name().clone(), kind);
+        self.0.insert(kind.n, kind.schema.name().clone(), kind);
     }
 
     pub(crate) fn get(&self, name: &TypeName) -> Run<&Arc<Kind>> {
-        self.by_name.get(name).ok_or_else(|| {
+        self.0.get(name).ok_or_else(|| {
             let error = Error::new(ErrorKind::UnknownType, "lookup", "the type was not prepared");
             Fail::Core(error.with_context("type", name))
         })
@@ -64,12 +59,12 @@ impl Registry {
 
     pub(crate) fn at(&self, n: KindNumber) -> Run<&Arc<Kind>> {
         let missing = || Fail::corrupt(format!("a key names type {n}, which is not there"));
-        self.by_n.get(&n).ok_or_else(missing)
+        self.0.at(n).ok_or_else(missing)
     }
 
     /// The types with this number and greater ones, in the order of the feed.
     pub(crate) fn from(&self, n: KindNumber) -> impl Iterator<Item = &Kind> {
-        self.by_n.range(n..).map(|(_, kind)| &**kind)
+        self.0.from(n)
     }
 
     /// What preparing these types comes to; nothing is changed.
@@ -81,15 +76,11 @@ impl Registry {
             changes: Vec::new(),
             problems: Vec::new(),
         };
-        let mut sorted: Vec<_> = types.iter().collect();
-        sorted.sort_by_key(|schema| (schema.priority(), schema.name()));
-        for schema in sorted {
+        for schema in rules::in_order(types) {
             decided.register(schema);
         }
-        if decided.problems.is_empty() {
-            return Ok(decided);
-        }
-        Err(Fail::new(ErrorKind::Config, decided.problems.join("; ")))
+        rules::refuse(&decided.problems)?;
+        Ok(decided)
     }
 }
 
@@ -116,33 +107,28 @@ impl Decided {
     }
 
     fn register(&mut self, schema: &TypeSchema) {
-        let name = schema.name();
-        if let Some(known) = self.registry.by_name.get(name) {
-            let left = known.columns.stored();
-            let found = known.schema.contradictions(left, schema);
-            let changes = PlannedChange::growth(&known.schema, left, schema);
-            if found.is_empty() && !changes.is_empty() {
-                let mut columns = known.columns.clone();
-                let is_unsettled = columns.grow(&known.schema, schema);
-                let kind = Kind { n: known.n, schema: schema.clone(), columns };
-                self.changes.extend(changes);
-                self.note(kind, is_unsettled);
-            }
-            self.problems.extend(found);
+        let types = &self.registry.0;
+        let known = types.get(schema.name()).cloned();
+        let noted = known.as_ref().map(|known| (&known.schema, known.columns.stored()));
+        let before = self.problems.len();
+        let changes = rules::register(noted, types.names(), schema, &mut self.problems);
+        if self.problems.len() > before || changes.is_empty() {
             return;
         }
-        let same = |other: &&TypeName| other.as_str().eq_ignore_ascii_case(name.as_str());
-        if let Some(other) = self.registry.by_name.keys().find(same) {
-            self.problems.push(format!("type {name} differs from type {other} only in case"));
-            return;
-        }
-        let last = self.registry.by_n.last_key_value();
-        let Some(n) = last.map_or(Some(0), |(last, _)| last.checked_add(1)) else {
-            self.problems.push(format!("type {name} is one more than a store can have"));
-            return;
+        let (n, mut columns) = match &known {
+            Some(known) => (known.n, known.columns.clone()),
+            None => match types.last().map_or(Some(0), |last| last.checked_add(1)) {
+                Some(n) => (n, Columns::new(schema)),
+                None => {
+                    let name = schema.name();
+                    self.problems.push(format!("type {name} is one more than a store can have"));
+                    return;
+                }
+            },
         };
-        self.changes.push(PlannedChange::AddType { type_name: name.clone() });
-        self.note(Kind { n, schema: schema.clone(), columns: Columns::new(schema) }, false);
+        let is_unsettled = known.is_some_and(|known| columns.grow(&known.schema, schema));
+        self.changes.extend(changes);
+        self.note(Kind { n, schema: schema.clone(), columns }, is_unsettled);
     }
 
     fn note(&mut self, kind: Kind, is_unsettled: bool) {

@@ -1,16 +1,16 @@
 //! What every commit has, whether its writes are given or staged.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::BTreeMap;
 
+use fastsync_core::source::rules::{Tally, Verdict, acknowledged, change_of_put};
 use fastsync_core::source::{
-    Action, Commit, CommitOutcome, Conflict, ConflictReason, ExpectState, OnMismatch, Receipt, StateConflict,
-    StateWrite, Write,
+    Action, Commit, CommitOutcome, Conflict, ConflictReason, ExpectState, Receipt, StateWrite, Write,
 };
-use fastsync_core::{Error, ErrorKind, Position, SessionSummary, TypeName, Zone};
+use fastsync_core::{Position, SessionSummary, TypeName, Zone};
 
 use crate::kv::draft::Draft;
 use crate::kv::engine::View;
-use crate::kv::fail::{Fail, Run};
+use crate::kv::fail::Run;
 use crate::kv::key;
 use crate::kv::read::{session_row, state, zone_row};
 use crate::kv::record::Place;
@@ -27,11 +27,7 @@ pub(crate) fn duplicate(rows: &impl View, commit: &Commit) -> Run<Option<CommitO
 
 /// Refuses what can be refused without looking at what is stored: types, state keys, and a key that is written twice.
 pub(crate) fn check_form(registry: &Registry, commit: &Commit, given: &[Write]) -> Run<()> {
-    let mut keys = HashSet::with_capacity(given.len());
-    if let Some(twice) = given.iter().find(|write| !keys.insert(write.action.key())) {
-        let error = Error::new(ErrorKind::InvalidInput, "commit", "a key is written twice");
-        return Err(Fail::Core(error.with_record(twice.action.key())));
-    }
+    Write::keys(given)?;
     for clear in &commit.clears {
         registry.get(&clear.type_name)?;
     }
@@ -41,14 +37,8 @@ pub(crate) fn check_form(registry: &Registry, commit: &Commit, given: &[Write]) 
 /// What a look at every write and state entry finds.
 #[derive(Default)]
 pub(crate) struct Checked {
-    conflicts: Vec<Conflict>,
-    pub(crate) skipped: Vec<Conflict>,
-    state: Vec<StateConflict>,
-    /// The zones that a record is put into.
-    pub(crate) zones: BTreeSet<Zone>,
-    pub(crate) has_edits: bool,
-    /// How many records of each type are put.
-    pub(crate) counts: BTreeMap<TypeName, u64>,
+    verdict: Verdict,
+    tally: Tally<Zone, TypeName>,
 }
 
 impl Checked {
@@ -58,57 +48,36 @@ impl Checked {
         let current = current.map(|(head, _)| (head.revision(), head.change));
         if write.expect.holds(current) {
             if let Action::Put { record, pending } = &write.action {
-                if !self.zones.contains(&record.key.zone) {
-                    self.zones.insert(record.key.zone.clone());
-                }
-                self.has_edits |= pending;
-                match self.counts.get_mut(&record.key.type_name) {
-                    Some(count) => *count = count.saturating_add(1),
-                    None => drop(self.counts.insert(record.key.type_name.clone(), 1)),
-                }
+                self.tally.put(&record.key.zone, &record.key.type_name, *pending);
             }
             return Ok(true);
         }
-        if write.on_mismatch == OnMismatch::Abort && self.conflicts.len() >= Conflict::MAX_PER_OUTCOME {
-            return Ok(false);
-        }
         let name = write.action.key();
-        let current = before.map(|value| rows::record(kind, &name.zone, name.id.clone(), value));
-        let conflict = Conflict {
-            write: write.clone(),
-            current: current.transpose()?,
-            reason: ConflictReason::Mismatch,
+        let current = || {
+            let current = before.map(|value| rows::record(kind, &name.zone, name.id.clone(), value));
+            current.transpose()
         };
-        match write.on_mismatch {
-            OnMismatch::Abort => self.conflicts.push(conflict),
-            OnMismatch::Skip => self.skipped.push(conflict),
-        }
+        self.verdict.refuse(write, ConflictReason::Mismatch, current)?;
         Ok(false)
     }
 
-    pub(crate) fn state(&mut self, rows: &impl View, commit: &Commit) -> Run<()> {
+    /// Compares the state entries; gives what the commit has written, and which writes are left out, or the outcome if
+    /// anything stops it.
+    pub(crate) fn end(mut self, rows: &impl View, commit: &Commit) -> Run<Result<Passed, CommitOutcome>> {
         for write in &commit.state {
-            let expected = match &write.expect {
-                ExpectState::Anything => continue,
-                ExpectState::Absent => None,
-                ExpectState::Value(value) => Some(value),
-            };
-            let current = state(rows, &write.key)?;
-            if current.as_ref() != expected && self.state.len() < Conflict::MAX_PER_OUTCOME {
-                self.state.push(StateConflict { key: write.key.clone(), current });
+            if write.expect != ExpectState::Anything {
+                self.verdict.state(write, state(rows, &write.key)?);
             }
         }
-        Ok(())
+        let tally = self.tally;
+        Ok(self.verdict.skipped().map(|skipped| Passed { tally, skipped }))
     }
+}
 
-    /// What stops the commit, if anything does.
-    pub(crate) fn stops(&mut self) -> Option<CommitOutcome> {
-        let stops = !self.conflicts.is_empty() || !self.state.is_empty();
-        stops.then(|| CommitOutcome::Conflicts {
-            writes: std::mem::take(&mut self.conflicts),
-            state: std::mem::take(&mut self.state),
-        })
-    }
+/// A commit that nothing stops.
+pub(crate) struct Passed {
+    tally: Tally<Zone, TypeName>,
+    skipped: Vec<Conflict>,
 }
 
 /// Where and under which number a commit's records are written.
@@ -122,12 +91,13 @@ pub(crate) struct Stamp {
 pub(crate) fn draft(
     draft: &mut Draft<'_, impl View>,
     commit: Commit,
-    checked: Checked,
+    passed: Passed,
 ) -> Run<(Stamp, Receipt)> {
     let mut stamp = Stamp { positions: BTreeMap::new(), number: draft.number() };
     if commit.positioned {
-        for zone in &checked.zones {
-            stamp.positions.insert(zone.clone(), assign(draft, &commit, zone)?);
+        for zone in passed.tally.zones() {
+            let position = assign(draft, &commit, &zone)?;
+            stamp.positions.insert(zone, position);
         }
     }
     for write in commit.state {
@@ -142,10 +112,10 @@ pub(crate) fn draft(
         author: commit.author,
         committed_at: commit.at,
         positions: stamp.positions.clone().into_iter().collect(),
-        counts: checked.counts.into_iter().collect(),
+        counts: passed.tally.by_type(),
     };
-    let change = if checked.has_edits { stamp.number } else { 0 };
-    let receipt = Receipt { positions: summary.positions.clone(), change, skipped: checked.skipped };
+    let change = if passed.tally.has_edits() { stamp.number } else { 0 };
+    let receipt = Receipt { positions: summary.positions.clone(), change, skipped: passed.skipped };
     draft.put(key::session(commit.session), rows::encode(&SessionRow { summary, change })?);
     Ok((stamp, receipt))
 }
@@ -179,11 +149,7 @@ pub(crate) fn draft_record(
     match action {
         Action::Put { record, pending } => {
             let mut metadata = record.metadata;
-            metadata.change = match (pending, metadata.change) {
-                (false, _) => 0,
-                (true, 0) => stamp.number,
-                (true, kept) => kept,
-            };
+            metadata.change = change_of_put(pending, metadata.change, stamp.number);
             let assigned = stamp.positions.get(&record.key.zone).map(|position| position.0);
             let kept = before.as_ref().map_or(0, |(head, _)| head.position);
             let head = Head::new(&metadata, assigned.unwrap_or(kept), record.body.is_none());
@@ -195,12 +161,10 @@ pub(crate) fn draft_record(
         Action::Acknowledge { key, change, revision, incarnation } => {
             let Some((old, body)) = before else { return Ok(()) };
             let mut head = old;
-            if head.incarnation() == incarnation {
-                head.set_revision(revision);
-            }
-            if head.change == change {
-                head.change = 0;
-            }
+            let before = (head.incarnation(), head.revision(), head.change);
+            let (revision, change) = acknowledged(before, (incarnation, revision, change));
+            head.set_revision(revision);
+            head.change = change;
             let value = rows::with_head(&head, body)?;
             Place { kind, zone: &key.zone, id: &key.id }.put(draft, Some(&old), &head, value);
         }

@@ -1,9 +1,9 @@
 //! Committing what was staged, however much it is: decided at once, carried out in [`Steps`].
 
-use std::collections::{BTreeSet, HashMap};
-use std::hash::{BuildHasher, RandomState};
+use std::collections::BTreeSet;
 
 use fastsync_core::SessionId;
+use fastsync_core::source::rules::LastWrites;
 use fastsync_core::source::{Clear, Commit, CommitOutcome, Receipt, Write};
 
 use crate::kv::draft::Draft;
@@ -13,7 +13,7 @@ use crate::kv::key;
 use crate::kv::registry::Registry;
 use crate::kv::rows;
 use crate::kv::session::{self, Checked, Stamp, check_form, duplicate};
-use crate::kv::staging::{cut, staged};
+use crate::kv::staging::{parts_of, staged};
 use crate::kv::steps::{At, Decision, Steps};
 use crate::kv::store::Store;
 
@@ -41,12 +41,15 @@ fn decide(
     for write in &mut overrides {
         write.admit(&registry.get(&write.action.key().type_name)?.schema)?;
     }
-    let mut left_out = superseded(registry, draft, commit.session, &overrides)?;
+    let last = last_writes(draft, commit.session, &overrides)?;
+    let mut left_out = BTreeSet::new();
     let mut checked = Checked::default();
-    let given = cut(&overrides).filter(|part| !part.is_empty()).map(|part| Ok(part.to_vec()));
-    for (number, part) in (0..).zip(staged(draft, commit.session).chain(given)) {
+    let given = parts_of(&overrides).filter(|part| !part.is_empty()).map(|part| Ok(part.to_vec()));
+    let staged = staged(draft, commit.session).map(|part| (part, true));
+    for (number, (part, is_staged)) in (0..).zip(staged.chain(given.map(|part| (part, false)))) {
         for (place, mut write) in (0..).zip(part?) {
-            if left_out.contains(&(number, place)) {
+            if is_staged && !last.counts(write.action.key(), (number, place)) {
+                left_out.insert((number, place));
                 continue;
             }
             let kind = registry.get(&write.action.key().type_name)?;
@@ -59,52 +62,33 @@ fn decide(
             }
         }
     }
-    checked.state(draft, &commit)?;
-    if let Some(outcome) = checked.stops() {
-        return Ok(outcome);
-    }
+    let passed = match checked.end(draft, &commit)? {
+        Ok(passed) => passed,
+        Err(outcome) => return Ok(outcome),
+    };
     let session = commit.session;
     let clears = commit.clears.iter();
     let clears = clears
         .map(|Clear { type_name, zone, through_change }| (type_name.clone(), zone.clone(), *through_change))
         .collect();
-    let (stamp, receipt): (Stamp, Receipt) = session::draft(draft, commit, checked)?;
-    for (number, part) in (0..).zip(cut(&overrides).filter(|part| !part.is_empty())) {
+    let (stamp, receipt): (Stamp, Receipt) = session::draft(draft, commit, passed)?;
+    for (number, part) in (0..).zip(parts_of(&overrides).filter(|part| !part.is_empty())) {
         draft.put(key::override_part(session, number), rows::encode(part)?);
     }
     draft.put(key::DECISION.to_vec(), rows::encode(&Decision { session, stamp, clears, left_out })?);
     Ok(CommitOutcome::Applied(receipt))
 }
 
-/// The writes of keys that are written again later. It takes 24 bytes a key to know them.
-fn superseded(
-    registry: &Registry,
-    rows: &impl View,
-    session: SessionId,
-    overrides: &[Write],
-) -> Run<BTreeSet<At>> {
-    let hashers = [RandomState::new(), RandomState::new()];
-    let hash = |write: &Write| {
-        let name = write.action.key();
-        let key = key::record(&name.zone, registry.get(&name.type_name)?.n, &name.id);
-        Run::Ok(hashers.each_ref().map(|hasher| hasher.hash_one(&key)))
-    };
-    let mut last = HashMap::new();
-    for write in overrides {
-        last.insert(hash(write)?, None);
-    }
-    let mut superseded = BTreeSet::new();
+/// Which of the staged writes count.
+fn last_writes(rows: &impl View, session: SessionId, overrides: &[Write]) -> Run<LastWrites<At>> {
+    let mut last = LastWrites::default();
+    overrides.iter().for_each(|write| last.replace(write.action.key()));
     for (number, part) in (0..).zip(staged(rows, session)) {
         for (place, write) in (0..).zip(part?) {
-            let at: At = (number, place);
-            match last.entry(hash(&write)?).or_insert(Some(at)) {
-                None => drop(superseded.insert(at)),
-                Some(before) if *before != at => drop(superseded.insert(std::mem::replace(before, at))),
-                Some(_) => {}
-            }
+            last.note(write.action.key(), (number, place));
         }
     }
-    Ok(superseded)
+    Ok(last)
 }
 
 #[cfg(test)]

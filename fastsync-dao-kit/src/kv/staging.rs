@@ -2,6 +2,7 @@
 
 use fastsync_core::SessionId;
 use fastsync_core::source::Write;
+use fastsync_core::source::rules::cut;
 
 use crate::kv::draft::Draft;
 use crate::kv::engine::View;
@@ -30,7 +31,7 @@ pub(crate) fn stage(
     }
     // An empty batch has an empty part: it is there, and stays the first.
     let mut number = 0;
-    for part in cut(&writes) {
+    for part in parts_of(&writes) {
         draft.put(key::batch_part(session, sequence, number), rows::encode(part)?);
         number = number.saturating_add(1);
     }
@@ -38,21 +39,8 @@ pub(crate) fn stage(
 }
 
 /// At least one part, in order.
-pub(crate) fn cut(writes: &[Write]) -> impl Iterator<Item = &[Write]> {
-    let mut rest = Some(writes);
-    std::iter::from_fn(move || {
-        let writes = rest.take()?;
-        let mut bytes = 0_usize;
-        let fits = |write: &&Write| {
-            let fits = bytes < PART_BYTES;
-            bytes = bytes.saturating_add(write.approximate_bytes());
-            fits
-        };
-        let length = writes.iter().take_while(fits).count();
-        let (part, after) = writes.split_at_checked(length).unwrap_or((writes, &[]));
-        rest = Some(after).filter(|after| !after.is_empty());
-        Some(part)
-    })
+pub(crate) fn parts_of(writes: &[Write]) -> impl Iterator<Item = &[Write]> {
+    cut(writes, PART_BYTES, 0)
 }
 
 pub(crate) fn unstage(draft: &mut Draft<'_, impl View>, session: Option<SessionId>) -> Run<()> {

@@ -9,7 +9,8 @@ use crate::error::Result;
 use crate::model::{
     DeviceId, ObjectId, Position, Record, RecordKey, SessionId, SessionSummary, Tag, TypeName, Zone,
 };
-use crate::source::{Changes, ChangesPage, ChangesRequest, Head, Point, ResetReason};
+use crate::source::rules::{Reading, Room, ZoneState};
+use crate::source::{Changes, ChangesPage, ChangesRequest, Head, Point};
 
 /// What happened in one zone.
 #[derive(Debug, Default, Clone)]
@@ -32,7 +33,7 @@ impl History {
     pub(super) fn head(&self) -> Head {
         match self.sessions.last_key_value() {
             Some((position, session)) => Head { position: *position, tag: session.tag },
-            None => Head { position: Position::START, tag: Point::START.tag },
+            None => ZoneState::EMPTY.head,
         }
     }
 
@@ -56,20 +57,12 @@ impl History {
         }
     }
 
-    fn tag(&self, position: Position) -> Tag {
-        self.sessions.get(&position).map_or(Point::START.tag, |session| session.tag)
+    fn tag(&self, position: Position) -> Option<Tag> {
+        self.sessions.get(&position).map(|session| session.tag)
     }
 
-    fn reset(&self, request: &ChangesRequest) -> Option<ResetReason> {
-        let after = &request.after;
-        let has_nothing = after.position == Position::START && request.skip_own.is_none();
-        if after.position > self.head().position || self.tag(after.position) != after.tag {
-            Some(ResetReason::History)
-        } else if !has_nothing && after.seen() < self.horizon && after.horizon != self.horizon {
-            Some(ResetReason::Horizon)
-        } else {
-            None
-        }
+    fn zone(&self) -> ZoneState {
+        ZoneState { head: self.head(), horizon: self.horizon }
     }
 
     /// The places after a point, in order.
@@ -103,36 +96,37 @@ pub(super) fn changes(state: &State, request: &ChangesRequest) -> Result<Changes
     };
     let nothing = History::default();
     let history = state.histories.get(&request.zone).unwrap_or(&nothing);
-    if let Some(reason) = history.reset(request) {
-        return Ok(Changes::ResetRequired(reason));
-    }
-    let reading = Reading { state, history, request, types };
-    let began = request.after.position == Position::START;
-    let horizon = if began { history.horizon } else { request.after.horizon };
-    let page = if request.after.loading && history.head().position != Position::START {
-        reading.load(within)
-    } else {
-        reading.feed(request.after.position, within)
+    let reading = match history.zone().admit(request, history.tag(request.after.position)) {
+        Ok(reading) => reading,
+        Err(reason) => return Ok(Changes::ResetRequired(reason)),
     };
-    Ok(Changes::Page(ChangesPage { next: Point { horizon, ..page.next }, ..page }))
+    let walk = Walk { state, history, request, types, reading };
+    let page = if request.after.loading && reading.head.position != Position::START {
+        walk.load(within)
+    } else {
+        walk.feed(request.after.position, within)
+    };
+    Ok(Changes::Page(page))
 }
 
-/// One call's reading of a zone.
-struct Reading<'a> {
+/// One call's walk over a zone.
+struct Walk<'a> {
     state: &'a State,
     history: &'a History,
     request: &'a ChangesRequest,
     types: Option<BTreeSet<TypeOrder>>,
+    reading: Reading,
 }
 
-impl<'a> Reading<'a> {
+impl<'a> Walk<'a> {
     /// A page by position.
     fn feed(&self, after: Position, within: Option<(TypeOrder, ObjectId)>) -> ChangesPage {
         let mut following = self.following(after, within);
         let (records, cut) = self.fill(&mut following);
-        let Some((last, next)) = cut else { return self.last_page(records) };
+        let Some((last, next)) = cut else { return self.reading.last_page(records) };
         let within = records.last().filter(|_| next == last).map(place_of);
-        let point = Point { position: last, tag: self.history.tag(last), within, ..Point::START };
+        let tag = self.history.tag(last).unwrap_or_default();
+        let point = Point { position: last, tag, within, ..Point::START };
         self.page(records, point, || 1 + following.count())
     }
 
@@ -148,20 +142,13 @@ impl<'a> Reading<'a> {
         }
         let mut meanwhile = self.following(begin.position, None);
         match meanwhile.next() {
-            None => self.last_page(records),
+            None => self.reading.last_page(records),
             Some(_) => self.page(records, Point::at(begin), || 1 + meanwhile.count()),
         }
     }
 
     fn page(&self, records: Vec<Record>, next: Point, rest: impl FnOnce() -> usize) -> ChangesPage {
-        let remaining = self.request.count_remaining.then(|| rest() as u64);
-        ChangesPage { records, next, head: self.history.head(), caught_up: false, remaining }
-    }
-
-    fn last_page(&self, records: Vec<Record>) -> ChangesPage {
-        let head = self.history.head();
-        let remaining = self.request.count_remaining.then_some(0);
-        ChangesPage { records, next: Point::at(head), head, caught_up: true, remaining }
+        self.reading.page(records, next, self.reading.counts.then(|| rest() as u64))
     }
 
     /// The records that fit on a page; if another one follows, the position of the last one and that one's.
@@ -169,13 +156,11 @@ impl<'a> Reading<'a> {
         &self,
         following: &mut impl Iterator<Item = (Position, Record)>,
     ) -> (Vec<Record>, Option<(Position, Position)>) {
-        let limits = self.request.limits;
+        let mut room = Room::new(self.request.limits);
         let mut records = Vec::new();
-        let mut bytes = 0_usize;
         let mut last = Position::START;
         for (position, record) in following {
-            bytes = bytes.saturating_add(record.approximate_bytes());
-            if !records.is_empty() && (records.len() >= limits.records || bytes > limits.bytes) {
+            if !room.takes(record.approximate_bytes()) {
                 return (records, Some((last, position)));
             }
             last = position;
@@ -216,9 +201,7 @@ impl<'a> Reading<'a> {
 
     fn is_own(&self, position: Position) -> bool {
         match (self.request.skip_own, self.history.sessions.get(&position)) {
-            (Some(own), Some(session)) => {
-                session.device == own.device && session.number != 0 && session.number <= own.through
-            }
+            (Some(own), Some(session)) => own.covers(session.device, session.number),
             _ => false,
         }
     }
@@ -229,12 +212,9 @@ fn place_of(record: &Record) -> (TypeName, ObjectId) {
 }
 
 pub(super) fn point(state: &State, zone: &Zone, position: Position) -> Option<Point> {
-    if position == Position::START {
-        return Some(Point::START);
-    }
-    let history = state.histories.get(zone)?;
-    let tag = history.sessions.get(&position)?.tag;
-    Some(Point { position, tag, horizon: history.horizon, ..Point::START })
+    let nothing = History::default();
+    let history = state.histories.get(zone).unwrap_or(&nothing);
+    history.zone().point(position, history.tag(position))
 }
 
 fn record_at(state: &State, zone: &Zone, order: TypeOrder, id: &ObjectId) -> Option<Record> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{FieldName, TypeName, Value};
 use crate::schema::TypeSchema;
-use crate::source::{Columns, PlannedChange};
+use crate::source::{Columns, PlannedChange, rules};
 
 /// The types that were prepared.
 #[derive(Debug, Clone, Default)]
@@ -42,15 +42,11 @@ impl Types {
     pub(super) fn decide(&self, types: &[TypeSchema]) -> Result<Decided> {
         let mut decided =
             Decided { types: self.clone(), unsettled: Vec::new(), changes: Vec::new(), problems: Vec::new() };
-        let mut sorted: Vec<_> = types.iter().collect();
-        sorted.sort_by_key(|schema| (schema.priority(), schema.name()));
-        for schema in sorted {
+        for schema in rules::in_order(types) {
             decided.register(schema);
         }
-        if decided.problems.is_empty() {
-            return Ok(decided);
-        }
-        Err(Error::new(ErrorKind::Config, "prepare", decided.problems.join("; ")))
+        rules::refuse(&decided.problems)?;
+        Ok(decided)
     }
 }
 
@@ -66,30 +62,25 @@ pub(super) struct Decided {
 
 impl Decided {
     fn register(&mut self, schema: &TypeSchema) {
+        let Self { types, unsettled, changes, problems } = self;
         let name = schema.name();
-        if let Some(registered) = self.types.by_name.get_mut(name) {
-            let left = registered.columns.stored();
-            let found = registered.schema.contradictions(left, schema);
-            if found.is_empty() {
-                self.changes.extend(PlannedChange::growth(&registered.schema, left, schema));
-                if registered.grow(schema) {
-                    self.unsettled.push(name.clone());
-                }
+        let known = types.by_name.get(name).map(|known| (&known.schema, known.columns.stored()));
+        let before = problems.len();
+        let made = rules::register(known, &types.in_order, schema, problems);
+        if problems.len() > before {
+            return;
+        }
+        changes.extend(made);
+        if let Some(registered) = types.by_name.get_mut(name) {
+            if registered.grow(schema) {
+                unsettled.push(name.clone());
             }
-            self.problems.extend(found);
             return;
         }
-        let in_order = &mut self.types.in_order;
-        if let Some(other) = in_order.iter().find(|other| other.as_str().eq_ignore_ascii_case(name.as_str()))
-        {
-            self.problems.push(format!("type {name} differs from type {other} only in case"));
-            return;
-        }
-        let order = in_order.len();
+        let order = types.in_order.len();
         let registered = RegisteredType { schema: schema.clone(), order, columns: Columns::new(schema) };
-        in_order.push(name.clone());
-        self.types.by_name.insert(name.clone(), registered);
-        self.changes.push(PlannedChange::AddType { type_name: name.clone() });
+        types.in_order.push(name.clone());
+        types.by_name.insert(name.clone(), registered);
     }
 }
 

@@ -1,0 +1,56 @@
+//! The types that a data source knows.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::model::TypeName;
+
+/// Types by name and by the number that a data source gave them. `T` is what it knows of a type.
+#[derive(Debug, Clone)]
+pub struct TypeTable<N, T> {
+    by_name: BTreeMap<TypeName, Arc<T>>,
+    by_number: BTreeMap<N, Arc<T>>,
+}
+
+impl<N, T> Default for TypeTable<N, T> {
+    fn default() -> Self {
+        Self { by_name: BTreeMap::new(), by_number: BTreeMap::new() }
+    }
+}
+
+impl<N: Ord + Copy, T> TypeTable<N, T> {
+    /// Adds a type, or takes it in place of the one of this name and number.
+    pub fn insert(&mut self, number: N, name: TypeName, known: T) {
+        let known = Arc::new(known);
+        self.by_number.insert(number, Arc::clone(&known));
+        self.by_name.insert(name, known);
+    }
+
+    /// The type of this name.
+    #[must_use]
+    pub fn get(&self, name: &TypeName) -> Option<&Arc<T>> {
+        self.by_name.get(name)
+    }
+
+    /// The type of this number.
+    #[must_use]
+    pub fn at(&self, number: N) -> Option<&Arc<T>> {
+        self.by_number.get(&number)
+    }
+
+    /// The types from this number on, in the order of their numbers.
+    pub fn from(&self, number: N) -> impl Iterator<Item = &T> {
+        self.by_number.range(number..).map(|(_, known)| &**known)
+    }
+
+    /// The greatest number.
+    #[must_use]
+    pub fn last(&self) -> Option<N> {
+        self.by_number.last_key_value().map(|(number, _)| *number)
+    }
+
+    /// The names, in their order.
+    pub fn names(&self) -> impl Iterator<Item = &TypeName> {
+        self.by_name.keys()
+    }
+}

@@ -1,8 +1,9 @@
 //! `cargo xtask mutants`: changes the code in one place at a time, and sees whether a test notices. On demand: each change is
 //! a build and a run of the tests.
 
-use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::hash::Hasher as _;
 use std::path::{Path, PathBuf};
 
@@ -140,6 +141,10 @@ fn attempt(
     for name in &names {
         command.extend(["--examine-re", name]);
     }
+    // It tries further changes whatever the names say, but none beside these lines.
+    let lines = folder.join("lines.diff").display().to_string();
+    std::fs::write(&lines, diff_of_lines(mutants, |file| workspace.read(file))?)?;
+    command.extend(["--in-diff", &lines]);
     // The tool works on a copy of the tree; what is built stays for the next run.
     let target = folder.join("build").display().to_string();
     // It fails where a change is missed; what it writes says more.
@@ -149,6 +154,26 @@ fn attempt(
     let outcomes = std::fs::read_to_string(folder.join("mutants.out/outcomes.json"))
         .context("cargo-mutants has left no outcomes")?;
     of_outcomes(&serde_json::from_str(&outcomes).context("outcomes.json cannot be read")?, mutants)
+}
+
+/// A difference that has the lines of these changes, as if each were new.
+fn diff_of_lines(mutants: &[Mutant], read: impl Fn(&Path) -> Result<String>) -> Result<String> {
+    let mut lines: BTreeMap<&Path, BTreeSet<usize>> = BTreeMap::new();
+    for mutant in mutants {
+        let line = mutant.name.split(':').nth(1).and_then(|line| line.parse().ok());
+        let line = line.with_context(|| format!("{} names no line", mutant.name))?;
+        lines.entry(&mutant.file).or_default().insert(line);
+    }
+    let mut diff = String::new();
+    for (file, lines) in lines {
+        let (text, shown) = (read(file)?, file.display());
+        writeln!(diff, "--- a/{shown}\n+++ b/{shown}")?;
+        for (before, line) in lines.into_iter().enumerate() {
+            let content = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+            writeln!(diff, "@@ -{},0 +{line} @@\n+{content}", line.saturating_sub(before + 1))?;
+        }
+    }
+    Ok(diff)
 }
 
 /// The packages whose tests are to notice a change of this one.
@@ -312,6 +337,15 @@ mod tests {
 
     fn mutant(name: &str) -> Mutant {
         Mutant { file: "a/b.rs".into(), name: name.to_owned() }
+    }
+
+    /// Fails if a line is taken for another one, or the second line of a file is where it was before the first came.
+    #[test]
+    fn the_lines_of_changes_are_a_difference() {
+        let at = |line: usize| mutant(&format!("a/b.rs:{line}:5: replace f -> bool with true"));
+        let diff = diff_of_lines(&[at(3), at(1), at(3)], |_| Ok("one\ntwo\nthree\n".to_owned())).unwrap();
+        assert_eq!(diff, "--- a/a/b.rs\n+++ b/a/b.rs\n@@ -0,0 +1 @@\n+one\n@@ -1,0 +3 @@\n+three\n");
+        assert!(diff_of_lines(&[mutant("a/b.rs: no place")], |_| Ok(String::new())).is_err());
     }
 
     #[test]

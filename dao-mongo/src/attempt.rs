@@ -13,7 +13,7 @@ use crate::bulk::{Refusal, Stop};
 use crate::error::{Fail, Run};
 use crate::job::{CHANGES, Job};
 use crate::slots::{Failed, Given, Slots, conflicts};
-use crate::staging::{Staged, admit, load, of_session, parts};
+use crate::staging::{Staged, load, of_session, parts};
 use crate::store::{STAGED, Store};
 
 /// What rules of the user's refused in earlier attempts of the same commit.
@@ -286,7 +286,7 @@ impl<'a> Attempt<'a> {
         let mut writes: Vec<_> = writes.map(|(_, write)| write).collect();
         for write in &mut writes {
             // A type may have been prepared anew since. What another write replaces need not fit.
-            admit(&*self.store.kind(&write.action.key().type_name)?, write)?;
+            write.admit_signed(&self.store.kind(&write.action.key().type_name)?.schema)?;
         }
         Ok(Cow::Owned(writes))
     }
@@ -302,7 +302,7 @@ impl<'a> Attempt<'a> {
     fn state_conflicts(&self, job: &Job) -> Vec<StateConflict> {
         let mut verdict = Verdict::default();
         for write in &job.commit.state {
-            verdict.state(write, self.state.get(&write.key).cloned().flatten());
+            verdict.state(write, self.state.get(&write.key).and_then(Option::as_deref));
         }
         verdict.into_state()
     }

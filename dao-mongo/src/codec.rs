@@ -87,7 +87,7 @@ pub(crate) struct Row {
 impl Row {
     /// About how many bytes the record has.
     pub(crate) fn size(&self) -> usize {
-        usize::try_from(self.bytes).unwrap_or_default()
+        usize::try_from(self.bytes.max(0)).unwrap_or(usize::MAX)
     }
 
     /// The row as a document. What is 0 or false is left out, so that partial indexes stay small.

@@ -56,10 +56,6 @@ impl Fail {
         Self::Core(Error::new(kind, operation, message).with_backend(BACKEND))
     }
 
-    pub(crate) fn invalid(operation: &'static str, message: impl Into<String>) -> Self {
-        Self::new(ErrorKind::InvalidInput, operation, message)
-    }
-
     /// Stored data that this version cannot read.
     pub(crate) fn corrupt(what: impl Into<String>) -> Self {
         Self::new(ErrorKind::Corrupt, "read", what)

@@ -9,7 +9,7 @@ use crate::bulk::{Bulk, Verb, run_plain};
 use crate::codec::{binary, signed, unsigned, uuid_ref};
 use crate::error::Run;
 use crate::job::Job;
-use crate::read::{kind_name, read_positions};
+use crate::read::read_positions;
 use crate::store::{SESSIONS, STATE, ZONES, raw};
 
 impl Attempt<'_> {
@@ -22,7 +22,7 @@ impl Attempt<'_> {
         let mut session = RawDocumentBuf::new();
         session.append_ref("_id", uuid_ref(commit.session.as_uuid().as_bytes()));
         session.append("attempt", job.attempt);
-        session.append_ref("kind", kind_name(commit.kind)?.as_str());
+        session.append_ref("kind", commit.kind.name());
         if let Some(user) = &commit.author.user {
             session.append_ref("user", user.as_str());
         }

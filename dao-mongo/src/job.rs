@@ -7,7 +7,6 @@ use fastsync_core::source::{Action, Commit, StateWrite, Write, Writes};
 use mongodb::bson::oid::ObjectId;
 
 use crate::error::{Fail, Run};
-use crate::staging::admit;
 use crate::store::Store;
 
 /// The document of `fastsync_zones` that numbers local commits; no zone has this name.
@@ -36,11 +35,9 @@ impl Job {
             Writes::Staged { overrides } => (overrides, true),
         };
         for write in &mut writes {
-            admit(&*store.kind(&write.action.key().type_name)?, write)?;
+            write.admit_signed(&store.kind(&write.action.key().type_name)?.schema)?;
         }
-        Write::keys(&writes)?;
-        // Neighbours in the indexes are written one after the other.
-        writes.sort_by(|a, b| a.action.key().cmp(b.action.key()));
+        Write::sort(&mut writes)?;
         for clear in &commit.clears {
             store.kind(&clear.type_name)?;
         }

@@ -92,12 +92,12 @@ pub(crate) async fn plan(store: &Store, types: &[TypeSchema]) -> Run<Vec<Planned
 
 /// Parents first. Nothing is changed.
 async fn decide(store: &Store, types: &[TypeSchema]) -> Run<Decided> {
-    let sorted = rules::in_order(types);
+    let sorted = rules::in_order(types)?;
     let (before, changes) = stored_types(store).await?;
-    let known: Vec<_> = before.into_iter().map(|stored| (stored.n, stored.noted)).collect();
-    let mut types = known.clone();
+    let known: Vec<_> = before.iter().map(|stored| (stored.n, stored.noted.clone())).collect();
+    let mut new: Vec<NotedType> = Vec::new();
     let mut decided = Decided {
-        types: Vec::new(),
+        types: before,
         changes,
         noted: Vec::new(),
         steps: Vec::new(),
@@ -109,15 +109,19 @@ async fn decide(store: &Store, types: &[TypeSchema]) -> Run<Decided> {
         if name.as_str().eq_ignore_ascii_case("system") {
             problems.push(format!("type {name}: MongoDB keeps this name for itself"));
         }
-        let made = Registered::new(&types, None, schema, &mut problems);
-        decided.noted.extend(made.changes);
-        let n = made.number.unwrap_or(i32::try_from(types.len()).unwrap_or(i32::MAX));
-        types.retain(|(number, _)| *number != n);
-        types.push((n, made.noted));
+        let Registered { number, noted, changes, .. } = Registered::new(&known, &new, schema, &mut problems);
+        decided.noted.extend(changes);
+        let next = known.len().saturating_add(new.len());
+        let n = number.unwrap_or(i32::try_from(next).unwrap_or(i32::MAX));
         decided.prepared.push(Type::new(n, (*schema).clone()));
+        match decided.types.iter_mut().find(|stored| stored.n == n) {
+            Some(stored) => stored.noted = noted,
+            None => {
+                decided.types.push(StoredType { n, noted: noted.clone() });
+                new.push(noted);
+            }
+        }
     }
-    types.sort_by_key(|(n, _)| *n);
-    decided.types = types.into_iter().map(|(n, noted)| StoredType { n, noted }).collect();
     let there = check_collections(store, &sorted, &mut problems).await?;
     rules::refuse(&problems)?;
     for schema in &sorted {
@@ -150,6 +154,8 @@ impl Step {
     }
 }
 
+/// Refuses what is there under the name of a type and is no plain collection that compares by bytes; gives the names of
+/// what is there.
 async fn check_collections(
     store: &Store,
     types: &[&TypeSchema],

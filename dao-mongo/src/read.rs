@@ -332,7 +332,7 @@ fn read_summary(document: &RawDocument) -> Run<SessionSummary> {
     };
     Ok(SessionSummary {
         id: SessionId::from_uuid(read_uuid(document.get_binary("_id")?)?),
-        kind: kind_from(document.get_str("kind")?)?,
+        kind: SessionKind::from_name(document.get_str("kind")?)?,
         author: Author {
             user,
             device: DeviceId::from_uuid(read_uuid(document.get_binary("device")?)?),
@@ -342,17 +342,6 @@ fn read_summary(document: &RawDocument) -> Run<SessionSummary> {
         positions: read_positions(document)?,
         counts,
     })
-}
-
-pub(crate) fn kind_name(kind: SessionKind) -> Run<String> {
-    match serde_json::to_value(kind) {
-        Ok(serde_json::Value::String(name)) => Ok(name),
-        _ => Err(Fail::invalid("commit", "the session's kind has no name")),
-    }
-}
-
-fn kind_from(name: &str) -> Run<SessionKind> {
-    serde_json::from_value(name.into()).map_err(|_| Fail::corrupt("a session is of an unknown kind"))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Batches of large sessions: each is one document or, above some megabytes, several.
 
 use fastsync_core::source::rules::{LastWrites, cut};
-use fastsync_core::source::{Action, Write, entry};
+use fastsync_core::source::{Write, entry};
 use fastsync_core::{RecordKey, SessionId};
 use mongodb::ClientSession;
 use mongodb::bson::spec::BinarySubtype;
@@ -9,22 +9,10 @@ use mongodb::bson::{Binary, Bson, Document, RawBsonRef, RawDocumentBuf, doc};
 
 use crate::codec::{ordered, uuid_ref};
 use crate::error::{Fail, Run};
-use crate::registry::Type;
 use crate::store::{STAGED, Store, raw};
 
 /// About the most bytes of a document; the server's limit is 16 MiB.
 const PART_BYTES: usize = 8 << 20;
-
-/// Refuses a write that does not fit its type, and brings its values into their stored form.
-pub(crate) fn admit(kind: &Type, write: &mut Write) -> Run<()> {
-    // Numbers are kept with a sign.
-    if let Action::Put { record, pending: true } = &write.action
-        && i64::try_from(record.metadata.change).is_err()
-    {
-        return Err(Fail::invalid("admit", "a record brings a change that no commit gave"));
-    }
-    Ok(write.admit(&kind.schema)?)
-}
 
 pub(crate) async fn stage(
     store: &Store,
@@ -33,7 +21,7 @@ pub(crate) async fn stage(
     mut writes: Vec<Write>,
 ) -> Run<()> {
     for write in &mut writes {
-        admit(&*store.kind(&write.action.key().type_name)?, write)?;
+        write.admit_signed(&store.kind(&write.action.key().type_name)?.schema)?;
     }
     let mut parts = Vec::new();
     for (part, writes) in (0_i32..).zip(cut(&writes, PART_BYTES, 512)) {
@@ -102,7 +90,7 @@ impl Staged {
 
     /// Whether a later write of the key is staged.
     pub(crate) fn is_superseded(&self, part: Part, at: usize, key: &RecordKey) -> bool {
-        !self.last.counts(key, (part, at))
+        self.last.is_superseded(key, (part, at))
     }
 }
 

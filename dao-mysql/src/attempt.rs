@@ -79,7 +79,7 @@ impl Attempt<'_> {
             }
         }
         let mut verdict = Verdict::default();
-        expected.iter().for_each(|write| verdict.state(write, current.remove(&write.key)));
+        expected.iter().for_each(|write| verdict.state(write, current.get(&write.key).map(Vec::as_slice)));
         Ok(verdict.into_state())
     }
 

@@ -62,7 +62,7 @@ async fn summaries(
         let user = bytes(row, 2)?.map(|user| String::from_utf8(user.to_vec())).transpose();
         summaries.push(SessionSummary {
             id: SessionId::from_uuid(id),
-            kind: kind_from(text(row, 1)?)?,
+            kind: SessionKind::from_name(text(row, 1)?)?,
             author: Author {
                 user: user.map_err(|_| Fail::corrupt("a session's user is not UTF-8"))?,
                 device: DeviceId::from_uuid(uuid(row, 3)?),
@@ -107,15 +107,4 @@ pub(crate) async fn receipt(
     let Some(row) = sql.first(connection).await? else { return Ok(None) };
     let positions = positions(store, connection, &[session]).await?.remove(&session).unwrap_or_default();
     Ok(Some(Receipt { positions, change: number(&row, 0)?, skipped: Vec::new() }))
-}
-
-pub(crate) fn kind_name(kind: SessionKind) -> Run<String> {
-    match serde_json::to_value(kind) {
-        Ok(serde_json::Value::String(name)) => Ok(name),
-        _ => Err(Fail::invalid("commit", "the session's kind has no name")),
-    }
-}
-
-fn kind_from(name: &str) -> Run<SessionKind> {
-    serde_json::from_value(name.into()).map_err(|_| Fail::corrupt("a session is of an unknown kind"))
 }

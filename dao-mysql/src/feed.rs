@@ -44,7 +44,7 @@ async fn changes_in(
         Ok(reading) => reading,
         Err(reason) => return Ok(Changes::ResetRequired(reason)),
     };
-    if request.after.position == reading.head.position && within.is_none() {
+    if zone.is_none() || request.after.position == reading.head.position && within.is_none() {
         return Ok(Changes::Page(reading.last_page(Vec::new())));
     }
     let walk = Walk { store, request, zone: n, types };
@@ -117,9 +117,11 @@ async fn records(
 }
 
 pub(crate) async fn point(store: &Store, zone: &Zone, position: Position) -> Run<Option<Point>> {
+    if let Some(start) = ZoneState::EMPTY.point(position, None) {
+        return Ok(Some(start));
+    }
     let mut connection = store.pool.acquire().await?;
-    let zone = zone_row(&mut connection, zone).await?;
-    let (n, state) = zone.unwrap_or((0, ZoneState::EMPTY));
+    let Some((n, state)) = zone_row(&mut connection, zone).await? else { return Ok(None) };
     Ok(state.point(position, tag_at(&mut connection, n, state, position).await?))
 }
 

@@ -4,7 +4,6 @@ use fastsync_core::source::rules::Tally;
 use fastsync_core::source::{Commit, ExpectState, StateWrite};
 use sqlx::MySqlConnection;
 
-use crate::audit::kind_name;
 use crate::error::{Fail, Run};
 use crate::index::Given;
 use crate::sql::{MAX_ROWS, Sql, marks, rows_at_once, rows_of_marks};
@@ -35,7 +34,7 @@ pub(crate) async fn finish(
          VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(&session.as_bytes()[..])
-    .bind(kind_name(commit.kind)?.as_bytes())
+    .bind(commit.kind.name().as_bytes())
     .bind(commit.author.user.as_deref().map(str::as_bytes))
     .bind(device)
     .bind(commit.author.number)

@@ -54,8 +54,6 @@ pub(crate) struct Plan {
     pub(crate) device: u64,
     pub(crate) is_staged: bool,
     given: Arc<Vec<Item>>,
-    /// Which of the staged writes count, once they are read.
-    last: LastWrites<At>,
     parts: Vec<Part>,
     /// Staged writes whose key is written again later.
     superseded: HashSet<At>,
@@ -93,7 +91,6 @@ impl Plan {
             device: device.get(&author).copied().unwrap_or_default(),
             is_staged,
             given: Arc::default(),
-            last,
             parts: Vec::new(),
             superseded: HashSet::new(),
             kept: HashMap::new(),
@@ -102,7 +99,7 @@ impl Plan {
         };
         if is_staged {
             plan.parts = parts(connection, commit.session).await?;
-            plan.read_staged(store, connection).await?;
+            plan.read_staged(store, connection, last).await?;
         }
         let given = given.into_iter().enumerate().collect();
         plan.given = Arc::new(items(store, connection, plan.parts.len(), given).await?);
@@ -110,11 +107,16 @@ impl Plan {
     }
 
     /// One pass over what is staged, from its end: the first time that a key is met it is the last write of it.
-    async fn read_staged(&mut self, store: &Store, connection: &mut MySqlConnection) -> Run<()> {
+    async fn read_staged(
+        &mut self,
+        store: &Store,
+        connection: &mut MySqlConnection,
+        mut last: LastWrites<()>,
+    ) -> Run<()> {
         for (batch, part) in self.parts.clone().iter().enumerate().rev() {
             let writes = load(connection, self.session, part).await?;
             for (place, write) in writes.iter().enumerate().rev() {
-                if !self.last.counts_from_the_end(write.action.key()) {
+                if !last.counts_from_the_end(write.action.key()) {
                     self.superseded.insert((batch, place));
                 }
             }

@@ -97,15 +97,13 @@ async fn decide(store: &Store, connection: &mut MySqlConnection, types: &[TypeSc
     let mut problems = Vec::new();
     let known = stored_types(connection).await?;
     let mut all: Vec<Decided> = Vec::with_capacity(types.len());
-    for schema in rules::in_order(types) {
+    for schema in rules::in_order(types)? {
         let before = problems.len();
         let new = all.iter().map(|decided| &decided.stored);
-        let Registered { number: n, noted: stored, changes: noted } =
+        let Registered { number: n, before: earlier, noted: stored, changes: noted } =
             Registered::new(&known, new, schema, &mut problems);
         let mut decided = Decided { n, stored, noted, steps: Vec::new() };
         if problems.len() == before {
-            let earlier =
-                known.iter().map(|(_, noted)| noted).find(|noted| noted.schema.name() == schema.name());
             table(store, connection, earlier, &mut decided, &mut problems).await?;
         }
         all.push(decided);

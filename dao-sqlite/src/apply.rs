@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use fastsync_core::source::Expect;
+use fastsync_core::source::rules::change_of_put;
 use fastsync_core::{DeviceId, Incarnation, Record, RecordKey, Revision, Zone};
 use rusqlite::{CachedStatement, OptionalExtension};
 
@@ -156,11 +157,7 @@ impl<'a> Writer<'a> {
     }
 
     fn index_row<'r>(&mut self, kind: &Type, record: &'r Record, pending: bool) -> Run<IndexRow<'r>> {
-        let change = match record.metadata.change {
-            _ if !pending => 0,
-            0 => self.change,
-            kept => signed(kept),
-        };
+        let change = signed(change_of_put(pending, record.metadata.change, unsigned(self.change)));
         Ok(IndexRow {
             zone: self.zone(&record.key.zone)?,
             kind: kind.n,

@@ -189,7 +189,7 @@ impl<'a> Attempt<'a> {
     fn check_state(&self, verdict: &mut Verdict) -> Run<()> {
         for write in &self.commit.state {
             if write.expect != ExpectState::Anything {
-                verdict.state(write, state(self.store, &write.key)?);
+                verdict.state(write, state(self.store, &write.key)?.as_deref());
             }
         }
         Ok(())

@@ -93,6 +93,9 @@ fn state(store: &Store, zone: i64) -> Run<ZoneState> {
 
 /// The session at a position, with its tag.
 fn session_at(store: &Store, zone: i64, position: Position) -> Run<Option<(i64, Tag)>> {
+    if position == Position::START {
+        return Ok(None);
+    }
     let sql = "SELECT session, tag FROM fastsync_positions WHERE zone = ?1 AND position = ?2";
     let mut statement = store.connection.prepare_cached(sql)?;
     let found = statement.query_row((zone, capped(position.0)), |row| Ok((row.get(0)?, row.get(1)?)));
@@ -111,7 +114,10 @@ fn head(store: &Store, zone: i64) -> Run<Head> {
 }
 
 pub(crate) fn point(store: &Store, zone: &Zone, position: Position) -> Run<Option<Point>> {
-    let Some(zone) = store.zone(zone)? else { return Ok(ZoneState::EMPTY.point(position, None)) };
+    if let Some(start) = ZoneState::EMPTY.point(position, None) {
+        return Ok(Some(start));
+    }
+    let Some(zone) = store.zone(zone)? else { return Ok(None) };
     let found = session_at(store, zone, position)?;
     Ok(state(store, zone)?.point(position, found.map(|(_, tag)| tag)))
 }

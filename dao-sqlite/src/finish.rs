@@ -8,7 +8,6 @@ use crate::apply::Writer;
 use crate::codec::{signed, unsigned};
 use crate::connection::Store;
 use crate::error::{Fail, Run};
-use crate::read::kind_name;
 
 /// Writes state entries, positions and the session itself.
 pub(crate) fn finish(store: &Store, commit: &Commit, session: i64, writer: &Writer<'_>) -> Run<Receipt> {
@@ -44,7 +43,7 @@ pub(crate) fn finish(store: &Store, commit: &Commit, session: i64, writer: &Writ
     store.connection.prepare_cached(sql)?.execute((
         session,
         commit.session.as_uuid().as_bytes(),
-        kind_name(commit.kind)?,
+        commit.kind.name(),
         &commit.author.user,
         device,
         signed(commit.author.number),

@@ -11,7 +11,7 @@ use crate::connection::Store;
 use crate::error::{BACKEND, Fail, Run};
 use crate::merge::{self, Merge, Staged};
 use crate::registry::Type;
-use crate::staging::{Batch, admit, batches};
+use crate::staging::{Batch, batches};
 
 /// A write's place: its batch, counted from 0 (the writes given with the commit come after all batches), and its
 /// place in the batch. Later writes of a key have greater places.
@@ -70,12 +70,12 @@ impl Plan {
         };
         for write in &mut given {
             let kind = plan.kind(store, &write.action.key().type_name)?;
-            admit(&kind, write)?;
+            write.admit_signed(&kind.schema)?;
         }
-        let keys = Write::keys(&given)?.into_iter().filter(|_| is_staged);
-        plan.overridden = keys.cloned().collect();
-        // Neighbours in the indexes are written one after the other.
-        given.sort_by(|a, b| a.action.key().cmp(b.action.key()));
+        Write::sort(&mut given)?;
+        if is_staged {
+            plan.overridden = given.iter().map(|write| write.action.key().clone()).collect();
+        }
         plan.given = given;
         for clear in &commit.clears {
             plan.kind(store, &clear.type_name)?;
@@ -109,7 +109,7 @@ impl Plan {
     }
 
     fn is_superseded(&self, at: At, key: &RecordKey) -> bool {
-        self.last.as_ref().is_some_and(|last| !last.counts(key, at))
+        self.last.as_ref().is_some_and(|last| last.is_superseded(key, at))
     }
 
     /// The rounds that this commit needs.
@@ -191,7 +191,7 @@ impl Plan {
                 let kind = self.kind(store, &key.type_name)?;
                 if self.is_wanted(&kind, (staged.batch, staged.place), &staged.write, only) {
                     // A type may have been prepared anew since it was staged.
-                    admit(&kind, &mut staged.write)?;
+                    staged.write.admit_signed(&kind.schema)?;
                     group.push(staged);
                 }
             }

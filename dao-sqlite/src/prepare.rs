@@ -67,16 +67,15 @@ fn decide(store: &Store, types: &[TypeSchema]) -> Run<Vec<Decided>> {
     let known = stored_types(&store.connection)?;
     let mut problems = Vec::new();
     let mut all: Vec<Decided> = Vec::with_capacity(types.len());
-    for schema in rules::in_order(types) {
+    for schema in rules::in_order(types)? {
         let before = problems.len();
-        let earlier = known.iter().find(|(_, noted)| noted.schema.name() == schema.name());
         let new = all.iter().map(|decided| &decided.stored);
-        let Registered { number: n, noted: stored, changes: noted } =
+        let Registered { number: n, before: earlier, noted: stored, changes: noted } =
             Registered::new(&known, new, schema, &mut problems);
         let decided = Decided { n, stored, noted, steps: Vec::new() };
         all.push(decided);
         if let Some(decided) = all.last_mut().filter(|_| problems.len() == before) {
-            table(store, earlier.map(|(_, stored)| stored), decided, &mut problems)?;
+            table(store, earlier, decided, &mut problems)?;
         }
     }
     let noted = known.iter().map(|(_, stored)| stored);

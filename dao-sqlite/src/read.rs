@@ -191,7 +191,7 @@ fn read_summary(store: &Store, row: &Row<'_>) -> Run<SessionSummary> {
     counts.sort();
     Ok(SessionSummary {
         id: read_session(row, 0)?,
-        kind: kind_from(&kind)?,
+        kind: SessionKind::from_name(&kind)?,
         author: Author {
             user: row.get(2)?,
             device: DeviceId::from_uuid(uuid::Uuid::from_bytes(device)),
@@ -201,17 +201,6 @@ fn read_summary(store: &Store, row: &Row<'_>) -> Run<SessionSummary> {
         positions: read_positions(store, row, 6)?,
         counts,
     })
-}
-
-pub(crate) fn kind_name(kind: SessionKind) -> Run<String> {
-    match serde_json::to_value(kind) {
-        Ok(serde_json::Value::String(name)) => Ok(name),
-        _ => Err(Fail::invalid("commit", "the session's kind has no name")),
-    }
-}
-
-fn kind_from(name: &str) -> Run<SessionKind> {
-    serde_json::from_value(name.into()).map_err(|_| Fail::corrupt("a session is of an unknown kind"))
 }
 
 /// The positions of a session, by zone.

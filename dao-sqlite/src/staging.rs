@@ -2,14 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use fastsync_core::source::{Action, Write};
+use fastsync_core::source::Write;
 use fastsync_core::{SessionId, TypeName};
 
 use crate::codec::{signed, unsigned};
 use crate::connection::Store;
 use crate::error::{Fail, Run};
 use crate::merge;
-use crate::registry::Type;
 
 /// A batch of a session: where it is, and which types it has, with and without deletions.
 #[derive(Debug)]
@@ -19,22 +18,11 @@ pub(crate) struct Batch {
     pub(crate) types: BTreeSet<(TypeName, bool)>,
 }
 
-/// Refuses a write that does not fit its type, and brings its values into their stored form.
-pub(crate) fn admit(kind: &Type, write: &mut Write) -> Run<()> {
-    // Numbers are kept with a sign.
-    if let Action::Put { record, pending: true } = &write.action
-        && i64::try_from(record.metadata.change).is_err()
-    {
-        return Err(Fail::invalid("admit", "a record brings a change that no commit gave"));
-    }
-    Ok(write.admit(&kind.schema)?)
-}
-
 pub(crate) fn stage(store: &Store, session: SessionId, sequence: u64, mut writes: Vec<Write>) -> Run<()> {
     let mut types = BTreeSet::new();
     for write in &mut writes {
         let name = write.action.key().type_name.clone();
-        admit(&*store.kind(&name)?, write)?;
+        write.admit_signed(&store.kind(&name)?.schema)?;
         types.insert((name, write.is_deletion()));
     }
     let types = serde_json::to_string(&types).map_err(|_| unreadable())?;

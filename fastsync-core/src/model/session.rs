@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::{DeviceId, SessionId, Timestamp, TypeName, Zone};
 
 /// A session's place in its zone's commit order: 1, 2, 3, ... A reader that sees position n sees every session
@@ -48,6 +49,29 @@ pub enum SessionKind {
     Edit,
     /// A client stores what the server sent, or what became of its push.
     Apply,
+}
+
+impl SessionKind {
+    /// The name that it is stored under.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Push => "push",
+            Self::Direct => "direct",
+            Self::Edit => "edit",
+            Self::Apply => "apply",
+        }
+    }
+
+    /// The kind of this name.
+    ///
+    /// # Errors
+    /// `Corrupt` if there is none.
+    pub fn from_name(name: &str) -> Result<Self> {
+        let all = [Self::Push, Self::Direct, Self::Edit, Self::Apply];
+        let found = all.into_iter().find(|kind| kind.name() == name);
+        found.ok_or_else(|| Error::new(ErrorKind::Corrupt, "decode", "a session is of an unknown kind"))
+    }
 }
 
 /// Who wrote a session.

@@ -75,17 +75,43 @@ impl Write {
         fits.map_err(|error| error.with_record(&record.key))
     }
 
+    /// The same for a storage that keeps numbers with a sign.
+    ///
+    /// # Errors
+    /// As for [`Self::admit`]; `InvalidInput` if it brings a change that is too large, which no commit gave.
+    pub fn admit_signed(&mut self, schema: &TypeSchema) -> Result<()> {
+        if let Action::Put { record, pending: true } = &self.action
+            && i64::try_from(record.metadata.change).is_err()
+        {
+            let error = Error::invalid("admit", "a record brings a change that no commit gave");
+            return Err(error.with_record(&record.key));
+        }
+        self.admit(schema)
+    }
+
     /// The keys of writes that are given with a commit.
     ///
     /// # Errors
     /// `InvalidInput` if one is written twice.
     pub fn keys(given: &[Self]) -> Result<HashSet<&RecordKey>> {
         let mut keys = HashSet::with_capacity(given.len());
-        match given.iter().find(|write| !keys.insert(write.action.key())) {
-            Some(twice) => {
-                Err(Error::invalid("commit", "a key is written twice").with_record(twice.action.key()))
-            }
+        match given.iter().map(|write| write.action.key()).find(|key| !keys.insert(*key)) {
+            Some(key) => Err(twice(Some(key))),
             None => Ok(keys),
+        }
+    }
+
+    /// Brings writes that are given with a commit into the order of their keys, so that neighbours are written one after the
+    /// other.
+    ///
+    /// # Errors
+    /// `InvalidInput` if a key is written twice.
+    pub fn sort(given: &mut [Self]) -> Result<()> {
+        given.sort_by(|a, b| a.action.key().cmp(b.action.key()));
+        let is_twice = |pair: &&[Self]| matches!(pair, [a, b] if a.action.key() == b.action.key());
+        match given.windows(2).find(is_twice) {
+            Some(pair) => Err(twice(pair.iter().map(|write| write.action.key()).next())),
+            None => Ok(()),
         }
     }
 
@@ -102,6 +128,14 @@ impl Write {
             Action::Put { record, .. } => record.approximate_bytes(),
             Action::Acknowledge { .. } => 128,
         }
+    }
+}
+
+fn twice(key: Option<&RecordKey>) -> Error {
+    let error = Error::invalid("commit", "a key is written twice");
+    match key {
+        Some(key) => error.with_record(key),
+        None => error,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::Bound;
 
-use fastsync_core::source::rules::{Reading, Room};
+use fastsync_core::source::rules::{Reading, Room, ZoneState};
 use fastsync_core::source::{Changes, ChangesRequest, Head, Point};
 use fastsync_core::{ObjectId, Position, Record, Tag, TypeName, Zone};
 
@@ -53,6 +53,9 @@ pub(crate) fn changes(registry: &Registry, rows: &impl View, request: &ChangesRe
 }
 
 pub(crate) fn point(rows: &impl View, of: &Zone, position: Position) -> Run<Option<Point>> {
+    if let Some(start) = ZoneState::EMPTY.point(position, None) {
+        return Ok(Some(start));
+    }
     let zone = zone_row(rows, of)?.state();
     Ok(zone.point(position, tag(rows, of, zone.head, position)?))
 }
@@ -109,7 +112,8 @@ impl<'a, V: View> Walk<'a, V> {
         let Some(next) = cut_before else { return Ok(Changes::Page(self.reading.last_page(records))) };
         let within = records.last().filter(|_| next == last).map(place_of);
         let remaining = self.reading.counts.then(|| count(following, 1)).transpose()?;
-        let tag = tag(self.rows, &self.request.zone, self.reading.head, last)?.unwrap_or_default();
+        let tag = tag(self.rows, &self.request.zone, self.reading.head, last)?;
+        let tag = tag.ok_or_else(|| Fail::corrupt("a record in the feed has a position beyond the head"))?;
         let point = Point { position: last, tag, within, ..Point::START };
         Ok(Changes::Page(self.reading.page(records, point, remaining)))
     }

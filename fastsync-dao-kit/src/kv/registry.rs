@@ -76,7 +76,7 @@ impl Registry {
             changes: Vec::new(),
             problems: Vec::new(),
         };
-        for schema in rules::in_order(types) {
+        for schema in rules::in_order(types)? {
             decided.register(schema);
         }
         rules::refuse(&decided.problems)?;

@@ -66,7 +66,7 @@ impl Checked {
     pub(crate) fn end(mut self, rows: &impl View, commit: &Commit) -> Run<Result<Passed, CommitOutcome>> {
         for write in &commit.state {
             if write.expect != ExpectState::Anything {
-                self.verdict.state(write, state(rows, &write.key)?);
+                self.verdict.state(write, state(rows, &write.key)?.as_deref());
             }
         }
         let tally = self.tally;

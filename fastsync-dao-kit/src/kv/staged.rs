@@ -48,7 +48,7 @@ fn decide(
     let staged = staged(draft, commit.session).map(|part| (part, true));
     for (number, (part, is_staged)) in (0..).zip(staged.chain(given.map(|part| (part, false)))) {
         for (place, mut write) in (0..).zip(part?) {
-            if is_staged && !last.counts(write.action.key(), (number, place)) {
+            if is_staged && last.is_superseded(write.action.key(), (number, place)) {
                 left_out.insert((number, place));
                 continue;
             }

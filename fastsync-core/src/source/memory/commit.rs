@@ -72,7 +72,10 @@ fn commit_writes(
     StateWrite::check_keys(&commit.state)?;
 
     let (mut applied, mut verdict) = check_expectations(state, staged.values().flatten().chain(&given))?;
-    commit.state.iter().for_each(|write| verdict.state(write, state.entries.get(&write.key).cloned()));
+    commit
+        .state
+        .iter()
+        .for_each(|write| verdict.state(write, state.entries.get(&write.key).map(Vec::as_slice)));
     if !verdict.stops() && !state.constraints.is_empty() {
         let all: Vec<_> = staged.values().flatten().chain(&given).collect();
         check_constraints(state, &commit.clears, &all, &mut applied, &mut verdict)?;

@@ -42,7 +42,7 @@ impl Types {
     pub(super) fn decide(&self, types: &[TypeSchema]) -> Result<Decided> {
         let mut decided =
             Decided { types: self.clone(), unsettled: Vec::new(), changes: Vec::new(), problems: Vec::new() };
-        for schema in rules::in_order(types) {
+        for schema in rules::in_order(types)? {
             decided.register(schema);
         }
         rules::refuse(&decided.problems)?;

@@ -25,8 +25,8 @@ use crate::model::RecordKey;
 /// for (at, id) in ["a", "b", "a", "c"].into_iter().enumerate() {
 ///     last.note(&key(id)?, at);
 /// }
-/// assert!(!last.counts(&key("a")?, 0) && last.counts(&key("a")?, 2));
-/// assert!(last.counts(&key("b")?, 1) && !last.counts(&key("c")?, 3));
+/// assert!(last.is_superseded(&key("a")?, 0) && !last.is_superseded(&key("a")?, 2));
+/// assert!(!last.is_superseded(&key("b")?, 1) && last.is_superseded(&key("c")?, 3));
 /// # fastsync_core::Result::Ok(())
 /// ```
 #[derive(Debug, Clone)]
@@ -47,7 +47,7 @@ impl<A: PartialEq> LastWrites<A> {
         self.last.insert(self.hash(key), None);
     }
 
-    /// Notes a staged write; they come in their order.
+    /// Notes a staged write. Of one key, the later one comes later.
     pub fn note(&mut self, key: &RecordKey, at: A) {
         match self.last.entry(self.hash(key)) {
             Entry::Vacant(entry) => drop(entry.insert(Some(at))),
@@ -59,9 +59,10 @@ impl<A: PartialEq> LastWrites<A> {
         }
     }
 
-    /// Whether a write that was noted counts.
-    pub fn counts(&self, key: &RecordKey, at: A) -> bool {
-        self.last.get(&self.hash(key)).is_some_and(|last| *last == Some(at))
+    /// Whether another write of the key counts in place of this one: a later one that was noted, or one that replaces all.
+    /// Of a key that was not noted, every write counts.
+    pub fn is_superseded(&self, key: &RecordKey, at: A) -> bool {
+        self.last.get(&self.hash(key)).is_some_and(|last| *last != Some(at))
     }
 
     /// Whether a write counts, of writes that come from the last one to the first. It is not to be mixed with
@@ -97,11 +98,12 @@ mod tests {
             backwards.replace(&key(id));
         }
         staged.iter().enumerate().for_each(|(at, id)| forwards.note(&key(id), at));
-        let one: Vec<_> = (0..staged.len()).filter(|at| forwards.counts(&key(staged[*at]), *at)).collect();
+        let one: Vec<_> =
+            (0..staged.len()).filter(|at| !forwards.is_superseded(&key(staged[*at]), *at)).collect();
         let mut two: Vec<_> =
             (0..staged.len()).rev().filter(|at| backwards.counts_from_the_end(&key(staged[*at]))).collect();
         two.reverse();
         assert_eq!((one, two), (vec![3, 4, 5], vec![3, 4, 5]));
-        assert!(!forwards.counts(&key("x"), 0), "it was not noted");
+        assert!(!forwards.is_superseded(&key("x"), 0), "it was not noted");
     }
 }

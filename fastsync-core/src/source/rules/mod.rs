@@ -11,7 +11,7 @@
 //! | is there what a write expects | [`Expect::holds`](super::Expect::holds), [`ExpectState::holds`](super::ExpectState::holds) |
 //! | which writes stop a commit, and which are left out | [`Verdict`] |
 //! | which staged write of a key counts | [`LastWrites`] |
-//! | in which order are writes done | [`Phase`] |
+//! | in which order are writes done, where tables refer to each other | [`Phase`] |
 //! | what an action leaves of a record | [`change_of_put`], [`acknowledged`] |
 //! | what a session has written, for its positions and its audit entry | [`Tally`] |
 //! | how a large batch is cut | [`cut`] |

@@ -1,5 +1,7 @@
 //! What preparing a type comes to.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -43,27 +45,30 @@ impl NotedType {
 
 /// How a type is noted once it is prepared.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Registered<N> {
+pub struct Registered<'a, N> {
     /// Its number, if it is known.
     pub number: Option<N>,
+    /// How it was noted.
+    pub before: Option<&'a NotedType>,
     /// What to note.
     pub noted: NotedType,
     /// Why the note changes; empty if it stays.
     pub changes: Vec<PlannedChange>,
 }
 
-impl<N: Copy> Registered<N> {
-    /// What preparing a type comes to where these are noted, with their numbers, and those of `new` will be. What is against
-    /// it is added to `problems`.
+impl<'a, N: Copy> Registered<'a, N> {
+    /// What preparing a type comes to. `known` are the types that are noted, with their numbers; `new` are those that the same
+    /// `prepare` adds. What is against it is added to `problems`.
     #[must_use]
-    pub fn new<'a>(
+    pub fn new<'b>(
         known: &'a [(N, NotedType)],
-        new: impl IntoIterator<Item = &'a NotedType>,
+        new: impl IntoIterator<Item = &'b NotedType>,
         schema: &TypeSchema,
         problems: &mut Vec<String>,
     ) -> Self {
         let earlier = known.iter().find(|(_, noted)| noted.schema.name() == schema.name());
-        let others = known.iter().map(|(_, noted)| noted).chain(new).map(|noted| noted.schema.name());
+        let known_names = known.iter().map(|(_, noted)| noted.schema.name());
+        let others = known_names.chain(new.into_iter().map(|noted| noted.schema.name()));
         let form = earlier.map(|(_, noted)| (&noted.schema, &*noted.dropped));
         let changes = register(form, others, schema, problems);
         let noted = match earlier {
@@ -71,18 +76,26 @@ impl<N: Copy> Registered<N> {
             Some((_, noted)) => noted.with(schema),
             None => NotedType::new(schema.clone()),
         };
-        Self { number: earlier.map(|(number, _)| *number), noted, changes }
+        let (number, before) = earlier.map(|(number, noted)| (*number, noted)).unzip();
+        Self { number, before, noted, changes }
     }
 }
 
 /// The types of one `prepare`, each once: parents first, so that they get lower numbers and come before their children in the
 /// order of changes.
-#[must_use]
-pub fn in_order(types: &[TypeSchema]) -> Vec<&TypeSchema> {
+///
+/// # Errors
+/// `Config` if a type is given twice, and not as the same.
+pub fn in_order(types: &[TypeSchema]) -> Result<Vec<&TypeSchema>> {
     let mut sorted: Vec<_> = types.iter().collect();
     sorted.sort_by_key(|schema| (schema.priority(), schema.name()));
     sorted.dedup();
-    sorted
+    let mut names = BTreeSet::new();
+    let twice = sorted.iter().map(|schema| schema.name()).filter(|name| !names.insert(*name));
+    let twice: Vec<_> =
+        twice.map(|name| format!("type {name} is given twice, and not as the same")).collect();
+    refuse(&twice)?;
+    Ok(sorted)
 }
 
 /// What changes in the note of a type: nothing if it stays as it is.
@@ -167,6 +180,10 @@ mod tests {
     fn parents_come_first_and_each_once() {
         let of = |name: &str, priority| TypeSchema::builder(name, "id").priority(priority).build().unwrap();
         let types = [of("b", 1), of("c", 0), of("a", 1), of("c", 0)];
-        assert_eq!(in_order(&types).iter().map(|s| s.name().as_str()).collect::<Vec<_>>(), ["c", "a", "b"]);
+        assert_eq!(
+            in_order(&types).unwrap().iter().map(|s| s.name().as_str()).collect::<Vec<_>>(),
+            ["c", "a", "b"]
+        );
+        assert!(in_order(&[of("a", 0), of("a", 1)]).is_err());
     }
 }

@@ -35,7 +35,7 @@ impl Room {
     }
 }
 
-/// Cuts a batch into parts of about at most so many bytes, of which each write takes `each` more than its record. There is at
+/// Cuts a batch into parts of about at most so many bytes. A write counts as its record's bytes and `each` more. There is at
 /// least one part, and a write that is larger is one alone.
 pub fn cut(writes: &[Write], most: usize, each: usize) -> impl Iterator<Item = &[Write]> {
     let mut rest = Some(writes);

@@ -54,3 +54,27 @@ impl<N: Ord + Copy, T> TypeTable<N, T> {
         self.by_name.keys()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_type_is_found_by_either_and_replaced_in_both() {
+        let name = |name: &str| TypeName::new(name).unwrap();
+        let mut table = TypeTable::default();
+        assert_eq!(table.last(), None);
+        for (number, known) in [(2, "b"), (1, "a"), (2, "c")] {
+            table.insert(number, name(if number == 2 { "two" } else { "one" }), known);
+        }
+        assert_eq!(
+            (table.get(&name("two")).map(|known| **known), table.at(2).map(|known| **known)),
+            (Some("c"), Some("c"))
+        );
+        assert_eq!((table.get(&name("three")), table.at(3)), (None, None));
+        assert_eq!(table.from(1).copied().collect::<Vec<_>>(), ["a", "c"]);
+        assert_eq!(table.from(2).copied().collect::<Vec<_>>(), ["c"]);
+        assert_eq!(table.names().map(TypeName::as_str).collect::<Vec<_>>(), ["one", "two"]);
+        assert_eq!(table.last(), Some(2));
+    }
+}

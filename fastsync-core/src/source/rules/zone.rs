@@ -138,6 +138,8 @@ mod tests {
         assert_eq!(admit(Point { horizon: Position(4), ..at(2, 7) }, false), Err(ResetReason::Horizon));
         assert_eq!(admit(Point::START, false), Ok(()), "it has nothing");
         assert_eq!(admit(Point::START, true), Err(ResetReason::Horizon), "it has records of its own");
+        let seen = Point { horizon: Position(5), ..Point::START };
+        assert_eq!(admit(seen, true), Ok(()), "it knows of the purge");
     }
 
     #[test]

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fastsync_core::protocol::{PullReply, PullRequest, PushReply, PushRequest};
-use fastsync_core::source::{Commit, CommitOutcome, ExpectState, PlannedChange, Turn};
+use fastsync_core::protocol::{PullRequest, PushReply};
+use fastsync_core::source::{Commit, CommitOutcome, ExpectState, Layer, Turn};
 use fastsync_core::{
-    Client, DeviceId, LoopbackTransport, MemoryDataSource, ObjectId, Position, Repository, Result, Server,
-    SessionLimits, Store, SyncContext, SyncManager, SyncableDataSource, SyncableRepository, Transport, Zone,
-    ZoneAccess,
+    Client, DeviceId, LoopbackTransport, MemoryDataSource, ObjectId, Outgoing, Position, PullAnswer,
+    Repository, Result, Server, SessionLimits, Store, SyncContext, SyncManager, SyncableDataSource,
+    SyncableRepository, Transport, Zone, ZoneAccess,
 };
 
 use crate::counts::Counts;
@@ -106,7 +106,7 @@ struct Road {
 
 #[async_trait]
 impl Transport for Road {
-    async fn push(&self, request: &PushRequest) -> Result<PushReply> {
+    async fn push(&self, request: &Outgoing) -> Result<PushReply> {
         let astray = usize::from(self.random.percent(ASTRAY_PERCENT));
         let way = &self.to[(self.home + astray) % 2];
         // A task of its own, as on a server that answers nobody any more.
@@ -126,7 +126,7 @@ impl Transport for Road {
         Ok(reply)
     }
 
-    async fn pull(&self, request: &PullRequest) -> Result<PullReply> {
+    async fn pull(&self, request: &PullRequest) -> Result<PullAnswer> {
         self.to[self.home].pull(request).await
     }
 }
@@ -244,82 +244,17 @@ async fn check(store: &Store, devices: &[(DeviceId, u64)]) -> std::result::Resul
 #[derive(Debug)]
 struct Careless(Arc<dyn SyncableDataSource>);
 
-#[async_trait]
-impl SyncableDataSource for Careless {
-    fn backend(&self) -> &'static str {
-        self.0.backend()
-    }
-    async fn prepare(&self, types: &[fastsync_core::TypeSchema]) -> Result<()> {
-        self.0.prepare(types).await
-    }
-    async fn plan(&self, types: &[fastsync_core::TypeSchema]) -> Result<Vec<PlannedChange>> {
-        self.0.plan(types).await
-    }
-    async fn get(
-        &self,
-        type_name: &fastsync_core::TypeName,
-        zone: &Zone,
-        ids: &[ObjectId],
-    ) -> Result<Vec<fastsync_core::Record>> {
-        self.0.get(type_name, zone, ids).await
-    }
-    async fn find(&self, query: &fastsync_core::Query) -> Result<Vec<fastsync_core::Record>> {
-        self.0.find(query).await
-    }
-    async fn count(&self, query: &fastsync_core::Query) -> Result<u64> {
-        self.0.count(query).await
-    }
-    async fn changes(
-        &self,
-        request: &fastsync_core::source::ChangesRequest,
-    ) -> Result<fastsync_core::source::Changes> {
-        self.0.changes(request).await
-    }
-    async fn pending(&self, after: u64, limit: usize) -> Result<Vec<fastsync_core::Record>> {
-        self.0.pending(after, limit).await
-    }
-    async fn count_pending(&self) -> Result<u64> {
-        self.0.count_pending().await
-    }
-    async fn zones(&self, type_name: &fastsync_core::TypeName) -> Result<Vec<Zone>> {
-        self.0.zones(type_name).await
-    }
-    async fn stage(
-        &self,
-        session: fastsync_core::SessionId,
-        sequence: u64,
-        writes: Vec<fastsync_core::source::Write>,
-    ) -> Result<()> {
-        self.0.stage(session, sequence, writes).await
-    }
-    async fn unstage(&self, session: Option<fastsync_core::SessionId>) -> Result<()> {
-        self.0.unstage(session).await
+impl Layer for Careless {
+    type Inner = dyn SyncableDataSource;
+
+    fn inner(&self) -> &Self::Inner {
+        &*self.0
     }
     async fn commit(&self, mut commit: Commit) -> Result<CommitOutcome> {
         commit.state.iter_mut().for_each(|entry| entry.expect = ExpectState::Anything);
-        self.0.commit(commit).await
+        self.inner().commit(commit).await
     }
     async fn commit_in_turn(&self, commit: Commit, _: Turn) -> Result<CommitOutcome> {
-        self.commit(commit).await
-    }
-    async fn session(&self, id: fastsync_core::SessionId) -> Result<Option<fastsync_core::SessionSummary>> {
-        self.0.session(id).await
-    }
-    async fn sessions(
-        &self,
-        zone: &Zone,
-        after: Position,
-        limit: usize,
-    ) -> Result<Vec<fastsync_core::SessionSummary>> {
-        self.0.sessions(zone, after, limit).await
-    }
-    async fn state(&self, key: &str) -> Result<Option<Vec<u8>>> {
-        self.0.state(key).await
-    }
-    async fn states(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>> {
-        self.0.states(prefix).await
-    }
-    async fn purge(&self, zone: &Zone, through: Position) -> Result<u64> {
-        self.0.purge(zone, through).await
+        Layer::commit(self, commit).await
     }
 }

@@ -4,6 +4,7 @@ mod changes;
 mod columns;
 mod commit;
 pub mod entry;
+mod layer;
 pub mod memory;
 mod plan;
 pub mod rules;
@@ -21,6 +22,7 @@ pub use commit::{
     Action, Clear, Commit, CommitOutcome, Conflict, ConflictReason, Expect, ExpectState, OnMismatch, Receipt,
     StateConflict, StateWrite, Write, Writes,
 };
+pub use layer::{Layer, Method};
 pub use plan::PlannedChange;
 pub use turn::Turn;
 

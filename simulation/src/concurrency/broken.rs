@@ -5,15 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use fastsync_core::source::{
-    Action, Changes, ChangesPage, ChangesRequest, Commit, CommitOutcome, Head, PageLimits, PlannedChange,
-    Point, Write, Writes,
+    Action, Changes, ChangesPage, ChangesRequest, Commit, CommitOutcome, Head, Layer, PageLimits, Point,
+    Turn, Writes,
 };
-use fastsync_core::{
-    ObjectId, Position, Query, Record, Result, Revision, SessionId, SessionSummary, SyncableDataSource, Tag,
-    TypeName, TypeSchema, Zone,
-};
+use fastsync_core::{Position, Record, Result, Revision, SyncableDataSource, Tag};
 
 use crate::random::Seeded;
 
@@ -78,7 +74,7 @@ impl Numbered {
 
     async fn number(&self, commit: Commit) -> Result<CommitOutcome> {
         let Some(revision) = revision_of(&commit).filter(|_| commit.positioned) else {
-            return self.inner.commit(commit).await;
+            return self.inner().commit(commit).await;
         };
         match self.taken {
             Taken::BeforeCommit => {
@@ -88,7 +84,7 @@ impl Numbered {
                 } else {
                     self.pause().await;
                 }
-                let outcome = self.inner.commit(commit).await?;
+                let outcome = self.inner().commit(commit).await?;
                 if matches!(outcome, CommitOutcome::Applied(_)) {
                     self.show(revision, position);
                 }
@@ -97,7 +93,7 @@ impl Numbered {
             Taken::AtCommit => {
                 self.pause().await;
                 let _committing = self.committing.lock().await;
-                let outcome = self.inner.commit(commit).await?;
+                let outcome = self.inner().commit(commit).await?;
                 if matches!(outcome, CommitOutcome::Applied(_)) {
                     self.show(revision, self.take());
                 }
@@ -125,8 +121,17 @@ fn revision_of(commit: &Commit) -> Option<Revision> {
     })
 }
 
-#[async_trait]
-impl SyncableDataSource for Numbered {
+impl Layer for Numbered {
+    type Inner = dyn SyncableDataSource;
+
+    fn inner(&self) -> &Self::Inner {
+        &*self.inner
+    }
+
+    fn backend(&self) -> &'static str {
+        "numbered"
+    }
+
     async fn commit(&self, commit: Commit) -> Result<CommitOutcome> {
         // To the end, whoever waits for it: what the storage took needs its position, although the push was given up.
         let this = self.clone();
@@ -136,6 +141,11 @@ impl SyncableDataSource for Numbered {
         }
     }
 
+    async fn commit_in_turn(&self, commit: Commit, turn: Turn) -> Result<CommitOutcome> {
+        turn.comes().await;
+        Layer::commit(self, commit).await
+    }
+
     async fn changes(&self, request: &ChangesRequest) -> Result<Changes> {
         let all = ChangesRequest {
             after: Point::START,
@@ -143,7 +153,7 @@ impl SyncableDataSource for Numbered {
             ..request.clone()
         };
         let _committing = self.committing.lock().await;
-        let Changes::Page(page) = self.inner.changes(&all).await? else {
+        let Changes::Page(page) = self.inner().changes(&all).await? else {
             return Ok(Changes::ResetRequired(fastsync_core::source::ResetReason::History));
         };
         let positions = self.positions.read().unwrap_or_else(PoisonError::into_inner);
@@ -176,55 +186,6 @@ impl SyncableDataSource for Numbered {
             caught_up: next.is_none(),
             remaining: None,
         }))
-    }
-
-    fn backend(&self) -> &'static str {
-        "numbered"
-    }
-    async fn prepare(&self, types: &[TypeSchema]) -> Result<()> {
-        self.inner.prepare(types).await
-    }
-    async fn plan(&self, types: &[TypeSchema]) -> Result<Vec<PlannedChange>> {
-        self.inner.plan(types).await
-    }
-    async fn get(&self, type_name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Result<Vec<Record>> {
-        self.inner.get(type_name, zone, ids).await
-    }
-    async fn find(&self, query: &Query) -> Result<Vec<Record>> {
-        self.inner.find(query).await
-    }
-    async fn count(&self, query: &Query) -> Result<u64> {
-        self.inner.count(query).await
-    }
-    async fn pending(&self, after: u64, limit: usize) -> Result<Vec<Record>> {
-        self.inner.pending(after, limit).await
-    }
-    async fn count_pending(&self) -> Result<u64> {
-        self.inner.count_pending().await
-    }
-    async fn zones(&self, type_name: &TypeName) -> Result<Vec<Zone>> {
-        self.inner.zones(type_name).await
-    }
-    async fn stage(&self, session: SessionId, sequence: u64, writes: Vec<Write>) -> Result<()> {
-        self.inner.stage(session, sequence, writes).await
-    }
-    async fn unstage(&self, session: Option<SessionId>) -> Result<()> {
-        self.inner.unstage(session).await
-    }
-    async fn session(&self, id: SessionId) -> Result<Option<SessionSummary>> {
-        self.inner.session(id).await
-    }
-    async fn sessions(&self, zone: &Zone, after: Position, limit: usize) -> Result<Vec<SessionSummary>> {
-        self.inner.sessions(zone, after, limit).await
-    }
-    async fn state(&self, key: &str) -> Result<Option<Vec<u8>>> {
-        self.inner.state(key).await
-    }
-    async fn states(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>> {
-        self.inner.states(prefix).await
-    }
-    async fn purge(&self, zone: &Zone, through: Position) -> Result<u64> {
-        self.inner.purge(zone, through).await
     }
 }
 

@@ -4,15 +4,11 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 
-use async_trait::async_trait;
 use fastsync_core::source::{
-    Action, Changes, ChangesRequest, Commit, CommitOutcome, Expect, PlannedChange, Point, ResetReason, Turn,
-    Write, Writes,
+    Action, Changes, ChangesRequest, Commit, CommitOutcome, Expect, Layer, Point, ResetReason, Turn, Write,
+    Writes,
 };
-use fastsync_core::{
-    ObjectId, Position, Query, Record, Result, SessionId, SessionKind, SessionSummary, StoreRole,
-    SyncableDataSource, TypeName, TypeSchema, Value, Zone,
-};
+use fastsync_core::{Record, Result, SessionId, SessionKind, StoreRole, SyncableDataSource, Value};
 
 use super::ledger::{Ledger, tokens};
 use super::mutation::Mutation;
@@ -67,7 +63,7 @@ impl Observer {
             for write in writes {
                 let key = write.action.key();
                 let ids = std::slice::from_ref(&key.id);
-                before.extend(self.inner.get(&key.type_name, &key.zone, ids).await?);
+                before.extend(self.inner().get(&key.type_name, &key.zone, ids).await?);
             }
         }
         Ok(before)
@@ -109,7 +105,8 @@ impl Observer {
             Action::Acknowledge { key, change, .. }
                 if self.is(StoreRole::Client, Mutation::AcknowledgeEverything) =>
             {
-                let found = self.inner.get(&key.type_name, &key.zone, std::slice::from_ref(&key.id)).await?;
+                let found =
+                    self.inner().get(&key.type_name, &key.zone, std::slice::from_ref(&key.id)).await?;
                 *change = found.first().map_or(*change, |record| record.metadata.change);
             }
             Action::Put { record, .. } if self.is(StoreRole::Server, Mutation::EmptyUnknownFields) => {
@@ -126,7 +123,7 @@ impl Observer {
         if key.type_name.as_str() != "notes" {
             return Ok(());
         }
-        let found = self.inner.get(&key.type_name, &key.zone, std::slice::from_ref(&key.id)).await?;
+        let found = self.inner().get(&key.type_name, &key.zone, std::slice::from_ref(&key.id)).await?;
         if let (Some([_, before]), Some([_, marks])) =
             (found.first().and_then(|found| found.body.as_deref()), record.body.as_deref_mut())
             && before == marks
@@ -151,26 +148,11 @@ impl Observer {
     }
 }
 
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl SyncableDataSource for Observer {
-    fn backend(&self) -> &'static str {
-        self.inner.backend()
-    }
-    async fn prepare(&self, types: &[TypeSchema]) -> Result<()> {
-        self.inner.prepare(types).await
-    }
-    async fn plan(&self, types: &[TypeSchema]) -> Result<Vec<PlannedChange>> {
-        self.inner.plan(types).await
-    }
-    async fn get(&self, type_name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Result<Vec<Record>> {
-        self.inner.get(type_name, zone, ids).await
-    }
-    async fn find(&self, query: &Query) -> Result<Vec<Record>> {
-        self.inner.find(query).await
-    }
-    async fn count(&self, query: &Query) -> Result<u64> {
-        self.inner.count(query).await
+impl Layer for Observer {
+    type Inner = dyn SyncableDataSource;
+
+    fn inner(&self) -> &Self::Inner {
+        &*self.inner
     }
     async fn changes(&self, request: &ChangesRequest) -> Result<Changes> {
         let mut request = request.clone();
@@ -178,38 +160,23 @@ impl SyncableDataSource for Observer {
         if self.is(StoreRole::Server, Mutation::SkipTies) && !request.after.loading {
             request.after.within = None;
         }
-        let answer = self.inner.changes(&request).await?;
+        let answer = self.inner().changes(&request).await?;
         if self.is(StoreRole::Server, Mutation::IgnoreHorizon)
             && answer == Changes::ResetRequired(ResetReason::Horizon)
         {
             // Asked as by a new reader, so that it is answered.
             (request.after, request.skip_own) = (Point::START, None);
-            return self.inner.changes(&request).await;
+            return self.inner().changes(&request).await;
         }
         Ok(answer)
-    }
-    async fn point(&self, zone: &Zone, position: Position) -> Result<Option<Point>> {
-        self.inner.point(zone, position).await
-    }
-    async fn pending(&self, after: u64, limit: usize) -> Result<Vec<Record>> {
-        self.inner.pending(after, limit).await
-    }
-    async fn count_pending(&self) -> Result<u64> {
-        self.inner.count_pending().await
-    }
-    async fn zones(&self, type_name: &TypeName) -> Result<Vec<Zone>> {
-        self.inner.zones(type_name).await
     }
     async fn stage(&self, session: SessionId, sequence: u64, writes: Vec<Write>) -> Result<()> {
         self.ledger.note("pages staged");
         let writes = self.break_writes(writes).await?;
-        self.inner.stage(session, sequence, writes).await
-    }
-    async fn unstage(&self, session: Option<SessionId>) -> Result<()> {
-        self.inner.unstage(session).await
+        self.inner().stage(session, sequence, writes).await
     }
     async fn commit(&self, commit: Commit) -> Result<CommitOutcome> {
-        self.commit_in_turn(commit, Turn::default()).await
+        Layer::commit_in_turn(self, commit, Turn::default()).await
     }
     async fn commit_in_turn(&self, mut commit: Commit, turn: Turn) -> Result<CommitOutcome> {
         commit.writes = match commit.writes {
@@ -230,7 +197,7 @@ impl SyncableDataSource for Observer {
         let landing = self.ledger.landing().await;
         let mut watched = Box::pin(async move {
             let before = observer.before(&commit).await?;
-            let outcome = observer.inner.commit_in_turn(commit.clone(), turn).await?;
+            let outcome = observer.inner().commit_in_turn(commit.clone(), turn).await?;
             if matches!(outcome, CommitOutcome::Applied(_)) {
                 observer.report(&commit);
                 observer.overwritten(&commit, &before);
@@ -244,20 +211,5 @@ impl SyncableDataSource for Observer {
             Poll::Ready(outcome) => outcome,
             Poll::Pending => tokio::spawn(watched).await.expect("a commit does not panic"),
         }
-    }
-    async fn session(&self, id: SessionId) -> Result<Option<SessionSummary>> {
-        self.inner.session(id).await
-    }
-    async fn sessions(&self, zone: &Zone, after: Position, limit: usize) -> Result<Vec<SessionSummary>> {
-        self.inner.sessions(zone, after, limit).await
-    }
-    async fn state(&self, key: &str) -> Result<Option<Vec<u8>>> {
-        self.inner.state(key).await
-    }
-    async fn states(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>> {
-        self.inner.states(prefix).await
-    }
-    async fn purge(&self, zone: &Zone, through: Position) -> Result<u64> {
-        self.inner.purge(zone, through).await
     }
 }

@@ -3,10 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use async_trait::async_trait;
-use fastsync_core::source::{
-    Changes, ChangesRequest, Commit, CommitOutcome, PlannedChange, Point, Turn, Write,
-};
+use fastsync_core::source::{Commit, CommitOutcome, Layer, Turn, Write};
 use fastsync_core::*;
 use futures_util::future::{BoxFuture, FutureExt as _};
 
@@ -95,50 +92,23 @@ pub fn one_at_a_time(outcome: CommitOutcome) -> CommitOutcome {
     }
 }
 
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl SyncableDataSource for Hooked {
-    fn backend(&self) -> &'static str {
-        self.inner.backend()
+impl Layer for Hooked {
+    type Inner = MemoryDataSource;
+
+    fn inner(&self) -> &MemoryDataSource {
+        &self.inner
     }
     async fn prepare(&self, types: &[TypeSchema]) -> Result<()> {
         self.first(Call::Prepare).await;
         self.inner.prepare(types).await
     }
-    async fn plan(&self, types: &[TypeSchema]) -> Result<Vec<PlannedChange>> {
-        self.inner.plan(types).await
-    }
-    async fn get(&self, type_name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Result<Vec<Record>> {
-        self.inner.get(type_name, zone, ids).await
-    }
-    async fn find(&self, query: &Query) -> Result<Vec<Record>> {
-        self.inner.find(query).await
-    }
-    async fn count(&self, query: &Query) -> Result<u64> {
-        self.inner.count(query).await
-    }
-    async fn changes(&self, request: &ChangesRequest) -> Result<Changes> {
-        self.inner.changes(request).await
-    }
-    async fn point(&self, zone: &Zone, position: Position) -> Result<Option<Point>> {
-        self.inner.point(zone, position).await
-    }
     async fn pending(&self, after: u64, limit: usize) -> Result<Vec<Record>> {
         self.first(Call::Pending).await;
         self.inner.pending(after, limit).await
     }
-    async fn count_pending(&self) -> Result<u64> {
-        self.inner.count_pending().await
-    }
-    async fn zones(&self, type_name: &TypeName) -> Result<Vec<Zone>> {
-        self.inner.zones(type_name).await
-    }
     async fn stage(&self, session: SessionId, sequence: u64, writes: Vec<Write>) -> Result<()> {
         self.first(Call::Stage).await;
         self.inner.stage(session, sequence, writes).await
-    }
-    async fn unstage(&self, session: Option<SessionId>) -> Result<()> {
-        self.inner.unstage(session).await
     }
     async fn commit(&self, commit: Commit) -> Result<CommitOutcome> {
         self.first(Call::Commit(commit.kind)).await;
@@ -148,20 +118,5 @@ impl SyncableDataSource for Hooked {
     async fn commit_in_turn(&self, commit: Commit, turn: Turn) -> Result<CommitOutcome> {
         self.first(Call::Commit(commit.kind)).await;
         self.inner.commit_in_turn(commit, turn).await.map(|outcome| self.answered(outcome))
-    }
-    async fn session(&self, id: SessionId) -> Result<Option<SessionSummary>> {
-        self.inner.session(id).await
-    }
-    async fn sessions(&self, zone: &Zone, after: Position, limit: usize) -> Result<Vec<SessionSummary>> {
-        self.inner.sessions(zone, after, limit).await
-    }
-    async fn state(&self, key: &str) -> Result<Option<Vec<u8>>> {
-        self.inner.state(key).await
-    }
-    async fn states(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>> {
-        self.inner.states(prefix).await
-    }
-    async fn purge(&self, zone: &Zone, through: Position) -> Result<u64> {
-        self.inner.purge(zone, through).await
     }
 }

@@ -52,4 +52,4 @@ pub use store::{
     EditSession, Migration, MigrationRow, ObjectChanges, SessionLimits, Store, StoreBuilder, StoreChange,
     StoreRole,
 };
-pub use transport::{LoopbackTransport, PreparedPush, PullAnswer, SyncHandler, Transport};
+pub use transport::{LoopbackTransport, Outgoing, PullAnswer, SyncHandler, Transport};

@@ -1,10 +1,9 @@
 //! How requests reach the server.
 
-use std::{
-    any::Any,
-    fmt::{self, Debug},
-    sync::Arc,
-};
+use std::any::Any;
+use std::fmt::{self, Debug};
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use futures_util::future::{self, BoxFuture};
@@ -29,56 +28,100 @@ use crate::protocol::{Cursor, PullReply, PullRequest, PushReply, PushRequest};
 #[async_trait]
 pub trait Transport: Debug + Send + Sync + 'static {
     /// Delivers a push.
-    async fn push(&self, request: &PushRequest) -> Result<PushReply>;
+    async fn push(&self, push: &Outgoing) -> Result<PushReply>;
 
-    /// Writes down what [`push`](Self::push) would send of this request. The engine calls it while an earlier push is under
-    /// way, so that this one can leave the moment that one is answered. It does not wait for anything.
+    /// Delivers a pull, and may answer before the records are read: the engine then asks for the next page at once, so that
+    /// the server works on it while this one is read and stored. What is read later fails as the pull would.
+    async fn pull(&self, request: &PullRequest) -> Result<PullAnswer>;
+
+    /// Writes down what [`push`](Self::push) will send, and [keeps](Outgoing::keep) it. The engine calls it while an earlier
+    /// push is under way, so that this one can leave the moment that one is answered. It does not wait for anything.
     ///
     /// Unless implemented, there is nothing to prepare.
-    fn prepare_push(&self, request: &PushRequest) -> Option<PreparedPush> {
-        let _ = request;
-        None
-    }
-
-    /// Delivers a push as [`push`](Self::push) does. `prepared` is what [`prepare_push`](Self::prepare_push) made of the
-    /// same request.
-    async fn push_prepared(&self, request: &PushRequest, prepared: PreparedPush) -> Result<PushReply> {
-        drop(prepared);
-        self.push(request).await
-    }
-
-    /// Delivers a pull.
-    async fn pull(&self, request: &PullRequest) -> Result<PullReply>;
-
-    /// Delivers a pull as [`pull`](Self::pull) does, and may answer before the records are read: the engine then asks
-    /// for the next page at once, so that the server works on it while this one is read and stored.
-    ///
-    /// What is read later fails as `pull` would. Unless implemented, it is `pull`.
-    async fn pull_ahead(&self, request: &PullRequest) -> Result<PullAnswer> {
-        self.pull(request).await.map(PullAnswer::from)
+    fn prepare(&self, push: &Outgoing) {
+        let _ = push;
     }
 }
 
-/// A push as its transport has written it down. Only that transport knows what is in it.
-pub struct PreparedPush(Box<dyn Any + Send + Sync>);
+/// A push that leaves, with room for what its transport has written down of it beforehand.
+pub struct Outgoing {
+    request: PushRequest,
+    written: Arc<Mutex<Option<Written>>>,
+}
 
-impl PreparedPush {
-    /// A push that is this.
-    pub fn new(content: impl Any + Send + Sync) -> Self {
-        Self(Box::new(content))
-    }
+/// What was kept of a push, with the version of the protocol that it is in.
+type Written = (u16, Box<dyn Any + Send>);
 
-    /// What it was made of; none if that is no `T`.
+impl Outgoing {
+    /// What is sent.
     #[must_use]
-    pub fn into_inner<T: Any>(self) -> Option<T> {
-        self.0.downcast().ok().map(|content| *content)
+    pub const fn request(&self) -> &PushRequest {
+        &self.request
+    }
+
+    /// Keeps what a transport has written down of this push, in place of what was kept before.
+    pub fn keep(&self, written: impl Any + Send) {
+        *self.written() = Some((self.request.metadata.protocol, Box::new(written)));
+    }
+
+    /// Takes what was kept; none if that is no `T`, or if it was written in another version of the protocol.
+    #[must_use]
+    pub fn take<T: Any>(&self) -> Option<T> {
+        let (version, kept) = self.written().take()?;
+        let kept = kept.downcast().ok().filter(|_| version == self.request.metadata.protocol);
+        kept.map(|kept| *kept)
+    }
+
+    /// The same in another version of the protocol. What is kept of one, the other knows.
+    pub(crate) fn in_version(&self, version: u16) -> Self {
+        let mut request = self.request.clone();
+        request.metadata.protocol = version;
+        Self { request, written: Arc::clone(&self.written) }
+    }
+
+    /// The request, before anything is kept of it.
+    pub(crate) const fn request_mut(&mut self) -> &mut PushRequest {
+        &mut self.request
+    }
+
+    fn written(&self) -> MutexGuard<'_, Option<Written>> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Shows nothing of what is sent.
-impl Debug for PreparedPush {
+impl From<PushRequest> for Outgoing {
+    fn from(request: PushRequest) -> Self {
+        Self { request, written: Arc::default() }
+    }
+}
+
+/// It is its request in everything else.
+impl Deref for Outgoing {
+    type Target = PushRequest;
+
+    fn deref(&self) -> &PushRequest {
+        &self.request
+    }
+}
+
+/// What is kept is not compared.
+impl PartialEq for Outgoing {
+    fn eq(&self, other: &Self) -> bool {
+        self.request == other.request
+    }
+}
+
+/// Nothing of what is kept goes along.
+impl Clone for Outgoing {
+    fn clone(&self) -> Self {
+        self.request.clone().into()
+    }
+}
+
+/// Shows nothing of what is kept.
+impl Debug for Outgoing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PreparedPush").finish_non_exhaustive()
+        self.request.fmt(f)
     }
 }
 
@@ -126,24 +169,16 @@ impl Debug for PullAnswer {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<T: Transport + ?Sized> Transport for Arc<T> {
-    async fn push(&self, request: &PushRequest) -> Result<PushReply> {
-        (**self).push(request).await
+    async fn push(&self, push: &Outgoing) -> Result<PushReply> {
+        (**self).push(push).await
     }
 
-    fn prepare_push(&self, request: &PushRequest) -> Option<PreparedPush> {
-        (**self).prepare_push(request)
-    }
-
-    async fn push_prepared(&self, request: &PushRequest, prepared: PreparedPush) -> Result<PushReply> {
-        (**self).push_prepared(request, prepared).await
-    }
-
-    async fn pull(&self, request: &PullRequest) -> Result<PullReply> {
+    async fn pull(&self, request: &PullRequest) -> Result<PullAnswer> {
         (**self).pull(request).await
     }
 
-    async fn pull_ahead(&self, request: &PullRequest) -> Result<PullAnswer> {
-        (**self).pull_ahead(request).await
+    fn prepare(&self, push: &Outgoing) {
+        (**self).prepare(push);
     }
 }
 
@@ -189,11 +224,41 @@ impl Debug for LoopbackTransport {
 
 #[async_trait]
 impl Transport for LoopbackTransport {
-    async fn push(&self, request: &PushRequest) -> Result<PushReply> {
-        self.handler.process_push(&self.context, request.clone()).await
+    async fn push(&self, push: &Outgoing) -> Result<PushReply> {
+        self.handler.process_push(&self.context, push.request().clone()).await
     }
 
-    async fn pull(&self, request: &PullRequest) -> Result<PullReply> {
-        self.handler.process_pull(&self.context, request.clone()).await
+    async fn pull(&self, request: &PullRequest) -> Result<PullAnswer> {
+        self.handler.process_pull(&self.context, request.clone()).await.map(PullAnswer::from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{DeviceId, SessionId};
+    use crate::protocol::SyncOperationMetadata;
+
+    fn push() -> Outgoing {
+        let id = uuid::Uuid::from_u128(7);
+        let metadata = SyncOperationMetadata::new(DeviceId::from_uuid(id), std::iter::empty());
+        PushRequest::withdrawal(metadata, 1, SessionId::from_uuid(id), std::iter::empty()).into()
+    }
+
+    /// Fails if something is sent that was written down of another push, or in another version, or if it is shown.
+    #[test]
+    fn what_is_kept_is_taken_once_and_in_its_version() {
+        let push = push();
+        push.keep("secret");
+        assert!(!format!("{push:?}").contains("secret"));
+        assert_eq!((push.clone().take::<&str>(), push.take::<&str>()), (None, Some("secret")));
+        assert_eq!(push.take::<&str>(), None);
+        push.keep(7_u8);
+        assert_eq!((push.take::<&str>(), push.take::<u8>()), (None, None), "whoever asks first takes it");
+        let later = push.in_version(9);
+        later.keep("nine");
+        assert_eq!(push.take::<&str>(), None);
+        later.keep("nine");
+        assert_eq!(push.in_version(9).take::<&str>(), Some("nine"));
     }
 }

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use fastsync_core::protocol::{PullReply, PullRequest, PushReply, PushRequest};
+use fastsync_core::protocol::{PullRequest, PushReply};
 use fastsync_core::*;
 use fastsync_dao_sqlite::SqliteDataSource;
 
@@ -63,12 +63,12 @@ async fn happen(waiting: &Happening) {
 
 #[async_trait]
 impl Transport for Way {
-    async fn push(&self, request: &PushRequest) -> Result<PushReply> {
+    async fn push(&self, request: &Outgoing) -> Result<PushReply> {
         let reply = self.inner.push(request).await;
         happen(&self.meanwhile).await;
         reply
     }
-    async fn pull(&self, request: &PullRequest) -> Result<PullReply> {
+    async fn pull(&self, request: &PullRequest) -> Result<PullAnswer> {
         let reply = self.inner.pull(request).await;
         happen(&self.meanwhile).await;
         reply

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use fastsync_core::protocol::{PullReply, PullRequest, PushReply, PushRequest};
+use fastsync_core::protocol::{PullRequest, PushReply};
 use fastsync_core::*;
 
 /// The way from a device to a server.
@@ -47,19 +47,13 @@ impl Lossy {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl Transport for Lossy {
-    async fn push(&self, request: &PushRequest) -> Result<PushReply> {
+    async fn push(&self, request: &Outgoing) -> Result<PushReply> {
         self.answer(self.inner.push(request).await)
     }
-    fn prepare_push(&self, request: &PushRequest) -> Option<PreparedPush> {
-        self.inner.prepare_push(request)
+    fn prepare(&self, push: &Outgoing) {
+        self.inner.prepare(push);
     }
-    async fn push_prepared(&self, request: &PushRequest, prepared: PreparedPush) -> Result<PushReply> {
-        self.answer(self.inner.push_prepared(request, prepared).await)
-    }
-    async fn pull(&self, request: &PullRequest) -> Result<PullReply> {
+    async fn pull(&self, request: &PullRequest) -> Result<PullAnswer> {
         self.inner.pull(request).await
-    }
-    async fn pull_ahead(&self, request: &PullRequest) -> Result<PullAnswer> {
-        self.inner.pull_ahead(request).await
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use crate::support::*;
 use async_trait::async_trait;
-use fastsync_core::protocol::{PullReply, PullRequest, PushReply, PushRequest};
+use fastsync_core::protocol::{PullRequest, PushReply};
 use fastsync_core::*;
 use futures_util::{FutureExt as _, StreamExt as _};
 
@@ -98,7 +98,7 @@ struct Forgetful {
 
 #[async_trait]
 impl Transport for Forgetful {
-    async fn push(&self, request: &PushRequest) -> Result<PushReply> {
+    async fn push(&self, request: &Outgoing) -> Result<PushReply> {
         if self.seen.lock().unwrap().insert(request.number) {
             return Ok(PushReply::Gap { last: request.number - 1 });
         }
@@ -107,7 +107,7 @@ impl Transport for Forgetful {
         }
         self.inner.push(request).await
     }
-    async fn pull(&self, request: &PullRequest) -> Result<PullReply> {
+    async fn pull(&self, request: &PullRequest) -> Result<PullAnswer> {
         self.inner.pull(request).await
     }
 }

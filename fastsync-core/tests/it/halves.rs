@@ -123,11 +123,11 @@ struct Flaky {
 
 #[async_trait::async_trait]
 impl Transport for Flaky {
-    async fn push(&self, _: &protocol::PushRequest) -> Result<protocol::PushReply> {
+    async fn push(&self, _: &Outgoing) -> Result<protocol::PushReply> {
         Err(refusal(ErrorKind::Timeout))
     }
 
-    async fn pull(&self, request: &protocol::PullRequest) -> Result<protocol::PullReply> {
+    async fn pull(&self, request: &protocol::PullRequest) -> Result<PullAnswer> {
         if self.pulls.fetch_add(1, std::sync::atomic::Ordering::SeqCst) % 3 == 2 {
             return Err(refusal(ErrorKind::Unavailable));
         }

@@ -25,12 +25,12 @@ impl std::fmt::Debug for Tampering {
 
 #[async_trait]
 impl Transport for Tampering {
-    async fn push(&self, request: &PushRequest) -> Result<PushReply> {
+    async fn push(&self, request: &Outgoing) -> Result<PushReply> {
         self.inner.push(request).await.map(&self.push)
     }
-    async fn pull(&self, request: &PullRequest) -> Result<PullReply> {
+    async fn pull(&self, request: &PullRequest) -> Result<PullAnswer> {
         *self.pulls.lock().unwrap() += 1;
-        self.inner.pull(request).await.map(&self.pull)
+        Ok((self.pull)(self.inner.pull(request).await?.read().await?).into())
     }
 }
 
@@ -119,15 +119,12 @@ struct Ahead {
 
 #[async_trait]
 impl Transport for Ahead {
-    async fn push(&self, request: &PushRequest) -> Result<PushReply> {
+    async fn push(&self, request: &Outgoing) -> Result<PushReply> {
         self.inner.push(request).await
     }
-    async fn pull(&self, request: &PullRequest) -> Result<PullReply> {
-        self.inner.pull(request).await
-    }
-    async fn pull_ahead(&self, request: &PullRequest) -> Result<PullAnswer> {
+    async fn pull(&self, request: &PullRequest) -> Result<PullAnswer> {
         self.asked.send_modify(|asked| *asked += 1);
-        let reply = self.inner.pull(request).await?;
+        let reply = self.inner.pull(request).await?.read().await?;
         let Some(next) = reply.next().cloned() else { return Ok(reply.into()) };
         let (mut asked, now) = (self.asked.subscribe(), *self.asked.borrow());
         Ok(PullAnswer::ahead(self.lie.clone().unwrap_or(next), async move {

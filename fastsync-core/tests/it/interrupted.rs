@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use fastsync_core::protocol::{PullReply, PullRequest, PushReply, PushRequest};
+use fastsync_core::protocol::{PullRequest, PushReply};
 use fastsync_core::source::ResetReason;
 use fastsync_core::source::memory::MemoryConstraint;
 use fastsync_core::*;
@@ -24,10 +24,10 @@ struct Cut {
 
 #[async_trait]
 impl Transport for Cut {
-    async fn push(&self, request: &PushRequest) -> Result<PushReply> {
+    async fn push(&self, request: &Outgoing) -> Result<PushReply> {
         self.link.push(request).await
     }
-    async fn pull(&self, request: &PullRequest) -> Result<PullReply> {
+    async fn pull(&self, request: &PullRequest) -> Result<PullAnswer> {
         let n = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
         if n.is_multiple_of(self.every) {
             return Err(Error::new(ErrorKind::Unavailable, "transport", "the connection broke"));

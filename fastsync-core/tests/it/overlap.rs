@@ -7,7 +7,7 @@ use std::sync::{
 
 use crate::support::{ClientSide, ServerSide, client, ends, own_zone_policy, server, strict_server, task};
 use async_trait::async_trait;
-use fastsync_core::protocol::{PullReply, PullRequest, PushReply, PushRequest};
+use fastsync_core::protocol::{PullRequest, PushReply, PushRequest};
 use fastsync_core::*;
 use tokio::task::yield_now;
 
@@ -39,7 +39,7 @@ impl Road {
 
 #[async_trait]
 impl Transport for Road {
-    async fn push(&self, request: &PushRequest) -> Result<PushReply> {
+    async fn push(&self, request: &Outgoing) -> Result<PushReply> {
         let place = self.sent.fetch_add(1, Ordering::SeqCst);
         let now = self.under_way.fetch_add(1, Ordering::SeqCst) + 1;
         self.most.fetch_max(now, Ordering::SeqCst);
@@ -47,7 +47,7 @@ impl Transport for Road {
             yield_now().await;
         }
         let reply = self.processes[place % self.processes.len()].push(request).await?;
-        self.pushes.lock().unwrap().push((request.clone(), reply.clone()));
+        self.pushes.lock().unwrap().push((request.request().clone(), reply.clone()));
         for _ in 0..3 {
             yield_now().await;
         }
@@ -59,7 +59,7 @@ impl Transport for Road {
         Ok(reply)
     }
 
-    async fn pull(&self, request: &PullRequest) -> Result<PullReply> {
+    async fn pull(&self, request: &PullRequest) -> Result<PullAnswer> {
         self.processes[0].pull(request).await
     }
 }
@@ -210,7 +210,7 @@ async fn four_pushes_are_answered_again() {
     let way = Road::to(&server);
     let pushes = road.pushes.lock().unwrap().clone();
     for (request, reply) in pushes {
-        let again = way.push(&request).await.unwrap();
+        let again = way.push(&request.clone().into()).await.unwrap();
         assert_eq!(
             again,
             if request.number > 4 { reply } else { PushReply::ClientForked },

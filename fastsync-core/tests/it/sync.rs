@@ -221,25 +221,18 @@ struct Preparing {
 
 #[async_trait::async_trait]
 impl Transport for Preparing {
-    async fn push(&self, request: &protocol::PushRequest) -> Result<protocol::PushReply> {
-        self.sent.lock().unwrap().push(false);
+    async fn push(&self, request: &Outgoing) -> Result<protocol::PushReply> {
+        let kept: Option<protocol::PushRequest> = request.take();
+        assert!(kept.as_ref().is_none_or(|kept| kept == request.request()));
+        self.sent.lock().unwrap().push(kept.is_some());
         // The next one is prepared while this one is on its way.
         tokio::task::yield_now().await;
         self.inner.push(request).await
     }
-    fn prepare_push(&self, request: &protocol::PushRequest) -> Option<PreparedPush> {
-        Some(PreparedPush::new(request.clone()))
+    fn prepare(&self, push: &Outgoing) {
+        push.keep(push.request().clone());
     }
-    async fn push_prepared(
-        &self,
-        request: &protocol::PushRequest,
-        prepared: PreparedPush,
-    ) -> Result<protocol::PushReply> {
-        self.sent.lock().unwrap().push(true);
-        assert_eq!(prepared.into_inner::<protocol::PushRequest>().as_ref(), Some(request));
-        self.inner.push(request).await
-    }
-    async fn pull(&self, request: &protocol::PullRequest) -> Result<protocol::PullReply> {
+    async fn pull(&self, request: &protocol::PullRequest) -> Result<PullAnswer> {
         self.inner.pull(request).await
     }
 }
@@ -260,8 +253,4 @@ async fn the_next_push_is_prepared_while_one_is_under_way() {
     assert_eq!(*transport.sent.lock().unwrap(), [false, true, true, true, true]);
     assert_eq!(client.pending().await, 0);
     assert_eq!(server.tasks.get_all().await.unwrap().len(), 50);
-
-    let nothing: Option<String> = PreparedPush::new(7).into_inner();
-    assert_eq!(nothing, None);
-    assert_eq!(format!("{:?}", PreparedPush::new("secret")), "PreparedPush { .. }");
 }

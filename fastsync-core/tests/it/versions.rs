@@ -79,13 +79,13 @@ struct Speaking {
 
 #[async_trait]
 impl Transport for Speaking {
-    async fn push(&self, request: &PushRequest) -> Result<PushReply> {
-        let mut request = request.clone();
+    async fn push(&self, request: &Outgoing) -> Result<PushReply> {
+        let mut request = request.request().clone();
         let version = request.metadata.protocol;
         if version == 2 {
             request.number *= 10;
         }
-        let reply = self.to.push(&request).await?;
+        let reply = self.to.push(&request.into()).await?;
         if std::mem::take(&mut *self.losing.lock().unwrap()) {
             return Err(Error::new(ErrorKind::Unavailable, "transport", "the connection broke"));
         }
@@ -95,7 +95,7 @@ impl Transport for Speaking {
         })
     }
 
-    async fn pull(&self, request: &PullRequest) -> Result<PullReply> {
+    async fn pull(&self, request: &PullRequest) -> Result<PullAnswer> {
         let mut request = request.clone();
         if request.metadata.protocol == 2 {
             request.own_through *= 10;
@@ -211,10 +211,10 @@ struct Fickle(Mutex<u64>);
 
 #[async_trait]
 impl Transport for Fickle {
-    async fn push(&self, _: &PushRequest) -> Result<PushReply> {
+    async fn push(&self, _: &Outgoing) -> Result<PushReply> {
         Err(Error::new(ErrorKind::Unavailable, "push", "it pulls only"))
     }
-    async fn pull(&self, request: &PullRequest) -> Result<PullReply> {
+    async fn pull(&self, request: &PullRequest) -> Result<PullAnswer> {
         *self.0.lock().unwrap() += 1;
         let other = 3 - request.metadata.protocol;
         Err(Error::new(ErrorKind::UpgradeRequired, "negotiate", "not this one").with_protocols(other..=other))

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use async_trait::async_trait;
 use fastsync_core::protocol::{PullReply, PullRequest, PushReply, PushRequest};
-use fastsync_core::{Clock as _, Error, ErrorKind, Result, SyncContext, Transport};
+use fastsync_core::{Clock as _, Error, ErrorKind, Outgoing, PullAnswer, Result, SyncContext, Transport};
 
 use super::case::{Call, Upgrade};
 use super::edit::{Who, edit};
@@ -185,10 +185,10 @@ impl Link {
 
 #[async_trait]
 impl Transport for Link {
-    async fn push(&self, request: &PushRequest) -> Result<PushReply> {
+    async fn push(&self, request: &Outgoing) -> Result<PushReply> {
         let world = self.world()?;
         let wire = world.wire(self.client);
-        let request = &versions::write_push(request);
+        let request = &versions::write_push(request.request());
         lock(&wire.sent).push(request.clone());
         let call = wire.next();
         if let Call::RefuseLarge { records } = call
@@ -222,7 +222,7 @@ impl Transport for Link {
         }
     }
 
-    async fn pull(&self, request: &PullRequest) -> Result<PullReply> {
+    async fn pull(&self, request: &PullRequest) -> Result<PullAnswer> {
         let world = self.world()?;
         let wire = world.wire(self.client);
         let call = wire.next();
@@ -241,7 +241,9 @@ impl Transport for Link {
             }
         }
         match fate {
-            Fate::Arrives => reply.map(|reply| versions::read_pull_reply(request.metadata.protocol, reply)),
+            Fate::Arrives => {
+                reply.map(|reply| versions::read_pull_reply(request.metadata.protocol, reply).into())
+            }
             Fate::Lost => Err(lost()),
             Fate::Refused(kind) => Err(refusal(&world, kind)),
         }

@@ -199,6 +199,7 @@ impl Run {
         for peer in &self.peers {
             let Some((request, first)) = peer.way.last() else { continue };
             let way = peer.way.way().map_err(text)?;
+            let request = request.into();
             let again = self.patiently(|| way.push(&request)).await?;
             let (PushReply::Processed(first), PushReply::Processed(again)) = (&first, &again) else {
                 // A later push of the device may have been committed and its answer cut off.

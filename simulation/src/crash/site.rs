@@ -5,9 +5,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fastsync_core::protocol::{PullReply, PullRequest, PushReply, PushRequest};
+use fastsync_core::protocol::{PullRequest, PushReply, PushRequest};
 use fastsync_core::{
-    Error, ErrorKind, PullAnswer, Repository, Result, Server, Store, SyncContext, SyncManager,
+    Error, ErrorKind, Outgoing, PullAnswer, Repository, Result, Server, Store, SyncContext, SyncManager,
     SyncableDataSource, Transport, Zone, ZoneAccess,
 };
 use fastsync_dao_sqlite::SqliteDataSource;
@@ -97,17 +97,14 @@ impl Moving {
 
 #[async_trait]
 impl Transport for Moving {
-    async fn push(&self, request: &PushRequest) -> Result<PushReply> {
+    async fn push(&self, request: &Outgoing) -> Result<PushReply> {
         let reply = self.way()?.push(request).await?;
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((request.clone(), reply.clone()));
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((request.request().clone(), reply.clone()));
         Ok(reply)
     }
 
-    async fn pull(&self, request: &PullRequest) -> Result<PullReply> {
+    async fn pull(&self, request: &PullRequest) -> Result<PullAnswer> {
         self.way()?.pull(request).await
-    }
-
-    async fn pull_ahead(&self, request: &PullRequest) -> Result<PullAnswer> {
-        self.way()?.pull_ahead(request).await
     }
 }

@@ -1,10 +1,10 @@
 //! Requests that meet on a real data source.
 
 use async_trait::async_trait;
-use fastsync_core::protocol::{PullReply, PullRequest, PushReply, PushRequest};
+use fastsync_core::protocol::{PullRequest, PushReply};
 use fastsync_core::{
-    LoopbackTransport, MemoryDataSource, Repository, Result, Store, SyncContext, SyncManager,
-    SyncableRepository, Transport, Zone, ZoneAccess,
+    LoopbackTransport, MemoryDataSource, Outgoing, PullAnswer, Repository, Result, Store, SyncContext,
+    SyncManager, SyncableRepository, Transport, Zone, ZoneAccess,
 };
 use fastsync_dao_sqlite::SqliteDataSource;
 use simulation::model::{Rule, Shelf};
@@ -15,14 +15,14 @@ struct Twice(LoopbackTransport);
 
 #[async_trait]
 impl Transport for Twice {
-    async fn push(&self, request: &PushRequest) -> Result<PushReply> {
+    async fn push(&self, request: &Outgoing) -> Result<PushReply> {
         let (one, two) = tokio::join!(self.0.push(request), self.0.push(request));
         let (one, two) = (one?, two?);
         assert_eq!(one, two);
         Ok(one)
     }
 
-    async fn pull(&self, request: &PullRequest) -> Result<PullReply> {
+    async fn pull(&self, request: &PullRequest) -> Result<PullAnswer> {
         self.0.pull(request).await
     }
 }

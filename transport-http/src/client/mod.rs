@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use fastsync_core::protocol::{PullReply, PullRequest, PushReply, PushRequest};
-use fastsync_core::{Error, ErrorKind, PreparedPush, PullAnswer, Result, Transport};
+use fastsync_core::protocol::{PullReply, PullRequest, PushReply};
+use fastsync_core::{Error, ErrorKind, Outgoing, PullAnswer, Result, Transport};
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
@@ -96,13 +96,6 @@ impl HttpTransport {
     /// and `base/pull`.
     pub fn builder(base: impl Into<String>) -> HttpTransportBuilder {
         HttpTransportBuilder::new(base.into())
-    }
-
-    async fn push_written(&self, request: &PushRequest, written: Option<Written>) -> Result<PushReply> {
-        let fail = Fail("push");
-        let rows = request.payload.len();
-        let (format, reply) = self.deliver(fail, &self.inner.push, request, rows, written).await?;
-        fail.decode(format, &reply)
     }
 
     async fn deliver<Q: Message>(
@@ -253,25 +246,22 @@ impl HttpTransport {
 
 #[async_trait]
 impl Transport for HttpTransport {
-    async fn push(&self, request: &PushRequest) -> Result<PushReply> {
-        self.push_written(request, None).await
+    async fn push(&self, push: &Outgoing) -> Result<PushReply> {
+        let (fail, request) = (Fail("push"), push.request());
+        let rows = request.payload.len();
+        let (format, reply) = self.deliver(fail, &self.inner.push, request, rows, push.take()).await?;
+        fail.decode(format, &reply)
     }
 
-    fn prepare_push(&self, request: &PushRequest) -> Option<PreparedPush> {
-        let writing = self.inner.dialect.writing();
+    fn prepare(&self, push: &Outgoing) {
+        let (request, writing) = (push.request(), self.inner.dialect.writing());
         // What cannot be written fails when it is sent.
-        self.write(Fail("push"), request, request.payload.len(), writing).ok().map(PreparedPush::new)
+        if let Ok(written) = self.write(Fail("push"), request, request.payload.len(), writing) {
+            push.keep(written);
+        }
     }
 
-    async fn push_prepared(&self, request: &PushRequest, prepared: PreparedPush) -> Result<PushReply> {
-        self.push_written(request, prepared.into_inner()).await
-    }
-
-    async fn pull(&self, request: &PullRequest) -> Result<PullReply> {
-        self.pull_ahead(request).await?.read().await
-    }
-
-    async fn pull_ahead(&self, request: &PullRequest) -> Result<PullAnswer> {
+    async fn pull(&self, request: &PullRequest) -> Result<PullAnswer> {
         let fail = Fail("pull");
         let (format, reply) = self.deliver(fail, &self.inner.pull, request, 0, None).await?;
         match format.next_cursor(&reply) {

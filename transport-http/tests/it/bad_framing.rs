@@ -159,7 +159,7 @@ async fn who_is_still_sending_a_refused_body_sees_why_it_is_refused() {
         // Everything is sent before anything is read: a reset would take the answer away.
         let answer = Connection::open(server.address).await.ask(&post("/push", &vec![b' '; 4 << 20])).await;
         assert_eq!(answer.expect("the answer was lost").status, 413);
-        let error = server.client().push(&push_request(20_000)).await.unwrap_err();
+        let error = server.client().push(&push_request(20_000).into()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TooLarge, "{error:?}");
     }
     server.client_still_works().await;

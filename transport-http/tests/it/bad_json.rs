@@ -131,7 +131,8 @@ async fn a_request_of_another_protocol_is_told_which_ones_are_served() {
         assert_eq!((answer.status, answer.text().contains(r#""protocols":[1,1]"#)), (426, told));
         let request = push_request(1);
         server.fake.refuse_protocol(told.then_some(1..=1));
-        let error = server.client().push(&request).await.err().and_then(|error| error.protocols());
+        let error =
+            server.client().push(&request.clone().into()).await.err().and_then(|error| error.protocols());
         assert_eq!(error, told.then_some(1..=1), "through the client");
     }
 }

@@ -102,7 +102,7 @@ async fn bombs() -> Option<u64> {
     #[cfg(feature = "zstd")]
     let bombs = [bombs[0], bombs[1], ("zstd", &zstd_zeros), ("zstd", &zstd_records)];
     let server = Server::plain().await;
-    server.client().push(&push_request(10)).await.unwrap();
+    server.client().push(&push_request(10).into()).await.unwrap();
     let before = peak();
     for (coding, bomb) in bombs {
         let request = post_with("/push", &[&format!("content-encoding: {coding}")], bomb);
@@ -125,7 +125,7 @@ async fn bombs() -> Option<u64> {
         connection.closed().await;
     });
     let client = HttpTransport::builder(format!("http://{address}")).response_bytes(4 << 20).build().unwrap();
-    let error = client.pull(&pull_request()).await.unwrap_err();
+    let error = pulled(&client).await.unwrap_err();
     assert_eq!(
         (error.kind(), error.message()),
         (ErrorKind::Protocol, "the answer is too large"),

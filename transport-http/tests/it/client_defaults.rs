@@ -25,7 +25,7 @@ async fn sent(
     });
     let builder = HttpTransport::builder(format!("http://{host}:{}", address.port())).allow_plain_http();
     let client = set(builder).build().unwrap();
-    in_time(client.push(&push_request(20))).await.unwrap();
+    in_time(client.push(&push_request(20).into())).await.unwrap();
     let (head, body) = in_time(seen).await.unwrap();
     (head.to_lowercase(), body)
 }
@@ -139,6 +139,6 @@ async fn messages_of_any_length_are_told_in_512_characters() {
         stream.write_all(&[head, body].concat().into_bytes()).await.unwrap();
     });
     let client = HttpTransport::builder(format!("http://{address}")).build().unwrap();
-    let error = client.pull(&pull_request()).await.unwrap_err();
+    let error = pulled(&client).await.unwrap_err();
     assert_eq!((error.kind(), error.message().chars().count()), (ErrorKind::Constraint, 512));
 }

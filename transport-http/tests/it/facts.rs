@@ -15,7 +15,7 @@ async fn times_and_limits_arrive_and_nothing_else() {
     ];
     server.fake.tell(facts.into_iter().chain([("secret", 7)]));
     server.fake.fail_with(Some((ErrorKind::ClockSkew, "ahead")));
-    let error = server.client().push(&push_request(1)).await.unwrap_err();
+    let error = server.client().push(&push_request(1).into()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ClockSkew);
     for (name, fact) in facts {
         let told: Vec<_> = error.context().filter(|(key, _)| *key == name).map(|(_, fact)| fact).collect();
@@ -35,7 +35,7 @@ async fn a_withdrawal_arrives_as_it_was_sent() {
     let push = push_request(1);
     let later = fastsync_core::SessionId::from_uuid(uuid::Uuid::from_u128(10));
     let request = fastsync_core::protocol::PushRequest::withdrawal(push.metadata, 1, push.session, [later]);
-    server.client().push(&request).await.unwrap();
+    server.client().push(&request.clone().into()).await.unwrap();
     let answer = Connection::open(server.address).await.ask(&post("/push", &json(&request))).await.unwrap();
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(server.fake.pushes(), [request.clone(), request]);

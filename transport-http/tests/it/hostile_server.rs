@@ -135,7 +135,7 @@ async fn answers_that_are_none() {
     let (address, requests) = scripted([answers, vec![ok(&good), ok(unknown.as_bytes())]].concat()).await;
     let client = client(address);
     for (at, (name, kind)) in names.iter().zip(kinds).enumerate() {
-        let error = in_time(client.pull(&pull_request())).await.expect_err(name);
+        let error = in_time(pulled(&client)).await.expect_err(name);
         assert_eq!(error.kind(), kind, "{name}: {error:?}");
         assert!(
             !error.message().contains("hotel") && !error.message().contains("object-"),
@@ -144,8 +144,8 @@ async fn answers_that_are_none() {
         assert_eq!(requests.load(Ordering::SeqCst), at + 1, "{name} was asked for again");
         keeps_the_token(&error);
     }
-    assert_eq!(client.pull(&pull_request()).await.unwrap(), page(3));
-    assert_eq!(client.pull(&pull_request()).await.unwrap(), page(3), "what is unknown is ignored");
+    assert_eq!(pulled(&client).await.unwrap(), page(3));
+    assert_eq!(pulled(&client).await.unwrap(), page(3), "what is unknown is ignored");
 }
 
 #[tokio::test]
@@ -201,7 +201,7 @@ async fn refusals() {
     let (address, _) = scripted(cases.iter().map(|(answer, ..)| answer.clone()).collect()).await;
     let client = client(address);
     for (answer, kind, later) in cases {
-        let error = client.push(&push_request(1)).await.unwrap_err();
+        let error = client.push(&push_request(1).into()).await.unwrap_err();
         let answer = String::from_utf8_lossy(&answer[..answer.len().min(200)]);
         assert_eq!(error.kind(), kind, "{answer}");
         let told = error.context().find(|(key, _)| *key == "retry_after").map(|(_, value)| value);
@@ -220,7 +220,7 @@ async fn redirects_are_not_followed() {
         for target in &targets {
             let (address, requests) =
                 scripted(vec![answer(status, &[&format!("location: {target}")], b"")]).await;
-            let error = client(address).push(&push_request(1)).await.unwrap_err();
+            let error = client(address).push(&push_request(1).into()).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unavailable);
             assert!(error.message().contains("redirect"), "{error}");
             assert_eq!(requests.load(Ordering::SeqCst), 1);
@@ -233,7 +233,7 @@ async fn redirects_are_not_followed() {
 async fn nobody_is_there() {
     let (listener, address) = listen().await;
     drop(listener);
-    let error = client(address).push(&push_request(1)).await.unwrap_err();
+    let error = client(address).push(&push_request(1).into()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
     assert!(error.is_retryable());
     keeps_the_token(&error);
@@ -266,7 +266,7 @@ async fn a_server_that_says_nothing_or_says_it_slowly_runs_into_the_time_limit()
         .unwrap();
     for _ in 0..2 {
         let begin = Instant::now();
-        let error = in_time(client.pull(&pull_request())).await.unwrap_err();
+        let error = in_time(pulled(&client)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Timeout, "{error:?}");
         assert!(begin.elapsed() >= limit, "{:?}", begin.elapsed());
         keeps_the_token(&error);
@@ -283,7 +283,7 @@ async fn a_tls_server_that_only_accepts_runs_into_the_limit_of_connecting() {
         .request_timeout(PATIENCE / 2)
         .build()
         .unwrap();
-    let error = in_time(client.pull(&pull_request())).await.unwrap_err();
+    let error = in_time(pulled(&client)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "the request's own limit is a `Timeout`: {error:?}");
     drop(silent.await.unwrap());
 }
@@ -304,7 +304,7 @@ async fn a_pooled_connection_that_died_is_no_error() {
     });
     let client = client(address);
     for expected in 1..=5 {
-        assert_eq!(client.pull(&pull_request()).await.unwrap(), page(1));
+        assert_eq!(pulled(&client).await.unwrap(), page(1));
         assert_eq!(connections.load(Ordering::SeqCst), expected);
     }
 }
@@ -325,7 +325,7 @@ async fn requests_look_as_documented() {
         .build()
         .unwrap();
     assert!(!format!("{client:?}").contains(TOKEN));
-    client.push(&push_request(2)).await.unwrap();
+    client.push(&push_request(2).into()).await.unwrap();
     let (head, body) = seen.await.unwrap();
     assert_eq!(body, message_pack(&push_request(2)));
     for line in [
@@ -351,13 +351,13 @@ async fn what_breaks_after_the_cursor_is_an_error_of_the_reading() {
     let (address, _) = scripted(vec![ok(&good), ok(&bad), ok(&bad)]).await;
     let client = client(address);
     let next = Cursor::from("next".to_owned());
-    let answer = client.pull_ahead(&pull_request()).await.unwrap();
+    let answer = client.pull(&pull_request()).await.unwrap();
     assert_eq!(answer.next(), Some(&next));
     assert_eq!(answer.read().await.unwrap(), page);
-    let answer = client.pull_ahead(&pull_request()).await.unwrap();
+    let answer = client.pull(&pull_request()).await.unwrap();
     assert_eq!(answer.next(), Some(&next), "the beginning is as it should be");
     assert_eq!(answer.read().await.unwrap_err().kind(), ErrorKind::Protocol);
-    assert_eq!(client.pull(&pull_request()).await.unwrap_err().kind(), ErrorKind::Protocol);
+    assert_eq!(pulled(&client).await.unwrap_err().kind(), ErrorKind::Protocol);
 }
 
 #[test]

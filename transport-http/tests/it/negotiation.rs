@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::support::*;
 use fastsync_core::protocol::{Compact, PullReply, PushReply};
-use fastsync_core::{ErrorKind, PreparedPush, Transport};
+use fastsync_core::{ErrorKind, Outgoing, Transport};
 use fastsync_transport_http::{Format, HttpTransport, Limits};
 use http::{Request, Response};
 use http_body_util::Full;
@@ -30,8 +30,12 @@ async fn every_format_and_coding_says_the_same() {
             server.fake.answer_rows(100);
             let client = client(server.address, format, compressed);
             let push = push_request(120);
-            assert_eq!(client.push(&push).await.unwrap(), receipt(&push, 100), "{format:?} {compressed}");
-            assert_eq!(client.pull(&pull_request()).await.unwrap(), page(100), "{format:?} {compressed}");
+            assert_eq!(
+                client.push(&push.clone().into()).await.unwrap(),
+                receipt(&push, 100),
+                "{format:?} {compressed}"
+            );
+            assert_eq!(pulled(&client).await.unwrap(), page(100), "{format:?} {compressed}");
             assert_eq!(server.fake.pushes(), [push]);
             assert_eq!(server.fake.pulls(), [pull_request()]);
         }
@@ -153,11 +157,11 @@ async fn a_server_that_knows_only_json_gets_json_and_everything_once() {
     let (address, of) = other_version(&fake, &[JSON_TYPE], &["gzip"]).await;
     let client = client(address, Format::MessagePack, false);
     let push = push_request(20);
-    assert_eq!(client.push(&push).await.unwrap(), receipt(&push, 0));
+    assert_eq!(client.push(&push.clone().into()).await.unwrap(), receipt(&push, 0));
     assert_eq!(seen(&of), as_sent(&[(BINARY_TYPE, ""), (JSON_TYPE, "")]));
     // It is remembered, by clones too.
-    assert_eq!(client.clone().pull(&pull_request()).await.unwrap(), page(0));
-    client.push(&push).await.unwrap();
+    assert_eq!(pulled(&client.clone()).await.unwrap(), page(0));
+    client.push(&push.clone().into()).await.unwrap();
     assert_eq!(seen(&of), as_sent(&[(JSON_TYPE, ""), (JSON_TYPE, "")]));
     assert_eq!(fake.pushes(), [push.clone(), push]);
     assert_eq!(fake.pulls(), [pull_request()]);
@@ -169,18 +173,23 @@ async fn a_push_that_was_prepared_in_another_form_is_written_again() {
     let (address, of) = other_version(&fake, &[JSON_TYPE], &["gzip"]).await;
     let client = client(address, Format::MessagePack, false);
     let push = push_request(20);
-    let prepared = [(), ()].map(|()| client.prepare_push(&push).unwrap());
-    for prepared in prepared {
+    let prepare = || {
+        let outgoing = Outgoing::from(push.clone());
+        client.prepare(&outgoing);
+        outgoing
+    };
+    for prepared in [prepare(), prepare()] {
         // The first is refused; by then it is known that the second would be, too.
-        assert_eq!(client.push_prepared(&push, prepared).await.unwrap(), receipt(&push, 0));
+        assert_eq!(client.push(&prepared).await.unwrap(), receipt(&push, 0));
     }
-    let prepared = client.prepare_push(&push).unwrap();
-    client.push_prepared(&push, prepared).await.unwrap();
+    client.push(&prepare()).await.unwrap();
     let expected = [(BINARY_TYPE, ""), (JSON_TYPE, ""), (JSON_TYPE, ""), (JSON_TYPE, "")];
     assert_eq!(seen(&of), as_sent(&expected));
     assert_eq!(fake.pushes(), [push.clone(), push.clone(), push.clone()]);
     // What another transport has prepared is of no use.
-    client.push_prepared(&push, PreparedPush::new(())).await.unwrap();
+    let prepared = Outgoing::from(push.clone());
+    prepared.keep(());
+    client.push(&prepared).await.unwrap();
     assert_eq!(fake.calls(), 4);
 }
 
@@ -191,7 +200,7 @@ async fn an_older_server_gets_compressed_requests_it_knows() {
     let client = client(address, Format::MessagePack, true);
     let push = push_request(20);
     for _ in 0..2 {
-        assert_eq!(client.push(&push).await.unwrap(), receipt(&push, 0));
+        assert_eq!(client.push(&push.clone().into()).await.unwrap(), receipt(&push, 0));
     }
     let mut expected = vec![(BINARY_TYPE, "gzip"), (JSON_TYPE, "gzip"), (JSON_TYPE, "gzip")];
     if cfg!(feature = "zstd") {
@@ -207,8 +216,8 @@ async fn a_server_without_zstd_still_gets_message_pack() {
     let fake = Fake::default();
     let (address, of) = other_version(&fake, &[JSON_TYPE, BINARY_TYPE], &["gzip"]).await;
     let client = client(address, Format::MessagePack, true);
-    client.push(&push_request(20)).await.unwrap();
-    client.push(&push_request(20)).await.unwrap();
+    client.push(&push_request(20).into()).await.unwrap();
+    client.push(&push_request(20).into()).await.unwrap();
     let expected = [(BINARY_TYPE, "zstd"), (BINARY_TYPE, "gzip"), (BINARY_TYPE, "gzip")];
     assert_eq!(seen(&of), as_sent(&expected));
 }
@@ -219,7 +228,7 @@ async fn a_server_that_knows_nothing_is_asked_once_in_each_form() {
     let (address, of) = other_version(&fake, &[], &[]).await;
     let client = client(address, Format::MessagePack, false);
     for forms in [&[(BINARY_TYPE, ""), (JSON_TYPE, "")] as &[_], &[(JSON_TYPE, "")]] {
-        let error = client.push(&push_request(1)).await.unwrap_err();
+        let error = client.push(&push_request(1).into()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{error:?}");
         assert_eq!(seen(&of), as_sent(forms));
     }

@@ -16,8 +16,8 @@ fn client(address: SocketAddr, path: &str) -> HttpTransport {
 async fn check(client: &HttpTransport, fake: &Fake) {
     fake.answer_rows(25);
     let push = push_request(50);
-    assert_eq!(client.push(&push).await.unwrap(), receipt(&push, 25));
-    assert_eq!(client.pull(&pull_request()).await.unwrap(), page(25));
+    assert_eq!(client.push(&push.clone().into()).await.unwrap(), receipt(&push, 25));
+    assert_eq!(pulled(client).await.unwrap(), page(25));
     assert_eq!(fake.pushes(), [push]);
     assert_eq!(fake.pulls(), [pull_request()]);
     assert_eq!(fake.users(), ["ada", "ada"]);
@@ -96,10 +96,9 @@ async fn every_kind_of_error_reaches_the_client() {
     let client = server.client();
     for kind in ErrorKind::ALL.iter().copied() {
         server.fake.fail_with(Some((kind, "canary of the inside")));
-        for error in [
-            client.push(&push_request(1)).await.unwrap_err(),
-            client.pull(&pull_request()).await.unwrap_err(),
-        ] {
+        for error in
+            [client.push(&push_request(1).into()).await.unwrap_err(), pulled(&client).await.unwrap_err()]
+        {
             assert_eq!(error.kind(), kind);
             assert_eq!(error.backend(), Some("http"));
             let told = error.message().contains("canary");
@@ -111,7 +110,7 @@ async fn every_kind_of_error_reaches_the_client() {
         }
     }
     server.fake.fail_with(None);
-    client.push(&push_request(1)).await.unwrap();
+    client.push(&push_request(1).into()).await.unwrap();
 }
 
 #[tokio::test]
@@ -165,7 +164,7 @@ async fn both_directions_are_compressed_on_request() {
 async fn ten_thousand_rows_travel_in_one_reply() {
     let server = Server::plain().await;
     server.fake.answer_rows(10_000);
-    assert_eq!(server.client().pull(&pull_request()).await.unwrap(), page(10_000));
+    assert_eq!(pulled(&server.client()).await.unwrap(), page(10_000));
 }
 
 #[tokio::test]
@@ -189,6 +188,6 @@ async fn one_connection_serves_many_requests() {
     let server = Server::start(Limits::default(), patient().with_max_connections(1)).await;
     let client = server.client();
     for _ in 0..20 {
-        in_time(client.pull(&pull_request())).await.unwrap();
+        in_time(pulled(&client)).await.unwrap();
     }
 }

@@ -47,7 +47,7 @@ async fn a_shutdown_lets_requests_finish_and_closes_the_rest() {
     let mut idle = Connection::open(address).await;
     assert_eq!(idle.ask(&post("/pull", &json(&pull_request()))).await.unwrap().status, 200);
     let client = HttpTransport::builder(format!("http://{address}")).bearer_token(TOKEN).build().unwrap();
-    let push = tokio::spawn(async move { client.push(&push_request(1)).await });
+    let push = tokio::spawn(async move { client.push(&push_request(1).into()).await });
     handler.0.begun.notified().await;
 
     stop.notify_one();

@@ -94,7 +94,7 @@ async fn pushed(payload: SyncPayload, format: Format, compressed: bool) -> usize
     let client = if compressed { builder.compress_requests_over(0) } else { builder }.build().unwrap();
     let mut request = push_request(0);
     request.payload = payload;
-    client.push(&request).await.unwrap_err();
+    client.push(&request.clone().into()).await.unwrap_err();
     server.await.unwrap()
 }
 

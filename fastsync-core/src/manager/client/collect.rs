@@ -149,6 +149,6 @@ impl Client {
             withdraw: Vec::new(),
             payload,
         };
-        InFlight { request, changes }
+        InFlight { request: request.into(), changes }
     }
 }

@@ -48,7 +48,7 @@ pub(super) fn encode(session: &InFlight) -> Result<Vec<u8>> {
     // Whoever adds a member to a message decides here whether a push in flight keeps it.
     let InFlight { request, changes } = session;
     // What is withdrawn is not kept as such: it is what waits.
-    let PushRequest { metadata, session, number, follows, mode, withdraw: _, payload } = request;
+    let PushRequest { metadata, session, number, follows, mode, withdraw: _, payload } = request.request();
     let SyncOperationMetadata { protocol, device, requires, types } = metadata;
     let SyncPayload { devices, groups } = payload;
     let described = types.iter().map(|(name, TypeVersion { version, id, fields, min_version })| {
@@ -110,7 +110,7 @@ pub(super) fn decode(stored: &[u8]) -> Result<InFlight> {
         withdraw: Vec::new(),
         payload: SyncPayload { devices: kept.devices, groups: groups.collect() },
     };
-    Ok(InFlight { request, changes: kept.changes })
+    Ok(InFlight { request: request.into(), changes: kept.changes })
 }
 
 #[cfg(test)]
@@ -169,7 +169,7 @@ mod tests {
                 ],
             },
         };
-        InFlight { request, changes: vec![1, 2, 3] }
+        InFlight { request: request.into(), changes: vec![1, 2, 3] }
     }
 
     /// Fails if a part of a push is forgotten while it waits, or the form changes: form 1 stays as it is.
@@ -180,7 +180,7 @@ mod tests {
         let hex: String = stored.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hex, include_str!("../../../tests/golden/stored/session-1.hex").trim_end());
         assert_eq!(decode(&stored).unwrap(), session);
-        session.request.mode = PushMode::Atomic;
+        session.request.request_mut().mode = PushMode::Atomic;
         assert_eq!(decode(&encode(&session).unwrap()).unwrap(), session);
     }
 }

@@ -229,7 +229,7 @@ impl Client {
 
     /// A cursor that the server does not know as its own comes from another store of it: start over.
     pub(super) async fn ask(&self, request: &PullRequest) -> Result<PullAnswer> {
-        match self.transport.pull_ahead(request).await {
+        match self.transport.pull(request).await {
             Err(error) if error.kind() == ErrorKind::BadCursor && request.cursor.is_some() => {
                 Ok(PullReply::ResetRequired(ResetRequired::new(ResetReason::Epoch)).into())
             }

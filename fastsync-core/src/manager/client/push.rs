@@ -1,6 +1,6 @@
 //! Sending local edits.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use futures_util::future;
@@ -14,12 +14,11 @@ use super::replies::Replies;
 use super::withdraw::refuses_whole_push;
 use super::{Client, PushReport, SyncPhase, SyncProgress};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Record, SessionId};
+use crate::model::Record;
 use crate::protocol::{PushReceipt, PushReply};
 use crate::source::entry::encode;
 use crate::source::{CommitOutcome, StateWrite, Writes};
 use crate::store::StateKey;
-use crate::transport::PreparedPush;
 
 /// How often the server may ask for another number or identity before it is called broken.
 pub(super) const MAX_RENUMBERINGS: usize = 4;
@@ -34,8 +33,6 @@ const MAX_OVERTAKINGS: usize = 2;
 /// What one call of `push` has come to so far.
 pub(super) struct Pushing {
     pub(super) queue: PushQueue,
-    /// Sessions of the queue that are not sent, as the transport will send them.
-    prepared: HashMap<SessionId, PreparedPush>,
     pub(super) withheld: Withheld,
     only_in_flight: bool,
     /// How many pushes in a row came to the server before those that they follow.
@@ -106,7 +103,6 @@ impl Client {
     pub(super) async fn pushing(&self, only_in_flight: bool) -> Result<Pushing> {
         Ok(Pushing {
             queue: self.load_queue().await?,
-            prepared: HashMap::new(),
             withheld: self.withheld().await?,
             only_in_flight,
             overtook: 0,
@@ -196,17 +192,9 @@ impl Client {
             }
             let (done, total) = (pushing.done, pushing.total);
             self.report_progress(&SyncProgress { phase: SyncPhase::Pushing, done, total });
-            let prepared = pushing.prepared.remove(&session.request.session);
-            replies.expect(self.send(session, prepared));
+            replies.expect(async move { self.transport.push(&session.request).await });
         }
         Ok(())
-    }
-
-    async fn send(&self, session: Arc<InFlight>, prepared: Option<PreparedPush>) -> Result<PushReply> {
-        match prepared {
-            Some(prepared) => self.transport.push_prepared(&session.request, prepared).await,
-            None => self.transport.push(&session.request).await,
-        }
     }
 
     /// Makes the first session of an empty queue; `false` if there is nothing to push.
@@ -240,8 +228,7 @@ impl Client {
         sessions.push_back(Arc::clone(&next));
         let acknowledged = pushing.queue.acknowledged;
         let storing = self.commit_queue(&mut pushing.queue, acknowledged, sessions, Vec::new());
-        let (stored, prepared) = future::join(storing, async { self.prepare(&next) }).await;
-        pushing.prepared.extend(prepared);
+        let (stored, ()) = future::join(storing, async { self.transport.prepare(&next.request) }).await;
         stored.map(|()| true)
     }
 
@@ -256,10 +243,12 @@ impl Client {
         let mut sessions: VecDeque<_> = pushing.queue.sessions.iter().skip(1).map(Arc::clone).collect();
         sessions.extend(next.clone());
         // The store is busy with the commit meanwhile.
-        let preparing = async { self.prepare(next.as_ref()?) };
-        let (stored, prepared) =
-            future::join(self.store_receipt(pushing, receipt, sessions), preparing).await;
-        pushing.prepared.extend(prepared);
+        let preparing = async {
+            if let Some(next) = &next {
+                self.transport.prepare(&next.request);
+            }
+        };
+        let (stored, ()) = future::join(self.store_receipt(pushing, receipt, sessions), preparing).await;
         stored
     }
 
@@ -272,10 +261,6 @@ impl Client {
         self.store_receipt(pushing, receipt, sessions).await
     }
 
-    fn prepare(&self, session: &InFlight) -> Option<(SessionId, PreparedPush)> {
-        Some((session.request.session, self.transport.prepare_push(&session.request)?))
-    }
-
     /// The session after those that wait.
     async fn collect_next(&self, pushing: &Pushing) -> Result<Option<Arc<InFlight>>> {
         let queue = &pushing.queue;
@@ -286,7 +271,7 @@ impl Client {
         let like = last.map_or(usize::MAX, |session| session.changes.len());
         match self.collect(queue.next_number(), queue.last_change(), like, &pushing.withheld).await? {
             Collected::Session(mut next) if !queue.meets(&next) => {
-                next.request.follows = last.map(|session| session.request.session);
+                next.request.request_mut().follows = last.map(|session| session.request.session);
                 Ok(Some(Arc::new(next)))
             }
             // What can never be sent is listed once the queue is empty.

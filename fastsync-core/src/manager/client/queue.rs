@@ -9,15 +9,16 @@ use super::Client;
 use super::kept;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ObjectId, TypeName, Zone};
-use crate::protocol::{PushRequest, Row, SyncPayload};
+use crate::protocol::{Row, SyncPayload};
 use crate::source::StateWrite;
 use crate::source::entry::{self, encode, encode_form};
 use crate::store::{SessionLimits, StateKey};
+use crate::transport::Outgoing;
 
 /// A push as it was sent, and which local changes it carries.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct InFlight {
-    pub(super) request: PushRequest,
+    pub(super) request: Outgoing,
     /// The pending change of each row, in the order of the rows.
     pub(super) changes: Vec<u64>,
 }

@@ -1,6 +1,5 @@
 //! Agreeing on a protocol version: the newest is offered, and if the server does not serve it, the highest that both have.
 
-use std::borrow::Cow;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -8,8 +7,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use async_trait::async_trait;
 
 use crate::error::{Error, Result};
-use crate::protocol::{PullReply, PullRequest, PushReply, PushRequest, SyncOperationMetadata};
-use crate::transport::{PreparedPush, PullAnswer, Transport};
+use crate::protocol::{PullRequest, PushReply};
+use crate::transport::{Outgoing, PullAnswer, Transport};
 
 /// How often a request is sent in another version before the server is believed to serve none.
 const ATTEMPTS: usize = 3;
@@ -59,83 +58,43 @@ impl Agreeing {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl Transport for Agreeing {
-    async fn push(&self, request: &PushRequest) -> Result<PushReply> {
+    async fn push(&self, push: &Outgoing) -> Result<PushReply> {
         let mut sent = 0;
         loop {
             let spoken = self.spoken();
-            let answer = self.transport.push(&request.in_version(spoken)).await;
+            // It may have been written down in another version; then it is written as it is now.
+            let answer = match push.metadata.protocol == spoken {
+                true => self.transport.push(push).await,
+                false => self.transport.push(&push.in_version(spoken)).await,
+            };
             if let Some(answer) = self.answered(answer, spoken, &mut sent) {
                 return answer;
             }
         }
     }
 
-    fn prepare_push(&self, request: &PushRequest) -> Option<PreparedPush> {
-        self.transport.prepare_push(&request.in_version(self.spoken()))
+    async fn pull(&self, request: &PullRequest) -> Result<PullAnswer> {
+        let mut sent = 0;
+        loop {
+            let spoken = self.spoken();
+            let answer = if request.metadata.protocol == spoken {
+                self.transport.pull(request).await
+            } else {
+                let mut request = request.clone();
+                request.metadata.protocol = spoken;
+                self.transport.pull(&request).await
+            };
+            if let Some(answer) = self.answered(answer, spoken, &mut sent) {
+                return answer;
+            }
+        }
     }
 
-    async fn push_prepared(&self, request: &PushRequest, prepared: PreparedPush) -> Result<PushReply> {
+    fn prepare(&self, push: &Outgoing) {
         let spoken = self.spoken();
-        // It may have been written down in another version; then it is refused, and sent as it is now.
-        let answer = self.transport.push_prepared(&request.in_version(spoken), prepared).await;
-        match self.answered(answer, spoken, &mut 0) {
-            Some(answer) => answer,
-            None => self.push(request).await,
+        match push.metadata.protocol == spoken {
+            true => self.transport.prepare(push),
+            false => self.transport.prepare(&push.in_version(spoken)),
         }
-    }
-
-    async fn pull(&self, request: &PullRequest) -> Result<PullReply> {
-        let mut sent = 0;
-        loop {
-            let spoken = self.spoken();
-            let answer = self.transport.pull(&request.in_version(spoken)).await;
-            if let Some(answer) = self.answered(answer, spoken, &mut sent) {
-                return answer;
-            }
-        }
-    }
-
-    async fn pull_ahead(&self, request: &PullRequest) -> Result<PullAnswer> {
-        let mut sent = 0;
-        loop {
-            let spoken = self.spoken();
-            let answer = self.transport.pull_ahead(&request.in_version(spoken)).await;
-            if let Some(answer) = self.answered(answer, spoken, &mut sent) {
-                return answer;
-            }
-        }
-    }
-}
-
-/// A request, which says in its metadata in which version it is.
-trait Versioned: Clone {
-    fn metadata(&self) -> &SyncOperationMetadata;
-    fn metadata_mut(&mut self) -> &mut SyncOperationMetadata;
-
-    fn in_version(&self, version: u16) -> Cow<'_, Self> {
-        if self.metadata().protocol == version {
-            return Cow::Borrowed(self);
-        }
-        let mut request = self.clone();
-        request.metadata_mut().protocol = version;
-        Cow::Owned(request)
-    }
-}
-
-impl Versioned for PushRequest {
-    fn metadata(&self) -> &SyncOperationMetadata {
-        &self.metadata
-    }
-    fn metadata_mut(&mut self) -> &mut SyncOperationMetadata {
-        &mut self.metadata
-    }
-}
-
-impl Versioned for PullRequest {
-    fn metadata(&self) -> &SyncOperationMetadata {
-        &self.metadata
-    }
-    fn metadata_mut(&mut self) -> &mut SyncOperationMetadata {
-        &mut self.metadata
     }
 }

@@ -59,7 +59,8 @@ impl Client {
             return Err(Error::invalid("push", "there is nothing to withdraw"));
         };
         let (metadata, later) = (first.metadata.clone(), requests.map(|request| request.session));
-        self.transport.push(&PushRequest::withdrawal(metadata, first.number, first.session, later)).await
+        let withdrawal = PushRequest::withdrawal(metadata, first.number, first.session, later);
+        self.transport.push(&withdrawal.into()).await
     }
 
     /// Drops the sessions that wait: the server has made them void, up to this number.

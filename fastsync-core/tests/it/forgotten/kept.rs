@@ -111,10 +111,10 @@ struct SignedOut(Link, std::sync::atomic::AtomicBool);
 
 #[async_trait::async_trait]
 impl Transport for SignedOut {
-    async fn push(&self, request: &protocol::PushRequest) -> Result<protocol::PushReply> {
+    async fn push(&self, request: &Outgoing) -> Result<protocol::PushReply> {
         self.0.push(request).await
     }
-    async fn pull(&self, request: &protocol::PullRequest) -> Result<protocol::PullReply> {
+    async fn pull(&self, request: &protocol::PullRequest) -> Result<PullAnswer> {
         if self.1.load(Ordering::SeqCst) {
             return Err(Error::new(ErrorKind::Unauthorized, "pull", "sign in"));
         }

@@ -316,10 +316,10 @@ struct Upgraded {
 
 #[async_trait::async_trait]
 impl Transport for Upgraded {
-    async fn push(&self, request: &protocol::PushRequest) -> Result<protocol::PushReply> {
+    async fn push(&self, request: &Outgoing) -> Result<protocol::PushReply> {
         self.after.push(request).await
     }
-    async fn pull(&self, request: &protocol::PullRequest) -> Result<protocol::PullReply> {
+    async fn pull(&self, request: &protocol::PullRequest) -> Result<PullAnswer> {
         let is_before = |left: usize| left.checked_sub(1);
         match self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, is_before) {
             Ok(_) => self.before.pull(request).await,

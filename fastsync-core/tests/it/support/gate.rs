@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use fastsync_core::protocol::{PullReply, PullRequest, PushReply, PushRequest};
+use fastsync_core::protocol::{PullRequest, PushReply, PushRequest};
 use fastsync_core::*;
 
 use super::{ClientSide, ServerSide};
@@ -59,16 +59,16 @@ pub fn refusal(kind: ErrorKind) -> Error {
 
 #[async_trait]
 impl Transport for Gate {
-    async fn push(&self, request: &PushRequest) -> Result<PushReply> {
+    async fn push(&self, request: &Outgoing) -> Result<PushReply> {
         let refusal = (self.rule.lock().unwrap())(request);
-        self.pushes.lock().unwrap().push((request.clone(), refusal.is_none()));
+        self.pushes.lock().unwrap().push((request.request().clone(), refusal.is_none()));
         match refusal {
             Some(error) => Err(error),
             None => self.to.push(request).await,
         }
     }
 
-    async fn pull(&self, request: &PullRequest) -> Result<PullReply> {
+    async fn pull(&self, request: &PullRequest) -> Result<PullAnswer> {
         self.to.pull(request).await
     }
 }

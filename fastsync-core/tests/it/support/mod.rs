@@ -142,8 +142,8 @@ fn lost() -> Error {
 
 #[async_trait]
 impl Transport for Link {
-    async fn push(&self, request: &PushRequest) -> Result<PushReply> {
-        self.pushes.lock().unwrap().push(request.clone());
+    async fn push(&self, request: &Outgoing) -> Result<PushReply> {
+        self.pushes.lock().unwrap().push(request.request().clone());
         match self.fault() {
             Some(Fault::DropRequest) => return Err(lost()),
             Some(Fault::LoseReply) => {
@@ -160,22 +160,28 @@ impl Transport for Link {
         reply
     }
 
-    async fn pull(&self, request: &PullRequest) -> Result<PullReply> {
+    async fn pull(&self, request: &PullRequest) -> Result<PullAnswer> {
         let reply = match self.fault() {
             Some(Fault::DropRequest) => return Err(lost()),
             Some(Fault::LoseReply) => {
-                self.inner.pull(request).await?;
+                self.pulled(request).await?;
                 return Err(lost());
             }
             Some(Fault::Duplicate) => {
-                self.inner.pull(request).await?;
-                self.inner.pull(request).await?
+                self.pulled(request).await?;
+                self.pulled(request).await?
             }
-            None => self.inner.pull(request).await?,
+            None => self.pulled(request).await?,
         };
         self.pulls.lock().unwrap().push((request.clone(), reply.clone()));
         self.happens().await;
-        Ok(reply)
+        Ok(reply.into())
+    }
+}
+
+impl Link {
+    async fn pulled(&self, request: &PullRequest) -> Result<PullReply> {
+        self.inner.pull(request).await?.read().await
     }
 }
 

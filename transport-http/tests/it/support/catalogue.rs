@@ -46,7 +46,7 @@ pub async fn run(cases: Vec<Case>, limits: Limits, stays_open: bool) {
 
 impl Server {
     pub async fn client_still_works(&self) {
-        self.client().push(&push_request(2)).await.unwrap();
+        self.client().push(&push_request(2).into()).await.unwrap();
         self.client().pull(&pull_request()).await.unwrap();
     }
 }

@@ -19,7 +19,7 @@ use fastsync_core::protocol::{
 };
 use fastsync_core::{
     DeviceId, Error, ErrorKind, FieldName, Hlc, Incarnation, ObjectId, Result, Revision, SessionId,
-    SyncContext, SyncHandler, Timestamp, TypeName, Value, Zone,
+    SyncContext, SyncHandler, Timestamp, Transport, TypeName, Value, Zone,
 };
 use fastsync_transport_http::{HttpTransport, Limits, ServeConfig, SyncService, bearer_token};
 use http::request::Parts;
@@ -136,6 +136,11 @@ pub fn payload(rows: usize) -> SyncPayload {
 
 pub fn push_request(rows: usize) -> PushRequest {
     PushRequest::new(metadata(), SessionId::from_uuid(uuid::Uuid::from_u128(9)), 1, payload(rows))
+}
+
+/// The whole reply to a pull.
+pub async fn pulled(client: &HttpTransport) -> Result<PullReply> {
+    client.pull(&pull_request()).await?.read().await
 }
 
 pub fn pull_request() -> PullRequest {

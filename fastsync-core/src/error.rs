@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
+use serde::ser::{Serialize, SerializeStruct as _, Serializer};
+
 /// The result of every fallible operation of this library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -252,6 +254,27 @@ impl fmt::Display for Error {
     }
 }
 
+/// Everything that `Debug` shows, by member: `kind`, `operation`, `backend`, `message`, `context` (pairs), `is_retryable`, and the
+/// texts of the `causes`, the nearest first.
+impl Serialize for Error {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (mut causes, mut cause) = (Vec::new(), std::error::Error::source(self));
+        while let Some(found) = cause {
+            causes.push(found.to_string());
+            cause = found.source();
+        }
+        let mut error = serializer.serialize_struct("Error", 7)?;
+        error.serialize_field("kind", self.0.kind.code())?;
+        error.serialize_field("operation", self.0.operation)?;
+        error.serialize_field("backend", &self.0.backend)?;
+        error.serialize_field("message", &self.0.message)?;
+        error.serialize_field("context", &self.0.context)?;
+        error.serialize_field("is_retryable", &self.is_retryable())?;
+        error.serialize_field("causes", &causes)?;
+        error.end()
+    }
+}
+
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")?;
@@ -289,5 +312,10 @@ mod tests {
         assert_eq!(error.to_string(), "commit (sqlite): unavailable: busy [table: items]");
         assert!(std::error::Error::source(&error).is_some());
         assert!(error.is_retryable());
+        let serialised = serde_json::json!({
+            "kind": "unavailable", "operation": "commit", "backend": "sqlite", "message": "busy",
+            "context": [["table", "items"]], "is_retryable": true, "causes": ["secret detail"],
+        });
+        assert_eq!(serde_json::to_value(&error).unwrap(), serialised);
     }
 }

@@ -42,7 +42,9 @@ pub use manager::server::{Server, ServerBuilder, ServerLimits, Submission, Submi
 pub use model::*;
 pub use object::{FieldValue, IdValue, SyncableObject};
 pub use query::{Comparison, Filter, Order, Query};
-pub use repository::{Listed, Rejection, Repository, Selection, SyncableRepository, Unreadable};
+pub use repository::{
+    Change, Field, Listed, Rejection, Repository, Selection, SyncableRepository, Unreadable,
+};
 pub use schema::{
     FieldKind, FieldSchema, IdKind, MAX_RECORD_BYTES, TypeSchema, TypeSchemaBuilder, ZoneRestriction,
 };

@@ -2,8 +2,9 @@
 
 use proc_macro2::{Literal, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
+use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Expr, ExprLit, Lit};
+use syn::{Expr, ExprLit, Ident, Lit};
 
 use crate::kind;
 use crate::object::{Column, Object, Serde, Storage};
@@ -36,7 +37,14 @@ pub(crate) fn expand(object: &Object) -> TokenStream {
     };
     let write_id = named(&write_id, object, &object.id.name);
     let read_id = named(&read_id, object, &object.id.name);
+    let constants = object.columns.iter().map(constant);
     quote! {
+        #[automatically_derived]
+        #[allow(deprecated, dead_code)]
+        impl #ident #where_clause {
+            #(#constants)*
+        }
+
         #[automatically_derived]
         #[allow(deprecated)]
         impl ::fastsync_core::SyncableObject for #ident #where_clause {
@@ -64,6 +72,29 @@ pub(crate) fn expand(object: &Object) -> TokenStream {
                 })
             }
         }
+    }
+}
+
+/// The constant of a field, for filters and orders.
+fn constant(Column { vis, ident, ty, name, storage, .. }: &Column) -> TokenStream {
+    let plain = ident.unraw();
+    let constant = Ident::new(&plain.to_string().to_uppercase(), ident.span());
+    let (of, to_value) = match storage {
+        Storage::Value => {
+            let of = kind::option(ty).unwrap_or(ty);
+            (of, quote_spanned!(of.span()=> <#of as ::fastsync_core::FieldValue>::to_value))
+        }
+        Storage::Text(Serde::Required(of) | Serde::Optional(of)) => {
+            (of, quote_spanned!(of.span()=> ::fastsync_core::object::__private::to_text::<#of>))
+        }
+        Storage::Json(Serde::Required(of) | Serde::Optional(of)) => {
+            (of, quote_spanned!(of.span()=> ::fastsync_core::object::__private::to_json::<#of>))
+        }
+    };
+    let about = format!("The field `{plain}`, for filters and orders.");
+    quote! {
+        #[doc = #about]
+        #vis const #constant: ::fastsync_core::Field<Self, #of> = ::fastsync_core::Field::new(#name, #to_value);
     }
 }
 
@@ -163,7 +194,7 @@ fn write(Column { ty, storage, .. }: &Column, place: &TokenStream) -> TokenStrea
 }
 
 /// The field of a value, as a `Result`.
-fn read(Column { ty, storage, .. }: &Column, local: &syn::Ident) -> TokenStream {
+fn read(Column { ty, storage, .. }: &Column, local: &Ident) -> TokenStream {
     let (serde, function) = match storage {
         Storage::Value => {
             return quote_spanned!(ty.span()=> <#ty as ::fastsync_core::FieldValue>::from_value(#local));

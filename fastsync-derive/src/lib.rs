@@ -73,6 +73,9 @@ use proc_macro::TokenStream;
 /// # }
 /// ```
 ///
+/// Each stored field beside the id has a constant of its name in capital letters, as visible as the field: `Item::QUANTITY` is a
+/// `Field` for filters and orders.
+///
 /// # Contract
 ///
 /// - The fields beside the id make the body, in the order of declaration. Adding, removing or reordering fields

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proc_macro2::Span;
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Data, DeriveInput, Expr, Field, Fields, Generics, Ident, LitStr, Type, WhereClause};
+use syn::{Data, DeriveInput, Expr, Field, Fields, Generics, Ident, LitStr, Type, Visibility, WhereClause};
 
 use crate::attributes::{OnField, OnStruct, Problems};
 use crate::kind::{self, Shape};
@@ -37,6 +37,7 @@ pub(crate) struct Id {
 
 /// A stored field beside the id.
 pub(crate) struct Column {
+    pub(crate) vis: Visibility,
     pub(crate) ident: Ident,
     pub(crate) ty: Type,
     pub(crate) name: String,
@@ -85,7 +86,7 @@ impl Object {
         let mut columns = Vec::new();
         let mut skipped = Vec::new();
         let mut id_named = None;
-        for (Field { ident, ty, .. }, attributes) in fields {
+        for (Field { vis, ident, ty, .. }, attributes) in fields {
             let Some(ident) = ident else { continue };
             if attributes.skip.is_some() {
                 skipped.push((ident, ty));
@@ -112,7 +113,7 @@ impl Object {
             let storage = storage(&ty, &attributes, &mut problems);
             let was =
                 attributes.was.iter().map(|was| Name::of_field(&ident, Some(was), &mut problems)).collect();
-            columns.push(Column { ident, ty, name, storage, default: attributes.default, was });
+            columns.push(Column { vis, ident, ty, name, storage, default: attributes.default, was });
         }
         if columns.len() > MAX_FIELDS {
             problems.add(

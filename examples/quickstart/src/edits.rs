@@ -120,11 +120,11 @@ async fn rename(replica: &Replica, country: &str, before: &str, name: &str) -> a
 
 /// The database runs the filter: only these cities are read.
 async fn cities_of(replica: &Replica, country: &str) -> anyhow::Result<Vec<City>> {
-    Ok(replica.cities.query(Selection::matching(Filter::equal("country", country)?)).await?)
+    Ok(replica.cities.query(Selection::matching(City::COUNTRY.equal(country)?)).await?)
 }
 
 async fn city(replica: &Replica, country: &str, name: &str) -> anyhow::Result<City> {
-    let both = Filter::And(vec![Filter::equal("country", country)?, Filter::equal("name", name)?]);
+    let both = Filter::And(vec![City::COUNTRY.equal(country)?, City::NAME.equal(name)?]);
     let found = replica.cities.query(Selection::matching(both).limit(1)).await?;
     found.into_iter().next().with_context(|| format!("there is no city {name} in {country}"))
 }

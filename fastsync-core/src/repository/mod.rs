@@ -1,18 +1,24 @@
 //! The typed door to one type's records.
 
+mod change;
+mod field;
 mod object_repository;
 mod read;
+mod selection;
 
 use async_trait::async_trait;
 
+pub use change::Change;
+pub use field::Field;
 pub use object_repository::Repository;
 pub use read::{Listed, Unreadable};
+pub use selection::Selection;
 
+use self::change::{Changed, changed};
 use self::read::{decode, recode};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Author, FieldName, ObjectId, RecordKey, SessionKind, TypeName, Zone};
+use crate::model::{Author, ObjectId, RecordKey, SessionKind, TypeName, Zone};
 use crate::object::SyncableObject;
-use crate::query::{Filter, Order, Query};
 use crate::source::{Clear, Commit, CommitOutcome, Writes};
 use crate::store::{EditSession, ObjectChanges, PendingReader, StateKey, Store, StoreRole};
 
@@ -30,58 +36,6 @@ impl Rejection {
     /// A refusal with a code and a message.
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
         Self { code: code.into(), message: message.into() }
-    }
-}
-
-/// What to select with [`SyncableRepository::query`].
-#[derive(Debug, Clone)]
-#[must_use]
-pub struct Selection {
-    filter: Filter,
-    order: Vec<Order>,
-    offset: u64,
-    limit: Option<u64>,
-}
-
-impl Selection {
-    /// Every object, by id.
-    pub fn all() -> Self {
-        Self::matching(Filter::All)
-    }
-
-    /// The objects for which `filter` holds, by id.
-    pub fn matching(filter: Filter) -> Self {
-        Self { filter, order: Vec::new(), offset: 0, limit: None }
-    }
-
-    /// Orders by a field, after the orders given before.
-    ///
-    /// # Errors
-    /// `InvalidInput` if `field` is not a field name.
-    pub fn order_by(mut self, field: &str) -> Result<Self> {
-        self.order.push(Order { field: FieldName::new(field)?, descending: false });
-        Ok(self)
-    }
-
-    /// Orders by a field from the greatest down, after the orders given before.
-    ///
-    /// # Errors
-    /// `InvalidInput` if `field` is not a field name.
-    pub fn order_by_descending(mut self, field: &str) -> Result<Self> {
-        self.order.push(Order { field: FieldName::new(field)?, descending: true });
-        Ok(self)
-    }
-
-    /// Leaves out the first `offset` objects.
-    pub fn offset(mut self, offset: u64) -> Self {
-        self.offset = offset;
-        self
-    }
-
-    /// Reads at most `limit` objects.
-    pub fn limit(mut self, limit: u64) -> Self {
-        self.limit = Some(limit);
-        self
     }
 }
 
@@ -177,37 +131,27 @@ pub trait SyncableRepository: Send + Sync + 'static {
         edit.commit().await.map(|_| ())
     }
 
-    /// Changes an object as it is stored now, and gives it as it was stored; `None` if it is not there.
+    /// Changes an object as it is stored now, and gives it as it was stored; `None` if it is not there. Where `change` gives an
+    /// error, nothing is changed.
     ///
     /// `change` may be called more than once: if the object moves between reading and writing (a pull that runs
     /// meanwhile, another task), it is read again. An object that was read earlier and is given to
     /// [`update`](Self::update) replaces whatever came in between.
     ///
     /// # Errors
-    /// Those of [`EditSession::commit`]; `InvalidInput` if [`validate`](Self::validate) refuses, `change` changes the
-    /// id, or a field holds what could not be read again.
-    async fn modify<F>(&self, id: &ObjectId, change: F) -> Result<Option<Self::Object>>
+    /// That of `change`; those of [`EditSession::commit`]; `InvalidInput` if [`validate`](Self::validate) refuses, `change`
+    /// changes the id, or a field holds what could not be read again.
+    async fn modify<F, C>(&self, id: &ObjectId, change: F) -> Result<Option<Self::Object>>
     where
-        F: Fn(&mut Self::Object) + Send + Sync,
+        F: Fn(&mut Self::Object) -> C + Send + Sync,
+        C: Change,
         Self: Sized,
     {
         let mut attempts = 0;
         loop {
             attempts += 1;
-            let key = record_key(self, id.clone())?;
-            let found =
-                self.store().source().get(&key.type_name, &key.zone, std::slice::from_ref(id)).await?;
-            let Some(record) = found.into_iter().find(|record| !record.is_deleted()) else { return Ok(None) };
-            let read = record.metadata;
-            let mut object: Self::Object = decode(record)?;
-            change(&mut object);
-            if admit(self, &object)? != key {
-                return Err(
-                    Error::invalid("modify", "the change gave the object another id").with_record(&key)
-                );
-            }
             let mut edit = self.store().edit();
-            edit.update_of(&read, key, object.to_body()?, recode::<Self::Object>)?;
+            let Some(object) = self.stage_modify(&mut edit, id, &change).await? else { return Ok(None) };
             match edit.commit().await {
                 Ok(_) => return Ok(Some(object)),
                 Err(error) if error.kind() == ErrorKind::Contention && attempts < MODIFY_ATTEMPTS => {}
@@ -263,6 +207,27 @@ pub trait SyncableRepository: Send + Sync + 'static {
         edit.update(admit(self, object)?, object.to_body()?, recode::<Self::Object>)
     }
 
+    /// Changes an object as it is stored now, as part of a session over several types, and gives it as it will be stored; `None`
+    /// if it is not there. The commit of the session is `Contention` if the object has moved since: then make the session anew.
+    ///
+    /// # Errors
+    /// As [`modify`](Self::modify) and [`stage_add`](Self::stage_add).
+    async fn stage_modify<F, C>(
+        &self,
+        edit: &mut EditSession,
+        id: &ObjectId,
+        change: F,
+    ) -> Result<Option<Self::Object>>
+    where
+        F: FnOnce(&mut Self::Object) -> C + Send,
+        C: Change,
+        Self: Sized,
+    {
+        let Some(Changed { read, key, object }) = changed(self, id, change).await? else { return Ok(None) };
+        edit.update_of(&read, key, object.to_body()?, recode::<Self::Object>)?;
+        Ok(Some(object))
+    }
+
     /// Removes an object as part of a session over several types.
     ///
     /// # Errors
@@ -303,7 +268,8 @@ pub trait SyncableRepository: Send + Sync + 'static {
     /// # Errors
     /// As [`query`](Self::query).
     async fn list(&self, selection: Selection) -> Result<Listed<Self::Object>> {
-        let records = self.store().source().find(&to_query(self, selection)?).await?;
+        let records =
+            self.store().source().find(&selection.into_query(type_name(self)?, self.zone())).await?;
         Ok(read::list(records))
     }
 
@@ -312,7 +278,7 @@ pub trait SyncableRepository: Send + Sync + 'static {
     /// # Errors
     /// As [`query`](Self::query).
     async fn count(&self, selection: Selection) -> Result<u64> {
-        self.store().source().count(&to_query(self, selection)?).await
+        self.store().source().count(&selection.into_query(type_name(self)?, self.zone())).await
     }
 
     /// Drops every record of this repository from a client's store, without deleting anything on the server: the
@@ -345,15 +311,8 @@ fn admit<R: SyncableRepository + ?Sized>(repository: &R, object: &R::Object) -> 
     let key = record_key(repository, object.id()?)?;
     match repository.validate(object) {
         Ok(()) => Ok(key),
-        Err(Rejection { code, message }) => Err(Error::new(ErrorKind::InvalidInput, "validate", message)
-            .with_context("code", code)
-            .with_record(&key)),
+        Err(rejection) => Err(Error::from(rejection).with_record(&key)),
     }
-}
-
-fn to_query<R: SyncableRepository + ?Sized>(repository: &R, selection: Selection) -> Result<Query> {
-    let Selection { filter, order, offset, limit } = selection;
-    Ok(Query { type_name: type_name(repository)?, zone: repository.zone(), filter, order, offset, limit })
 }
 
 async fn drop_records(store: &Store, type_name: TypeName, zone: Zone) -> Result<()> {

@@ -144,6 +144,43 @@ async fn two_edits_of_one_object_at_once_are_both_made() {
 }
 
 #[tokio::test]
+async fn a_change_that_fails_changes_nothing() {
+    let server = server().await;
+    let a = client(&server, "ada").await;
+    a.tasks.add_many(&[task("1", "one"), task("2", "two")]).await.unwrap();
+    let refuse = |found: &mut Task| {
+        found.text.push('!');
+        if found.text.starts_with("one") { Err(Rejection::new("final", "it is final")) } else { Ok(()) }
+    };
+    let error = a.tasks.modify(&id("1"), refuse).await.unwrap_err();
+    assert_eq!((error.kind(), error.message()), (ErrorKind::InvalidInput, "it is final"));
+    assert!(error.context().any(|context| context == ("code", "final")), "{error}");
+    assert_eq!(a.tasks.modify(&id("2"), refuse).await.unwrap(), Some(task("2", "two!")));
+    assert_eq!(a.tasks.find_by_id(&id("1")).await.unwrap(), Some(task("1", "one")));
+}
+
+/// Fails if a session overwrites what came between its reading and its commit, or stores a part of itself.
+#[tokio::test]
+async fn a_session_changes_what_it_has_read_or_nothing() {
+    let server = server().await;
+    let a = client(&server, "ada").await;
+    a.tasks.add_many(&[task("1", "one"), task("2", "two")]).await.unwrap();
+    let mut edit = a.store.edit();
+    let push = |found: &mut Task| found.text.push('!');
+    assert_eq!(a.tasks.stage_modify(&mut edit, &id("1"), push).await.unwrap(), Some(task("1", "one!")));
+    assert_eq!(a.tasks.stage_modify(&mut edit, &id("3"), push).await.unwrap(), None);
+    a.tasks.stage_remove(&mut edit, &id("2")).unwrap();
+    a.tasks.modify(&id("1"), |found| found.text.push('?')).await.unwrap();
+    assert_eq!(edit.commit().await.unwrap_err().kind(), ErrorKind::Contention);
+    assert_eq!(a.tasks.get_all().await.unwrap(), [task("1", "one?"), task("2", "two")]);
+    let mut edit = a.store.edit();
+    a.tasks.stage_modify(&mut edit, &id("1"), push).await.unwrap();
+    a.tasks.stage_remove(&mut edit, &id("2")).unwrap();
+    edit.commit().await.unwrap();
+    assert_eq!(a.tasks.get_all().await.unwrap(), [task("1", "one?!")]);
+}
+
+#[tokio::test]
 async fn modify_changes_what_is_stored_now() {
     let server = server().await;
     let a = client(&server, "ada").await;

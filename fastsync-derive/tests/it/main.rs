@@ -2,5 +2,6 @@
 
 mod accepted;
 mod derive;
+mod fields;
 mod hygiene;
 mod ui;

@@ -1,13 +1,15 @@
-//! What a synchronisation did.
+//! What a synchronisation did. Reports can be serialised, for logs and for screens in another language.
 
 use std::collections::BTreeSet;
+
+use serde::Serialize;
 
 use super::WaitingEdits;
 use crate::model::{Record, RecordKey, TypeName};
 use crate::source::ResetReason;
 
 /// What a push did.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct PushReport {
     /// Sessions that the server processed.
@@ -48,7 +50,7 @@ impl PushReport {
 }
 
 /// What a pull did.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct PullReport {
     /// Records and tombstones received.
@@ -84,7 +86,7 @@ impl PullReport {
 }
 
 /// What a push and the pull after it did.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct SyncReport {
     /// The push.
@@ -102,19 +104,21 @@ impl SyncReport {
 }
 
 /// A conflict and how it was settled.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct SettledConflict {
     /// The object.
     pub key: RecordKey,
     /// How it was settled.
     pub settlement: Settlement,
-    /// The local version that gave way, where one did.
+    /// The local version that gave way, where one did. It is not serialised: what users have written does not belong in logs.
+    #[serde(skip)]
     pub dropped: Option<Record>,
 }
 
 /// How a conflict was settled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Settlement {
     /// The server's version stays; the local edit is dropped.
@@ -126,7 +130,7 @@ pub enum Settlement {
 }
 
 /// What a client's store holds beside the records.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ClientStatus {
     /// Edits that wait to be pushed, refused ones and forgotten objects included.
@@ -153,7 +157,7 @@ pub struct ClientStatus {
 }
 
 /// Where a synchronisation is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct SyncProgress {
     /// What is going on.
@@ -165,7 +169,8 @@ pub struct SyncProgress {
 }
 
 /// What is going on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum SyncPhase {
     /// Edits are sent.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Serialize, Serializer};
+
 use super::{Client, PullReport, PushReport, SyncReport};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -29,6 +31,28 @@ pub struct SyncError(Box<Halves>);
 struct Halves {
     push: Result<PushReport>,
     pull: Result<PullReport>,
+}
+
+/// As `{"push": …, "pull": …}`, each `{"report": …}` or `{"error": …}`.
+impl Serialize for SyncError {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        #[serde(rename_all = "snake_case")]
+        enum Half<'a, T> {
+            Report(&'a T),
+            Error(&'a Error),
+        }
+        #[derive(Serialize)]
+        struct Both<'a> {
+            push: Half<'a, PushReport>,
+            pull: Half<'a, PullReport>,
+        }
+        fn half<T>(result: &Result<T>) -> Half<'_, T> {
+            result.as_ref().map_or_else(Half::Error, Half::Report)
+        }
+        let Halves { push, pull } = &*self.0;
+        Both { push: half(push), pull: half(pull) }.serialize(serializer)
+    }
 }
 
 impl SyncError {

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use serde::Serialize;
+
 use super::Client;
 use super::collect::Withheld;
 use crate::error::{Error, ErrorKind, Result};
@@ -13,7 +15,7 @@ use crate::store::{PendingReader, StateKey};
 /// Edits of one type that no push sends, for one reason.
 ///
 /// `Display` says it in one line, for a log or a status page.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct WaitingEdits {
     /// The type.
@@ -25,7 +27,8 @@ pub struct WaitingEdits {
 }
 
 /// Why edits are not sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum WaitingReason {
     /// This application does not register the type any more. Once it does, they are sent; a

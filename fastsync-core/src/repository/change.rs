@@ -1,0 +1,61 @@
+//! Changing an object as it is stored now.
+
+use super::{Rejection, SyncableRepository, admit, record_key};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{ObjectId, RecordKey, SyncMetadata};
+
+use super::read::decode;
+
+/// What a change of an object comes to: `()`, or a `Result` where it may fail. An error is that of the call, and nothing is
+/// changed.
+pub trait Change {
+    /// The outcome.
+    ///
+    /// # Errors
+    /// Why the change cannot be made.
+    fn outcome(self) -> Result<()>;
+}
+
+impl Change for () {
+    fn outcome(self) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl<E: Into<Error>> Change for Result<(), E> {
+    fn outcome(self) -> Result<()> {
+        self.map_err(Into::into)
+    }
+}
+
+impl From<Rejection> for Error {
+    fn from(Rejection { code, message }: Rejection) -> Self {
+        Self::new(ErrorKind::InvalidInput, "validate", message).with_context("code", code)
+    }
+}
+
+/// An object that was read and changed.
+pub(super) struct Changed<T> {
+    pub(super) read: SyncMetadata,
+    pub(super) key: RecordKey,
+    pub(super) object: T,
+}
+
+/// Reads an object and changes it; none if it is not there.
+pub(super) async fn changed<R: SyncableRepository, C: Change>(
+    repository: &R,
+    id: &ObjectId,
+    change: impl FnOnce(&mut R::Object) -> C + Send,
+) -> Result<Option<Changed<R::Object>>> {
+    let key = record_key(repository, id.clone())?;
+    let source = repository.store().source();
+    let found = source.get(&key.type_name, &key.zone, std::slice::from_ref(id)).await?;
+    let Some(record) = found.into_iter().find(|record| !record.is_deleted()) else { return Ok(None) };
+    let read = record.metadata;
+    let mut object: R::Object = decode(record)?;
+    change(&mut object).outcome().map_err(|error| error.with_record(&key))?;
+    if admit(repository, &object)? != key {
+        return Err(Error::invalid("modify", "the change gave the object another id").with_record(&key));
+    }
+    Ok(Some(Changed { read, key, object }))
+}

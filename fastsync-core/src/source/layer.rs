@@ -58,11 +58,13 @@ pub enum Method {
 ///
 /// A layer says what is inside and takes the calls that it changes; the others go on to what is inside, through
 /// [`around`](Self::around). One that takes [`commit`](Self::commit) takes [`commit_in_turn`](Self::commit_in_turn) as well.
+/// Within a layer, call what is inside by [`inner`](Self::inner); elsewhere leave this trait out of scope, whose methods have the
+/// names of the data source's.
 ///
 /// ```
 /// use std::sync::atomic::{AtomicU64, Ordering};
 ///
-/// use fastsync_core::source::{Layer, Method};
+/// use fastsync_core::source::{self, Method};
 /// use fastsync_core::{MemoryDataSource, Result, SyncableDataSource};
 ///
 /// /// Counts the calls.
@@ -72,7 +74,7 @@ pub enum Method {
 ///     calls: AtomicU64,
 /// }
 ///
-/// impl Layer for Counting {
+/// impl source::Layer for Counting {
 ///     type Inner = MemoryDataSource;
 ///     fn inner(&self) -> &MemoryDataSource {
 ///         &self.inner

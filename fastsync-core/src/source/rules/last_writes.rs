@@ -16,9 +16,9 @@ use crate::model::RecordKey;
 /// use fastsync_core::source::rules::LastWrites;
 /// use fastsync_core::{ObjectId, RecordKey, TypeName, Zone};
 ///
-/// let key = |id: &str| {
+/// let key = |id: &str| -> fastsync_core::Result<RecordKey> {
 ///     let (type_name, id) = (TypeName::new("notes")?, ObjectId::new(id)?);
-///     fastsync_core::Result::Ok(RecordKey { zone: Zone::Global, type_name, id })
+///     Ok(RecordKey { zone: Zone::Global, type_name, id })
 /// };
 /// let mut last = LastWrites::default();
 /// last.replace(&key("c")?);
@@ -27,7 +27,7 @@ use crate::model::RecordKey;
 /// }
 /// assert!(last.is_superseded(&key("a")?, 0) && !last.is_superseded(&key("a")?, 2));
 /// assert!(!last.is_superseded(&key("b")?, 1) && last.is_superseded(&key("c")?, 3));
-/// # fastsync_core::Result::Ok(())
+/// # Ok::<(), fastsync_core::Error>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct LastWrites<A> {

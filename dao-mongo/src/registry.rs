@@ -1,10 +1,9 @@
 //! The prepared types.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
+use fastsync_core::TypeSchema;
 use fastsync_core::source::rules::{NotedType, TypeTable};
-use fastsync_core::{TypeName, TypeSchema};
 use serde::{Deserialize, Serialize};
 
 /// A type as `fastsync_meta` has it.
@@ -43,28 +42,13 @@ impl Type {
 }
 
 /// Every type of the store, as this process prepared it or, if it did not, as it was prepared last.
-#[derive(Debug, Default)]
-pub(crate) struct Registry(TypeTable<i32, Type>);
+pub(crate) type Registry = TypeTable<i32, Type>;
 
-impl Registry {
-    pub(crate) fn insert(&mut self, kind: Type) {
-        self.0.insert(kind.n, kind.schema.name().clone(), kind);
-    }
-
-    pub(crate) fn get(&self, name: &TypeName) -> Option<Arc<Type>> {
-        self.0.get(name).cloned()
-    }
-
-    pub(crate) fn at(&self, n: i32) -> Option<Arc<Type>> {
-        self.0.at(n).cloned()
-    }
-
-    /// Adds the stored types that are not known here yet.
-    pub(crate) fn add_stored(&mut self, types: Vec<StoredType>) {
-        for stored in types {
-            if self.0.at(stored.n).is_none() {
-                self.insert(Type::new(stored.n, stored.noted.schema));
-            }
+/// Adds the stored types that are not known here yet.
+pub(crate) fn add_stored(registry: &mut Registry, types: Vec<StoredType>) {
+    for StoredType { n, noted } in types {
+        if registry.at(n).is_none() {
+            registry.insert(n, noted.schema.name().clone(), Type::new(n, noted.schema));
         }
     }
 }

@@ -14,6 +14,7 @@ use mongodb::{Client, Database};
 
 use crate::error::{BACKEND, Fail, Run};
 use crate::prepare::stored_types;
+use crate::registry::add_stored;
 use crate::store::{Store, pause};
 use crate::upgrade::{self, Upgrade};
 use crate::{commit, feed, prepare, query, read, staging};
@@ -71,7 +72,7 @@ impl MongoDataSource {
                 store.check_server().await?;
                 store.note_version(upgrade::set_up(&store).await?);
                 let (types, _) = stored_types(&store).await?;
-                store.registry.write().unwrap_or_else(PoisonError::into_inner).add_stored(types);
+                add_stored(&mut store.registry.write().unwrap_or_else(PoisonError::into_inner), types);
                 Ok(())
             })
             .await?;
@@ -149,7 +150,9 @@ impl SyncableDataSource for MongoDataSource {
             let prepared = prepare::prepare(&store, &types).await?;
             store.note_version(store.upgrades.version());
             let mut registry = store.registry.write().unwrap_or_else(PoisonError::into_inner);
-            prepared.into_iter().for_each(|kind| registry.insert(kind));
+            for kind in prepared {
+                registry.insert(kind.n, kind.schema.name().clone(), kind);
+            }
             Ok(())
         })
         .await

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use fastsync_core::source::rules::unknown_type;
 use fastsync_core::source::upgrade::{FIRST_VERSION, Upgrades};
-use fastsync_core::{Error, ErrorKind, TypeName, Zone};
+use fastsync_core::{ErrorKind, TypeName, Zone};
 use mongodb::bson::{Bson, Document, RawArrayBuf, RawDocument, RawDocumentBuf, doc};
 use mongodb::options::{
     Acknowledgment, DatabaseOptions, ReadConcern, ReadPreference, RunCursorCommandOptions, SelectionCriteria,
@@ -14,11 +15,11 @@ use mongodb::options::{
 };
 use mongodb::{ClientSession, Collection, Database};
 
-use crate::error::{BACKEND, Fail, Run, WriteError};
+use crate::error::{Fail, Run, WriteError};
 use crate::lane::Lanes;
 use crate::orphans::Writers;
 use crate::prepare::stored_types;
-use crate::registry::{Registry, Type};
+use crate::registry::{Registry, Type, add_stored};
 use crate::upgrade::Upgrade;
 
 pub(crate) const RECORDS: &str = "fastsync_records";
@@ -88,20 +89,17 @@ impl Store {
 
     pub(crate) fn kind(&self, name: &TypeName) -> Run<Arc<Type>> {
         let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
-        registry.get(name).ok_or_else(|| {
-            let error = Error::new(ErrorKind::UnknownType, "lookup", "the type was not prepared");
-            Fail::Core(error.with_backend(BACKEND).with_context("type", name))
-        })
+        registry.get(name).cloned().ok_or_else(|| unknown_type(name).into())
     }
 
     /// The type with this number; another process may have prepared it after this one began.
     pub(crate) async fn kind_at(&self, n: i32) -> Run<Arc<Type>> {
-        let known = || self.registry.read().unwrap_or_else(PoisonError::into_inner).at(n);
+        let known = || self.registry.read().unwrap_or_else(PoisonError::into_inner).at(n).cloned();
         if let Some(kind) = known() {
             return Ok(kind);
         }
         let (stored, _) = stored_types(self).await?;
-        self.registry.write().unwrap_or_else(PoisonError::into_inner).add_stored(stored);
+        add_stored(&mut self.registry.write().unwrap_or_else(PoisonError::into_inner), stored);
         known().ok_or_else(|| Fail::corrupt(format!("the index names type {n}, which was never prepared")))
     }
 

@@ -39,7 +39,7 @@ async fn changes_in(
     };
     let zone = zone_row(connection, &request.zone).await?;
     let (n, state) = zone.unwrap_or((0, ZoneState::EMPTY));
-    let found = tag_at(connection, n, state, request.after.position).await?;
+    let found = tag_at(connection, n, state.head, request.after.position).await?;
     let reading = match state.admit(request, found) {
         Ok(reading) => reading,
         Err(reason) => return Ok(Changes::ResetRequired(reason)),
@@ -58,8 +58,7 @@ async fn changes_in(
         return Ok(Changes::Page(reading.last_page(records)));
     };
     let position = Position(last.entry.position);
-    let tag = tag_at(connection, n, state, position).await?;
-    let tag = state.head.tag_at(position, tag);
+    let tag = tag_at(connection, n, state.head, position).await?;
     let tag = tag.ok_or_else(|| Fail::corrupt("a record in the feed has a position that nobody took"))?;
     let place = Place { position: position.0, within: Some((last.kind.n, last.id.clone())) };
     let same_session = next == last.entry.position;
@@ -122,7 +121,7 @@ pub(crate) async fn point(store: &Store, zone: &Zone, position: Position) -> Run
     }
     let mut connection = store.pool.acquire().await?;
     let Some((n, state)) = zone_row(&mut connection, zone).await? else { return Ok(None) };
-    Ok(state.point(position, tag_at(&mut connection, n, state, position).await?))
+    Ok(state.point(position, tag_at(&mut connection, n, state.head, position).await?))
 }
 
 async fn numbers(store: &Store, connection: &mut MySqlConnection, names: &[TypeName]) -> Run<Vec<u64>> {
@@ -140,15 +139,15 @@ async fn zone_row(connection: &mut MySqlConnection, zone: &Zone) -> Run<Option<N
     Ok(Some((number(&row, 0)?, ZoneState { head, horizon: Position(number(&row, 3)?) })))
 }
 
-/// The tag of the session at a position, where it has to be looked up.
+/// The tag of the session at a position; none if there is no such position.
 async fn tag_at(
     connection: &mut MySqlConnection,
     zone: u64,
-    state: ZoneState,
+    head: Head,
     position: Position,
 ) -> Run<Option<Tag>> {
-    if !state.head.looks_up(position) {
-        return Ok(None);
+    if !head.looks_up(position) {
+        return Ok(head.tag_at(position, None));
     }
     let sql = Sql::new("SELECT tag FROM fastsync_positions WHERE zone = ? AND position = ?");
     let row = sql.bind(zone).bind(position.0).first(connection).await?;

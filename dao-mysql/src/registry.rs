@@ -1,10 +1,8 @@
 //! The prepared types and the statements of their tables.
 
-use std::sync::Arc;
-
 use fastsync_core::source::entry;
 use fastsync_core::source::rules::{NotedType, TypeTable};
-use fastsync_core::{FieldKind, FieldName, TypeName, TypeSchema, Value, ZoneRestriction};
+use fastsync_core::{FieldKind, FieldName, TypeSchema, Value, ZoneRestriction};
 use sqlx::MySqlConnection;
 
 use crate::checks::Server;
@@ -114,22 +112,7 @@ pub(crate) const fn is_text(kind: FieldKind) -> bool {
 }
 
 /// Every type of the store, as this process prepared it or, if it did not, as it was prepared last.
-#[derive(Debug, Default)]
-pub(crate) struct Registry(TypeTable<u64, Type>);
-
-impl Registry {
-    pub(crate) fn insert(&mut self, kind: Type) {
-        self.0.insert(kind.n, kind.schema.name().clone(), kind);
-    }
-
-    pub(crate) fn get(&self, name: &TypeName) -> Option<Arc<Type>> {
-        self.0.get(name).cloned()
-    }
-
-    pub(crate) fn at(&self, n: u64) -> Option<Arc<Type>> {
-        self.0.at(n).cloned()
-    }
-}
+pub(crate) type Registry = TypeTable<u64, Type>;
 
 /// The types as they were prepared last.
 pub(crate) async fn load(connection: &mut MySqlConnection, server: &Server) -> Run<Vec<Type>> {

@@ -5,15 +5,16 @@ use std::hash::Hash;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use fastsync_core::source::rules::unknown_type;
 use fastsync_core::source::upgrade::Upgrades;
-use fastsync_core::{Error, ErrorKind, TypeName, Zone};
+use fastsync_core::{TypeName, Zone};
 use sqlx::mysql::MySqlPool;
 use sqlx::{MySql, MySqlConnection, Transaction};
 use uuid::Uuid;
 
 use crate::checks::Server;
 use crate::config::MySqlConfig;
-use crate::error::{BACKEND, Fail, Run};
+use crate::error::{Fail, Run};
 use crate::registry::{Registry, Type};
 use crate::sql::{MAX_ROWS, Sql, marks, number, rows_of_marks, text, uuid};
 use crate::upgrade::Upgrade;
@@ -106,27 +107,24 @@ impl Store {
 
     /// The prepared type of this name.
     pub(crate) async fn kind(&self, connection: &mut MySqlConnection, name: &TypeName) -> Run<Arc<Type>> {
-        let known = look(&self.registry).get(name);
+        let known = look(&self.registry).get(name).cloned();
         if let Some(kind) = known {
             return Ok(kind);
         }
         // Another process may have prepared it.
         self.load(connection).await?;
-        let known = look(&self.registry).get(name);
-        known.ok_or_else(|| {
-            let error = Error::new(ErrorKind::UnknownType, "lookup", "the type was not prepared");
-            Fail::Core(error.with_backend(BACKEND).with_context("type", name))
-        })
+        let known = look(&self.registry).get(name).cloned();
+        known.ok_or_else(|| unknown_type(name).into())
     }
 
     /// The prepared type with this number in the index.
     pub(crate) async fn kind_at(&self, connection: &mut MySqlConnection, n: u64) -> Run<Arc<Type>> {
-        let known = look(&self.registry).at(n);
+        let known = look(&self.registry).at(n).cloned();
         if let Some(kind) = known {
             return Ok(kind);
         }
         self.load(connection).await?;
-        let known = look(&self.registry).at(n);
+        let known = look(&self.registry).at(n).cloned();
         known.ok_or_else(|| Fail::corrupt(format!("the index names type {n}, which is not there")))
     }
 
@@ -136,7 +134,7 @@ impl Store {
         let mut registry = lock(&self.registry);
         for kind in loaded {
             if registry.at(kind.n).is_none() {
-                registry.insert(kind);
+                registry.insert(kind.n, kind.schema.name().clone(), kind);
             }
         }
         Ok(())
@@ -152,7 +150,7 @@ impl Store {
         self.version.store(self.upgrades.version(), Ordering::Release);
         let mut registry = lock(&self.registry);
         for kind in kinds {
-            registry.insert(kind);
+            registry.insert(kind.n, kind.schema.name().clone(), kind);
         }
     }
 

@@ -1,10 +1,9 @@
 //! Writing records: the index rows with their expectation, and the rows in the user's table.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use fastsync_core::source::Expect;
-use fastsync_core::source::rules::change_of_put;
+use fastsync_core::source::rules::{Tally, change_of_put};
 use fastsync_core::{DeviceId, Incarnation, Record, RecordKey, Revision, Zone};
 use rusqlite::{CachedStatement, OptionalExtension};
 
@@ -57,16 +56,14 @@ pub(crate) struct Writer<'a> {
     look_up: Lazy<'a>,
     zone: Option<(Zone, i64)>,
     device: Option<(DeviceId, i64)>,
-    /// The zones that records were put into.
-    pub(crate) zones: BTreeSet<i64>,
-    pub(crate) put_pending: bool,
+    /// What was put, by the numbers of zones and types.
+    pub(crate) tally: Tally<i64, i64>,
 }
 
 struct Table<'a> {
     kind: Arc<Type>,
     upserts: Vec<(usize, CachedStatement<'a>)>,
     delete: Option<CachedStatement<'a>>,
-    count: i64,
 }
 
 impl<'a> Writer<'a> {
@@ -83,15 +80,8 @@ impl<'a> Writer<'a> {
             look_up: Lazy::new(LOOK_UP),
             zone: None,
             device: None,
-            zones: BTreeSet::new(),
-            put_pending: false,
+            tally: Tally::default(),
         }
-    }
-
-    /// How many records of each type were put.
-    pub(crate) fn counts(&self) -> Vec<(i64, i64)> {
-        let counted = self.tables.iter().filter(|table| table.count > 0);
-        counted.map(|table| (table.kind.n, table.count)).collect()
     }
 
     /// What expectations are about.
@@ -128,7 +118,7 @@ impl<'a> Writer<'a> {
             }
             left = later;
         }
-        self.note(kind, &rows);
+        self.note(&rows);
         Ok(true)
     }
 
@@ -152,7 +142,7 @@ impl<'a> Writer<'a> {
         if statement.raw_execute()? == 0 {
             return Ok(false);
         }
-        self.note(kind, &[row]);
+        self.note(&[row]);
         Ok(true)
     }
 
@@ -168,12 +158,13 @@ impl<'a> Writer<'a> {
         })
     }
 
-    fn note(&mut self, kind: &Arc<Type>, rows: &[IndexRow<'_>]) {
-        for row in rows {
-            self.zones.insert(row.zone);
-            self.put_pending |= row.change != 0;
+    fn note(&mut self, rows: &[IndexRow<'_>]) {
+        let sort = |row: &IndexRow<'_>| (row.zone, row.kind, row.change != 0);
+        for some in rows.chunk_by(|a, b| sort(a) == sort(b)) {
+            if let Some((zone, kind, pending)) = some.first().map(sort) {
+                self.tally.puts(&zone, &kind, some.len() as u64, pending);
+            }
         }
-        self.table(kind).count += i64::try_from(rows.len()).unwrap_or(i64::MAX);
     }
 
     /// Writes live records of one type into the user's table.
@@ -277,7 +268,7 @@ impl<'a> Writer<'a> {
     fn table(&mut self, kind: &Arc<Type>) -> &mut Table<'a> {
         let at = self.tables.iter().position(|table| table.kind.n == kind.n).unwrap_or(self.tables.len());
         if at == self.tables.len() {
-            self.tables.push(Table { kind: Arc::clone(kind), upserts: Vec::new(), delete: None, count: 0 });
+            self.tables.push(Table { kind: Arc::clone(kind), upserts: Vec::new(), delete: None });
         }
         // The row at `at` is there by the lines above.
         #[allow(clippy::indexing_slicing)]

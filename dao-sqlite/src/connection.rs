@@ -7,6 +7,7 @@ use std::hash::Hash;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use fastsync_core::source::rules::unknown_type;
 use fastsync_core::{Decimal, ErrorKind, TypeName, Zone};
 use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
@@ -15,7 +16,7 @@ use uuid::Uuid;
 use crate::config::{SqliteConfig, Synchronous};
 use crate::error::{Fail, Run};
 use crate::key::Key;
-use crate::registry::{Registry, Type};
+use crate::registry::{Registry, Type, load};
 
 /// The oldest SQLite without the bug by which two connections can damage a file in WAL mode.
 pub(crate) const MIN_SQLITE: (i32, &str) = (3_051_003, "3.51.3");
@@ -142,17 +143,12 @@ impl Store {
 
     /// The prepared type of this name.
     pub(crate) fn kind(&self, name: &TypeName) -> Run<Arc<Type>> {
-        let unknown = || {
-            let fail =
-                fastsync_core::Error::new(ErrorKind::UnknownType, "lookup", "the type was not prepared");
-            Fail::Core(fail.with_backend(crate::error::BACKEND).with_context("type", name))
-        };
-        self.find_kind(|registry| registry.get(name))?.ok_or_else(unknown)
+        self.find_kind(|registry| registry.get(name).cloned())?.ok_or_else(|| unknown_type(name).into())
     }
 
     /// The prepared type with this number in the index.
     pub(crate) fn kind_at(&self, n: i64) -> Run<Arc<Type>> {
-        self.find_kind(|registry| registry.at(n))?
+        self.find_kind(|registry| registry.at(n).cloned())?
             .ok_or_else(|| Fail::corrupt(format!("the index names type {n}, which is not there")))
     }
 
@@ -163,7 +159,7 @@ impl Store {
         }
         // Another process may have prepared it.
         let mut registry = self.registry.write().unwrap_or_else(PoisonError::into_inner);
-        registry.load(&self.connection)?;
+        load(&mut registry, &self.connection)?;
         Ok(get(&registry))
     }
 

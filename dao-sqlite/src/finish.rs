@@ -28,15 +28,13 @@ pub(crate) fn finish(store: &Store, commit: &Commit, session: i64, writer: &Writ
     }
     let mut positions = Vec::new();
     if commit.positioned {
-        for zone in &writer.zones {
-            positions.push((*zone, assign(store, *zone, session, commit.tag)?));
+        for zone in writer.tally.zones() {
+            positions.push((zone, assign(store, zone, session, commit.tag)?));
         }
     }
-    let change = if writer.put_pending { session } else { 0 };
+    let change = if writer.tally.has_edits() { session } else { 0 };
     let device = store.device_or_new(commit.author.device.as_uuid())?;
-    let text = |numbers: &[(i64, i64)]| {
-        serde_json::to_string(numbers).map_err(|_| Fail::invalid("commit", "a summary cannot be stored"))
-    };
+    let unwritable = |_| Fail::invalid("commit", "a summary cannot be stored");
     let sql = "INSERT INTO fastsync_sessions \
                (n, id, kind, user, device, number, committed_at, change, positions, counts) \
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
@@ -49,8 +47,8 @@ pub(crate) fn finish(store: &Store, commit: &Commit, session: i64, writer: &Writ
         signed(commit.author.number),
         signed(commit.at.as_millis()),
         change,
-        text(&positions)?,
-        text(&writer.counts())?,
+        serde_json::to_string(&positions).map_err(unwritable)?,
+        serde_json::to_string(&writer.tally.by_type()).map_err(unwritable)?,
     ))?;
     let mut named = Vec::with_capacity(positions.len());
     for (zone, position) in positions {

@@ -1,11 +1,10 @@
 //! The prepared types and the statements of their tables.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 use fastsync_core::source::entry;
 use fastsync_core::source::rules::{NotedType, TypeTable};
-use fastsync_core::{TypeName, TypeSchema, ZoneRestriction};
+use fastsync_core::{TypeSchema, ZoneRestriction};
 use rusqlite::Connection;
 
 use crate::error::Run;
@@ -86,31 +85,16 @@ impl Type {
 }
 
 /// Every type of the store, as this process prepared it or, if it did not, as it was prepared last.
-#[derive(Debug, Default)]
-pub(crate) struct Registry(TypeTable<i64, Type>);
+pub(crate) type Registry = TypeTable<i64, Type>;
 
-impl Registry {
-    pub(crate) fn insert(&mut self, kind: Type) {
-        self.0.insert(kind.n, kind.schema.name().clone(), kind);
-    }
-
-    pub(crate) fn get(&self, name: &TypeName) -> Option<Arc<Type>> {
-        self.0.get(name).cloned()
-    }
-
-    pub(crate) fn at(&self, n: i64) -> Option<Arc<Type>> {
-        self.0.at(n).cloned()
-    }
-
-    /// Adds the stored types that are not known here yet.
-    pub(crate) fn load(&mut self, connection: &Connection) -> Run<()> {
-        for (n, stored) in stored_types(connection)? {
-            if self.0.at(n).is_none() {
-                self.insert(Type::new(n, stored.schema));
-            }
+/// Adds the stored types that are not known here yet.
+pub(crate) fn load(registry: &mut Registry, connection: &Connection) -> Run<()> {
+    for (n, stored) in stored_types(connection)? {
+        if registry.at(n).is_none() {
+            registry.insert(n, stored.schema.name().clone(), Type::new(n, stored.schema));
         }
-        Ok(())
     }
+    Ok(())
 }
 
 pub(crate) fn stored_types(connection: &Connection) -> Run<Vec<(i64, NotedType)>> {

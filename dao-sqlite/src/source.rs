@@ -15,7 +15,7 @@ use fastsync_core::{
 use crate::config::SqliteConfig;
 use crate::connection::{MIN_SQLITE, Store};
 use crate::error::{BACKEND, Fail, Run};
-use crate::registry::Registry;
+use crate::registry::{Registry, load};
 use crate::schema::Upgrade;
 use crate::workers::Workers;
 use crate::{commit, feed, prepare, query, read, schema, staging};
@@ -72,7 +72,8 @@ impl SqliteDataSource {
         let connect = |cache_bytes| Store::open(config, cache_bytes, Arc::clone(&registry)).map_err(fail);
         let writer = connect(config.page_cache_bytes)?;
         let version = schema::set_up(&writer, upgrades).map_err(fail)?;
-        registry.write().unwrap_or_else(PoisonError::into_inner).load(&writer.connection).map_err(fail)?;
+        load(&mut registry.write().unwrap_or_else(PoisonError::into_inner), &writer.connection)
+            .map_err(fail)?;
         let readers =
             (0..config.readers).map(|_| connect(config.page_cache_bytes / 2)).collect::<Result<Vec<_>>>()?;
         Ok(Self {
@@ -153,7 +154,7 @@ impl SyncableDataSource for SqliteDataSource {
         self.inner.version.store(upgrades.version(), Ordering::Release);
         let mut registry = self.inner.registry.write().unwrap_or_else(PoisonError::into_inner);
         for kind in prepared {
-            registry.insert(kind);
+            registry.insert(kind.n, kind.schema.name().clone(), kind);
         }
         Ok(())
     }

@@ -39,6 +39,8 @@ macro_rules! __for_each_case {
                     nothing is changed.",
                 types_that_differ_in_case_are_refused: "`TypeName`: 'Two names that differ only in case \
                     cannot be registered together.'",
+                a_type_given_twice_is_refused: "A type that is given twice, with different schemas, is \
+                    refused with `Config`, and nothing is changed.",
                 unknown_types_are_refused_everywhere: "A type that was not prepared is `UnknownType`; so it \
                     is in every method that takes one.",
             }

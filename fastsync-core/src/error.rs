@@ -254,8 +254,8 @@ impl fmt::Display for Error {
     }
 }
 
-/// Everything that `Debug` shows, by member: `kind`, `operation`, `backend`, `message`, `context` (pairs), `is_retryable`, and the
-/// texts of the `causes`, the nearest first.
+/// With the members `kind`, `operation`, `backend`, `message`, `context` (pairs), `is_retryable`, and `causes`: the texts of the
+/// errors below, the nearest first. Those are a driver's own: a database may quote a value in them.
 impl Serialize for Error {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (mut causes, mut cause) = (Vec::new(), std::error::Error::source(self));

@@ -1,6 +1,7 @@
 //! How requests reach the server.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::fmt::{self, Debug};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -72,11 +73,14 @@ impl Outgoing {
         kept.map(|kept| *kept)
     }
 
-    /// The same in another version of the protocol. What is kept of one, the other knows.
-    pub(crate) fn in_version(&self, version: u16) -> Self {
+    /// The same in a version of the protocol. What is kept of one, the other knows.
+    pub(crate) fn in_version(&self, version: u16) -> Cow<'_, Self> {
+        if self.request.metadata.protocol == version {
+            return Cow::Borrowed(self);
+        }
         let mut request = self.request.clone();
         request.metadata.protocol = version;
-        Self { request, written: Arc::clone(&self.written) }
+        Cow::Owned(Self { request, written: Arc::clone(&self.written) })
     }
 
     /// The request, before anything is kept of it.

@@ -394,6 +394,20 @@ pub(crate) async fn types_that_differ_in_case_are_refused(f: Fixture) {
     assert_eq!(f.source().find(&query).await.expect_err("no such type").kind(), ErrorKind::UnknownType);
 }
 
+pub(crate) async fn a_type_given_twice_is_refused(f: Fixture) {
+    let grown = suppliers().nullable_field("city", FieldKind::Text).version(2);
+    let both = [built(suppliers()), built(grown)];
+    for outcome in [f.source().prepare(&both).await, f.source().plan(&both).await.map(drop)] {
+        let error = outcome.expect_err("there are two schemas of one type");
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.message().contains("suppliers"), "{error}");
+    }
+    let query = Query::all(name("suppliers"), acme());
+    assert_eq!(f.source().find(&query).await.expect_err("no such type").kind(), ErrorKind::UnknownType);
+    let same = [built(suppliers()), built(suppliers())];
+    f.source().prepare(&same).await.expect("the same type twice is that type");
+}
+
 pub(crate) async fn unknown_types_are_refused_everywhere(f: Fixture) {
     let unknown = name("invoices");
     let record = f.record(key(&acme(), "invoices", "i-1"), vec!["2026-001".into()]);

@@ -66,7 +66,7 @@ impl SessionKind {
     /// The kind of this name.
     ///
     /// # Errors
-    /// `Corrupt` if there is none.
+    /// `Corrupt` if the name is unknown.
     pub fn from_name(name: &str) -> Result<Self> {
         let all = [Self::Push, Self::Direct, Self::Edit, Self::Apply];
         let found = all.into_iter().find(|kind| kind.name() == name);
@@ -100,4 +100,21 @@ pub struct SessionSummary {
     pub positions: Vec<(Zone, Position)>,
     /// How many records of each type it wrote (deletions included).
     pub counts: Vec<(TypeName, u64)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fails if a kind is stored under another name by one data source than by another: some store the name, some the entry.
+    #[test]
+    fn a_kind_has_one_name_however_it_is_stored() {
+        let kinds = [SessionKind::Push, SessionKind::Direct, SessionKind::Edit, SessionKind::Apply];
+        let names = ["push", "direct", "edit", "apply"];
+        for (kind, name) in kinds.into_iter().zip(names) {
+            assert_eq!((kind.name(), serde_json::to_value(kind).unwrap()), (name, name.into()));
+            assert_eq!(SessionKind::from_name(name).unwrap(), kind);
+        }
+        assert_eq!(SessionKind::from_name("Push").unwrap_err().kind(), ErrorKind::Corrupt);
+    }
 }

@@ -1,10 +1,9 @@
 //! Changing an object as it is stored now.
 
+use super::read::decode;
 use super::{Rejection, SyncableRepository, admit, record_key};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ObjectId, RecordKey, SyncMetadata};
-
-use super::read::decode;
 
 /// What a change of an object comes to: `()`, or a `Result` where it may fail. An error is that of the call, and nothing is
 /// changed.

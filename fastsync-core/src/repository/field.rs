@@ -63,8 +63,7 @@ impl<O, V> Field<O, V> {
     /// The objects of which it equals this value.
     ///
     /// # Errors
-    /// `InvalidInput` if the value cannot be stored, as of every method with one; or, of a field that was not derived, if the
-    /// name is none.
+    /// `InvalidInput` if the value cannot be stored, or if the field was made by hand with a name that is no field name.
     pub fn equal(&self, value: impl Into<V>) -> Result<Filter> {
         self.compare(Comparison::Equal, value)
     }

@@ -69,8 +69,8 @@ pub struct Head {
 }
 
 impl Head {
-    /// Whether the tag of the session at a position has to be looked up: that of the beginning and that of the head are known,
-    /// and beyond it there is none.
+    /// Whether a data source has to look up the tag of a position. It does not for the beginning, for the head itself, and beyond
+    /// the head, where no session is.
     #[must_use]
     pub fn looks_up(&self, position: Position) -> bool {
         Position::START < position && position < self.position

@@ -96,7 +96,7 @@ impl Write {
     pub fn keys(given: &[Self]) -> Result<HashSet<&RecordKey>> {
         let mut keys = HashSet::with_capacity(given.len());
         match given.iter().map(|write| write.action.key()).find(|key| !keys.insert(*key)) {
-            Some(key) => Err(twice(Some(key))),
+            Some(key) => Err(twice(key)),
             None => Ok(keys),
         }
     }
@@ -108,11 +108,11 @@ impl Write {
     /// `InvalidInput` if a key is written twice.
     pub fn sort(given: &mut [Self]) -> Result<()> {
         given.sort_by(|a, b| a.action.key().cmp(b.action.key()));
-        let is_twice = |pair: &&[Self]| matches!(pair, [a, b] if a.action.key() == b.action.key());
-        match given.windows(2).find(is_twice) {
-            Some(pair) => Err(twice(pair.iter().map(|write| write.action.key()).next())),
-            None => Ok(()),
-        }
+        let same = given.windows(2).find_map(|pair| match pair {
+            [a, b] if a.action.key() == b.action.key() => Some(a.action.key()),
+            _ => None,
+        });
+        same.map_or(Ok(()), |key| Err(twice(key)))
     }
 
     /// Whether it leaves a tombstone.
@@ -131,12 +131,8 @@ impl Write {
     }
 }
 
-fn twice(key: Option<&RecordKey>) -> Error {
-    let error = Error::invalid("commit", "a key is written twice");
-    match key {
-        Some(key) => error.with_record(key),
-        None => error,
-    }
+fn twice(key: &RecordKey) -> Error {
+    Error::invalid("commit", "a key is written twice").with_record(key)
 }
 
 /// What a write does.

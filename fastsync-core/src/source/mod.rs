@@ -74,6 +74,7 @@ pub trait SyncableDataSource: Debug + Send + Sync + 'static {
     /// - Types prepared earlier and not named now keep their records.
     /// - A type that contradicts what is stored (a kind, the id field, the restriction) is refused with
     ///   `Config` that names every contradiction, and nothing is changed.
+    /// - A type that is given twice, with different schemas, is refused with `Config`, and nothing is changed.
     ///
     /// [`TypeSchema::contradictions`] is this rule, and [`TypeSchema::lacks`] says which fields to fill and
     /// [`TypeSchema::continued`] which to rename.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fastsync_core::source::rules::{self, TypeTable};
 use fastsync_core::source::{Columns, PlannedChange, entry};
-use fastsync_core::{Error, ErrorKind, FieldSchema, TypeName, TypeSchema};
+use fastsync_core::{FieldSchema, TypeName, TypeSchema};
 use serde::{Deserialize, Serialize};
 
 use crate::kv::draft::Draft;
@@ -51,10 +51,7 @@ impl Registry {
     }
 
     pub(crate) fn get(&self, name: &TypeName) -> Run<&Arc<Kind>> {
-        self.0.get(name).ok_or_else(|| {
-            let error = Error::new(ErrorKind::UnknownType, "lookup", "the type was not prepared");
-            Fail::Core(error.with_context("type", name))
-        })
+        self.0.get(name).ok_or_else(|| rules::unknown_type(name).into())
     }
 
     pub(crate) fn at(&self, n: KindNumber) -> Run<&Arc<Kind>> {

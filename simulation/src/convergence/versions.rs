@@ -48,11 +48,8 @@ pub(super) fn read_push_reply(version: u16, reply: PushReply) -> PushReply {
 }
 
 /// The answer to a pull of this version as its client reads it.
-pub(super) fn read_pull_reply(version: u16, mut reply: PullReply) -> PullReply {
-    if let PullReply::ResetRequired(reset) = &mut reply {
-        reset.last = reset.last.map(|last| read(version, last));
-    }
-    reply
+pub(super) fn read_pull_reply(version: u16, reply: PullReply) -> PullReply {
+    renumbered_reset(reply, |last| read(version, last))
 }
 
 /// What the server answers to a push, each in the version that the push is in.
@@ -80,11 +77,15 @@ pub(super) async fn serve_pull(
     let version = agree(world, request.metadata.protocol)?;
     request.metadata.protocol = EARLIER;
     request.own_through = understood(world, version, request.own_through);
-    let mut reply = world.server().manager.process_pull(context, request).await?;
+    let reply = world.server().manager.process_pull(context, request).await?;
+    Ok(renumbered_reset(reply, |last| written(version, last)))
+}
+
+fn renumbered_reset(mut reply: PullReply, number: impl FnOnce(u64) -> u64) -> PullReply {
     if let PullReply::ResetRequired(reset) = &mut reply {
-        reset.last = reset.last.map(|last| written(version, last));
+        reset.last = reset.last.map(number);
     }
-    Ok(reply)
+    reply
 }
 
 fn renumbered(reply: PushReply, number: impl FnOnce(u64) -> u64) -> PushReply {

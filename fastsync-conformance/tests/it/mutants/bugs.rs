@@ -59,6 +59,7 @@ bugs! {
         "prepare::contradictions_are_refused_and_named",
         "prepare::types_that_differ_in_case_are_refused",
     ];
+    TheLastOfTwoSchemasCounts: ["prepare::a_type_given_twice_is_refused"];
     OneContradictionIsNamed: ["prepare::contradictions_are_refused_and_named"];
     UnknownTypesAreEmpty: ["prepare::unknown_types_are_refused_everywhere"];
 

@@ -192,7 +192,7 @@ impl Client {
             }
             let (done, total) = (pushing.done, pushing.total);
             self.report_progress(&SyncProgress { phase: SyncPhase::Pushing, done, total });
-            replies.expect(async move { self.transport.push(&session.request).await });
+            replies.add(async move { self.transport.push(&session.request).await });
         }
         Ok(())
     }

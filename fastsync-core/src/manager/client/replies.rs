@@ -29,7 +29,7 @@ impl<'a> Replies<'a> {
         self.0.is_empty()
     }
 
-    pub(super) fn expect(&mut self, sending: impl Future<Output = Result<PushReply>> + Send + 'a) {
+    pub(super) fn add(&mut self, sending: impl Future<Output = Result<PushReply>> + Send + 'a) {
         let is_early = !self.0.is_empty();
         self.0.push_back(Awaited { reply: maybe_done(sending.boxed()), is_early });
     }

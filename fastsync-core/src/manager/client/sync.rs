@@ -150,3 +150,44 @@ impl Client {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::manager::client::{SettledConflict, Settlement, WaitingEdits, WaitingReason};
+    use crate::model::{
+        DeviceId, Hlc, Incarnation, ObjectId, Record, RecordKey, Revision, SyncMetadata, Timestamp, TypeName,
+        Zone,
+    };
+
+    /// Fails if a report tells a log what a user has written, or a half of a synchronisation is missing.
+    #[test]
+    fn what_is_serialised_has_both_halves_and_no_values() {
+        let (type_name, id) = (TypeName::new("notes").unwrap(), ObjectId::new("1").unwrap());
+        let key = RecordKey { zone: Zone::Global, type_name: type_name.clone(), id };
+        let metadata = SyncMetadata {
+            revision: Revision::from_bits(1),
+            incarnation: Incarnation::from_bits(2),
+            modified_at: Hlc::new(Timestamp::from_millis(3), 0),
+            modified_by: DeviceId::from_uuid(uuid::Uuid::nil()),
+            change: 4,
+        };
+        let dropped = Some(Record { key: key.clone(), body: Some(vec!["private words".into()]), metadata });
+        let conflict = SettledConflict { key, settlement: Settlement::KeptServer, dropped };
+        let waiting = WaitingEdits { type_name, edits: 2, reason: WaitingReason::UnknownToServer };
+        let push = PushReport { conflicts: vec![conflict], waiting: vec![waiting], ..PushReport::default() };
+        let failed = Error::new(ErrorKind::Unavailable, "pull", "no network");
+        let error = SyncError(Box::new(Halves { push: Ok(push), pull: Err(failed) }));
+        let serialised = serde_json::to_value(&error).unwrap();
+        assert!(!serialised.to_string().contains("private words"), "{serialised}");
+        let report = &serialised["push"]["report"];
+        assert_eq!(report["conflicts"][0]["settlement"], "kept_server");
+        assert_eq!(
+            report["waiting"],
+            json!([{ "type_name": "notes", "edits": 2, "reason": "unknown_to_server" }])
+        );
+        assert_eq!(serialised["pull"]["error"]["kind"], "unavailable");
+    }
+}

@@ -1,5 +1,6 @@
 //! Agreeing on a protocol version: the newest is offered, and if the server does not serve it, the highest that both have.
 
+use std::borrow::Cow;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -63,10 +64,7 @@ impl Transport for Agreeing {
         loop {
             let spoken = self.spoken();
             // It may have been written down in another version; then it is written as it is now.
-            let answer = match push.metadata.protocol == spoken {
-                true => self.transport.push(push).await,
-                false => self.transport.push(&push.in_version(spoken)).await,
-            };
+            let answer = self.transport.push(&push.in_version(spoken)).await;
             if let Some(answer) = self.answered(answer, spoken, &mut sent) {
                 return answer;
             }
@@ -77,13 +75,11 @@ impl Transport for Agreeing {
         let mut sent = 0;
         loop {
             let spoken = self.spoken();
-            let answer = if request.metadata.protocol == spoken {
-                self.transport.pull(request).await
-            } else {
-                let mut request = request.clone();
-                request.metadata.protocol = spoken;
-                self.transport.pull(&request).await
-            };
+            let mut request = Cow::Borrowed(request);
+            if request.metadata.protocol != spoken {
+                request.to_mut().metadata.protocol = spoken;
+            }
+            let answer = self.transport.pull(&request).await;
             if let Some(answer) = self.answered(answer, spoken, &mut sent) {
                 return answer;
             }
@@ -91,10 +87,6 @@ impl Transport for Agreeing {
     }
 
     fn prepare(&self, push: &Outgoing) {
-        let spoken = self.spoken();
-        match push.metadata.protocol == spoken {
-            true => self.transport.prepare(push),
-            false => self.transport.prepare(&push.in_version(spoken)),
-        }
+        self.transport.prepare(&push.in_version(self.spoken()));
     }
 }

@@ -257,8 +257,8 @@ impl Processed {
         self.exceptions.iter().map(|(key, _)| &key.type_name).find(|name| !columns.contains_key(*name))
     }
 
-    /// The same for a device with these types. An edit of another type that lost or was merged is told as refused, since the
-    /// server cannot say what it has instead: the device lists the edit and goes on.
+    /// The answer for a device with these types. Of another type, the server cannot say what it has now: an edit that lost or was
+    /// merged counts as refused, and the device lists it.
     pub(super) fn told_in(mut self, columns: &BTreeMap<TypeName, Columns>) -> Self {
         for (key, outcome) in &mut self.exceptions {
             if !columns.contains_key(&key.type_name)

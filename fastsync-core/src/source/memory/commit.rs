@@ -1,11 +1,12 @@
 //! Staging and committing: first everything that can fail is checked, then everything is applied.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 
 use super::constraints;
 use super::history::PositionedSession;
 use super::state::{CommittedSession, State, Stored};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::{Position, Record, RecordKey, SessionId, SessionSummary, TypeName, Zone};
 use crate::source::rules::{Tally, Verdict, acknowledged, change_of_put};
 use crate::source::{
@@ -71,14 +72,14 @@ fn commit_writes(
     }
     StateWrite::check_keys(&commit.state)?;
 
-    let (mut applied, mut verdict) = check_expectations(state, staged.values().flatten().chain(&given))?;
+    let (mut applied, mut verdict) = check_expectations(state, staged.values().flatten().chain(&given));
     commit
         .state
         .iter()
         .for_each(|write| verdict.state(write, state.entries.get(&write.key).map(Vec::as_slice)));
     if !verdict.stops() && !state.constraints.is_empty() {
         let all: Vec<_> = staged.values().flatten().chain(&given).collect();
-        check_constraints(state, &commit.clears, &all, &mut applied, &mut verdict)?;
+        check_constraints(state, &commit.clears, &all, &mut applied, &mut verdict);
     }
     let skipped = match verdict.skipped() {
         Ok(skipped) => skipped,
@@ -119,10 +120,7 @@ fn admit(state: &State, write: &mut Write) -> Result<()> {
 }
 
 /// Looks at the last write of each key; gives the places of those that are applied, in the order of their keys.
-fn check_expectations<'a>(
-    state: &State,
-    all: impl Iterator<Item = &'a Write>,
-) -> Result<(Vec<usize>, Verdict)> {
+fn check_expectations<'a>(state: &State, all: impl Iterator<Item = &'a Write>) -> (Vec<usize>, Verdict) {
     let mut all: Vec<_> = all.enumerate().collect();
     // Of one key, what came later stands later; pages come sorted, which this sort makes use of.
     all.sort_by_key(|(_, write)| write.action.key());
@@ -137,10 +135,10 @@ fn check_expectations<'a>(
         if write.expect == Expect::Anything || write.expect.holds(state.current(key)) {
             applied.push(at);
         } else {
-            verdict.refuse(write, ConflictReason::Mismatch, || Ok::<_, Error>(state.record(key)))?;
+            refuse(&mut verdict, state, write, ConflictReason::Mismatch);
         }
     }
-    Ok((applied, verdict))
+    (applied, verdict)
 }
 
 /// Leaves out the writes that a constraint refuses. What the commit would lead to is tried on a copy.
@@ -150,7 +148,7 @@ fn check_constraints(
     all: &[&Write],
     applied: &mut Vec<usize>,
     verdict: &mut Verdict,
-) -> Result<()> {
+) {
     while !verdict.stops() {
         let mut trial = state.clone();
         clears.iter().for_each(|clear| apply_clear(&mut trial, clear));
@@ -161,20 +159,21 @@ fn check_constraints(
         apply_writes(&mut trial, plan, &[], true);
         let refused = constraints::refused(&trial, &written);
         if refused.is_empty() {
-            break;
+            return;
         }
         let is_refused =
             |at: &usize| all.get(*at).is_some_and(|write| refused.contains_key(write.action.key()));
         let (left_out, rest) = std::mem::take(applied).into_iter().partition(is_refused);
         *applied = rest;
         for write in left_out.iter().filter_map(|at: &usize| all.get(*at)) {
-            let key = write.action.key();
-            let text = refused.get(key).cloned().unwrap_or_default();
-            let current = || Ok::<_, Error>(state.record(key));
-            verdict.refuse(write, ConflictReason::Constraint(text), current)?;
+            let text = refused.get(write.action.key()).cloned().unwrap_or_default();
+            refuse(verdict, state, write, ConflictReason::Constraint(text));
         }
     }
-    Ok(())
+}
+
+fn refuse(verdict: &mut Verdict, state: &State, write: &Write, reason: ConflictReason) {
+    let Ok(()) = verdict.refuse(write, reason, || Ok::<_, Infallible>(state.record(write.action.key())));
 }
 
 fn apply_clear(state: &mut State, clear: &Clear) {

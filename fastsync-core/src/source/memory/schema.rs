@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::model::{FieldName, TypeName, Value};
 use crate::schema::TypeSchema;
 use crate::source::{Columns, PlannedChange, rules};
@@ -28,10 +28,7 @@ pub(super) struct RegisteredType {
 
 impl Types {
     pub(super) fn get(&self, name: &TypeName) -> Result<&RegisteredType> {
-        self.by_name.get(name).ok_or_else(|| {
-            Error::new(ErrorKind::UnknownType, "lookup", "the type was not prepared")
-                .with_context("type", name)
-        })
+        self.by_name.get(name).ok_or_else(|| rules::unknown_type(name))
     }
 
     pub(super) fn at(&self, order: TypeOrder) -> Option<&RegisteredType> {

@@ -16,7 +16,7 @@
 //! | what a session has written, for its positions and its audit entry | [`Tally`] |
 //! | how a large batch is cut | [`cut`] |
 //! | what preparing a type comes to | [`register`], [`Registered`], [`NotedType`] |
-//! | which types there are | [`TypeTable`] |
+//! | which types there are, and what is said of another one | [`TypeTable`], [`unknown_type`] |
 
 mod actions;
 mod last_writes;
@@ -34,6 +34,6 @@ pub use phase::Phase;
 pub use register::{NotedType, Registered, in_order, refuse, register};
 pub use room::{Room, cut};
 pub use tally::Tally;
-pub use type_table::TypeTable;
+pub use type_table::{TypeTable, unknown_type};
 pub use verdict::Verdict;
 pub use zone::{Reading, ZoneState};

@@ -3,7 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::error::{Error, ErrorKind};
 use crate::model::TypeName;
+
+/// What is said of a type that was not prepared.
+#[must_use]
+pub fn unknown_type(name: &TypeName) -> Error {
+    Error::new(ErrorKind::UnknownType, "lookup", "the type was not prepared").with_context("type", name)
+}
 
 /// Types by name and by the number that a data source gave them. `T` is what it knows of a type.
 #[derive(Debug, Clone)]

@@ -100,8 +100,7 @@ mod tests {
         Point { position: Position(position), tag: Tag(tag), ..Point::START }
     }
 
-    /// Fails if any of: the beginning, the head, a place between them, one that is no longer there, or another history's, is
-    /// taken for another.
+    /// Fails if a reader goes on at a place that is not in this history, or is sent back from one that is.
     #[test]
     fn a_reader_goes_on_where_its_place_is_in_the_history() {
         let admit =

@@ -44,7 +44,7 @@ pub trait Transport: Debug + Send + Sync + 'static {
     }
 }
 
-/// A push that leaves, with room for what its transport has written down of it beforehand.
+/// A push that is about to be sent. Its transport can keep with it what [`Transport::prepare`] has serialised.
 pub struct Outgoing {
     request: PushRequest,
     written: Arc<Mutex<Option<Written>>>,
@@ -73,7 +73,7 @@ impl Outgoing {
         kept.map(|kept| *kept)
     }
 
-    /// The same in a version of the protocol. What is kept of one, the other knows.
+    /// The same push in a version of the protocol. Both share what is kept.
     pub(crate) fn in_version(&self, version: u16) -> Cow<'_, Self> {
         if self.request.metadata.protocol == version {
             return Cow::Borrowed(self);
@@ -83,8 +83,9 @@ impl Outgoing {
         Cow::Owned(Self { request, written: Arc::clone(&self.written) })
     }
 
-    /// The request, before anything is kept of it.
-    pub(crate) const fn request_mut(&mut self) -> &mut PushRequest {
+    /// The request, to be changed. What was kept of it is dropped.
+    pub(crate) fn request_mut(&mut self) -> &mut PushRequest {
+        self.written = Arc::default();
         &mut self.request
     }
 
@@ -99,7 +100,7 @@ impl From<PushRequest> for Outgoing {
     }
 }
 
-/// It is its request in everything else.
+/// Reads the fields of its request.
 impl Deref for Outgoing {
     type Target = PushRequest;
 
@@ -115,7 +116,7 @@ impl PartialEq for Outgoing {
     }
 }
 
-/// Nothing of what is kept goes along.
+/// A clone has only the request: what is kept stays with the original.
 impl Clone for Outgoing {
     fn clone(&self) -> Self {
         self.request.clone().into()
@@ -151,7 +152,7 @@ impl PullAnswer {
     /// Reads the reply.
     ///
     /// # Errors
-    /// It is no reply.
+    /// As [`Transport::pull`]: what failed on the way, and `Protocol` if the message is not a reply.
     pub async fn read(self) -> Result<PullReply> {
         self.reply.await
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proc_macro2::{Span, TokenTree};
 use syn::meta::ParseNestedMeta;
 use syn::spanned::Spanned;
-use syn::{Attribute, Expr, LitInt, LitStr, Token};
+use syn::{Attribute, Expr, Ident, LitInt, LitStr, Token};
 
 /// Every problem found so far, so that one compilation tells them all.
 #[derive(Debug, Default)]
@@ -47,6 +47,7 @@ const ON_FIELD: &[(&str, &str)] = &[
     ("json", "`json`"),
     ("default", "`default = ...`"),
     ("was", "`was = \"...\"`"),
+    ("constant", "`constant = \"...\"`"),
 ];
 
 /// The attributes of the struct.
@@ -88,6 +89,7 @@ pub(crate) struct OnField {
     pub(crate) json: Option<Span>,
     pub(crate) default: Option<Expr>,
     pub(crate) was: Vec<LitStr>,
+    pub(crate) constant: Option<Ident>,
 }
 
 impl OnField {
@@ -103,6 +105,7 @@ impl OnField {
                 "json" => found.json = Some(flag(meta)?),
                 "was" => found.was.push(value(meta)?),
                 "default" => found.default = Some(value(meta)?),
+                "constant" => found.constant = Some(constant(&value(meta)?)?),
                 _ => {}
             }
             Ok(())
@@ -131,6 +134,12 @@ impl OnField {
                 format!("`default` and `{key}` exclude each other: it is for the values of a stored field"),
             );
         }
+        if let (Some(key), Some(constant)) = (without, &self.constant) {
+            problems.add(
+                constant.span(),
+                format!("`constant` and `{key}` exclude each other: it is for filters by a stored field"),
+            );
+        }
         if let Some(at) = self.skip {
             let other = self.id.map(|_| "id").or(self.rename.as_ref().map(|_| "rename"));
             match other.or(column.map(|(key, _)| key)) {
@@ -150,6 +159,15 @@ impl OnField {
             );
         }
     }
+}
+
+fn constant(name: &LitStr) -> syn::Result<Ident> {
+    name.parse().map_err(|_| {
+        syn::Error::new(
+            name.span(),
+            format!("`{}` is no name of a constant; write one as `NAME`", name.value()),
+        )
+    })
 }
 
 fn each(

@@ -40,7 +40,7 @@ pub(crate) fn expand(object: &Object) -> TokenStream {
     let constants = object.columns.iter().map(constant);
     quote! {
         #[automatically_derived]
-        #[allow(deprecated, dead_code)]
+        #[allow(deprecated, dead_code, unreachable_pub, non_upper_case_globals)]
         impl #ident #where_clause {
             #(#constants)*
         }
@@ -76,9 +76,7 @@ pub(crate) fn expand(object: &Object) -> TokenStream {
 }
 
 /// The constant of a field, for filters and orders.
-fn constant(Column { vis, ident, ty, name, storage, .. }: &Column) -> TokenStream {
-    let plain = ident.unraw();
-    let constant = Ident::new(&plain.to_string().to_uppercase(), ident.span());
+fn constant(Column { constant, vis, ident, ty, name, storage, .. }: &Column) -> TokenStream {
     let (of, to_value) = match storage {
         Storage::Value => {
             let of = kind::option(ty).unwrap_or(ty);
@@ -91,10 +89,10 @@ fn constant(Column { vis, ident, ty, name, storage, .. }: &Column) -> TokenStrea
             (of, quote_spanned!(of.span()=> ::fastsync_core::object::__private::to_json::<#of>))
         }
     };
-    let about = format!("The field `{plain}`, for filters and orders.");
+    let about = format!("The field `{}`, for filters and orders.", ident.unraw());
     quote! {
         #[doc = #about]
-        #vis const #constant: ::fastsync_core::Field<Self, #of> = ::fastsync_core::Field::new(#name, #to_value);
+        #vis const #constant: ::fastsync_core::Field<#of> = ::fastsync_core::Field::new(#name, #to_value);
     }
 }
 

@@ -74,7 +74,7 @@ use proc_macro::TokenStream;
 /// ```
 ///
 /// Each stored field beside the id has a constant of its name in capital letters, as visible as the field: `Item::QUANTITY` is a
-/// `Field` for filters and orders.
+/// `Field` for filters and orders. If the struct has an associated constant of that name already, `constant` gives another.
 ///
 /// # Contract
 ///
@@ -111,6 +111,7 @@ use proc_macro::TokenStream;
 /// | `text` | a text column of a type that serde makes a string: enums of unit variants, `Url`, `Box<str>`, `ObjectId` |
 /// | `json` | a JSON column, whatever the type |
 /// | `was = "label"` | what the field was called before, so that what is stored under it is kept; may be given many times |
+/// | `constant = "NAME_FIELD"` | the name of its constant for filters and orders |
 /// | `default = 1` | what objects have that were stored before the field was, or had `None` in it; a literal or an expression of the field's type |
 ///
 /// # Columns

@@ -44,6 +44,8 @@ pub(crate) struct Column {
     pub(crate) storage: Storage,
     pub(crate) default: Option<Expr>,
     pub(crate) was: Vec<String>,
+    /// The name of its constant.
+    pub(crate) constant: Ident,
 }
 
 /// How a field is stored.
@@ -86,6 +88,7 @@ impl Object {
         let mut columns = Vec::new();
         let mut skipped = Vec::new();
         let mut id_named = None;
+        let mut constants: BTreeMap<Ident, Ident> = BTreeMap::new();
         for (Field { vis, ident, ty, .. }, attributes) in fields {
             let Some(ident) = ident else { continue };
             if attributes.skip.is_some() {
@@ -113,7 +116,28 @@ impl Object {
             let storage = storage(&ty, &attributes, &mut problems);
             let was =
                 attributes.was.iter().map(|was| Name::of_field(&ident, Some(was), &mut problems)).collect();
-            columns.push(Column { vis, ident, ty, name, storage, default: attributes.default, was });
+            let constant = attributes
+                .constant
+                .unwrap_or_else(|| Ident::new(&ident.unraw().to_string().to_uppercase(), ident.span()));
+            if let Some(first) = constants.insert(constant.clone(), ident.clone()) {
+                problems.add(
+                    constant.span(),
+                    format!(
+                        "`{constant}` is the constant of the field `{first}` already; give this one another with \
+                         `#[syncable(constant = \"...\")]`"
+                    ),
+                );
+            }
+            columns.push(Column {
+                constant,
+                vis,
+                ident,
+                ty,
+                name,
+                storage,
+                default: attributes.default,
+                was,
+            });
         }
         if columns.len() > MAX_FIELDS {
             problems.add(

@@ -250,11 +250,8 @@ impl Layer for Careless {
     fn inner(&self) -> &Self::Inner {
         &*self.0
     }
-    async fn commit(&self, mut commit: Commit) -> Result<CommitOutcome> {
+    async fn commit(&self, mut commit: Commit, _: Turn) -> Result<CommitOutcome> {
         commit.state.iter_mut().for_each(|entry| entry.expect = ExpectState::Anything);
         self.inner().commit(commit).await
-    }
-    async fn commit_in_turn(&self, commit: Commit, _: Turn) -> Result<CommitOutcome> {
-        Layer::commit(self, commit).await
     }
 }

@@ -141,7 +141,7 @@ fn attempt(
     for name in &names {
         command.extend(["--examine-re", name]);
     }
-    // It tries further changes whatever the names say, but none beside these lines.
+    // The names alone do not limit it: it tries changes of other names as well, but none outside these lines.
     let lines = folder.join("lines.diff").display().to_string();
     std::fs::write(&lines, diff_of_lines(mutants, |file| workspace.read(file))?)?;
     command.extend(["--in-diff", &lines]);

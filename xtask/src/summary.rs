@@ -74,15 +74,19 @@ impl Summary {
     {
         let done: Vec<_> = std::thread::scope(|scope| {
             let begin = |(name, budget, run)| {
-                scope.spawn(move || {
+                let thread = scope.spawn(move || {
                     let mut skips = Skips::default();
                     (measured(name, Some(budget), run, &mut skips), skips)
-                })
+                });
+                (name, thread)
             };
             let running: Vec<_> = things.into_iter().map(begin).collect();
-            let join = |thread: std::thread::ScopedJoinHandle<'_, _>| match thread.join() {
-                Ok(done) => done,
-                Err(panic) => std::panic::resume_unwind(panic),
+            let panicked = |name: &str| {
+                let result = Err("it panicked; the message stands above".to_owned());
+                Row { name: name.to_owned(), took: Duration::ZERO, budget: None, result }
+            };
+            let join = |(name, thread): (_, std::thread::ScopedJoinHandle<'_, _>)| {
+                thread.join().unwrap_or_else(|_| (panicked(name), Skips::default()))
             };
             running.into_iter().map(join).collect()
         });
@@ -208,11 +212,11 @@ mod tests {
         assert!(table.contains("WARNING slow: ") && !table.contains("WARNING fast"), "{table}");
     }
 
-    /// Fails if one would begin after another has ended, or if a failure or a skip of one were forgotten.
+    /// Fails if one begins after another has ended, or if a failure, a panic or a skip of one is forgotten.
     #[test]
     fn what_runs_at_once_is_counted_as_what_runs_alone() {
         let mut summary = Summary::default();
-        let meet = std::sync::Barrier::new(3);
+        let meet = std::sync::Barrier::new(4);
         let thing = |name: &'static str| {
             let meet = &meet;
             let run = move |skips: &mut Skips| {
@@ -223,15 +227,17 @@ mod tests {
                         Ok(Outcome::Skipped)
                     }
                     "bad" => Err(anyhow!("it broke")),
+                    "wild" => panic!("it panics"),
                     _ => Ok(Outcome::Passed),
                 }
             };
             (name, Duration::from_secs(3_600), run)
         };
-        assert!(!summary.at_once(["good", "absent", "bad"].map(thing).into()));
+        assert!(!summary.at_once(["good", "absent", "wild", "bad"].map(thing).into()));
         let table = summary.table();
         assert!(table.contains("SKIPPED absent: it is not here"), "{table}");
-        assert!(table.contains("1 passed, 1 failed, 1 skipped in "), "{table}");
+        assert!(table.contains("wild    FAILED") && table.contains("it panicked"), "{table}");
+        assert!(table.contains("1 passed, 2 failed, 1 skipped in "), "{table}");
     }
 
     #[test]

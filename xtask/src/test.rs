@@ -60,8 +60,8 @@ enum Does {
     /// It makes something ready that others use.
     Prepare(fn(&mut Run<'_>, &mut Skips) -> Result<Outcome>),
     Check(Check),
-    /// It waits most of the time, or counts what no load of the machine changes: it runs at once with its neighbours of the
-    /// same sort.
+    /// A check that runs at the same time as its neighbours of this sort: it mostly waits, or the load of the machine does not
+    /// change what it counts.
     CheckBeside(Check),
 }
 
@@ -74,21 +74,13 @@ const STEPS: &[Step] = &[
         does: Does::Prepare(start_servers),
     },
     step("fmt", "formatting", false, 5, format),
-    step("clippy", "lints, warnings denied", false, 150, clippy),
+    step("clippy", "lints, warnings denied", false, 130, clippy),
     step("gates", "rules of this workspace that no compiler checks", false, 5, |run, _| {
         gates::check(&run.workspace)?;
         Ok(Outcome::Passed)
     }),
     step("deny", "licences, banned crates and sources of the dependencies", false, 5, deny),
-    step("build", "everything that the next steps run, in one build", false, 420, |run, _| {
-        run.workspace.build(Build::Checked, "")?;
-        Ok(Outcome::Passed)
-    }),
-    step("test", "all tests", true, 165, tests),
-    step("doctest", "the examples in the documentation", true, 16, |run, _| {
-        run.cargo(&["test", "--doc", "--workspace", "--all-features"])
-    }),
-    step("doc", "the documentation, warnings denied", false, 38, |run, _| {
+    step("doc", "the documentation, warnings denied", false, 35, |run, _| {
         let args = ["doc", "--workspace", "--no-deps", "--all-features"];
         run.workspace.cargo_with(&args, &[("RUSTDOCFLAGS", "-D warnings")])?;
         Ok(Outcome::Passed)
@@ -98,6 +90,14 @@ const STEPS: &[Step] = &[
             bail!("the public interface has changed");
         }
         Ok(Outcome::Passed)
+    }),
+    step("build", "everything that the next steps run, in one build", false, 365, |run, _| {
+        run.workspace.build(Build::Checked, "")?;
+        Ok(Outcome::Passed)
+    }),
+    step("test", "all tests", true, 155, tests),
+    step("doctest", "the examples in the documentation", true, 15, |run, _| {
+        run.cargo(&["test", "--doc", "--workspace", "--all-features"])
     }),
     step("examples", "the example programs, each in its self-test form", true, 45, examples),
     step("prove", "the short form of every proof", true, 225, proofs),

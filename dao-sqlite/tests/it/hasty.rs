@@ -14,7 +14,7 @@ impl Layer for Hasty {
         &self.0
     }
 
-    async fn commit(&self, commit: Commit) -> Result<CommitOutcome> {
+    async fn commit(&self, commit: Commit, _: Turn) -> Result<CommitOutcome> {
         let inner = self.0.clone();
         tokio::spawn(async move { inner.commit(commit).await });
         tokio::task::yield_now().await;

@@ -5,8 +5,8 @@ use super::{Rejection, SyncableRepository, admit, record_key};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ObjectId, RecordKey, SyncMetadata};
 
-/// What a change of an object comes to: `()`, or a `Result` where it may fail. An error is that of the call, and nothing is
-/// changed.
+/// What the function given to [`modify`](SyncableRepository::modify) returns: `()`, or a `Result` if it can fail. Its error is
+/// the error of the call, and nothing is changed.
 pub trait Change {
     /// The outcome.
     ///

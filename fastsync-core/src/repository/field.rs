@@ -1,16 +1,19 @@
 //! Fields by name and type, for filters and orders.
 
 use std::fmt;
-use std::marker::PhantomData;
 
 use crate::error::{Error, Result};
 use crate::model::{FieldName, Value};
 use crate::query::{Comparison, Filter, Order};
 
-/// A field of a type `O`, of values `V`: `#[derive(SyncableObject)]` makes a constant of each one, named as the field in capital
-/// letters.
+/// A stored field with values of type `V`. `#[derive(SyncableObject)]` makes a constant for each one except the id, named as the
+/// field in capital letters.
 ///
-/// A filter or an order by it names no field that is not there, and compares with no value of another type.
+/// The constant spells the field's name and fixes the type of values: a misspelt name and a value of another type do not compile.
+/// It does not check that the query is for the same type; a query that names a field which its type has not is refused.
+///
+/// A number without a type is an `i32`: write `100_u32` unless the field is an `i32` or `i64`. A field that is stored as JSON is
+/// compared by its text.
 ///
 /// ```
 /// use fastsync_core::{
@@ -38,20 +41,19 @@ use crate::query::{Comparison, Filter, Order};
 /// # Ok(())
 /// # }
 /// ```
-pub struct Field<O, V> {
+pub struct Field<V> {
     name: &'static str,
     to_value: fn(&V) -> Result<Value>,
-    of: PhantomData<fn() -> O>,
 }
 
-impl<O, V> Field<O, V> {
+impl<V> Field<V> {
     /// The field of this name, whose values are stored as `to_value` makes them: for types whose [`SyncableObject`] is not
     /// derived.
     ///
     /// [`SyncableObject`]: crate::SyncableObject
     #[must_use]
     pub const fn new(name: &'static str, to_value: fn(&V) -> Result<Value>) -> Self {
-        Self { name, to_value, of: PhantomData }
+        Self { name, to_value }
     }
 
     /// Its name.
@@ -60,7 +62,7 @@ impl<O, V> Field<O, V> {
         self.name
     }
 
-    /// The objects of which it equals this value.
+    /// Objects whose field equals this value.
     ///
     /// # Errors
     /// `InvalidInput` if the value cannot be stored, or if the field was made by hand with a name that is no field name.
@@ -68,7 +70,7 @@ impl<O, V> Field<O, V> {
         self.compare(Comparison::Equal, value)
     }
 
-    /// The objects of which it has a value, and another one.
+    /// Objects whose field has a value other than this one.
     ///
     /// # Errors
     /// As [`Self::equal`].
@@ -76,7 +78,7 @@ impl<O, V> Field<O, V> {
         self.compare(Comparison::NotEqual, value)
     }
 
-    /// The objects of which it is less.
+    /// Objects whose field is less than this value.
     ///
     /// # Errors
     /// As [`Self::equal`]. The query fails if the field has no order ([`Query::admit`](crate::Query::admit)).
@@ -84,7 +86,7 @@ impl<O, V> Field<O, V> {
         self.compare(Comparison::Less, value)
     }
 
-    /// The objects of which it is less or equal.
+    /// Objects whose field is less than or equal to this value.
     ///
     /// # Errors
     /// As [`Self::less`].
@@ -92,7 +94,7 @@ impl<O, V> Field<O, V> {
         self.compare(Comparison::LessOrEqual, value)
     }
 
-    /// The objects of which it is greater.
+    /// Objects whose field is greater than this value.
     ///
     /// # Errors
     /// As [`Self::less`].
@@ -100,7 +102,7 @@ impl<O, V> Field<O, V> {
         self.compare(Comparison::Greater, value)
     }
 
-    /// The objects of which it is greater or equal.
+    /// Objects whose field is greater than or equal to this value.
     ///
     /// # Errors
     /// As [`Self::less`].
@@ -108,7 +110,7 @@ impl<O, V> Field<O, V> {
         self.compare(Comparison::GreaterOrEqual, value)
     }
 
-    /// The objects of which it equals one of these values.
+    /// Objects whose field equals one of these values.
     ///
     /// # Errors
     /// As [`Self::equal`].
@@ -117,7 +119,7 @@ impl<O, V> Field<O, V> {
         Ok(Filter::In(self.field()?, values.collect::<Result<_>>()?))
     }
 
-    /// The objects of which it has no value.
+    /// Objects whose field has no value.
     ///
     /// # Errors
     /// As [`Self::equal`].
@@ -125,7 +127,7 @@ impl<O, V> Field<O, V> {
         self.field().map(Filter::IsNull)
     }
 
-    /// From the least up.
+    /// In the order of this field, smallest first.
     ///
     /// # Errors
     /// As [`Self::equal`].
@@ -133,7 +135,7 @@ impl<O, V> Field<O, V> {
         Ok(Order::new(self.field()?, false))
     }
 
-    /// From the greatest down.
+    /// In the order of this field, largest first.
     ///
     /// # Errors
     /// As [`Self::equal`].
@@ -155,8 +157,8 @@ impl<O, V> Field<O, V> {
     }
 }
 
-impl<O> Field<O, String> {
-    /// The objects of which it begins with this text, byte for byte.
+impl Field<String> {
+    /// Objects whose field begins with this text, byte for byte.
     ///
     /// # Errors
     /// As [`Self::equal`].
@@ -164,7 +166,7 @@ impl<O> Field<O, String> {
         Ok(Filter::StartsWith(self.field()?, text.into()))
     }
 
-    /// The objects of which it contains this text, byte for byte.
+    /// Objects whose field contains this text, byte for byte.
     ///
     /// # Errors
     /// As [`Self::equal`].
@@ -173,15 +175,15 @@ impl<O> Field<O, String> {
     }
 }
 
-impl<O, V> Clone for Field<O, V> {
+impl<V> Clone for Field<V> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<O, V> Copy for Field<O, V> {}
+impl<V> Copy for Field<V> {}
 
-impl<O, V> fmt::Debug for Field<O, V> {
+impl<V> fmt::Debug for Field<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Field").field(&self.name).finish()
     }

@@ -138,6 +138,27 @@ pub trait SyncableRepository: Send + Sync + 'static {
     /// meanwhile, another task), it is read again. An object that was read earlier and is given to
     /// [`update`](Self::update) replaces whatever came in between.
     ///
+    /// ```
+    /// # use fastsync_core::{Error, ErrorKind, ObjectId, Result, SyncableObject, SyncableRepository};
+    /// # #[derive(SyncableObject)]
+    /// # struct Stock {
+    /// #     #[syncable(id)]
+    /// #     id: ObjectId,
+    /// #     pieces: u32,
+    /// # }
+    /// async fn take<R>(stock: &R, id: &ObjectId) -> Result<Option<Stock>>
+    /// where
+    ///     R: SyncableRepository<Object = Stock>,
+    /// {
+    ///     let change = |stock: &mut Stock| {
+    ///         let missing = || Error::new(ErrorKind::InvalidInput, "take", "none is left");
+    ///         stock.pieces = stock.pieces.checked_sub(1).ok_or_else(missing)?;
+    ///         Ok::<_, Error>(())
+    ///     };
+    ///     stock.modify(id, change).await
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// That of `change`; those of [`EditSession::commit`]; `InvalidInput` if [`validate`](Self::validate) refuses, `change`
     /// changes the id, or a field holds what could not be read again.
@@ -207,11 +228,14 @@ pub trait SyncableRepository: Send + Sync + 'static {
         edit.update(admit(self, object)?, object.to_body()?, recode::<Self::Object>)
     }
 
-    /// Changes an object as it is stored now, as part of a session over several types, and gives it as it will be stored; `None`
-    /// if it is not there. The commit of the session is `Contention` if the object has moved since: then make the session anew.
+    /// Reads an object as it is stored, changes it as part of a session over several types, and gives it as it will be stored;
+    /// `None` if it is not there.
+    ///
+    /// It does not see what the session has staged. A session edits an object once.
     ///
     /// # Errors
-    /// As [`modify`](Self::modify) and [`stage_add`](Self::stage_add).
+    /// As [`modify`](Self::modify) and [`stage_add`](Self::stage_add). The commit of the session fails with `Contention` if the
+    /// object was changed since, and with `NotFound` if it was removed; a new session reads it again.
     async fn stage_modify<F, C>(
         &self,
         edit: &mut EditSession,

@@ -12,7 +12,8 @@ use crate::model::{ObjectId, Position, Record, SessionId, SessionSummary, TypeNa
 use crate::query::Query;
 use crate::schema::TypeSchema;
 
-/// A call of a data source: one for each of its methods, but that [`SyncableDataSource::commit_in_turn`] is a commit.
+/// A call of a data source: one for each of its methods, except that [`SyncableDataSource::commit_in_turn`] is a commit, and that
+/// [`SyncableDataSource::backend`], which asks nothing of the storage, is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Method {
@@ -56,10 +57,12 @@ pub enum Method {
 
 /// A data source around another one: for metrics, delays, faults, audits. Every layer is a data source.
 ///
-/// A layer says what is inside and takes the calls that it changes; the others go on to what is inside, through
-/// [`around`](Self::around). One that takes [`commit`](Self::commit) takes [`commit_in_turn`](Self::commit_in_turn) as well.
-/// Within a layer, call what is inside by [`inner`](Self::inner); elsewhere leave this trait out of scope, whose methods have the
-/// names of the data source's.
+/// Implement [`inner`](Self::inner) and the methods that you want to change. All others call the inner source through
+/// [`around`](Self::around).
+///
+/// Import this trait only where a layer is implemented: its methods have the names of the data source's, so that a call is
+/// ambiguous where both traits are in scope. If the inner source is a layer itself, call it as
+/// `SyncableDataSource::get(self.inner(), ..)`.
 ///
 /// ```
 /// use std::sync::atomic::{AtomicU64, Ordering};
@@ -98,13 +101,13 @@ pub enum Method {
 /// # }
 /// ```
 pub trait Layer: Debug + Send + Sync + 'static {
-    /// What is inside.
+    /// The type of the inner source.
     type Inner: SyncableDataSource + ?Sized;
 
-    /// What is inside.
+    /// The inner source.
     fn inner(&self) -> &Self::Inner;
 
-    /// Makes a call of a method that this layer does not take itself. Unless implemented, it just makes it.
+    /// Makes a call of a method that this layer does not change. Provided: it awaits `call`.
     fn around<T: Send>(
         &self,
         method: Method,
@@ -189,17 +192,9 @@ pub trait Layer: Debug + Send + Sync + 'static {
         async move { self.around(Method::Unstage, self.inner().unstage(session)).await }
     }
 
-    /// As [`SyncableDataSource::commit`].
-    fn commit(&self, commit: Commit) -> impl Future<Output = Result<CommitOutcome>> + Send {
-        async move { self.around(Method::Commit, self.inner().commit(commit)).await }
-    }
-
-    /// As [`SyncableDataSource::commit_in_turn`].
-    fn commit_in_turn(
-        &self,
-        commit: Commit,
-        turn: Turn,
-    ) -> impl Future<Output = Result<CommitOutcome>> + Send {
+    /// As [`SyncableDataSource::commit_in_turn`]. A [`SyncableDataSource::commit`] comes here too, with a turn after none, so that
+    /// no commit passes a layer by.
+    fn commit(&self, commit: Commit, turn: Turn) -> impl Future<Output = Result<CommitOutcome>> + Send {
         async move { self.around(Method::Commit, self.inner().commit_in_turn(commit, turn)).await }
     }
 
@@ -277,10 +272,10 @@ impl<L: Layer> SyncableDataSource for L {
         Layer::unstage(self, session).await
     }
     async fn commit(&self, commit: Commit) -> Result<CommitOutcome> {
-        Layer::commit(self, commit).await
+        Layer::commit(self, commit, Turn::default()).await
     }
     async fn commit_in_turn(&self, commit: Commit, turn: Turn) -> Result<CommitOutcome> {
-        Layer::commit_in_turn(self, commit, turn).await
+        Layer::commit(self, commit, turn).await
     }
     async fn session(&self, id: SessionId) -> Result<Option<SessionSummary>> {
         Layer::session(self, id).await

@@ -178,6 +178,12 @@ async fn a_session_changes_what_it_has_read_or_nothing() {
     a.tasks.stage_remove(&mut edit, &id("2")).unwrap();
     edit.commit().await.unwrap();
     assert_eq!(a.tasks.get_all().await.unwrap(), [task("1", "one?!")]);
+    let mut edit = a.store.edit();
+    a.tasks.stage_modify(&mut edit, &id("1"), push).await.unwrap();
+    let again = a.tasks.stage_modify(&mut edit, &id("1"), push).await;
+    assert_eq!(again.unwrap_err().kind(), ErrorKind::InvalidInput);
+    a.tasks.remove(&id("1")).await.unwrap();
+    assert_eq!(edit.commit().await.unwrap_err().kind(), ErrorKind::NotFound);
 }
 
 #[tokio::test]

@@ -80,8 +80,8 @@ fn every_comparison_is_the_one_that_it_says() {
 /// Fails if what cannot be stored is compared with, or if the error does not say which field.
 #[test]
 fn what_cannot_be_stored_is_refused_by_name() {
-    let unsound = Field::<Item, f64>::new("weight", fastsync_core::FieldValue::to_value);
+    let unsound = Field::<f64>::new("weight", fastsync_core::FieldValue::to_value);
     let error = unsound.equal(f64::NAN).unwrap_err();
     assert!(error.to_string().contains("weight"), "{error}");
-    assert!(Field::<Item, f64>::new("no field", fastsync_core::FieldValue::to_value).is_null().is_err());
+    assert!(Field::<f64>::new("no field", fastsync_core::FieldValue::to_value).is_null().is_err());
 }

@@ -40,6 +40,19 @@ mod surroundings {
         r#fn: u128,
     }
 
+    #[derive(SyncableObject)]
+    pub(super) struct Open {
+        #[syncable(id)]
+        pub id: ObjectId,
+        pub name: String,
+        #[syncable(constant = "Kind")]
+        pub r#type: u8,
+    }
+
+    impl Open {
+        pub(super) const TYPE: u8 = 7;
+    }
+
     pub(super) fn values() -> fastsync_core::Result<(TypeSchema, std::vec::Vec<Value>)> {
         std::result::Result::Ok((Made::schema()?, Made { id: 1, value: None, count: 0 }.to_body()?))
     }
@@ -64,6 +77,7 @@ fn the_code_stands_on_its_own() {
         surroundings::Bare::schema().unwrap(),
         TypeSchema::builder("Bare", "id").version(1).priority(0).build().unwrap()
     );
+    assert_eq!((surroundings::Open::NAME.name(), surroundings::Open::Kind.name()), ("name", "type"));
     let bare = surroundings::Bare::from_body(&ObjectId::new("a").unwrap(), Vec::new()).unwrap();
     assert!(bare.to_body().unwrap().is_empty());
     assert_eq!(surroundings::Bare::schema().unwrap().restriction(), ZoneRestriction::Global);

@@ -132,18 +132,14 @@ impl Layer for Numbered {
         "numbered"
     }
 
-    async fn commit(&self, commit: Commit) -> Result<CommitOutcome> {
+    async fn commit(&self, commit: Commit, turn: Turn) -> Result<CommitOutcome> {
+        turn.comes().await;
         // To the end, whoever waits for it: what the storage took needs its position, although the push was given up.
         let this = self.clone();
         match tokio::spawn(async move { this.number(commit).await }).await {
             Ok(outcome) => outcome,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
-    }
-
-    async fn commit_in_turn(&self, commit: Commit, turn: Turn) -> Result<CommitOutcome> {
-        turn.comes().await;
-        Layer::commit(self, commit).await
     }
 
     async fn changes(&self, request: &ChangesRequest) -> Result<Changes> {

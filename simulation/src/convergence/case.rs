@@ -235,7 +235,7 @@ fn calls() -> impl Strategy<Value = Vec<Call>> {
             .prop_map(|(edit, after, yields)| Call::Meanwhile { edit, after, yields }),
         1 => edits().prop_map(|edit| Call::ServerMeanwhile { edit }),
         1 => any::<u8>().prop_map(|client| Call::PushMeanwhile { client }),
-        1 => upgrades().prop_map(|to| Call::UpgradeMeanwhile { to }),
+        2 => upgrades().prop_map(|to| Call::UpgradeMeanwhile { to }),
     ];
     prop_oneof![2 => Just(Vec::new()), 3 => vec(call, 1..5)]
 }

@@ -110,7 +110,11 @@ pub(super) async fn end(world: &Arc<World>) {
     }
     // What waits for the server's next release waits until it is there. A client may stay behind for ever.
     if (0..world.client_count()).any(|client| world.client_is_later(client)) {
-        world.upgrade_server(Upgrade::Types, "upgrades of the server at the end").await;
+        world.upgrade_server(Upgrade::Types, ["upgrades of the server at the end"; 2]).await;
+    }
+    // A server that did not start is not asked anything.
+    if !world.ledger.facts().violations.is_empty() {
+        return;
     }
     if !settle(world).await || !world.ledger.facts().violations.is_empty() {
         return;

@@ -14,6 +14,10 @@ use super::mutation::Mutation;
 use super::versions;
 use super::world::{World, user_of};
 
+/// What an upgrade within a call is counted as: of its types, of its protocol.
+const UPGRADED_MEANWHILE: [&str; 2] =
+    ["upgrades of the server during a call", "protocol upgrades of the server during a call"];
+
 /// What outlives a client's process: what the network will do, and what it has carried.
 #[derive(Debug, Default)]
 pub(super) struct Wire {
@@ -159,7 +163,7 @@ impl Link {
             // A storage that one process has to itself cannot change hands within a call.
             Call::UpgradeMeanwhile { .. } if world.setup.server.is_some() => Ok((1, Fate::Arrives)),
             Call::UpgradeMeanwhile { to } => {
-                let is_upgraded = world.upgrade_server(*to, "upgrades of the server during a call").await;
+                let is_upgraded = world.upgrade_server(*to, UPGRADED_MEANWHILE).await;
                 if is_upgraded && *to == Upgrade::Types {
                     // The release before may have refused a type, which the later one then does not name.
                     lock(&wire.refused).push(ErrorKind::UnknownType);

@@ -58,6 +58,8 @@ const PER_THOUSAND: &[(&str, u64)] = &[
     ("upgrades of the server during a call", 20),
     ("protocol upgrades of a client", 150),
     ("protocol upgrades of the server", 100),
+    ("protocol upgrades of the server during a call", 20),
+    ("requests refused for their version", 50),
     ("pushes in the later protocol", 500),
     ("pulls that left a type waiting", 100),
     ("sessions over two types", 2_000),

@@ -175,10 +175,7 @@ impl Layer for Observer {
         let writes = self.break_writes(writes).await?;
         self.inner().stage(session, sequence, writes).await
     }
-    async fn commit(&self, commit: Commit) -> Result<CommitOutcome> {
-        Layer::commit_in_turn(self, commit, Turn::default()).await
-    }
-    async fn commit_in_turn(&self, mut commit: Commit, turn: Turn) -> Result<CommitOutcome> {
+    async fn commit(&self, mut commit: Commit, turn: Turn) -> Result<CommitOutcome> {
         commit.writes = match commit.writes {
             Writes::Inline(writes) => Writes::Inline(self.break_writes(writes).await?),
             Writes::Staged { overrides } => Writes::Staged { overrides: self.break_writes(overrides).await? },

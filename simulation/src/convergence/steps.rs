@@ -50,7 +50,7 @@ pub(super) async fn step(world: &Arc<World>, step: &Step) {
             World::upgrade_client(world, client_of(client), *to).await;
         }
         Step::UpgradeServer { to } => {
-            world.upgrade_server(*to, "upgrades of the server").await;
+            world.upgrade_server(*to, ["upgrades of the server", "protocol upgrades of the server"]).await;
         }
         Step::Replay { client, which } => {
             let client = client_of(client);

@@ -1,4 +1,4 @@
-//! A made-up second version of the protocol: in it a device's pushes are numbered in tens, both ways.
+//! A made-up second version of the protocol. Its messages count a device's pushes in tens: 10, 20, 30, in requests and in answers.
 
 use std::ops::RangeInclusive;
 
@@ -107,6 +107,7 @@ fn agree(world: &World, version: u16) -> Result<u16> {
     if served.contains(&version) {
         return Ok(version);
     }
+    world.ledger.note("requests refused for their version");
     let error = Error::new(ErrorKind::UpgradeRequired, "negotiate", "another version is served");
     Err(error.with_protocols(served))
 }

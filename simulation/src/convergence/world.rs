@@ -214,30 +214,38 @@ impl World {
         self.server.speaks.load(Ordering::SeqCst)
     }
 
-    /// Ends the server's process, starts the later release of it, and counts that if the one before was running, one with
-    /// later types as `what`; whether it was.
-    pub(super) async fn upgrade_server(&self, to: Upgrade, what: &'static str) -> bool {
+    /// Ends the server's process and starts its later release. Gives whether that release is new and started; then it is counted
+    /// under the first name if its types are later, else under the second.
+    pub(super) async fn upgrade_server(&self, to: Upgrade, names: [&'static str; 2]) -> bool {
         let was_later = self.server.upgrade(to);
-        let what = if to == Upgrade::Types { what } else { "protocol upgrades of the server" };
-        self.upgraded(self.restart_server().await, was_later, what)
+        self.upgraded(self.restart_server().await, was_later, to, names)
     }
 
     /// The same with a client's process.
     pub(super) async fn upgrade_client(world: &Arc<Self>, client: usize, to: Upgrade) -> bool {
         let was_later = world.clients[client].upgrade(to);
-        let what =
-            if to == Upgrade::Types { "upgrades of a client" } else { "protocol upgrades of a client" };
         let outcome = Self::restart_client(world, client).await;
-        world.upgraded(outcome, was_later, what)
+        world.upgraded(outcome, was_later, to, ["upgrades of a client", "protocol upgrades of a client"])
     }
 
-    fn upgraded(&self, outcome: Result<()>, was_later: bool, what: &'static str) -> bool {
+    fn upgraded(
+        &self,
+        outcome: Result<()>,
+        was_later: bool,
+        to: Upgrade,
+        [types, protocol]: [&'static str; 2],
+    ) -> bool {
         match outcome {
-            Ok(()) if was_later => {}
-            Ok(()) => self.ledger.note(what),
-            Err(error) => self.ledger.violated(format!("the later release does not start: {error}")),
+            Ok(()) if was_later => false,
+            Ok(()) => {
+                self.ledger.note(if to == Upgrade::Types { types } else { protocol });
+                true
+            }
+            Err(error) => {
+                self.ledger.violated(format!("the later release does not start: {error}"));
+                false
+            }
         }
-        !was_later
     }
 
     async fn watched(&self, node: &Node, role: StoreRole) -> Observer {

@@ -111,7 +111,7 @@ pub struct SettledConflict {
     pub key: RecordKey,
     /// How it was settled.
     pub settlement: Settlement,
-    /// The local version that gave way, where one did. It is not serialised: what users have written does not belong in logs.
+    /// The local version that was replaced, if any. Not serialised: what users write does not belong in logs.
     #[serde(skip)]
     pub dropped: Option<Record>,
 }

@@ -110,13 +110,9 @@ impl Layer for Hooked {
         self.first(Call::Stage).await;
         self.inner.stage(session, sequence, writes).await
     }
-    async fn commit(&self, commit: Commit) -> Result<CommitOutcome> {
+    async fn commit(&self, commit: Commit, turn: Turn) -> Result<CommitOutcome> {
         self.first(Call::Commit(commit.kind)).await;
         self.clears.fetch_add(usize::from(!commit.clears.is_empty()), Ordering::SeqCst);
-        self.inner.commit(commit).await.map(|outcome| self.answered(outcome))
-    }
-    async fn commit_in_turn(&self, commit: Commit, turn: Turn) -> Result<CommitOutcome> {
-        self.first(Call::Commit(commit.kind)).await;
         self.inner.commit_in_turn(commit, turn).await.map(|outcome| self.answered(outcome))
     }
 }

@@ -7,7 +7,7 @@
 //! # async fn open() -> fastsync_core::Result<()> {
 //! let source = MongoDataSource::connect("mongodb://localhost:27017/?replicaSet=rs0", "app").await?;
 //! let items = TypeSchema::builder("items", "id").field("name", FieldKind::Text).build()?;
-//! source.prepare(&[items]).await?;
+//! source.prepare(&[items], Preparation::Apply).await?;
 //!
 //! let all = Query::all(TypeName::new("items")?, Zone::Global);
 //! println!("{} items", source.count(&all).await?);

@@ -10,7 +10,7 @@
 //!     eprintln!("{warning}");
 //! }
 //! let items = TypeSchema::builder("items", "id").field("name", FieldKind::Text).build()?;
-//! source.prepare(&[items]).await?;
+//! source.prepare(&[items], Preparation::Apply).await?;
 //! # Ok(())
 //! # }
 //! ```

@@ -10,7 +10,7 @@
 //! # let path = folder.path().join("app.store");
 //! let source = SledDataSource::open(path)?;
 //! let items = TypeSchema::builder("items", "id").field("name", FieldKind::Text).build()?;
-//! source.prepare(&[items]).await?;
+//! source.prepare(&[items], Preparation::Apply).await?;
 //!
 //! let all = Query::all(TypeName::new("items")?, Zone::Global);
 //! assert_eq!(source.count(&all).await?, 0);

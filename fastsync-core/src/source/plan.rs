@@ -17,7 +17,7 @@ use crate::schema::{FieldSchema, TypeSchema};
 /// # async fn main() -> fastsync_core::Result<()> {
 /// let source = MemoryDataSource::new();
 /// let first = TypeSchema::builder("items", "id").field("name", FieldKind::Text).build()?;
-/// source.prepare(&[first]).await?;
+/// source.prepare(&[first], Preparation::Apply).await?;
 ///
 /// let second = TypeSchema::builder("items", "id")
 ///     .field("label", FieldKind::Text)

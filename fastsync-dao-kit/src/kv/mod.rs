@@ -92,7 +92,7 @@
 //! # async fn main() -> fastsync_core::Result<()> {
 //! let source = MyDataSource(KvDataSource::open(2, || Ok(InMemory::default()))?);
 //! let items = TypeSchema::builder("items", "id").field("name", FieldKind::Text).build()?;
-//! source.prepare(&[items]).await?;
+//! source.prepare(&[items], Preparation::Apply).await?;
 //! assert_eq!(source.count(&Query::all(TypeName::new("items")?, Zone::Global)).await?, 0);
 //! # Ok(())
 //! # }

@@ -1,7 +1,8 @@
 //! MongoDB data source for FastSync.
 //!
 //! ```no_run
-//! use fastsync_core::{FieldKind, Query, SyncableDataSource, TypeName, TypeSchema, Zone};
+//! use fastsync_core::source::Preparation;
+//! use fastsync_core::{FieldKind, Query, SyncableDataSource, SyncableDataSourceExt as _, TypeName, TypeSchema, Zone};
 //! use fastsync_dao_mongo::MongoDataSource;
 //!
 //! # async fn open() -> fastsync_core::Result<()> {

@@ -1,6 +1,7 @@
 //! MySQL and MariaDB data source for FastSync.
 //!
 //! ```no_run
+//! use fastsync_core::source::Preparation;
 //! use fastsync_core::{FieldKind, SyncableDataSource, TypeSchema};
 //! use fastsync_dao_mysql::MySqlDataSource;
 //!

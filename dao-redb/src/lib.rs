@@ -1,7 +1,8 @@
 //! redb data source for FastSync: an embedded key-value store with durable transactions.
 //!
 //! ```
-//! use fastsync_core::{FieldKind, Query, SyncableDataSource, TypeName, TypeSchema, Zone};
+//! use fastsync_core::source::Preparation;
+//! use fastsync_core::{FieldKind, Query, SyncableDataSource, SyncableDataSourceExt as _, TypeName, TypeSchema, Zone};
 //! use fastsync_dao_redb::RedbDataSource;
 //!
 //! # #[tokio::main(flavor = "current_thread")]

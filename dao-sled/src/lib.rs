@@ -1,7 +1,8 @@
 //! sled data source for FastSync: an embedded key-value store.
 //!
 //! ```
-//! use fastsync_core::{FieldKind, Query, SyncableDataSource, TypeName, TypeSchema, Zone};
+//! use fastsync_core::source::Preparation;
+//! use fastsync_core::{FieldKind, Query, SyncableDataSource, SyncableDataSourceExt as _, TypeName, TypeSchema, Zone};
 //! use fastsync_dao_sled::SledDataSource;
 //!
 //! # #[tokio::main(flavor = "current_thread")]

@@ -1,7 +1,8 @@
 //! SQLite data source for FastSync.
 //!
 //! ```
-//! use fastsync_core::{Query, FieldKind, SyncableDataSource, TypeName, TypeSchema, Zone};
+//! use fastsync_core::source::Preparation;
+//! use fastsync_core::{FieldKind, Query, SyncableDataSource, SyncableDataSourceExt as _, TypeName, TypeSchema, Zone};
 //! use fastsync_dao_sqlite::SqliteDataSource;
 //!
 //! # #[tokio::main(flavor = "current_thread")]

@@ -55,7 +55,7 @@ pub enum Method {
 /// use std::sync::atomic::{AtomicU64, Ordering};
 ///
 /// use fastsync_core::source::{self, Method};
-/// use fastsync_core::{MemoryDataSource, Result, SyncableDataSource};
+/// use fastsync_core::{MemoryDataSource, Result, SyncableDataSource, SyncableDataSourceExt as _};
 ///
 /// /// Counts the calls.
 /// #[derive(Debug, Default)]

@@ -29,7 +29,10 @@
 //! use std::collections::BTreeMap;
 //! use std::sync::RwLock;
 //!
-//! use fastsync_core::{FieldKind, Query, SyncableDataSource, TypeName, TypeSchema, Zone};
+//! use fastsync_core::source::Preparation;
+//! use fastsync_core::{
+//!     FieldKind, Query, SyncableDataSource, SyncableDataSourceExt as _, TypeName, TypeSchema, Zone,
+//! };
 //! use fastsync_dao_kit::kv::{Changes, Engine, Fail, KvDataSource, Range, Run, Steps, View};
 //! use fastsync_core::ErrorKind;
 //!

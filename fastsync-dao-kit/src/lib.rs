@@ -18,4 +18,7 @@
     )
 )]
 
+#[cfg(feature = "kv")]
 pub mod kv;
+#[cfg(feature = "sql")]
+pub mod sql;

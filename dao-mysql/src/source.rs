@@ -1,33 +1,23 @@
 //! The data source.
 
 use std::fmt;
-use std::sync::Arc;
 
-use async_trait::async_trait;
+use fastsync_core::Result;
 use fastsync_core::source::upgrade::Upgrades;
-use fastsync_core::source::{
-    Changes, ChangesRequest, Commit, CommitOutcome, PlannedChange, Point, Turn, Write,
-};
-use fastsync_core::{
-    ErrorKind, ObjectId, Position, Query, Record, Result, SessionId, SessionSummary, SyncableDataSource,
-    TypeName, TypeSchema, Zone,
-};
+use fastsync_dao_kit::sql::{Attempts, Database as _, Fail, SqlDataSource, Upgrade};
 use sqlx::mysql::{MySqlPool, MySqlPoolOptions};
 
 use crate::config::{MySqlConfig, Warning};
-use crate::error::{BACKEND, Fail, Run};
-use crate::retry::Attempts;
-use crate::store::Store;
-use crate::upgrade::{self, Upgrade};
-use crate::{audit, checks, commit, feed, prepare, query, read, staging};
+use crate::error::failed;
+use crate::server::{Server, UPGRADES};
 
 /// Records in a MySQL or MariaDB database. A cheap handle: clones share the pool.
 ///
 /// Several processes may use one database; they are coordinated by nothing but the database.
 #[derive(Clone)]
-pub struct MySqlDataSource {
-    store: Arc<Store>,
-}
+pub struct MySqlDataSource(SqlDataSource<Server>);
+
+fastsync_dao_kit::data_source!(MySqlDataSource);
 
 // The pool's own form would name the server and its user.
 impl fmt::Debug for MySqlDataSource {
@@ -46,7 +36,7 @@ impl MySqlDataSource {
     /// As [`Self::with_config`]; `Config` if the URL is none. No error has the URL in its text.
     pub async fn connect(url: &str) -> Result<Self> {
         let pool = MySqlPoolOptions::new().connect(url).await;
-        let pool = pool.map_err(|error| Fail::from(error).into_error("open"))?;
+        let pool = pool.map_err(|error| opening(failed(error)))?;
         Self::new(pool).await
     }
 
@@ -68,228 +58,48 @@ impl MySqlDataSource {
     /// `Config` that names every setting of the server that breaks a promise; `Unsupported` if a newer release wrote
     /// the sync tables; `Unavailable` if the server cannot be reached.
     pub async fn with_config(pool: MySqlPool, config: MySqlConfig) -> Result<Self> {
-        Self::open_as(pool, config, upgrade::UPGRADES).await
+        Self::open_as(pool, config, UPGRADES).await
     }
 
     /// Opens a database as a release with these steps would.
     pub(crate) async fn open_as(
         pool: MySqlPool,
         config: MySqlConfig,
-        upgrades: Upgrades<Upgrade>,
+        upgrades: Upgrades<Upgrade<Server>>,
     ) -> Result<Self> {
-        let open = || async {
-            let mut connection = pool.acquire().await?;
-            let server = checks::check(&mut connection, &config).await?;
-            let found = upgrade::version(&mut connection).await?;
-            found.map_or(Ok(()), |found| upgrades.due(found).map(drop))?;
-            Run::Ok((server, found))
-        };
         // A node of a cluster that others write to fails reads now and then.
-        let (server, found) = retried(config.attempts, open).await.map_err(|fail| fail.into_error("open"))?;
-        Ok(Self { store: Arc::new(Store::new(pool, server, config, upgrades, found)) })
+        let mut attempts = Attempts::new(config.attempts);
+        loop {
+            let open =
+                async { SqlDataSource::open(Server::open(pool.clone(), &config).await?, upgrades).await };
+            match open.await {
+                Ok(source) => return Ok(Self(source)),
+                Err(fail) => {
+                    let pause = attempts.after(fail).map_err(opening)?;
+                    tokio::time::sleep(pause).await;
+                }
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn server(&self) -> &Server {
+        self.0.database()
     }
 
     /// The pool.
     #[must_use]
     pub fn pool(&self) -> &MySqlPool {
-        &self.store.pool
+        &self.0.database().pool
     }
 
     /// The settings of the server that weaken a promise; show or log them.
     #[must_use]
     pub fn warnings(&self) -> &[Warning] {
-        &self.store.server.warnings
-    }
-
-    #[cfg(test)]
-    pub(crate) fn store(&self) -> &Store {
-        &self.store
-    }
-
-    /// Runs a call in a task of its own, so that it ends as a whole when its caller is dropped: a write is done or not, and
-    /// no connection goes back to the pool in the middle of a statement, of which the driver knows too little then.
-    async fn run<T, F>(&self, operation: &'static str, work: impl FnOnce(Arc<Store>) -> F) -> Result<T>
-    where
-        T: Send + 'static,
-        F: Future<Output = Run<T>> + Send + 'static,
-    {
-        self.store.check_version().map_err(|fail| fail.into_error(operation))?;
-        self.run_in_any_version(operation, work).await
-    }
-
-    async fn run_in_any_version<T, F>(
-        &self,
-        operation: &'static str,
-        work: impl FnOnce(Arc<Store>) -> F,
-    ) -> Result<T>
-    where
-        T: Send + 'static,
-        F: Future<Output = Run<T>> + Send + 'static,
-    {
-        match tokio::spawn(work(Arc::clone(&self.store))).await {
-            Ok(done) => done.map_err(|fail| fail.into_error(operation)),
-            Err(_) => {
-                let message = "the runtime ended before the call did; a write may be done or not";
-                Err(Fail::new(ErrorKind::Unavailable, operation, message).into_error(operation))
-            }
-        }
+        self.0.database().warnings()
     }
 }
 
-/// Tries again what lost to another transaction.
-async fn retried<T, F: Future<Output = Run<T>>>(attempts: u32, work: impl Fn() -> F) -> Run<T> {
-    let mut attempts = Attempts::new(attempts);
-    loop {
-        match work().await {
-            Ok(done) => return Ok(done),
-            Err(fail) => attempts.after(fail).await?,
-        }
-    }
-}
-
-#[async_trait]
-impl SyncableDataSource for MySqlDataSource {
-    fn backend(&self) -> &'static str {
-        BACKEND
-    }
-
-    async fn prepare(&self, types: &[TypeSchema]) -> Result<()> {
-        let types = types.to_vec();
-        let prepare = |store: Arc<Store>| async move {
-            retried(store.config.attempts, || prepare::prepare(&store, &types)).await
-        };
-        self.run_in_any_version("prepare", prepare).await
-    }
-
-    async fn plan(&self, types: &[TypeSchema]) -> Result<Vec<PlannedChange>> {
-        let types = types.to_vec();
-        let plan = |store: Arc<Store>| async move {
-            retried(store.config.attempts, || prepare::plan(&store, &types)).await
-        };
-        self.run_in_any_version("plan", plan).await
-    }
-
-    async fn get(&self, type_name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Result<Vec<Record>> {
-        let (name, zone, ids) = (type_name.clone(), zone.clone(), ids.to_vec());
-        let get = |store: Arc<Store>| async move {
-            retried(store.config.attempts, || read::get(&store, &name, &zone, &ids)).await
-        };
-        self.run("get", get).await
-    }
-
-    async fn find(&self, query: &Query) -> Result<Vec<Record>> {
-        let query = query.clone();
-        let find = |store: Arc<Store>| async move {
-            retried(store.config.attempts, || query::find(&store, &query)).await
-        };
-        self.run("find", find).await
-    }
-
-    async fn count(&self, query: &Query) -> Result<u64> {
-        let query = query.clone();
-        let count = |store: Arc<Store>| async move {
-            retried(store.config.attempts, || query::count(&store, &query)).await
-        };
-        self.run("count", count).await
-    }
-
-    async fn changes(&self, request: &ChangesRequest) -> Result<Changes> {
-        let request = request.clone();
-        let changes = |store: Arc<Store>| async move {
-            retried(store.config.attempts, || feed::changes(&store, &request)).await
-        };
-        self.run("changes", changes).await
-    }
-
-    async fn point(&self, zone: &Zone, position: Position) -> Result<Option<Point>> {
-        let zone = zone.clone();
-        let point = |store: Arc<Store>| async move {
-            retried(store.config.attempts, || feed::point(&store, &zone, position)).await
-        };
-        self.run("point", point).await
-    }
-
-    async fn pending(&self, after: u64, limit: usize) -> Result<Vec<Record>> {
-        let pending = |store: Arc<Store>| async move {
-            retried(store.config.attempts, || read::pending(&store, after, limit)).await
-        };
-        self.run("pending", pending).await
-    }
-
-    async fn count_pending(&self) -> Result<u64> {
-        let count = |store: Arc<Store>| async move {
-            retried(store.config.attempts, || read::count_pending(&store)).await
-        };
-        self.run("count_pending", count).await
-    }
-
-    async fn zones(&self, type_name: &TypeName) -> Result<Vec<Zone>> {
-        let name = type_name.clone();
-        let zones = |store: Arc<Store>| async move {
-            retried(store.config.attempts, || read::zones(&store, &name)).await
-        };
-        self.run("zones", zones).await
-    }
-
-    async fn stage(&self, session: SessionId, sequence: u64, writes: Vec<Write>) -> Result<()> {
-        let stage = |store: Arc<Store>| async move {
-            retried(store.config.attempts, || staging::stage(&store, session, sequence, &writes)).await
-        };
-        self.run("stage", stage).await
-    }
-
-    async fn unstage(&self, session: Option<SessionId>) -> Result<()> {
-        let unstage = |store: Arc<Store>| async move {
-            let unstage = || async { staging::unstage(&mut *store.pool.acquire().await?, session).await };
-            retried(store.config.attempts, unstage).await
-        };
-        self.run("unstage", unstage).await
-    }
-
-    async fn commit(&self, commit: Commit) -> Result<CommitOutcome> {
-        self.commit_in_turn(commit, Turn::default()).await
-    }
-
-    async fn commit_in_turn(&self, commit: Commit, turn: Turn) -> Result<CommitOutcome> {
-        self.run("commit", |store| async move { commit::commit(&store, commit, &turn).await }).await
-    }
-
-    async fn session(&self, id: SessionId) -> Result<Option<SessionSummary>> {
-        let session = |store: Arc<Store>| async move {
-            retried(store.config.attempts, || audit::session(&store, id)).await
-        };
-        self.run("session", session).await
-    }
-
-    async fn sessions(&self, zone: &Zone, after: Position, limit: usize) -> Result<Vec<SessionSummary>> {
-        let zone = zone.clone();
-        let sessions = |store: Arc<Store>| async move {
-            retried(store.config.attempts, || audit::sessions(&store, &zone, after, limit)).await
-        };
-        self.run("sessions", sessions).await
-    }
-
-    async fn state(&self, key: &str) -> Result<Option<Vec<u8>>> {
-        let key = key.to_owned();
-        let state = |store: Arc<Store>| async move {
-            retried(store.config.attempts, || read::state(&store, &key)).await
-        };
-        self.run("state", state).await
-    }
-
-    async fn states(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>> {
-        let prefix = prefix.to_owned();
-        let states = |store: Arc<Store>| async move {
-            retried(store.config.attempts, || read::states(&store, &prefix)).await
-        };
-        self.run("states", states).await
-    }
-
-    async fn purge(&self, zone: &Zone, through: Position) -> Result<u64> {
-        let zone = zone.clone();
-        let purge = |store: Arc<Store>| async move {
-            retried(store.config.attempts, || feed::purge(&store, &zone, through)).await
-        };
-        self.run("purge", purge).await
-    }
+fn opening(fail: Fail) -> fastsync_core::Error {
+    fail.into_error(Server::NAME, "open")
 }

@@ -11,12 +11,12 @@ use fastsync_core::{
     SessionKind, SyncMetadata, SyncableDataSource, Tag, Timestamp, TypeName, TypeSchema, Zone,
 };
 use sqlx::mysql::{MySqlPool, MySqlPoolOptions, MySqlRow};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
+use sqlx::{AssertSqlSafe, Row};
 use uuid::Uuid;
 
-use crate::columns::columns;
-use crate::registry::Type;
-use crate::{MySqlDataSource, feed, index, load, read, rows, walk};
+use fastsync_dao_kit::sql::{Database as _, Link as _, Type, hot_statements};
+
+use crate::MySqlDataSource;
 
 #[allow(dead_code, unreachable_pub, clippy::print_stderr)]
 #[path = "../tests/it/common/server.rs"]
@@ -75,12 +75,6 @@ async fn explain(pool: &MySqlPool, sql: &str) -> Vec<(String, String, String, St
         .collect()
 }
 
-/// A statement with a number for each placeholder.
-fn filled(sql: &str, values: &[&str]) -> String {
-    let mut values = values.iter().copied().chain(std::iter::repeat("1"));
-    sql.split_inclusive('?').map(|part| part.replace('?', values.next().unwrap())).collect()
-}
-
 #[tokio::test]
 async fn hot_statements_use_their_indexes_and_sort_nothing() {
     if let Some(reason) = server::skip() {
@@ -96,50 +90,20 @@ async fn hot_statements_use_their_indexes_and_sort_nothing() {
     for number in 1..=200 {
         source.commit(commit(number, 20)).await.unwrap();
     }
-    let mut connection = database.options().connect().await.unwrap();
     // Of an empty table every plan reads everything.
     for sql in [
         "INSERT INTO fastsync_pending (`change`, zone, type, id) SELECT position, zone, type, id FROM fastsync_records",
         "ANALYZE TABLE fastsync_records, fastsync_positions, fastsync_pending, items",
     ] {
-        sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+        sqlx::raw_sql(sql).execute(source.pool()).await.unwrap();
     }
-    let kind =
-        Type::new(1, items(), &columns(&mut connection, "items").await.unwrap(), &source.store().server);
-    connection.close().await.unwrap();
+    let server = source.server();
+    let mut link = server.link().await.unwrap();
+    let columns = server.columns(&mut link, "items").await.unwrap();
+    let kind = Type::new(1, items(), &columns, link.dialect());
+    drop(link);
 
-    let feed = |place: &str| {
-        format!(
-            "{}r.zone = 1 AND {place} AND r.type = 1 ORDER BY r.position, r.type, r.id LIMIT 1001",
-            walk::select(&kind, walk::FEED)
-        )
-    };
-    let cases = [
-        (feed("r.position > 100"), "fastsync_feed"),
-        (feed("r.position > 200"), "fastsync_feed"),
-        (
-            feed(
-                "(r.position > 100 OR (r.position = 100 AND r.type > 1) OR (r.position = 100 AND r.type = 1 AND r.id > 'x'))",
-            ),
-            "fastsync_feed",
-        ),
-        (feed("r.position > 100 AND r.position NOT IN (120, 130)"), "fastsync_feed"),
-        (
-            format!(
-                "{}r.zone = 1 AND r.type = 1 AND r.id > 'x' AND r.position > 0 ORDER BY r.id LIMIT 1001",
-                walk::select(&kind, load::ROWS)
-            ),
-            "PRIMARY",
-        ),
-        (filled(walk::OWN, &[]), "fastsync_own"),
-        (filled(read::PENDING, &[]), "PRIMARY"),
-        (filled(feed::PURGE, &[]), "PRIMARY"),
-        (read::get_statement(&kind).replace('?', "1") + "('a', 'b')", "PRIMARY"),
-        (read::bodies_statement(&kind) + "('a', 'b')", "PRIMARY"),
-        (index::look_up_statement().replace('?', "1") + "('a', 'b') FOR UPDATE", "PRIMARY"),
-        (rows::delete_statement(&kind) + "('a', 'b')", "PRIMARY"),
-    ];
-    for (sql, index) in cases {
+    for (sql, index) in hot_statements(&kind) {
         for (table, access, key, extra) in explain(source.pool(), &sql).await {
             // An answer that is known to be empty without looking has no plan.
             if extra.contains("Impossible") || extra.contains("no matching row") {

@@ -18,7 +18,11 @@
     )
 )]
 
+mod forward;
 #[cfg(feature = "kv")]
 pub mod kv;
 #[cfg(feature = "sql")]
 pub mod sql;
+
+#[doc(hidden)]
+pub use async_trait::async_trait;

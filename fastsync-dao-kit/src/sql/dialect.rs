@@ -102,6 +102,8 @@ pub struct Forms {
     pub index_hint: &'static str,
     /// A join that reads its left side first, if that can be said.
     pub join: &'static str,
+    /// Deletes rows of `{table}`, called `u`, by their primary key: `{where}`.
+    pub delete: &'static str,
     /// Deletes rows of `{table}`, called `u`, that rows of `{from}` select: `{on}` and `{where}`.
     pub delete_joined: &'static str,
     /// Deletes the tombstones of a zone up to a position with their index rows, unless an edit waits to be pushed. Binds
@@ -294,6 +296,19 @@ impl Dialect {
             }
             Upsert::OnConflict => self.replace(key, columns),
         }
+    }
+
+    /// A statement that deletes rows of a table, called `u`, by their primary key.
+    #[must_use]
+    pub fn delete(&self, table: &str, condition: &str) -> String {
+        self.forms.delete.replace("{table}", table).replace("{where}", condition)
+    }
+
+    /// A statement that deletes the rows of a table, called `u`, that belong to rows of another one.
+    #[must_use]
+    pub fn delete_joined(&self, table: &str, from: &str, on: &str, condition: &str) -> String {
+        let text = self.forms.delete_joined.replace("{table}", table).replace("{from}", from);
+        text.replace("{on}", on).replace("{where}", condition)
     }
 
     /// A statement that raises a number and gives it.

@@ -3,24 +3,25 @@
 use fastsync_core::source::rules::{acknowledged, change_of_put};
 use fastsync_core::source::{Action, Expect, Write};
 use fastsync_core::{Incarnation, Record, RecordKey, Revision};
-use sqlx::MySqlConnection;
 
 use std::collections::HashMap;
 
-use crate::codec::{ENTRY, ENTRY_COLUMNS, Entry, read_id};
-use crate::error::{Fail, Run};
-use crate::plan::Item;
-use crate::sql::{MAX_ROWS, Sql, rows_at_once, rows_of_marks};
+use crate::sql::chunk::MAX_ROWS;
+use crate::sql::dialect::Dialect;
+use crate::sql::driver::{Link, Row as _};
+use crate::sql::entry::{ENTRY, ENTRY_COLUMNS, Entry};
+use crate::sql::fail::{Fail, Run};
+use crate::sql::load::ROWS;
+use crate::sql::many::Many;
+use crate::sql::plan::Item;
+use crate::sql::statement::Sql;
+use crate::sql::walk::rows_by;
 
 /// What the index has for each item, in their order. The rows that are there are locked until the commit ends.
 ///
 /// A row that is not there is not locked: who inserts it finds out whether somebody else did. That goes for every row that
 /// is to be inserted, so with `trusts` these are taken for what they are expected to be.
-pub(crate) async fn look_up(
-    connection: &mut MySqlConnection,
-    items: &[Item],
-    trusts: bool,
-) -> Run<Vec<Option<Entry>>> {
+pub(crate) async fn look_up<L: Link>(link: &mut L, items: &[Item], trusts: bool) -> Run<Vec<Option<Entry>>> {
     let mut entries = Vec::with_capacity(items.len());
     for group in items.chunk_by(|a, b| (a.zone, a.kind.n) == (b.zone, b.kind.n)) {
         let asked = group.iter().filter(|item| !trusts || !inserts(&item.write));
@@ -28,11 +29,11 @@ pub(crate) async fn look_up(
         let mut found = HashMap::with_capacity(asked.len());
         for items in asked.chunks(MAX_ROWS) {
             let Some(first) = items.first() else { continue };
-            let mut sql = Sql::new(look_up_statement());
+            let mut sql = Sql::new(look_up_statement(link.dialect()));
             sql.add(first.zone).add(first.kind.n);
             sql.push_list(items.iter().map(|item| item.key().id.as_str())).push(" FOR UPDATE");
-            for row in sql.all(connection).await? {
-                found.insert(read_id(&row, ENTRY_COLUMNS)?, Entry::read(&row, 0)?);
+            for row in sql.all(link).await? {
+                found.insert(row.id(ENTRY_COLUMNS)?, Entry::read(&row, 0)?);
             }
         }
         entries.extend(group.iter().map(|item| found.get(&item.key().id).copied()));
@@ -46,22 +47,20 @@ pub(crate) fn inserts(write: &Write) -> bool {
 }
 
 /// Parameters: zone, type, ids.
-pub(crate) fn look_up_statement() -> String {
+pub(crate) fn look_up_statement(dialect: &Dialect) -> String {
     format!(
-        "SELECT {ENTRY}, r.id FROM fastsync_records AS r FORCE INDEX (PRIMARY) \
-         WHERE r.zone = ? AND r.type = ? AND r.id IN "
+        "SELECT {ENTRY}, r.id FROM {} \
+         WHERE r.zone = ? AND r.type = ? AND r.id IN ",
+        rows_by(dialect, ROWS)
     )
 }
 
 const INSERT: &str = "INSERT INTO fastsync_records (zone, type, id, position, `change`, deleted, modified_by, modified_at, \
      revision, incarnation, bytes) VALUES ";
 
-const COLUMNS: usize = 11;
-
-// The table has one unique key, so this meets the row of the same key only.
-const REPLACE: &str = " ON DUPLICATE KEY UPDATE position = VALUES(position), `change` = VALUES(`change`), \
-     deleted = VALUES(deleted), modified_by = VALUES(modified_by), modified_at = VALUES(modified_at), \
-     revision = VALUES(revision), incarnation = VALUES(incarnation), bytes = VALUES(bytes)";
+/// What a row of the index has beside its key.
+const VALUES: [&str; 8] =
+    ["position", "`change`", "deleted", "modified_by", "modified_at", "revision", "incarnation", "bytes"];
 
 /// What a commit gives to the rows that it writes.
 #[derive(Debug, Default)]
@@ -80,18 +79,16 @@ struct Row<'a> {
 }
 
 /// Writes the index rows of items that were looked up.
-pub(crate) async fn write(
-    connection: &mut MySqlConnection,
-    items: &[(&Item, Option<Entry>)],
-    given: &Given,
-) -> Run<()> {
+pub(crate) async fn write<L: Link>(link: &mut L, items: &[(&Item, Option<Entry>)], given: &Given) -> Run<()> {
     let rows: Vec<_> = items
         .iter()
         .filter_map(|(item, before)| Some(Row { item, before: *before, after: after(item, *before, given)? }))
         .collect();
     let (there, new): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.before.is_some());
-    put(connection, &new, "").await.map_err(|fail| if fail.is_duplicate() { Fail::Moved } else { fail })?;
-    put(connection, &there, REPLACE).await?;
+    // The table has one unique key, so this meets the row of the same key only.
+    let replace = link.dialect().replace(&["zone", "type", "id"], &VALUES);
+    put(link, &new, "").await.map_err(Fail::or_moved)?;
+    put(link, &there, &replace).await?;
 
     let of = |row: &&Row<'_>, kept: fn(&Entry) -> Option<u64>| {
         (row.before.as_ref().and_then(kept), kept(&row.after))
@@ -108,44 +105,27 @@ pub(crate) async fn write(
             rows.iter().map(|row| (row, of(&row, kept))).filter(|(_, (a, b))| a != b).collect();
         let gone: Vec<_> = moved.iter().filter_map(|(row, (before, _))| Some((*row, (*before)?))).collect();
         let come: Vec<_> = moved.iter().filter_map(|(row, (_, after))| Some((*row, (*after)?))).collect();
-        list(connection, &format!("DELETE FROM {table} WHERE ({column}, zone, type, id) IN ("), ")", &gone)
+        let delete = format!("DELETE FROM {table} WHERE ({column}, zone, type, id) IN (");
+        let insert = format!("INSERT INTO {table} ({column}, zone, type, id) VALUES ");
+        for (around, rows) in [((&*delete, ")"), gone), ((&*insert, ""), come)] {
+            let list = Many { around, columns: 4 };
+            list.execute(link, &rows, |sql, (Row { item, .. }, number)| {
+                sql.add(*number).add(item.zone).add(item.kind.n).add(item.key().id.as_str());
+            })
             .await?;
-        list(connection, &format!("INSERT INTO {table} ({column}, zone, type, id) VALUES "), "", &come)
-            .await?;
+        }
     }
     Ok(())
 }
 
-async fn put(connection: &mut MySqlConnection, rows: &[&Row<'_>], end: &str) -> Run<()> {
-    let mut rest = rows;
-    while !rest.is_empty() {
-        let (now, later) = rest.split_at(rows_at_once(rest.len(), COLUMNS));
-        rest = later;
-        let mut sql = Sql::new(INSERT);
-        sql.push(&rows_of_marks(now.len(), COLUMNS)).push(end);
-        for Row { item, after, .. } in now {
-            sql.add(item.zone).add(item.kind.n).add(item.key().id.as_str());
-            sql.add(after.position).add(after.change).add(after.deleted).add(after.modified_by);
-            sql.add(after.modified_at).add(after.revision).add(after.incarnation).add(after.bytes);
-        }
-        sql.execute(connection).await?;
-    }
-    Ok(())
-}
-
-async fn list(connection: &mut MySqlConnection, begin: &str, end: &str, rows: &[(&Row<'_>, u64)]) -> Run<()> {
-    let mut rest = rows;
-    while !rest.is_empty() {
-        let (now, later) = rest.split_at(rows_at_once(rest.len(), 4));
-        rest = later;
-        let mut sql = Sql::new(begin);
-        sql.push(&rows_of_marks(now.len(), 4)).push(end);
-        for (Row { item, .. }, number) in now {
-            sql.add(*number).add(item.zone).add(item.kind.n).add(item.key().id.as_str());
-        }
-        sql.execute(connection).await?;
-    }
-    Ok(())
+async fn put<L: Link>(link: &mut L, rows: &[&Row<'_>], end: &str) -> Run<()> {
+    let put = Many { around: (INSERT, end), columns: VALUES.len().saturating_add(3) };
+    put.execute(link, rows, |sql, Row { item, after, .. }| {
+        sql.add(item.zone).add(item.kind.n).add(item.key().id.as_str());
+        sql.add(after.position).add(after.change).add(after.deleted).add(after.modified_by);
+        sql.add(after.modified_at).add(after.revision).add(after.incarnation).add(after.bytes);
+    })
+    .await
 }
 
 /// The index row that a write leaves; `None` if it leaves none.

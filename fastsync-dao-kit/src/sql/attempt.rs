@@ -8,25 +8,28 @@ use fastsync_core::source::{
     Action, Commit, Conflict, ConflictReason, ExpectState, OnMismatch, Receipt, StateConflict, Write,
 };
 use fastsync_core::{ObjectId, Record, RecordKey};
-use sqlx::MySqlConnection;
 
-use crate::codec::Entry;
-use crate::error::{Fail, Run};
-use crate::finish::{Written, finish};
-use crate::index::{Given, look_up};
-use crate::plan::{At, Item, Plan};
-use crate::read::records;
-use crate::registry::Type;
-use crate::rows::{self, Refused};
-use crate::sql::{MAX_ROWS, Sql, bytes, marks, text};
-use crate::store::Store;
+use crate::sql::chunk::MAX_ROWS;
+use crate::sql::driver::{Database, Link, Row as _};
+use crate::sql::entry::Entry;
+use crate::sql::fail::{Fail, Run};
+use crate::sql::finish::{Written, finish};
+use crate::sql::index::{Given, look_up};
+use crate::sql::kind::Type;
+use crate::sql::load::ROWS;
+use crate::sql::plan::{At, Item, Plan};
+use crate::sql::read::records;
+use crate::sql::rows::{self, Refused};
+use crate::sql::statement::{Sql, marks};
+use crate::sql::store::Store;
+use crate::sql::walk::rows_by;
 
 /// How many looked up entries are kept until the index is written; beyond, they are looked up again.
 const MAX_KEPT_ENTRIES: usize = 65_536;
 
 /// The state of one transaction.
-pub(crate) struct Attempt<'a> {
-    pub(crate) store: &'a Store,
+pub(crate) struct Attempt<'a, D: Database> {
+    pub(crate) store: &'a Store<D>,
     commit: &'a Commit,
     /// Whether records that are expected to be new are taken for new until their index row is inserted.
     trusts: bool,
@@ -39,8 +42,8 @@ pub(crate) struct Attempt<'a> {
     written: Written,
 }
 
-impl<'a> Attempt<'a> {
-    pub(crate) fn new(store: &'a Store, commit: &'a Commit, plan: &Plan, trusts: bool) -> Self {
+impl<'a, D: Database> Attempt<'a, D> {
+    pub(crate) fn new(store: &'a Store<D>, commit: &'a Commit, plan: &Plan, trusts: bool) -> Self {
         Self {
             store,
             commit,
@@ -54,14 +57,14 @@ impl<'a> Attempt<'a> {
     }
 
     /// Takes the session's positions, after everything else but the index rows; `None` if the session is there already.
-    pub(crate) async fn finish(&self, connection: &mut MySqlConnection, plan: &Plan) -> Run<Option<Given>> {
-        finish(self.store, connection, self.commit, plan.device, &self.written).await
+    pub(crate) async fn finish(&self, link: &mut D::Link, plan: &Plan) -> Run<Option<Given>> {
+        finish(self.store, link, self.commit, plan.device, &self.written).await
     }
 }
 
-impl Attempt<'_> {
+impl<D: Database> Attempt<'_, D> {
     /// Locks and checks the state entries that something is expected of.
-    pub(crate) async fn check_state(&self, connection: &mut MySqlConnection) -> Run<Vec<StateConflict>> {
+    pub(crate) async fn check_state(&self, link: &mut D::Link) -> Run<Vec<StateConflict>> {
         let writes = self.commit.state.iter().filter(|write| write.expect != ExpectState::Anything);
         let mut expected: Vec<_> = writes.collect();
         // Everybody locks in one order.
@@ -69,13 +72,13 @@ impl Attempt<'_> {
         let mut current = HashMap::with_capacity(expected.len());
         for writes in expected.chunks(MAX_ROWS) {
             let marks = marks(writes.len());
-            let select = format!(
-                "SELECT name, value FROM fastsync_state FORCE INDEX (PRIMARY) WHERE name IN {marks} FOR UPDATE"
-            );
+            let hint = link.dialect().by_index("PRIMARY");
+            let select =
+                format!("SELECT name, value FROM fastsync_state{hint} WHERE name IN {marks} FOR UPDATE");
             let mut sql = Sql::new(select);
             sql.add_all(writes.iter().map(|write| write.key.as_bytes()));
-            for row in sql.all(connection).await? {
-                current.insert(text(&row, 0)?.to_owned(), bytes(&row, 1)?.unwrap_or_default().to_vec());
+            for row in sql.all(link).await? {
+                current.insert(row.text(0)?.to_owned(), row.bytes(1)?.unwrap_or_default().to_vec());
             }
         }
         let mut verdict = Verdict::default();
@@ -84,16 +87,12 @@ impl Attempt<'_> {
     }
 
     /// Checks every expectation against the state before this commit; gives the writes that stop it.
-    pub(crate) async fn look(
-        &mut self,
-        connection: &mut MySqlConnection,
-        plan: &mut Plan,
-    ) -> Run<Vec<Conflict>> {
+    pub(crate) async fn look(&mut self, link: &mut D::Link, plan: &mut Plan) -> Run<Vec<Conflict>> {
         let mut aborting = Vec::new();
         let mut skipped = Vec::new();
         'batches: for number in 0..plan.len() {
-            let items = plan.batch(self.store, connection, number).await?;
-            let entries = look_up(connection, &items, self.trusts).await?;
+            let items = plan.batch(self.store, link, number).await?;
+            let entries = look_up(link, &items, self.trusts).await?;
             for (item, entry) in items.iter().zip(&entries) {
                 if item.write.expect.holds(entry.as_ref().map(Entry::current)) {
                     continue;
@@ -114,17 +113,17 @@ impl Attempt<'_> {
             }
         }
         if aborting.is_empty() {
-            self.skipped = conflicts(self.store, connection, skipped).await?;
+            self.skipped = conflicts(self.store, link, skipped).await?;
         }
-        conflicts(self.store, connection, aborting).await
+        conflicts(self.store, link, aborting).await
     }
 
-    pub(crate) async fn clear(&self, connection: &mut MySqlConnection) -> Run<()> {
+    pub(crate) async fn clear(&self, link: &mut D::Link) -> Run<()> {
         let mut clears = Vec::with_capacity(self.commit.clears.len());
         for clear in &self.commit.clears {
-            let kind = self.store.kind(connection, &clear.type_name).await?;
+            let kind = self.store.kind(link, &clear.type_name).await?;
             if let Some(zone) =
-                self.store.zone(connection, &clear.zone).await?.filter(|_| kind.schema.fits(&clear.zone))
+                self.store.zone(link, &clear.zone).await?.filter(|_| kind.schema.fits(&clear.zone))
             {
                 clears.push((kind, zone, clear));
             }
@@ -133,42 +132,39 @@ impl Attempt<'_> {
         clears.sort_by_key(|(kind, ..)| std::cmp::Reverse(kind.schema.priority()));
         for (kind, zone, clear) in clears {
             let (table, id) = (kind.table(), kind.id());
-            let in_zone = if kind.is_restricted() { " AND u.zone = ?" } else { "" };
-            let mut sql = Sql::new(format!(
-                "DELETE u FROM fastsync_records AS r FORCE INDEX (PRIMARY) STRAIGHT_JOIN {table} AS u \
-                 ON u.{id} = r.id{in_zone} WHERE r.zone = ? AND r.type = ? AND r.`change` <= ?"
-            ));
+            let of_table = format!("u.{id} = r.id{}", kind.if_restricted(" AND u.zone = ?"));
+            let of_index = "u.zone = r.zone AND u.position = r.position AND u.type = r.type AND u.id = r.id";
+            let of_zone = "r.zone = ? AND r.type = ? AND r.`change` <= ?";
+            let dialect = link.dialect();
+            let rows = rows_by(dialect, ROWS);
+            let delete = |table: &str, on: &str| dialect.delete_joined(table, &rows, on, of_zone);
+            let tombstones = delete("fastsync_tombstones", of_index);
+            let mut sql = Sql::new(delete(&table, &of_table));
             if let Some(key) = clear.zone.key() {
                 sql.add(key);
             }
-            sql.bind(zone).bind(kind.n).bind(clear.through_change).execute(connection).await?;
+            sql.bind(zone).bind(kind.n).bind(clear.through_change).execute(link).await?;
             for statement in [
-                "DELETE t FROM fastsync_records AS r FORCE INDEX (PRIMARY) STRAIGHT_JOIN fastsync_tombstones AS t \
-                 ON t.zone = r.zone AND t.position = r.position AND t.type = r.type AND t.id = r.id \
-                 WHERE r.zone = ? AND r.type = ? AND r.`change` <= ?",
+                tombstones.as_str(),
                 "DELETE FROM fastsync_pending WHERE zone = ? AND type = ? AND `change` <= ?",
                 "DELETE FROM fastsync_records WHERE zone = ? AND type = ? AND `change` <= ?",
             ] {
                 let sql = Sql::new(statement).bind(zone).bind(kind.n).bind(clear.through_change);
-                sql.execute(connection).await?;
+                sql.execute(link).await?;
             }
         }
         Ok(())
     }
 
     /// Writes the users' rows, parents first; gives the refused writes that stop the commit.
-    pub(crate) async fn write_rows(
-        &mut self,
-        connection: &mut MySqlConnection,
-        plan: &mut Plan,
-    ) -> Run<Vec<Refused>> {
+    pub(crate) async fn write_rows(&mut self, link: &mut D::Link, plan: &mut Plan) -> Run<Vec<Refused>> {
         let mut refused = Vec::new();
-        for phase in plan.phases(self.store, connection).await? {
+        for phase in plan.phases(self.store, link).await? {
             for number in 0..plan.len() {
-                if !plan.has(self.store, connection, number, phase).await? {
+                if !plan.has(self.store, link, number, phase).await? {
                     continue;
                 }
-                let items = plan.batch(self.store, connection, number).await?;
+                let items = plan.batch(self.store, link, number).await?;
                 let items: Vec<_> = items
                     .iter()
                     .filter(|item| item.phase() == phase && matches!(item.write.action, Action::Put { .. }))
@@ -176,16 +172,16 @@ impl Attempt<'_> {
                     .collect();
                 for items in items.chunk_by(|a, b| (a.zone, a.kind.n) == (b.zone, b.kind.n)) {
                     items.iter().for_each(|item| self.written.put(&item.zone, &item.kind.n, item.is_edit()));
-                    refused.extend(rows::write(self.store, connection, items, phase.is_deletion()).await?);
+                    refused.extend(rows::write(self.store, link, items, phase.is_deletion()).await?);
                 }
             }
         }
-        refused = self.retry(connection, refused).await?;
+        refused = self.retry(link, refused).await?;
         if self.trusts && !refused.is_empty() {
             return Err(Fail::Moved);
         }
         if refused.iter().any(|refused| refused.is_clash) {
-            refused = self.exchange(connection, refused).await?;
+            refused = self.exchange(link, refused).await?;
         }
         let (skipped, aborting): (Vec<_>, Vec<_>) =
             refused.into_iter().partition(|refused| refused.item.write.on_mismatch == OnMismatch::Skip);
@@ -195,17 +191,17 @@ impl Attempt<'_> {
                 self.written.take_back(&item.zone, &item.kind.n, item.is_edit());
                 self.left_out.insert(refused.item.at);
             }
-            self.skipped.extend(conflicts_of(self.store, connection, skipped).await?);
+            self.skipped.extend(conflicts_of(self.store, link, skipped).await?);
         }
         Ok(aborting)
     }
 
     /// A unique value may have been in the way that a later write gave free, or a row missing that a later one adds.
-    async fn retry(&self, connection: &mut MySqlConnection, refused: Vec<Refused>) -> Run<Vec<Refused>> {
+    async fn retry(&self, link: &mut D::Link, refused: Vec<Refused>) -> Run<Vec<Refused>> {
         let mut left = refused;
         loop {
             let before = left.len();
-            left = self.again(connection, left).await?;
+            left = self.again(link, left).await?;
             // Rows that wait for each other in a long row would take as many rounds.
             if left.len() == before || left.iter().any(|refused| refused.is_clash) {
                 return Ok(left);
@@ -214,32 +210,28 @@ impl Attempt<'_> {
     }
 
     /// Writes refused rows again; gives those that are refused again.
-    pub(crate) async fn again(
-        &self,
-        connection: &mut MySqlConnection,
-        refused: Vec<Refused>,
-    ) -> Run<Vec<Refused>> {
+    pub(crate) async fn again(&self, link: &mut D::Link, refused: Vec<Refused>) -> Run<Vec<Refused>> {
         let group = |refused: &Refused| (refused.item.zone, refused.item.kind.n, refused.item.phase());
         let mut left = Vec::new();
         for refused in refused.chunk_by(|a, b| group(a) == group(b)) {
             let items: Vec<_> = refused.iter().map(|refused| &refused.item).collect();
             let is_deletion = items.iter().any(|item| item.write.is_deletion());
-            left.extend(rows::write(self.store, connection, &items, is_deletion).await?);
+            left.extend(rows::write(self.store, link, &items, is_deletion).await?);
         }
         Ok(left)
     }
 
     pub(crate) async fn write_index(
         &mut self,
-        connection: &mut MySqlConnection,
+        link: &mut D::Link,
         plan: &mut Plan,
         given: &Given,
     ) -> Run<()> {
         for number in 0..plan.len() {
-            let items = plan.batch(self.store, connection, number).await?;
+            let items = plan.batch(self.store, link, number).await?;
             let entries = match self.entries.remove(&number) {
                 Some(entries) => entries,
-                None => look_up(connection, &items, self.trusts).await?,
+                None => look_up(link, &items, self.trusts).await?,
             };
             let items: Vec<_> =
                 items.iter().zip(entries).filter(|(item, _)| !self.left_out.contains(&item.at)).collect();
@@ -249,35 +241,35 @@ impl Attempt<'_> {
                     return Err(Fail::Moved);
                 }
             }
-            crate::index::write(connection, &items, given).await?;
+            crate::sql::index::write(link, &items, given).await?;
         }
         Ok(())
     }
 
-    pub(crate) async fn receipt(&mut self, connection: &mut MySqlConnection, given: Given) -> Run<Receipt> {
+    pub(crate) async fn receipt(&mut self, link: &mut D::Link, given: Given) -> Run<Receipt> {
         let mut positions = Vec::with_capacity(given.positions.len());
         for (zone, position) in given.positions {
-            positions.push((self.store.zone_of(connection, zone).await?, fastsync_core::Position(position)));
+            positions.push((self.store.zone_of(link, zone).await?, fastsync_core::Position(position)));
         }
         positions.sort();
         Ok(Receipt { positions, change: given.change, skipped: std::mem::take(&mut self.skipped) })
     }
 }
 
-pub(crate) async fn conflicts_of(
-    store: &Store,
-    connection: &mut MySqlConnection,
+pub(crate) async fn conflicts_of<D: Database>(
+    store: &Store<D>,
+    link: &mut D::Link,
     refused: Vec<Refused>,
 ) -> Run<Vec<Conflict>> {
     let refused = refused.into_iter().take(Conflict::MAX_PER_OUTCOME);
     let failed = refused.map(|Refused { item, text, .. }| (item, ConflictReason::Constraint(text))).collect();
-    conflicts(store, connection, failed).await
+    conflicts(store, link, failed).await
 }
 
 /// The failed writes with what is there instead.
-async fn conflicts(
-    store: &Store,
-    connection: &mut MySqlConnection,
+async fn conflicts<D: Database>(
+    store: &Store<D>,
+    link: &mut D::Link,
     failed: Vec<(Item, ConflictReason)>,
 ) -> Run<Vec<Conflict>> {
     let mut groups: BTreeMap<_, (Arc<Type>, &RecordKey, Vec<ObjectId>)> = BTreeMap::new();
@@ -289,7 +281,7 @@ async fn conflicts(
     }
     let mut current: HashMap<RecordKey, Record> = HashMap::with_capacity(failed.len());
     for (kind, key, ids) in groups.into_values() {
-        let found = records(store, connection, &kind, &key.zone, &ids).await?;
+        let found = records(store, link, &kind, &key.zone, &ids).await?;
         current.extend(found.into_iter().map(|record| (record.key.clone(), record)));
     }
     Ok(failed

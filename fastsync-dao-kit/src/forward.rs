@@ -1,12 +1,12 @@
 //! Data sources with a name of their own.
 
-/// Makes a type that wraps a [`KvDataSource`](crate::kv::KvDataSource) a data source.
+/// Makes a type that wraps another data source a data source: `KvDataSource` of the feature `kv`, or `SqlDataSource` of `sql`.
 ///
 /// The package that calls it depends on `fastsync-core`.
 #[macro_export]
-macro_rules! kv_data_source {
+macro_rules! data_source {
     ($source:ty) => {
-        $crate::kv_data_source! { $source =>
+        $crate::data_source! { $source =>
             prepare(types: &[::fastsync_core::TypeSchema]) -> ();
             plan(types: &[::fastsync_core::TypeSchema]) -> ::std::vec::Vec<::fastsync_core::source::PlannedChange>;
             get(
@@ -25,6 +25,8 @@ macro_rules! kv_data_source {
             ) -> ();
             unstage(session: ::std::option::Option<::fastsync_core::SessionId>) -> ();
             commit(commit: ::fastsync_core::source::Commit) -> ::fastsync_core::source::CommitOutcome;
+            commit_in_turn(commit: ::fastsync_core::source::Commit, turn: ::fastsync_core::source::Turn)
+                -> ::fastsync_core::source::CommitOutcome;
             session(id: ::fastsync_core::SessionId) -> ::std::option::Option<::fastsync_core::SessionSummary>;
             sessions(zone: &::fastsync_core::Zone, after: ::fastsync_core::Position, limit: usize)
                 -> ::std::vec::Vec<::fastsync_core::SessionSummary>;
@@ -34,7 +36,7 @@ macro_rules! kv_data_source {
         }
     };
     ($source:ty => $($method:ident($($name:ident: $type:ty),*) -> $returned:ty;)*) => {
-        #[$crate::kv::async_trait]
+        #[$crate::async_trait]
         impl ::fastsync_core::SyncableDataSource for $source {
             fn backend(&self) -> &'static str {
                 ::fastsync_core::SyncableDataSource::backend(&self.0)

@@ -4,37 +4,51 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use fastsync_core::{ObjectId, Record, RecordKey, TypeName, Value, Zone};
-use sqlx::MySqlConnection;
 
-use crate::codec::{ENTRY, ENTRY_COLUMNS, Entry, devices, read_body, read_id};
-use crate::error::{Fail, Run};
-use crate::registry::Type;
-use crate::sql::{MAX_ROWS, Sql, bytes, number, text};
-use crate::store::Store;
+use crate::sql::chunk::MAX_ROWS;
+use crate::sql::dialect::Dialect;
+use crate::sql::driver::{Database, Link, Row as _};
+use crate::sql::entry::{ENTRY, ENTRY_COLUMNS, Entry, devices};
+use crate::sql::fail::{Fail, Run};
+use crate::sql::kind::Type;
+use crate::sql::statement::Sql;
+use crate::sql::store::Store;
 
-pub(crate) async fn get(store: &Store, name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Run<Vec<Record>> {
+pub(crate) async fn get<D: Database>(
+    store: &Store<D>,
+    name: &TypeName,
+    zone: &Zone,
+    ids: &[ObjectId],
+) -> Run<Vec<Record>> {
     if ids.len() <= MAX_ROWS {
         // One statement sees one state by itself.
-        let mut connection = store.pool.acquire().await?;
-        let kind = store.kind(&mut connection, name).await?;
-        return records(store, &mut connection, &kind, zone, ids).await;
+        return get_in(store, &mut store.database.link().await?, name, zone, ids).await;
     }
-    let mut snapshot = store.read().await?;
-    let kind = store.kind(&mut snapshot, name).await?;
-    let found = records(store, &mut snapshot, &kind, zone, ids).await?;
-    snapshot.rollback().await?;
-    Ok(found)
+    let mut snapshot = store.snapshot().await?;
+    let found = get_in(store, &mut snapshot, name, zone, ids).await;
+    Store::<D>::have_read(snapshot, found).await
+}
+
+async fn get_in<D: Database>(
+    store: &Store<D>,
+    link: &mut D::Link,
+    name: &TypeName,
+    zone: &Zone,
+    ids: &[ObjectId],
+) -> Run<Vec<Record>> {
+    let kind = store.kind(link, name).await?;
+    records(store, link, &kind, zone, ids).await
 }
 
 /// The records with these ids, in this order; those that are not there are left out.
-pub(crate) async fn records(
-    store: &Store,
-    connection: &mut MySqlConnection,
+pub(crate) async fn records<D: Database>(
+    store: &Store<D>,
+    link: &mut D::Link,
     kind: &Type,
     zone: &Zone,
     ids: &[ObjectId],
 ) -> Run<Vec<Record>> {
-    let Some(zone_n) = store.zone(connection, zone).await?.filter(|_| kind.schema.fits(zone)) else {
+    let Some(zone_n) = store.zone(link, zone).await?.filter(|_| kind.schema.fits(zone)) else {
         return Ok(Vec::new());
     };
     let mut found: HashMap<ObjectId, (Entry, Option<Vec<Value>>)> =
@@ -47,19 +61,19 @@ pub(crate) async fn records(
         }
         sql.add(zone_n).add(kind.n);
         sql.push_list(ids.iter().map(ObjectId::as_str));
-        for row in sql.all(connection).await? {
+        for row in sql.all(link).await? {
             let entry = Entry::read(&row, 0)?;
-            let is_there = number(&row, ENTRY_COLUMNS.saturating_add(1))? == 1;
+            let is_there = row.number(ENTRY_COLUMNS.saturating_add(1))? == 1;
             let body = match (entry.deleted, is_there) {
                 (true, _) => None,
-                (false, true) => Some(read_body(&row, ENTRY_COLUMNS.saturating_add(2), kind)?),
+                (false, true) => Some(row.body(ENTRY_COLUMNS.saturating_add(2), kind)?),
                 // Somebody has deleted the row past this library, with SQL.
                 (false, false) => continue,
             };
-            found.insert(read_id(&row, ENTRY_COLUMNS)?, (entry, body));
+            found.insert(row.id(ENTRY_COLUMNS)?, (entry, body));
         }
     }
-    let devices = devices(store, connection, found.values().map(|(entry, _)| entry)).await?;
+    let devices = devices(store, link, found.values().map(|(entry, _)| entry)).await?;
     let mut records = Vec::with_capacity(found.len());
     for id in ids {
         let Some((entry, body)) = found.remove(id) else { continue };
@@ -72,7 +86,7 @@ pub(crate) async fn records(
 /// Parameters: the zone key if the type is restricted, the zone's number, the type's number, the ids.
 pub(crate) fn get_statement(kind: &Type) -> String {
     let (table, id) = (kind.table(), kind.id());
-    let zone = if kind.is_restricted() { " AND u.zone = ?" } else { "" };
+    let zone = kind.if_restricted(" AND u.zone = ?");
     format!(
         "SELECT {ENTRY}, r.id, u.{id} IS NOT NULL{} FROM fastsync_records AS r \
          LEFT JOIN {table} AS u ON u.{id} = r.id{zone} WHERE r.zone = ? AND r.type = ? AND r.id IN ",
@@ -81,8 +95,8 @@ pub(crate) fn get_statement(kind: &Type) -> String {
 }
 
 /// The rows of the user's table with these ids; those that are not there are left out.
-pub(crate) async fn bodies(
-    connection: &mut MySqlConnection,
+pub(crate) async fn bodies<L: Link>(
+    link: &mut L,
     kind: &Type,
     zone: &Zone,
     ids: &[ObjectId],
@@ -94,8 +108,8 @@ pub(crate) async fn bodies(
             sql.add(key);
         }
         sql.push_list(ids.iter().map(ObjectId::as_str));
-        for row in sql.all(connection).await? {
-            bodies.insert(read_id(&row, 0)?, read_body(&row, 1, kind)?);
+        for row in sql.all(link).await? {
+            bodies.insert(row.id(0)?, row.body(1, kind)?);
         }
     }
     Ok(bodies)
@@ -104,7 +118,7 @@ pub(crate) async fn bodies(
 /// Parameters: the zone key if the type is restricted, the ids.
 pub(crate) fn bodies_statement(kind: &Type) -> String {
     let (table, id) = (kind.table(), kind.id());
-    let zone = if kind.is_restricted() { "u.zone = ? AND " } else { "" };
+    let zone = kind.if_restricted("u.zone = ? AND ");
     format!("SELECT u.{id}{} FROM {table} AS u WHERE {zone}u.{id} IN ", kind.selected)
 }
 
@@ -117,9 +131,9 @@ pub(crate) struct Indexed {
 }
 
 /// The records that index rows stand for, in their order; live ones whose row is not there are left out.
-pub(crate) async fn with_bodies(
-    store: &Store,
-    connection: &mut MySqlConnection,
+pub(crate) async fn with_bodies<D: Database>(
+    store: &Store<D>,
+    link: &mut D::Link,
     rows: Vec<Indexed>,
 ) -> Run<Vec<Record>> {
     let mut groups: BTreeMap<_, (Arc<Type>, Vec<ObjectId>)> = BTreeMap::new();
@@ -130,11 +144,11 @@ pub(crate) async fn with_bodies(
     }
     let mut found = HashMap::with_capacity(rows.len());
     for ((n, zone), (kind, ids)) in groups {
-        for (id, body) in bodies(connection, &kind, zone, &ids).await? {
+        for (id, body) in bodies(link, &kind, zone, &ids).await? {
             found.insert((n, zone.clone(), id), body);
         }
     }
-    let devices = devices(store, connection, rows.iter().map(|row| &row.entry)).await?;
+    let devices = devices(store, link, rows.iter().map(|row| &row.entry)).await?;
     let mut records = Vec::with_capacity(rows.len());
     for Indexed { kind, zone, id, entry } in rows {
         let place = (kind.n, zone, id);
@@ -154,58 +168,69 @@ pub(crate) async fn with_bodies(
 }
 
 // Only the first table decides the order, so that its primary key gives it.
-pub(crate) const PENDING: &str = "SELECT r.position, r.`change`, r.deleted, r.modified_by, r.modified_at, r.revision, \
-     r.incarnation, r.bytes, p.type, p.id, z.name FROM fastsync_pending AS p \
-     STRAIGHT_JOIN fastsync_zones AS z ON z.n = p.zone \
-     STRAIGHT_JOIN fastsync_records AS r ON r.zone = p.zone AND r.type = p.type AND r.id = p.id \
-     WHERE p.`change` > ? ORDER BY p.`change`, p.type, p.zone, p.id LIMIT ?";
+pub(crate) fn pending_statement(dialect: &Dialect) -> String {
+    let join = dialect.forms.join;
+    format!(
+        "SELECT {ENTRY}, p.type, p.id, z.name FROM fastsync_pending AS p \
+         {join} fastsync_zones AS z ON z.n = p.zone \
+         {join} fastsync_records AS r ON r.zone = p.zone AND r.type = p.type AND r.id = p.id \
+         WHERE p.`change` > ? ORDER BY p.`change`, p.type, p.zone, p.id LIMIT ?"
+    )
+}
 
-pub(crate) async fn pending(store: &Store, after: u64, limit: usize) -> Run<Vec<Record>> {
+pub(crate) async fn pending<D: Database>(store: &Store<D>, after: u64, limit: usize) -> Run<Vec<Record>> {
+    let mut snapshot = store.snapshot().await?;
+    let found = pending_in(store, &mut snapshot, after, limit).await;
+    Store::<D>::have_read(snapshot, found).await
+}
+
+async fn pending_in<D: Database>(
+    store: &Store<D>,
+    link: &mut D::Link,
+    after: u64,
+    limit: usize,
+) -> Run<Vec<Record>> {
     let limit = u64::try_from(limit).unwrap_or(u64::MAX);
-    let mut snapshot = store.read().await?;
     let mut rows = Vec::new();
-    for row in Sql::new(PENDING).bind(after).bind(limit).all(&mut snapshot).await? {
-        let kind = store.kind_at(&mut snapshot, number(&row, ENTRY_COLUMNS)?).await?;
-        let id = read_id(&row, ENTRY_COLUMNS.saturating_add(1))?;
-        let zone = Zone::parse(text(&row, ENTRY_COLUMNS.saturating_add(2))?)
+    for row in Sql::new(pending_statement(link.dialect())).bind(after).bind(limit).all(link).await? {
+        let kind = store.kind_at(link, row.number(ENTRY_COLUMNS)?).await?;
+        let id = row.id(ENTRY_COLUMNS.saturating_add(1))?;
+        let zone = Zone::parse(row.text(ENTRY_COLUMNS.saturating_add(2))?)
             .map_err(|_| Fail::corrupt("fastsync_zones holds a name that is none"))?;
         rows.push(Indexed { kind, zone, id, entry: Entry::read(&row, 0)? });
     }
-    let found = with_bodies(store, &mut snapshot, rows).await?;
-    snapshot.rollback().await?;
-    Ok(found)
+    with_bodies(store, link, rows).await
 }
 
-pub(crate) async fn count_pending(store: &Store) -> Run<u64> {
-    let mut connection = store.pool.acquire().await?;
-    let row = Sql::new("SELECT COUNT(*) FROM fastsync_pending").first(&mut connection).await?;
-    row.map_or(Ok(0), |row| number(&row, 0))
+pub(crate) async fn count_pending<D: Database>(store: &Store<D>) -> Run<u64> {
+    let mut link = store.database.link().await?;
+    Sql::new("SELECT COUNT(*) FROM fastsync_pending").count(&mut link).await
 }
 
-pub(crate) async fn zones(store: &Store, name: &TypeName) -> Run<Vec<Zone>> {
-    let mut connection = store.pool.acquire().await?;
-    let kind = store.kind(&mut connection, name).await?;
+pub(crate) async fn zones<D: Database>(store: &Store<D>, name: &TypeName) -> Run<Vec<Zone>> {
+    let mut link = store.database.link().await?;
+    let kind = store.kind(&mut link, name).await?;
     let mut sql = Sql::new(
         "SELECT z.n FROM fastsync_zones AS z \
          WHERE EXISTS (SELECT 1 FROM fastsync_records AS r WHERE r.zone = z.n AND r.type = ?)",
     );
     sql.add(kind.n);
     let mut zones = Vec::new();
-    for row in sql.all(&mut connection).await? {
-        zones.push(store.zone_of(&mut connection, number(&row, 0)?).await?);
+    for row in sql.all(&mut link).await? {
+        zones.push(store.zone_of(&mut link, row.number(0)?).await?);
     }
     zones.sort();
     Ok(zones)
 }
 
-pub(crate) async fn state(store: &Store, key: &str) -> Run<Option<Vec<u8>>> {
-    let mut connection = store.pool.acquire().await?;
+pub(crate) async fn state<D: Database>(store: &Store<D>, key: &str) -> Run<Option<Vec<u8>>> {
+    let mut link = store.database.link().await?;
     let sql = Sql::new("SELECT value FROM fastsync_state WHERE name = ?").bind(key.as_bytes());
-    let row = sql.first(&mut connection).await?;
-    row.map(|row| Ok(bytes(&row, 0)?.unwrap_or_default().to_vec())).transpose()
+    let row = sql.first(&mut link).await?;
+    row.map(|row| Ok(row.bytes(0)?.unwrap_or_default().to_vec())).transpose()
 }
 
-pub(crate) async fn states(store: &Store, prefix: &str) -> Run<Vec<(String, Vec<u8>)>> {
+pub(crate) async fn states<D: Database>(store: &Store<D>, prefix: &str) -> Run<Vec<(String, Vec<u8>)>> {
     let mut sql = Sql::new("SELECT name, value FROM fastsync_state");
     // What begins with a prefix lies between it and the prefix with its last byte raised; no byte of UTF-8 is 255.
     if let Some((last, rest)) = prefix.as_bytes().split_last() {
@@ -213,10 +238,10 @@ pub(crate) async fn states(store: &Store, prefix: &str) -> Run<Vec<(String, Vec<
         sql.push(" WHERE name >= ? AND name < ?").add(prefix.as_bytes()).add(end.as_slice());
     }
     sql.push(" ORDER BY name");
-    let mut connection = store.pool.acquire().await?;
+    let mut link = store.database.link().await?;
     let mut entries = Vec::new();
-    for row in sql.all(&mut connection).await? {
-        entries.push((text(&row, 0)?.to_owned(), bytes(&row, 1)?.unwrap_or_default().to_vec()));
+    for row in sql.all(&mut link).await? {
+        entries.push((row.text(0)?.to_owned(), row.bytes(1)?.unwrap_or_default().to_vec()));
     }
     Ok(entries)
 }

@@ -2,14 +2,14 @@
 
 use fastsync_core::ObjectId;
 use fastsync_core::source::Action;
-use sqlx::MySqlConnection;
 
-use crate::codec::add_value;
-use crate::error::{Fail, Run};
-use crate::plan::Item;
-use crate::registry::Type;
-use crate::sql::{MAX_ROWS, Sql, rows_at_once, rows_of_marks};
-use crate::store::Store;
+use crate::sql::chunk::{MAX_ROWS, split_rows};
+use crate::sql::driver::{Database, Done, Link};
+use crate::sql::fail::Run;
+use crate::sql::kind::Type;
+use crate::sql::plan::Item;
+use crate::sql::statement::{Arguments, Sql, rows_of_marks};
+use crate::sql::store::Store;
 
 /// A write that a rule of the user's table refuses, with the database's text.
 #[derive(Debug, Clone)]
@@ -23,9 +23,9 @@ pub(crate) struct Refused {
 /// Writes the rows of puts, or removes those of deletions; gives the refused ones, whose rows are as they were.
 ///
 /// All items are of one type and one zone.
-pub(crate) async fn write(
-    store: &Store,
-    connection: &mut MySqlConnection,
+pub(crate) async fn write<D: Database>(
+    store: &Store<D>,
+    link: &mut D::Link,
     items: &[&Item],
     is_deletion: bool,
 ) -> Run<Vec<Refused>> {
@@ -38,8 +38,8 @@ pub(crate) async fn write(
         }
     }
     let mut rest = &*kept;
-    while let Some(first) = rest.first() {
-        let (now, later) = rest.split_at(cut(store, &first.kind, rest, is_deletion));
+    while !rest.is_empty() {
+        let (now, later) = cut(store.database.statement_bytes(), rest, is_deletion, link);
         rest = later;
         // A refused statement changed nothing and its transaction goes on, so halves of it are tried until the rows
         // to blame stand alone.
@@ -47,8 +47,8 @@ pub(crate) async fn write(
         while let Some(items) = stack.pop() {
             let sql = if is_deletion { delete(items) } else { upsert(items) };
             let Some(sql) = sql else { continue };
-            let Err(fail) = sql.execute(connection).await else { continue };
-            let Some(text) = Fail::refusal(&fail) else { return Err(fail) };
+            let Err(fail) = tried(link, sql).await else { continue };
+            let Some(text) = fail.refusal() else { return Err(fail) };
             match items {
                 [item] => refused.push(Refused { item: (*item).clone(), text, is_clash: fail.is_clash() }),
                 items => {
@@ -66,17 +66,17 @@ fn would_round(item: &Item) -> Option<String> {
     item.kind.would_round(record.body.as_deref()?)
 }
 
-/// How many items the next statement takes.
-fn cut(store: &Store, kind: &Type, items: &[&Item], is_deletion: bool) -> usize {
-    if is_deletion {
-        return items.len().min(MAX_ROWS);
-    }
-    let mut held = 0_usize;
-    let fit = items.iter().take_while(|item| {
-        held = held.saturating_add(bytes(item));
-        held <= store.server.packet
-    });
-    rows_at_once(fit.count(), kind.columns)
+/// The items of the next statement, and those after them.
+fn cut<'i, 'a>(
+    most: usize,
+    items: &'i [&'a Item],
+    is_deletion: bool,
+    link: &impl Link,
+) -> (&'i [&'a Item], &'i [&'a Item]) {
+    let Some(first) = items.first().filter(|_| !is_deletion) else {
+        return items.split_at(items.len().min(MAX_ROWS));
+    };
+    split_rows(link.dialect(), items, first.kind.columns, (most, |item: &&Item| bytes(item)))
 }
 
 /// About how many bytes of a packet an item takes.
@@ -87,10 +87,26 @@ fn bytes(item: &Item) -> usize {
     }
 }
 
-fn upsert(items: &[&Item]) -> Option<Sql> {
+/// Runs a statement that a rule of the user's may refuse: then it has changed nothing, and the transaction goes on.
+pub(crate) async fn tried<L: Link>(link: &mut L, sql: Sql<L::Arguments>) -> Run<Done> {
+    if link.dialect().forms.survives_refusals {
+        return sql.execute(link).await;
+    }
+    link.savepoint("SAVEPOINT fastsync_row").await?;
+    let done = sql.execute(link).await;
+    link.savepoint(if done.is_ok() {
+        "RELEASE SAVEPOINT fastsync_row"
+    } else {
+        "ROLLBACK TO SAVEPOINT fastsync_row"
+    })
+    .await?;
+    done
+}
+
+fn upsert<A: Arguments>(items: &[&Item]) -> Option<Sql<A>> {
     let kind = &items.first()?.kind;
     let mut sql = Sql::new(kind.insert.as_str());
-    sql.push(&rows_of_marks(items.len(), kind.columns)).push(&kind.on_duplicate);
+    sql.push(&rows_of_marks(items.len(), kind.columns)).push(&kind.upsert);
     for item in items {
         let key = item.key();
         sql.add(key.id.as_str());
@@ -98,13 +114,14 @@ fn upsert(items: &[&Item]) -> Option<Sql> {
             sql.add(zone);
         }
         if let Action::Put { record, .. } = &item.write.action {
-            record.body.iter().flatten().for_each(|value| add_value(&mut sql, value));
+            let kinds = kind.schema.fields().iter().map(|field| field.kind);
+            sql.add_all(kinds.zip(record.body.iter().flatten()));
         }
     }
     Some(sql)
 }
 
-fn delete(items: &[&Item]) -> Option<Sql> {
+fn delete<A: Arguments>(items: &[&Item]) -> Option<Sql<A>> {
     let first = items.first()?;
     let mut sql = Sql::new(delete_statement(&first.kind));
     if let Some(zone) = first.key().zone.key() {
@@ -117,7 +134,7 @@ fn delete(items: &[&Item]) -> Option<Sql> {
 /// Parameters: the zone key if the type is restricted, the ids.
 pub(crate) fn delete_statement(kind: &Type) -> String {
     let (table, id) = (kind.table(), kind.id());
-    let zone = if kind.is_restricted() { "u.zone = ? AND " } else { "" };
+    let zone = kind.if_restricted("u.zone = ? AND ");
     // Of a small table all rows would be looked at, and each would be waited for.
-    format!("DELETE u FROM {table} AS u FORCE INDEX (PRIMARY) WHERE {zone}u.{id} IN ")
+    kind.dialect().delete(&table, &format!("{zone}u.{id} IN "))
 }

@@ -7,17 +7,16 @@ use std::sync::Arc;
 use fastsync_core::ObjectId;
 use fastsync_core::source::PageLimits;
 use fastsync_core::source::rules::Room;
-use sqlx::MySqlConnection;
-use sqlx::mysql::MySqlRow;
 
-use crate::codec::Entry;
-use crate::error::Run;
-use crate::registry::Type;
-use crate::sql::{Sql, number};
-use crate::walk::{Found, Walk, found, select};
+use crate::sql::driver::{Database, Link as _, Row, RowOf};
+use crate::sql::entry::Entry;
+use crate::sql::fail::Run;
+use crate::sql::kind::Type;
+use crate::sql::statement::Sql;
+use crate::sql::walk::{Found, Walk, found, rows_by, select};
 
-/// The index, as statements name it that go by type and id.
-pub(crate) const ROWS: &str = "fastsync_records AS r FORCE INDEX (PRIMARY)";
+/// The index that goes by type and id.
+pub(crate) const ROWS: &str = "PRIMARY";
 
 /// How many rows the first statement of a page reads.
 const FIRST: usize = 64;
@@ -50,7 +49,7 @@ impl Page {
         self.asked
     }
 
-    fn take(&mut self, row: &MySqlRow, kind: &Arc<Type>) -> Run<()> {
+    fn take(&mut self, row: &impl Row, kind: &Arc<Type>) -> Run<()> {
         if self.is_full {
             return Ok(());
         }
@@ -64,18 +63,18 @@ impl Page {
     }
 }
 
-impl Walk<'_> {
+impl<D: Database> Walk<'_, D> {
     /// The next entries of a load, after the one that was given last, and whether more follow.
     pub(crate) async fn load(
         &self,
-        connection: &mut MySqlConnection,
+        link: &mut D::Link,
         within: Option<(u64, ObjectId)>,
     ) -> Run<(Vec<Found>, bool)> {
         let limits = self.request.limits;
         let mut page = Page { limits, found: Vec::new(), taken: Room::new(limits), is_full: false, asked: 0 };
         let (from, id) = within.map_or((0, None), |(kind, id)| (kind, Some(id)));
-        for n in self.kinds(connection, from).await? {
-            let kind = self.store.kind_at(connection, n).await?;
+        for n in self.kinds(link, from).await? {
+            let kind = self.store.kind_at(link, n).await?;
             if !kind.schema.fits(&self.request.zone) {
                 continue;
             }
@@ -93,11 +92,11 @@ impl Walk<'_> {
                 sql.push(" AND r.position > 0 ORDER BY r.id LIMIT ");
                 sql.push_bind(u64::try_from(asked).unwrap_or(u64::MAX));
                 let mut came = 0_usize;
-                let take = |row: &MySqlRow| {
+                let take = |row: &RowOf<D>| {
                     came = came.saturating_add(1);
                     page.take(row, &kind)
                 };
-                sql.each(connection, take).await?;
+                link.each(sql, take).await?;
                 if page.is_full {
                     return Ok((page.found, true));
                 }
@@ -111,21 +110,21 @@ impl Walk<'_> {
     }
 
     /// The types that are asked for, from this one on.
-    async fn kinds(&self, connection: &mut MySqlConnection, from: u64) -> Run<Vec<u64>> {
+    async fn kinds(&self, link: &mut D::Link, from: u64) -> Run<Vec<u64>> {
         let sql = Sql::new("SELECT n FROM fastsync_types WHERE n >= ? ORDER BY n").bind(from);
-        let all = sql.all(connection).await?;
-        let all = all.iter().map(|row| number(row, 0)).collect::<Run<Vec<_>>>()?;
+        let all = sql.all(link).await?;
+        let all = all.iter().map(|row| row.number(0)).collect::<Run<Vec<_>>>()?;
         Ok(all.into_iter().filter(|n| self.types.as_ref().is_none_or(|types| types.contains(n))).collect())
     }
 
     /// How many entries of a load follow this one.
-    pub(crate) async fn left_to_load(&self, connection: &mut MySqlConnection, last: &Found) -> Run<u64> {
-        let mut sql = Sql::new(format!("SELECT COUNT(*) FROM {ROWS} WHERE r.position > 0 AND "));
+    pub(crate) async fn left_to_load(&self, link: &mut D::Link, last: &Found) -> Run<u64> {
+        let rows = rows_by(self.dialect, ROWS);
+        let mut sql = Sql::new(format!("SELECT COUNT(*) FROM {rows} WHERE r.position > 0 AND "));
         sql.push("r.zone = ").push_bind(self.zone).push(" AND (r.type > ").push_bind(last.kind.n);
         sql.push(" OR (r.type = ").push_bind(last.kind.n);
         sql.push(" AND r.id > ").push_bind(last.id.as_str()).push("))");
         self.of_types(&mut sql);
-        let row = sql.first(connection).await?;
-        row.map_or(Ok(0), |row| number(&row, 0))
+        sql.count(link).await
     }
 }

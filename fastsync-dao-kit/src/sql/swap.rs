@@ -1,48 +1,41 @@
 //! Rows that exchange unique values: each is refused as long as another one has what it is to get.
 //!
-//! InnoDB checks unique keys row by row. So the refused rows first lose their unique values, and are then written again.
+//! Servers check unique keys row by row. So the refused rows first lose their unique values, and are then written again.
 //! That happens behind a savepoint of the commit's transaction, so nobody ever sees what a row has in between.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::Arc;
 
 use fastsync_core::source::{Action, OnMismatch};
 use fastsync_core::{Decimal, FieldKind, Record, Value};
-use sqlx::MySqlConnection;
 
-use crate::attempt::Attempt;
-use crate::codec::add_value;
-use crate::columns::{Column, columns};
-use crate::dialect::Family;
-use crate::error::Run;
-use crate::registry::Type;
-use crate::rows::Refused;
-use crate::sql::{Sql, bytes, quoted, text};
-use crate::store::Store;
+use crate::sql::attempt::Attempt;
+use crate::sql::column::{Column, Holds};
+use crate::sql::driver::{Database, Link as _, Uniques};
+use crate::sql::fail::Run;
+use crate::sql::kind::Type;
+use crate::sql::rows::{Refused, tried};
+use crate::sql::statement::{Arguments, Sql, quoted};
+use crate::sql::store::Store;
 
-impl Attempt<'_> {
+impl<D: Database> Attempt<'_, D> {
     /// Writes refused rows that may only be in each other's way; gives those that are refused all the same, whose rows are
     /// as they were.
-    pub(crate) async fn exchange(
-        &self,
-        connection: &mut MySqlConnection,
-        refused: Vec<Refused>,
-    ) -> Run<Vec<Refused>> {
+    pub(crate) async fn exchange(&self, link: &mut D::Link, refused: Vec<Refused>) -> Run<Vec<Refused>> {
         let mut waiting = refused;
         let mut clashing = Vec::new();
         while !waiting.is_empty() {
-            run(connection, "SAVEPOINT fastsync_exchange").await?;
+            link.savepoint("SAVEPOINT fastsync_exchange").await?;
             let mut left = waiting.clone();
-            if vacate(self.store, connection, &waiting).await? {
-                left = self.until_in_vain(connection, left).await?;
+            if vacate(self.store, link, &waiting).await? {
+                left = self.until_in_vain(link, left).await?;
             }
             if left.is_empty() {
-                run(connection, "RELEASE SAVEPOINT fastsync_exchange").await?;
+                link.savepoint("RELEASE SAVEPOINT fastsync_exchange").await?;
                 break;
             }
             // The rows that stay refused keep their values, which may be in the way of the others.
-            run(connection, "ROLLBACK TO SAVEPOINT fastsync_exchange").await?;
+            link.savepoint("ROLLBACK TO SAVEPOINT fastsync_exchange").await?;
             let in_vain: HashSet<_> = left.iter().map(|refused| refused.item.at).collect();
             waiting.retain(|refused| !in_vain.contains(&refused.item.at));
             let stops = left.iter().any(|refused| refused.item.write.on_mismatch == OnMismatch::Abort);
@@ -54,15 +47,11 @@ impl Attempt<'_> {
         Ok(clashing)
     }
 
-    async fn until_in_vain(
-        &self,
-        connection: &mut MySqlConnection,
-        refused: Vec<Refused>,
-    ) -> Run<Vec<Refused>> {
+    async fn until_in_vain(&self, link: &mut D::Link, refused: Vec<Refused>) -> Run<Vec<Refused>> {
         let mut left = refused;
         loop {
             let before = left.len();
-            left = self.again(connection, left).await?;
+            left = self.again(link, left).await?;
             if left.is_empty() || left.len() == before {
                 return Ok(left);
             }
@@ -70,14 +59,8 @@ impl Attempt<'_> {
     }
 }
 
-/// Through the text protocol: MySQL prepares no statement about savepoints.
-async fn run(connection: &mut MySqlConnection, statement: &'static str) -> Run<()> {
-    sqlx::raw_sql(statement).execute(connection).await?;
-    Ok(())
-}
-
 /// Takes the unique values of the refused rows away, as far as the user's other rules let it; answers whether any was.
-async fn vacate(store: &Store, connection: &mut MySqlConnection, refused: &[Refused]) -> Run<bool> {
+async fn vacate<D: Database>(store: &Store<D>, link: &mut D::Link, refused: &[Refused]) -> Run<bool> {
     let mut ways: BTreeMap<u64, Option<Vacating>> = BTreeMap::new();
     let mut is_freed = false;
     for (n, Refused { item, .. }) in (0_u32..).zip(refused) {
@@ -87,12 +70,12 @@ async fn vacate(store: &Store, connection: &mut MySqlConnection, refused: &[Refu
         }
         let way = match ways.entry(item.kind.n) {
             Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => new.insert(Vacating::of(store, connection, &item.kind).await?),
+            Entry::Vacant(new) => new.insert(Vacating::of(&store.database, link, &item.kind).await?),
         };
         let Some(way) = way else { continue };
         for stand_in in [StandIn::Odd, StandIn::Alike] {
-            match way.statement(record, n, stand_in).execute(connection).await {
-                Ok(done) => is_freed |= done.rows_affected() > 0,
+            match tried(link, way.statement(record, n, stand_in)).await {
+                Ok(done) => is_freed |= done.rows > 0,
                 // A check of the user's, or a column that is too narrow. In the end the row keeps what it has.
                 Err(fail) if fail.refusal().is_some() => continue,
                 Err(fail) => return Err(fail),
@@ -122,25 +105,24 @@ struct Vacating {
 
 impl Vacating {
     /// None if no unique key has a field.
-    async fn of(store: &Store, connection: &mut MySqlConnection, kind: &Arc<Type>) -> Run<Option<Self>> {
+    async fn of<D: Database>(database: &D, link: &mut D::Link, kind: &Type) -> Run<Option<Self>> {
         let table = kind.schema.name().as_str();
-        let keys = unique_keys(connection, table).await?;
-        let links = Links::of(connection, table).await?;
-        let mut found = columns(connection, table).await?;
+        let uniques = database.uniques(link, table).await?;
+        let mut found = database.columns(link, table).await?;
         let mut fields = Vec::new();
         for (at, field) in kind.schema.fields().iter().enumerate() {
             if let Some(place) = found.iter().position(|column| column.name == field.name.as_str()) {
                 let mut column = found.swap_remove(place);
                 // What refers to it would follow it, and be null for good.
-                column.nullable &= !links.referred.contains(&column.name);
+                column.nullable &= !uniques.referred.contains(&column.name);
                 fields.push((at, field.kind, column));
             }
         }
         let mut chosen = BTreeSet::new();
         let of_the_id = |name: &String| name == kind.schema.id_field().as_str() || name == "zone";
-        for key in keys.iter().filter(|key| !key.iter().all(of_the_id)) {
+        for key in uniques.keys.iter().filter(|key| !key.iter().all(of_the_id)) {
             let of_key = fields.iter().filter(|(.., column)| key.contains(&column.name));
-            match of_key.min_by_key(|(_, kind, column)| links.cost(*kind, column)) {
+            match of_key.min_by_key(|(_, kind, column)| uniques.cost(*kind, column)) {
                 // One column is enough.
                 Some((at, ..)) => {
                     chosen.insert(*at);
@@ -149,7 +131,7 @@ impl Vacating {
                 None => chosen.extend(
                     fields
                         .iter()
-                        .filter(|(_, kind, column)| links.cost(*kind, column) < 3)
+                        .filter(|(_, kind, column)| uniques.cost(*kind, column) < 3)
                         .map(|(at, ..)| *at),
                 ),
             }
@@ -159,22 +141,20 @@ impl Vacating {
             return Ok(None);
         }
         let set: Vec<_> = fields.iter().map(|(.., column)| format!("{} = ?", quoted(&column.name))).collect();
-        let zone = if kind.is_restricted() { " AND `zone` = ?" } else { "" };
+        let zone = kind.if_restricted(" AND `zone` = ?");
         let update = format!("{} SET {} WHERE {} = ?{zone}", kind.table(), set.join(", "), kind.id());
-        let sql = match store.server.dialect.family {
-            _ if !links.must_be_loose(&fields) => format!("UPDATE {update}"),
-            Family::MariaDb => format!("SET STATEMENT foreign_key_checks = 0 FOR UPDATE {update}"),
-            Family::MySql => format!("UPDATE /*+ SET_VAR(foreign_key_checks = OFF) */ {update}"),
-        };
+        let form =
+            if uniques.must_be_loose(&fields) { link.dialect().forms.loose_update } else { "UPDATE {}" };
+        let sql = form.replace("{}", &update);
         Ok(Some(Self { sql, columns: fields }))
     }
 
     /// For the `n`th row.
-    fn statement(&self, record: &Record, n: u32, stand_in: StandIn) -> Sql {
+    fn statement<A: Arguments>(&self, record: &Record, n: u32, stand_in: StandIn) -> Sql<A> {
         let mut sql = Sql::new(self.sql.as_str());
         for (at, kind, column) in &self.columns {
             let next = record.body.as_ref().and_then(|body| body.get(*at));
-            add_value(&mut sql, &in_between(*kind, column, next, n, stand_in));
+            sql.add((*kind, &in_between(*kind, column, next, n, stand_in)));
         }
         sql.add(record.key.id.as_str());
         if let Some(key) = record.key.zone.key() {
@@ -192,21 +172,27 @@ fn in_between(kind: FieldKind, column: &Column, next: Option<&Value>, n: u32, st
     let is_odd = stand_in == StandIn::Odd;
     let n = i64::from(n);
     match kind {
-        FieldKind::Boolean => Value::Integer(lowest(column).saturating_add(n)),
-        kind if kind.is_integer() && is_odd => Value::Integer(lowest(column).saturating_add(n)),
-        kind if kind.is_integer() => Value::Integer((-1 - lowest(column)).saturating_sub(n)),
+        FieldKind::Boolean => match column.holds {
+            Holds::Whole(lowest) => Value::Integer(lowest.saturating_add(n)),
+            _ => Value::Bool(is_odd),
+        },
+        kind if kind.is_integer() => {
+            let lowest = if let Holds::Whole(lowest) = column.holds { lowest } else { i64::MIN };
+            let highest = !lowest;
+            Value::Integer(if is_odd { lowest.saturating_add(n) } else { highest.saturating_sub(n) })
+        }
         FieldKind::Real => {
             #[allow(clippy::cast_precision_loss, reason = "the counts of rows are small")]
             let far = f64::MAX / (2.0 + n as f64);
             Value::Real(if is_odd { -far } else { far })
         }
         FieldKind::Decimal => {
-            let digits = u32::try_from(column.digits.whole).unwrap_or(0).min(Decimal::MAX_DIGITS - 1);
-            let far = 10_i128.pow(digits) - 1 - i128::from(n);
-            Decimal::new(if is_odd { -far } else { far }, 0).map_or(Value::Null, Value::Decimal)
+            let digits = u32::try_from(column.digits().whole).unwrap_or(0).min(Decimal::MAX_DIGITS - 1);
+            let far = 10_i128.saturating_pow(digits).saturating_sub(1).saturating_sub(n.into());
+            Decimal::new(if is_odd { far.saturating_neg() } else { far }, 0).map_or(Value::Null, Value::Decimal)
         }
         kind => {
-            let room = usize::try_from(column.length).unwrap_or(usize::MAX);
+            let room = usize::try_from(column.length()).unwrap_or(usize::MAX);
             let text = match next {
                 Some(Value::Text(text)) if !is_odd => alike(text, n, room),
                 _ if room < 32 => format!("~{n:x}"),
@@ -224,54 +210,7 @@ fn alike(text: &str, n: i64, room: usize) -> String {
     kept.chain(end.chars()).collect()
 }
 
-/// The least whole number of a column.
-fn lowest(column: &Column) -> i64 {
-    match column.data_type.as_str() {
-        "tinyint" => i8::MIN.into(),
-        "smallint" => i16::MIN.into(),
-        "mediumint" => -(1 << 23),
-        "int" => i32::MIN.into(),
-        _ => i64::MIN,
-    }
-}
-
-/// The columns of each unique key but the primary one. A part that is an expression has no name.
-async fn unique_keys(connection: &mut MySqlConnection, table: &str) -> Run<Vec<BTreeSet<String>>> {
-    let select = "SELECT index_name, column_name FROM information_schema.statistics \
-                  WHERE table_schema = DATABASE() AND table_name = ? AND non_unique = 0 AND index_name <> 'PRIMARY'";
-    let mut keys: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for row in Sql::new(select).bind(table).all(connection).await? {
-        keys.entry(text(&row, 0)?.to_owned()).or_default().insert(text(&row, 1)?.to_owned());
-    }
-    Ok(keys.into_values().collect())
-}
-
-/// The columns of a table that foreign keys are about.
-struct Links {
-    /// They refer to rows of other tables.
-    referring: BTreeSet<String>,
-    /// Other rows refer to them.
-    referred: BTreeSet<String>,
-}
-
-impl Links {
-    async fn of(connection: &mut MySqlConnection, table: &str) -> Run<Self> {
-        let select = "SELECT IF(table_name = ?, column_name, NULL), \
-                      IF(referenced_table_name = ?, referenced_column_name, NULL) \
-                      FROM information_schema.key_column_usage WHERE table_schema = DATABASE() \
-                      AND referenced_table_name IS NOT NULL AND (table_name = ? OR referenced_table_name = ?)";
-        let mut links = Self { referring: BTreeSet::new(), referred: BTreeSet::new() };
-        let sql = Sql::new(select).bind(table).bind(table).bind(table).bind(table);
-        for row in sql.all(connection).await? {
-            for (at, names) in [&mut links.referring, &mut links.referred].into_iter().enumerate() {
-                if bytes(&row, at)?.is_some() {
-                    names.insert(text(&row, at)?.to_owned());
-                }
-            }
-        }
-        Ok(links)
-    }
-
+impl Uniques {
     /// How much speaks against taking the values of a column away.
     fn cost(&self, kind: FieldKind, column: &Column) -> u8 {
         match kind {

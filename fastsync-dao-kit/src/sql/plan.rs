@@ -6,13 +6,13 @@ use std::sync::Arc;
 use fastsync_core::source::rules::{LastWrites, Phase};
 use fastsync_core::source::{Action, Commit, StateWrite, Write, Writes};
 use fastsync_core::{ErrorKind, RecordKey, SessionId};
-use sqlx::MySqlConnection;
 use uuid::Uuid;
 
-use crate::error::{Fail, Run};
-use crate::registry::Type;
-use crate::staging::{Part, load, parts};
-use crate::store::Store;
+use crate::sql::driver::{Database, Link};
+use crate::sql::fail::{Fail, Run};
+use crate::sql::kind::Type;
+use crate::sql::staging::{Part, load, parts};
+use crate::sql::store::Store;
 
 /// A write's place: its batch and its place in the batch.
 pub(crate) type At = (usize, usize);
@@ -68,9 +68,9 @@ impl Plan {
     ///
     /// Runs outside a transaction: zones and devices get their numbers here. Takes writes that are given whole; a plan of
     /// staged ones may have to be made again.
-    pub(crate) async fn new(
-        store: &Store,
-        connection: &mut MySqlConnection,
+    pub(crate) async fn new<D: Database>(
+        store: &Store<D>,
+        link: &mut D::Link,
         commit: &mut Commit,
     ) -> Run<Self> {
         let (given, is_staged) = match &mut commit.writes {
@@ -82,10 +82,10 @@ impl Plan {
         replaced.for_each(|key| last.replace(key));
         check_state(store, commit)?;
         for clear in &commit.clears {
-            store.kind(connection, &clear.type_name).await?;
+            store.kind(link, &clear.type_name).await?;
         }
         let author = commit.author.device.as_uuid();
-        let device = store.devices_or_new(connection, &BTreeSet::from([author])).await?;
+        let device = store.devices_or_new(link, &BTreeSet::from([author])).await?;
         let mut plan = Self {
             session: commit.session,
             device: device.get(&author).copied().unwrap_or_default(),
@@ -98,30 +98,30 @@ impl Plan {
             staged: 0,
         };
         if is_staged {
-            plan.parts = parts(connection, commit.session).await?;
-            plan.read_staged(store, connection, last).await?;
+            plan.parts = parts(link, commit.session).await?;
+            plan.read_staged(store, link, last).await?;
         }
         let given = given.into_iter().enumerate().collect();
-        plan.given = Arc::new(items(store, connection, plan.parts.len(), given).await?);
+        plan.given = Arc::new(items(store, link, plan.parts.len(), given).await?);
         Ok(plan)
     }
 
     /// One pass over what is staged, from its end: the first time that a key is met it is the last write of it.
-    async fn read_staged(
+    async fn read_staged<D: Database>(
         &mut self,
-        store: &Store,
-        connection: &mut MySqlConnection,
+        store: &Store<D>,
+        link: &mut D::Link,
         mut last: LastWrites<()>,
     ) -> Run<()> {
         for (batch, part) in self.parts.clone().iter().enumerate().rev() {
-            let writes = load(connection, self.session, part).await?;
+            let writes = load(link, self.session, part).await?;
             for (place, write) in writes.iter().enumerate().rev() {
                 if !last.counts_from_the_end(write.action.key()) {
                     self.superseded.insert((batch, place));
                 }
             }
             self.staged = self.staged.saturating_add(writes.len());
-            let items = items(store, connection, batch, self.counting(batch, writes)).await?;
+            let items = items(store, link, batch, self.counting(batch, writes)).await?;
             self.keep(batch, part.bytes, items);
         }
         Ok(())
@@ -138,11 +138,11 @@ impl Plan {
     }
 
     /// Whether what is staged is still what this plan has read.
-    pub(crate) async fn is_current(&self, connection: &mut MySqlConnection) -> Run<bool> {
+    pub(crate) async fn is_current<L: Link>(&self, link: &mut L) -> Run<bool> {
         if !self.is_staged {
             return Ok(true);
         }
-        let now = parts(connection, self.session).await?;
+        let now = parts(link, self.session).await?;
         Ok(now.len() == self.parts.len() && now.iter().zip(&self.parts).all(|(now, then)| now.is(then)))
     }
 
@@ -157,18 +157,18 @@ impl Plan {
     }
 
     /// The writes of a batch that count, by zone, type and id.
-    pub(crate) async fn batch(
+    pub(crate) async fn batch<D: Database>(
         &mut self,
-        store: &Store,
-        connection: &mut MySqlConnection,
+        store: &Store<D>,
+        link: &mut D::Link,
         number: usize,
     ) -> Run<Arc<Vec<Item>>> {
         let Some(part) = self.parts.get(number) else { return Ok(Arc::clone(&self.given)) };
         if let Some(kept) = self.kept.get(&number) {
             return Ok(Arc::clone(kept));
         }
-        let writes = load(connection, self.session, part).await?;
-        Ok(Arc::new(items(store, connection, number, self.counting(number, writes)).await?))
+        let writes = load(link, self.session, part).await?;
+        Ok(Arc::new(items(store, link, number, self.counting(number, writes)).await?))
     }
 
     /// The writes of a batch that count, with their places in it: what replaces another is all that has to fit its type.
@@ -178,30 +178,30 @@ impl Plan {
     }
 
     /// The rounds that this commit needs.
-    pub(crate) async fn phases(
+    pub(crate) async fn phases<D: Database>(
         &self,
-        store: &Store,
-        connection: &mut MySqlConnection,
+        store: &Store<D>,
+        link: &mut D::Link,
     ) -> Run<BTreeSet<Phase>> {
         let mut phases: BTreeSet<_> = self.given.iter().map(Item::phase).collect();
         for (name, is_deletion) in self.parts.iter().flat_map(|part| &part.types) {
-            let kind = store.kind(connection, name).await?;
+            let kind = store.kind(link, name).await?;
             phases.insert(Phase::of(&kind.schema, *is_deletion));
         }
         Ok(phases)
     }
 
     /// Whether a batch may have writes of a round.
-    pub(crate) async fn has(
+    pub(crate) async fn has<D: Database>(
         &self,
-        store: &Store,
-        connection: &mut MySqlConnection,
+        store: &Store<D>,
+        link: &mut D::Link,
         number: usize,
         phase: Phase,
     ) -> Run<bool> {
         let Some(part) = self.parts.get(number) else { return Ok(true) };
         for (name, is_deletion) in &part.types {
-            let kind = store.kind(connection, name).await?;
+            let kind = store.kind(link, name).await?;
             if Phase::of(&kind.schema, *is_deletion) == phase {
                 return Ok(true);
             }
@@ -211,20 +211,20 @@ impl Plan {
 }
 
 /// Writes that are admitted, with their numbers, in the order in which all commits lock them.
-async fn items(
-    store: &Store,
-    connection: &mut MySqlConnection,
+async fn items<D: Database>(
+    store: &Store<D>,
+    link: &mut D::Link,
     batch: usize,
     writes: Vec<(usize, Write)>,
 ) -> Run<Vec<Item>> {
     let devices: BTreeSet<Uuid> = writes.iter().filter_map(|(_, write)| editor(write)).collect();
-    let devices = store.devices_or_new(connection, &devices).await?;
+    let devices = store.devices_or_new(link, &devices).await?;
     let mut items = Vec::with_capacity(writes.len());
     for (place, mut write) in writes {
-        let kind = store.kind(connection, &write.action.key().type_name).await?;
+        let kind = store.kind(link, &write.action.key().type_name).await?;
         // A type may have been prepared anew since a batch was staged, so this is done at every reading.
         write.admit(&kind.schema)?;
-        let zone = store.zone_or_new(connection, &write.action.key().zone).await?;
+        let zone = store.zone_or_new(link, &write.action.key().zone).await?;
         let device = editor(&write).and_then(|device| devices.get(&device)).copied().unwrap_or_default();
         items.push(Item { at: (batch, place), kind, zone, device, write });
     }
@@ -239,11 +239,11 @@ fn editor(write: &Write) -> Option<Uuid> {
     }
 }
 
-fn check_state(store: &Store, commit: &Commit) -> Run<()> {
+fn check_state<D: Database>(store: &Store<D>, commit: &Commit) -> Run<()> {
     StateWrite::check_keys(&commit.state)?;
     for write in &commit.state {
-        if write.value.as_ref().is_some_and(|value| value.len() > store.server.packet) {
-            let message = format!("a state value is larger than {} bytes", store.server.packet);
+        if write.value.as_ref().is_some_and(|value| value.len() > store.database.statement_bytes()) {
+            let message = format!("a state value is larger than {} bytes", store.database.statement_bytes());
             return Err(Fail::new(ErrorKind::TooLarge, "commit", message));
         }
     }

@@ -9,14 +9,14 @@ use std::sync::Arc;
 
 use fastsync_core::source::ChangesRequest;
 use fastsync_core::{ObjectId, Value};
-use sqlx::MySqlConnection;
-use sqlx::mysql::MySqlRow;
 
-use crate::codec::{ENTRY, ENTRY_COLUMNS, Entry, read_body, read_id};
-use crate::error::Run;
-use crate::registry::Type;
-use crate::sql::{Sql, number};
-use crate::store::Store;
+use crate::sql::dialect::Dialect;
+use crate::sql::driver::{ArgumentsOf, Database, Link as _, Row, RowOf};
+use crate::sql::entry::{ENTRY, ENTRY_COLUMNS, Entry};
+use crate::sql::fail::Run;
+use crate::sql::kind::Type;
+use crate::sql::statement::Sql;
+use crate::sql::store::Store;
 
 /// The most own sessions that one statement leaves out.
 const MAX_OWN: usize = 500;
@@ -40,9 +40,10 @@ pub(crate) struct Found {
 }
 
 /// One call's walk over the feed of a zone.
-pub(crate) struct Walk<'a> {
-    pub(crate) store: &'a Store,
+pub(crate) struct Walk<'a, D: Database> {
+    pub(crate) store: &'a Store<D>,
     pub(crate) request: &'a ChangesRequest,
+    pub(crate) dialect: &'static Dialect,
     pub(crate) zone: u64,
     /// The numbers of the types asked for, if not all are.
     pub(crate) types: Option<Vec<u64>>,
@@ -65,11 +66,11 @@ struct Cut {
     next: Option<u64>,
 }
 
-impl Walk<'_> {
+impl<D: Database> Walk<'_, D> {
     /// The entries of a page; if more follow, the position of the next one.
     pub(crate) async fn collect(
         &self,
-        connection: &mut MySqlConnection,
+        link: &mut D::Link,
         mut from: Place,
     ) -> Run<(Vec<Found>, Option<u64>)> {
         let limits = self.request.limits;
@@ -77,18 +78,18 @@ impl Walk<'_> {
         let mut found: Vec<Found> = Vec::with_capacity(limit.min(10_000));
         let mut bytes = 0_usize;
         loop {
-            let own = self.own(connection, &from).await?;
+            let own = self.own(link, &from).await?;
             // Beyond the last of many own sessions there may be others; they are asked for in the next round.
             let bound = if own.len() >= MAX_OWN { own.last().copied() } else { None };
             let span = Span { from, own, bound };
             let room = limit.saturating_sub(found.len());
             // One more than there is room for tells whether more follow.
-            let mut cut = self.sum(connection, &span, room.saturating_add(1)).await?;
+            let mut cut = self.sum(link, &span, room.saturating_add(1)).await?;
             if bytes.saturating_add(cut.bytes) > limits.bytes {
-                cut = self.cut(connection, &span, room, (bytes, found.is_empty())).await?;
+                cut = self.cut(link, &span, room, (bytes, found.is_empty())).await?;
             }
             bytes = bytes.saturating_add(cut.bytes);
-            self.read(connection, &span, &cut, &mut found).await?;
+            self.read(link, &span, &cut, &mut found).await?;
             if found.len() > limit {
                 let next = found.pop().map(|extra| extra.entry.position);
                 return Ok((found, next));
@@ -101,27 +102,27 @@ impl Walk<'_> {
     }
 
     /// The first sessions after a place that the reader itself has pushed.
-    async fn own(&self, connection: &mut MySqlConnection, from: &Place) -> Run<Vec<u64>> {
+    async fn own(&self, link: &mut D::Link, from: &Place) -> Run<Vec<u64>> {
         let Some(own) = self.request.skip_own else { return Ok(Vec::new()) };
-        let Some(device) = self.store.device(connection, own.device.as_uuid()).await? else {
+        let Some(device) = self.store.device(link, own.device.as_uuid()).await? else {
             return Ok(Vec::new());
         };
-        let sql = Sql::new(OWN).bind(self.zone).bind(device).bind(from.position).bind(own.through);
-        let rows = sql.bind(u64::try_from(MAX_OWN).unwrap_or(u64::MAX)).all(connection).await?;
-        rows.iter().map(|row| number(row, 0)).collect()
+        let own_statement = own_statement(self.dialect);
+        let sql = Sql::new(own_statement).bind(self.zone).bind(device).bind(from.position).bind(own.through);
+        let rows = sql.bind(u64::try_from(MAX_OWN).unwrap_or(u64::MAX)).all(link).await?;
+        rows.iter().map(|row| row.number(0)).collect()
     }
 
     /// The next entries, at most so many, added up by the server.
-    async fn sum(&self, connection: &mut MySqlConnection, span: &Span, limit: usize) -> Run<Cut> {
-        let mut sql = Sql::new(
-            "SELECT t.type, COUNT(*), CAST(SUM(t.bytes) AS UNSIGNED) FROM (SELECT r.type, r.bytes FROM ",
-        );
+    async fn sum(&self, link: &mut D::Link, span: &Span, limit: usize) -> Run<Cut> {
+        let sum = self.dialect.forms.whole_sum.replace("{}", "SUM(t.bytes)");
+        let mut sql = Sql::new(format!("SELECT t.type, COUNT(*), {sum} FROM (SELECT r.type, r.bytes FROM "));
         self.entries(&mut sql, span, limit);
         sql.push(") AS t GROUP BY t.type");
         let mut cut = Cut::default();
-        for row in sql.all(connection).await? {
-            cut.counts.insert(number(&row, 0)?, number(&row, 1)?);
-            cut.bytes = cut.bytes.saturating_add(usize::try_from(number(&row, 2)?).unwrap_or(usize::MAX));
+        for row in sql.all(link).await? {
+            cut.counts.insert(row.number(0)?, row.number(1)?);
+            cut.bytes = cut.bytes.saturating_add(usize::try_from(row.number(2)?).unwrap_or(usize::MAX));
         }
         Ok(cut)
     }
@@ -129,7 +130,7 @@ impl Walk<'_> {
     /// The next entries that fit on the page, which has so many bytes already and may be empty: it takes one then.
     async fn cut(
         &self,
-        connection: &mut MySqlConnection,
+        link: &mut D::Link,
         span: &Span,
         room: usize,
         (bytes, is_empty): (usize, bool),
@@ -137,42 +138,36 @@ impl Walk<'_> {
         let mut sql = Sql::new("SELECT r.type, r.position, r.bytes FROM ");
         self.entries(&mut sql, span, room.saturating_add(1));
         let mut cut = Cut::default();
-        for (at, row) in sql.all(connection).await?.iter().enumerate() {
-            let sum = cut.bytes.saturating_add(usize::try_from(number(row, 2)?).unwrap_or(usize::MAX));
+        for (at, row) in sql.all(link).await?.iter().enumerate() {
+            let sum = cut.bytes.saturating_add(usize::try_from(row.number(2)?).unwrap_or(usize::MAX));
             let is_full = at >= room || bytes.saturating_add(sum) > self.request.limits.bytes;
             if is_full && !(at == 0 && is_empty) {
-                cut.next = Some(number(row, 1)?);
+                cut.next = Some(row.number(1)?);
                 break;
             }
             cut.bytes = sum;
-            let count = cut.counts.entry(number(row, 0)?).or_default();
+            let count = cut.counts.entry(row.number(0)?).or_default();
             *count = count.saturating_add(1);
         }
         Ok(cut)
     }
 
     /// Reads the counted entries with their bodies, and appends them in the order of the feed.
-    async fn read(
-        &self,
-        connection: &mut MySqlConnection,
-        span: &Span,
-        cut: &Cut,
-        found: &mut Vec<Found>,
-    ) -> Run<()> {
+    async fn read(&self, link: &mut D::Link, span: &Span, cut: &Cut, found: &mut Vec<Found>) -> Run<()> {
         let begin = found.len();
         for (n, count) in &cut.counts {
-            let kind = self.store.kind_at(connection, *n).await?;
+            let kind = self.store.kind_at(link, *n).await?;
             let mut sql = Sql::new(select(&kind, FEED));
             if kind.is_restricted() {
                 sql.add(self.request.zone.key().unwrap_or_default());
             }
             self.span(&mut sql, span);
             sql.push(" AND r.type = ").push_bind(*n).push(ORDER).push_bind(*count);
-            let take = |row: &MySqlRow| {
+            let take = |row: &RowOf<D>| {
                 found.push(self::found(row, &kind)?);
                 Ok(())
             };
-            sql.each(connection, take).await?;
+            link.each(sql, take).await?;
         }
         if cut.counts.len() > 1 {
             let place = |found: &Found| (found.entry.position, found.kind.n);
@@ -183,13 +178,13 @@ impl Walk<'_> {
     }
 
     /// The index, the conditions and the order of a span's entries.
-    fn entries(&self, sql: &mut Sql, span: &Span, limit: usize) {
-        sql.push(FEED).push(" WHERE ");
+    fn entries(&self, sql: &mut Sql<ArgumentsOf<D>>, span: &Span, limit: usize) {
+        sql.push(&rows_by(self.dialect, FEED)).push(" WHERE ");
         self.span(sql, span);
         sql.push(ORDER).push_bind(u64::try_from(limit).unwrap_or(u64::MAX));
     }
 
-    fn span(&self, sql: &mut Sql, span: &Span) {
+    fn span(&self, sql: &mut Sql<ArgumentsOf<D>>, span: &Span) {
         self.after(sql, &span.from);
         if let Some(bound) = span.bound {
             sql.push(" AND r.position <= ").push_bind(bound);
@@ -204,7 +199,7 @@ impl Walk<'_> {
     }
 
     /// The entries of the asked types after a place.
-    fn after(&self, sql: &mut Sql, from: &Place) {
+    fn after(&self, sql: &mut Sql<ArgumentsOf<D>>, from: &Place) {
         sql.push("r.zone = ").push_bind(self.zone);
         match &from.within {
             None => drop(sql.push(" AND r.position > ").push_bind(from.position)),
@@ -224,7 +219,7 @@ impl Walk<'_> {
         self.of_types(sql);
     }
 
-    pub(crate) fn of_types(&self, sql: &mut Sql) {
+    pub(crate) fn of_types(&self, sql: &mut Sql<ArgumentsOf<D>>) {
         if let Some(types) = &self.types {
             sql.push(" AND r.type IN (0");
             for n in types {
@@ -235,35 +230,41 @@ impl Walk<'_> {
     }
 
     /// How many entries follow; own pushes are counted with them.
-    pub(crate) async fn remaining(&self, connection: &mut MySqlConnection, last: &Place) -> Run<u64> {
-        let mut sql = Sql::new(format!("SELECT COUNT(*) FROM {FEED} WHERE "));
+    pub(crate) async fn remaining(&self, link: &mut D::Link, last: &Place) -> Run<u64> {
+        let feed = rows_by(self.dialect, FEED);
+        let mut sql = Sql::new(format!("SELECT COUNT(*) FROM {feed} WHERE "));
         self.after(&mut sql, last);
-        let row = sql.first(connection).await?;
-        row.map_or(Ok(0), |row| number(&row, 0))
+        sql.count(link).await
     }
 }
 
-/// The feed, as statements name it.
-pub(crate) const FEED: &str = "fastsync_records AS r FORCE INDEX (fastsync_feed)";
+/// The index of the feed, which has all of an entry.
+pub(crate) const FEED: &str = "fastsync_feed";
+
+/// The rows of the index, called `r`, to be read by one of its indexes.
+pub(crate) fn rows_by(dialect: &Dialect, index: &str) -> String {
+    format!("fastsync_records AS r{}", dialect.by_index(index))
+}
 
 const ORDER: &str = " ORDER BY r.position, r.type, r.id LIMIT ";
 
 /// An entry with its body, from a row of [`select`].
-pub(crate) fn found(row: &MySqlRow, kind: &Arc<Type>) -> Run<Found> {
-    let is_there = number(row, ENTRY_COLUMNS.saturating_add(1))? == 1;
+pub(crate) fn found(row: &impl Row, kind: &Arc<Type>) -> Run<Found> {
+    let is_there = row.number(ENTRY_COLUMNS.saturating_add(1))? == 1;
     let body = match is_there {
-        true => Some(read_body(row, ENTRY_COLUMNS.saturating_add(2), kind)?),
+        true => Some(row.body(ENTRY_COLUMNS.saturating_add(2), kind)?),
         false => None,
     };
-    let (entry, id) = (Entry::read(row, 0)?, read_id(row, ENTRY_COLUMNS)?);
+    let (entry, id) = (Entry::read(row, 0)?, row.id(ENTRY_COLUMNS)?);
     Ok(Found { kind: Arc::clone(kind), id, entry, body })
 }
 
 /// The start of a statement that reads entries of a type with their bodies; its first parameter is the zone key if the
-/// type is restricted. `from` is the index to go by.
-pub(crate) fn select(kind: &Type, from: &str) -> String {
+/// type is restricted.
+pub(crate) fn select(kind: &Type, index: &str) -> String {
+    let from = rows_by(kind.dialect(), index);
     let (table, id) = (kind.table(), kind.id());
-    let zone = if kind.is_restricted() { " AND u.zone = ?" } else { "" };
+    let zone = kind.if_restricted(" AND u.zone = ?");
     format!(
         "SELECT {ENTRY}, r.id, u.{id} IS NOT NULL{} FROM {from} \
          LEFT JOIN {table} AS u ON u.{id} = r.id{zone} AND r.deleted = 0 WHERE ",
@@ -271,5 +272,11 @@ pub(crate) fn select(kind: &Type, from: &str) -> String {
     )
 }
 
-pub(crate) const OWN: &str = "SELECT position FROM fastsync_positions FORCE INDEX (fastsync_own) \
-     WHERE zone = ? AND device = ? AND position >= ? AND number BETWEEN 1 AND ? ORDER BY position LIMIT ?";
+/// Parameters: the zone, the device, the first position, the last push, the most rows.
+pub(crate) fn own_statement(dialect: &Dialect) -> String {
+    format!(
+        "SELECT position FROM fastsync_positions{} \
+         WHERE zone = ? AND device = ? AND position >= ? AND number BETWEEN 1 AND ? ORDER BY position LIMIT ?",
+        dialect.by_index("fastsync_own")
+    )
+}

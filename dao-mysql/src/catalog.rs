@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fastsync_core::TypeName;
-use fastsync_core::source::sql::{foreign_key_problems, trigger_problems};
-use fastsync_dao_kit::sql::{Column, Digits, Holds, Link as _, Row as _, Run, Sql, Table, Uniques};
+use fastsync_dao_kit::sql::{
+    Column, Digits, Holds, Link as _, Row as _, Run, Sql, Table, Uniques, foreign_key_problems,
+    trigger_problems,
+};
 
 use crate::driver::{MySqlAnswer, MySqlLink};
 

@@ -109,7 +109,7 @@ pub(crate) const PROOFS: &[Entry] = &[
         &["mysql"],
         forms!(["server-crash", "--store", "mysql"], "7", "100"),
     )
-    .on(&[MYSQL]),
+    .on(&[KIT, MYSQL]),
     proof(
         "server-crash-mongo",
         "the same of a server on MongoDB",
@@ -123,7 +123,7 @@ pub(crate) const PROOFS: &[Entry] = &[
         &["mysql"],
         forms!(["server-crash", "--store", "mysql", "--database"], "9", "15"),
     )
-    .on(&[MYSQL]),
+    .on(&[KIT, MYSQL]),
     proof(
         "database-crash-mongo",
         "the same with kill -9 of MongoDB itself, under a server that lives on",
@@ -160,7 +160,7 @@ pub(crate) const PROOFS: &[Entry] = &[
         &["mysql"],
         forms!(["concurrency", "--store", "mysql"], "5"),
     )
-    .on(&[MYSQL]),
+    .on(&[KIT, MYSQL]),
     proof(
         "concurrency-mongo",
         "16 pushers, 4 pullers and a process that is killed, on one MongoDB",
@@ -185,7 +185,7 @@ pub(crate) const APART: &[Entry] = &[proof(
     &["galera"],
     forms!(["concurrency", "--store", "mysql"], "5"),
 )
-.on(&[MYSQL])];
+.on(&[KIT, MYSQL])];
 
 #[derive(clap::Args)]
 pub(crate) struct Args {

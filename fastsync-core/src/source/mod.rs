@@ -8,7 +8,6 @@ mod layer;
 pub mod memory;
 mod plan;
 pub mod rules;
-pub mod sql;
 mod turn;
 pub mod upgrade;
 

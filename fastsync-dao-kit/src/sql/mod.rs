@@ -42,6 +42,7 @@ mod store;
 mod swap;
 #[cfg(test)]
 mod tests;
+mod unnoticed;
 mod upgrade;
 mod walk;
 
@@ -58,4 +59,5 @@ pub use kind::Type;
 pub use retry::Attempts;
 pub use source::SqlDataSource;
 pub use statement::{Arguments, Bind, Sql, marks, quoted, rows_of_marks};
+pub use unnoticed::{foreign_key_problems, trigger_problems};
 pub use upgrade::{Upgrade, statements};

@@ -189,7 +189,8 @@ fn in_between(kind: FieldKind, column: &Column, next: Option<&Value>, n: u32, st
         FieldKind::Decimal => {
             let digits = u32::try_from(column.digits().whole).unwrap_or(0).min(Decimal::MAX_DIGITS - 1);
             let far = 10_i128.saturating_pow(digits).saturating_sub(1).saturating_sub(n.into());
-            Decimal::new(if is_odd { far.saturating_neg() } else { far }, 0).map_or(Value::Null, Value::Decimal)
+            Decimal::new(if is_odd { far.saturating_neg() } else { far }, 0)
+                .map_or(Value::Null, Value::Decimal)
         }
         kind => {
             let room = usize::try_from(column.length()).unwrap_or(usize::MAX);

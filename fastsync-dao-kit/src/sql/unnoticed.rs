@@ -1,4 +1,4 @@
-//! For data sources on SQL: what the database would do to rows of types by itself. No commit says so: no client would hear of
+//! What the database would do to rows of types by itself. No commit says so: no client would hear of
 //! it, and an object that waits to be pushed would wait for ever.
 
 use std::collections::BTreeSet;
@@ -22,7 +22,7 @@ pub fn foreign_key_problems<'a>(
 /// Why a trigger on any table is refused: one message for each type whose table its statements write to.
 ///
 /// ```
-/// use fastsync_core::source::sql::trigger_problems;
+/// use fastsync_dao_kit::sql::trigger_problems;
 ///
 /// let body = "BEGIN UPDATE \"Orders\" SET total = 0; INSERT INTO log VALUES ('DELETE FROM items'); END";
 /// let types = ["orders", "items"].into();
@@ -119,7 +119,9 @@ fn tokens(statements: &str) -> Vec<Token> {
     let mut tokens = Vec::new();
     let mut rest = statements;
     while let Some(first) = rest.chars().next() {
-        let after = |until: &str, from: &'_ str| from.find(until).map_or(from.len(), |at| at + until.len());
+        let after = |until: &str, from: &'_ str| {
+            from.find(until).map_or(from.len(), |at| at.saturating_add(until.len()))
+        };
         let length = match first {
             '-' if rest.starts_with("--") => after("\n", rest),
             '#' => after("\n", rest),
@@ -162,7 +164,7 @@ fn quoted(text: &str, quote: char) -> (String, usize) {
         } else if characters.next_if(|(_, next)| *next == quote).is_some() {
             inside.push(quote);
         } else {
-            return (inside, at + quote.len_utf8());
+            return (inside, at.saturating_add(quote.len_utf8()));
         }
     }
     (inside, text.len())

@@ -67,7 +67,7 @@ pub(crate) const PROOFS: &[Entry] = &[
         &[],
         forms!(["client-crash"], "8"),
     )
-    .on(&[SQLITE]),
+    .on(&[KIT, SQLITE]),
     proof(
         "client-crash-redb",
         "the same of a client on redb",
@@ -88,7 +88,7 @@ pub(crate) const PROOFS: &[Entry] = &[
         &[],
         forms!(["server-crash"], "8"),
     )
-    .on(&[SQLITE]),
+    .on(&[KIT, SQLITE]),
     proof(
         "server-crash-redb",
         "the same of a server on redb",
@@ -138,7 +138,7 @@ pub(crate) const PROOFS: &[Entry] = &[
         &[],
         forms!(["concurrency"], "5"),
     )
-    .on(&[SQLITE]),
+    .on(&[KIT, SQLITE]),
     proof(
         "concurrency-redb",
         "8 pushers and 2 pullers in one process on one redb store",

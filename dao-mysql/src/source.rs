@@ -50,7 +50,7 @@ impl MySqlDataSource {
 
     /// Uses a pool of yours with these settings, and checks that the server keeps what it acknowledges.
     ///
-    /// Nothing is created: [`prepare`](SyncableDataSource::prepare) does that. The types of a database that was
+    /// Nothing is created: [`prepare`](fastsync_core::SyncableDataSource::prepare) does that. The types of a database that was
     /// prepared before are known without it. Sync tables that an earlier release made are upgraded by it, and every
     /// other call is `Config` until then.
     ///

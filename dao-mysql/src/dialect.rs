@@ -110,6 +110,12 @@ static MARIADB: Dialect =
 static MYSQL: Dialect =
     dialect!("utf8mb4_0900_bin", Expressions, "UPDATE /*+ SET_VAR(foreign_key_checks = OFF) */ {}");
 
+/// How a server spells statements whose transactions end with the first refusal.
+#[cfg(test)]
+pub(crate) const fn careful(dialect: &Dialect) -> Dialect {
+    Dialect { forms: Forms { survives_refusals: false, ..dialect.forms }, ..*dialect }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -38,6 +38,11 @@ impl Server {
         Ok(Self { pool, attempts: config.attempts, checked })
     }
 
+    #[cfg(test)]
+    pub(crate) fn be_careful(&mut self) {
+        self.checked.dialect = Box::leak(Box::new(crate::dialect::careful(self.checked.dialect)));
+    }
+
     pub(crate) fn warnings(&self) -> &[Warning] {
         &self.checked.warnings
     }

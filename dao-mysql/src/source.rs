@@ -82,6 +82,14 @@ impl MySqlDataSource {
         }
     }
 
+    /// Over a server whose transactions do not go on after a refusal, as far as this knows.
+    #[cfg(test)]
+    pub(crate) async fn careful(pool: MySqlPool) -> Result<Self> {
+        let mut server = Server::open(pool, &MySqlConfig::new()).await.map_err(opening)?;
+        server.be_careful();
+        SqlDataSource::open(server, UPGRADES).await.map(Self).map_err(opening)
+    }
+
     #[cfg(test)]
     pub(crate) fn server(&self) -> &Server {
         self.0.database()

@@ -4,17 +4,18 @@ use std::task::Poll;
 use std::time::Duration;
 
 use fastsync_core::source::{
-    Action, Changes, ChangesRequest, Commit, Expect, OnMismatch, PageLimits, Point, Write, Writes,
+    Action, Changes, ChangesRequest, Commit, CommitOutcome, ConflictReason, Expect, OnMismatch, PageLimits,
+    Point, Write, Writes,
 };
 use fastsync_core::{
-    Author, DeviceId, FieldKind, Hlc, Incarnation, ObjectId, Record, RecordKey, Revision, SessionId,
+    Author, DeviceId, FieldKind, Hlc, Incarnation, ObjectId, Query, Record, RecordKey, Revision, SessionId,
     SessionKind, SyncMetadata, SyncableDataSource, Tag, Timestamp, TypeName, TypeSchema, Zone,
 };
 use sqlx::mysql::{MySqlPool, MySqlPoolOptions, MySqlRow};
 use sqlx::{AssertSqlSafe, Row};
 use uuid::Uuid;
 
-use fastsync_dao_kit::sql::{Database as _, Link as _, Type, hot_statements};
+use fastsync_dao_kit::sql::{Access, Database as _, Link as _, Row as _, Sql, Type, hot_statements};
 
 use crate::MySqlDataSource;
 
@@ -202,4 +203,60 @@ async fn an_empty_pull_and_a_page_read_as_much_after_many_sessions_as_after_few(
     for (few, many) in few.iter().zip(many) {
         assert!(*many <= few + few / 5, "rows read after 100 and after 1,000 sessions: {costs:?}");
     }
+}
+
+/// What a transaction wrote must not be committed by whoever has the connection next.
+#[tokio::test]
+async fn a_transaction_that_nobody_ends_is_taken_back() {
+    if server::skip().is_some() {
+        return;
+    }
+    let database = server::Database::new();
+    let pool = MySqlPoolOptions::new().max_connections(1).connect_lazy_with(database.options());
+    let source = MySqlDataSource::new(pool).await.unwrap();
+    source.prepare(&[items()]).await.unwrap();
+    let insert = || Sql::new("INSERT INTO items (id, name) VALUES ('a', 'b')");
+    let count = || Sql::new("SELECT COUNT(*) FROM items");
+    for is_dropped in [true, false] {
+        let mut link = source.server().link().await.unwrap();
+        link.begin(Access::Write).await.unwrap();
+        link.execute(insert()).await.unwrap();
+        if is_dropped {
+            drop(link);
+            link = source.server().link().await.unwrap();
+        } else {
+            // As if its end had failed.
+            link.begin(Access::Write).await.unwrap();
+            link.commit().await.unwrap();
+        }
+        assert_eq!(link.all(count()).await.unwrap()[0].number(0).unwrap(), 0, "dropped: {is_dropped}");
+    }
+}
+
+/// There are servers whose transactions end with the first refusal. This one's do not, and go on behind a savepoint as well.
+#[tokio::test]
+async fn refused_rows_are_told_apart_behind_savepoints() {
+    if server::skip().is_some() {
+        return;
+    }
+    let database = server::Database::new();
+    let source = MySqlDataSource::careful(database.pool()).await.unwrap();
+    source.prepare(&[items()]).await.unwrap();
+    database.sql("CREATE UNIQUE INDEX names ON items (name(20))").await;
+    // The first of ten records is a deletion, and the others have one name.
+    let CommitOutcome::Conflicts { writes, state } = source.commit(commit(1, 3)).await.unwrap() else {
+        panic!("two rows have one name")
+    };
+    assert!(state.is_empty() && writes.len() == 1, "{writes:?}");
+    assert!(matches!(writes[0].reason, ConflictReason::Constraint(_)), "{writes:?}");
+    let mut skipping = commit(2, 3);
+    if let Writes::Inline(writes) = &mut skipping.writes {
+        writes.iter_mut().for_each(|write| write.on_mismatch = OnMismatch::Skip);
+    }
+    let CommitOutcome::Applied(receipt) = source.commit(skipping).await.unwrap() else {
+        panic!("the other row is written")
+    };
+    assert_eq!(receipt.skipped.len(), 1);
+    let all = Query::all(TypeName::new("items").unwrap(), Zone::Global);
+    assert_eq!(source.count(&all).await.unwrap(), 1);
 }

@@ -21,7 +21,8 @@ pub enum Finding {
 /// A finding, which may depend on the rows of the table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
-    /// A condition on rows, as the table is before all steps: the finding counts only if a row meets it.
+    /// A condition on rows, as the table is before all steps: the finding counts only if a row
+    /// meets it.
     pub only_if: Option<String>,
     /// The finding.
     pub finding: Finding,

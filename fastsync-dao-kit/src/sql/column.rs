@@ -36,7 +36,8 @@ impl fmt::Display for Digits {
     }
 }
 
-/// What a column holds without changing it. A value that is too long, too large or too fine is refused when it is written.
+/// What a column holds without changing it. A value that is too long, too large or too fine is
+/// refused when it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Holds {
     /// Truths.

@@ -6,8 +6,9 @@ use crate::sql::statement::quoted;
 
 /// How a database spells what all of them can do.
 ///
-/// The kit writes every statement in one way: `?` for a value, and backticks around names. [`Self::spell`] is the last step,
-/// which a driver takes before it sends a text. What differs in more than that is a text with places in it: `{}`, or `{name}`.
+/// The kit writes every statement in one way: `?` for a value, and backticks around names.
+/// [`Self::spell`] is the last step, which a driver takes before it sends a text. What differs in
+/// more than that is a text with places in it: `{}`, or `{name}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dialect {
     /// What is around a name: `` ` `` or `"`.
@@ -20,11 +21,13 @@ pub struct Dialect {
     pub columns: ColumnTypes,
     /// Constants in definitions of tables.
     pub literals: Literals,
-    /// The collation that compares text by its bytes and pads nothing, by the name that the catalog has for it.
+    /// The collation that compares text by its bytes and pads nothing, by the name that the catalog
+    /// has for it.
     pub collation: &'static str,
     /// `{}`: a column with another collation, compared by bytes.
     pub by_bytes: &'static str,
-    /// What follows the columns of every table that is made; begins with a space unless it is empty.
+    /// What follows the columns of every table that is made; begins with a space unless it is
+    /// empty.
     pub table_options: &'static str,
     /// `{}`: a condition that is unknown where a null is compared, as one that is false then.
     pub known: &'static str,
@@ -106,8 +109,8 @@ pub struct Forms {
     pub delete: &'static str,
     /// Deletes rows of `{table}`, called `u`, that rows of `{from}` select: `{on}` and `{where}`.
     pub delete_joined: &'static str,
-    /// Deletes the tombstones of a zone up to a position with their index rows, unless an edit waits to be pushed. Binds
-    /// the zone and the position.
+    /// Deletes the tombstones of a zone up to a position with their index rows, unless an edit
+    /// waits to be pushed. Binds the zone and the position.
     pub purge: &'static str,
     /// How many rows of a purge one tombstone counts as.
     pub rows_per_purged: u64,
@@ -119,8 +122,8 @@ pub struct Forms {
     pub allow_null: &'static str,
     /// `{}`: what follows `UPDATE`. An update whose foreign keys are not looked at, if that can be said.
     pub loose_update: &'static str,
-    /// Whether a transaction goes on after a statement of it was refused. Otherwise a savepoint is set before each statement
-    /// that may be.
+    /// Whether a transaction goes on after a statement of it was refused. Otherwise a savepoint is
+    /// set before each statement that may be.
     pub survives_refusals: bool,
 }
 
@@ -211,8 +214,8 @@ impl Dialect {
         }
     }
 
-    /// The definition of a column of a field. One that has no nulls has the kind's zero if it has no other default, so that
-    /// a schema can leave it out later.
+    /// The definition of a column of a field. One that has no nulls has the kind's zero if it has
+    /// no other default, so that a schema can leave it out later.
     #[must_use]
     pub fn column(&self, field: &FieldSchema) -> String {
         let rule = if field.nullable { "NULL" } else { "NOT NULL" };
@@ -252,7 +255,8 @@ impl Dialect {
         }
     }
 
-    /// An insert of rows, of which those that are there already are passed over. `rows`: `(?, ...), ...`.
+    /// An insert of rows, of which those that are there already are passed over. `rows`: `(?, ...),
+    /// ...`.
     #[must_use]
     pub fn insert_missing(&self, table: &str, columns: &str, rows: &str) -> String {
         match self.forms.upsert {
@@ -263,8 +267,8 @@ impl Dialect {
         }
     }
 
-    /// What follows the rows of an insert into a table whose only unique key is `key`: the row that is there gets the new
-    /// values of these columns.
+    /// What follows the rows of an insert into a table whose only unique key is `key`: the row that
+    /// is there gets the new values of these columns.
     #[must_use]
     pub fn replace(&self, key: &[&str], columns: &[&str]) -> String {
         let (begin, new) = match self.forms.upsert {
@@ -277,8 +281,9 @@ impl Dialect {
         begin + &set.collect::<Vec<_>>().join(", ")
     }
 
-    /// What follows the rows of an insert into a user's table: the row with this key gets the new values, another row that
-    /// has one of its unique values is left alone, and the statement fails.
+    /// What follows the rows of an insert into a user's table: the row with this key gets the new
+    /// values, another row that has one of its unique values is left alone, and the statement
+    /// fails.
     #[must_use]
     pub fn replace_guarded(&self, key: &[&str], columns: &[&str]) -> String {
         match self.forms.upsert {
@@ -304,7 +309,8 @@ impl Dialect {
         self.forms.delete.replace("{table}", table).replace("{where}", condition)
     }
 
-    /// A statement that deletes the rows of a table, called `u`, that belong to rows of another one.
+    /// A statement that deletes the rows of a table, called `u`, that belong to rows of another
+    /// one.
     #[must_use]
     pub fn delete_joined(&self, table: &str, from: &str, on: &str, condition: &str) -> String {
         let text = self.forms.delete_joined.replace("{table}", table).replace("{from}", from);

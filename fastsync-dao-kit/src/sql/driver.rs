@@ -1,4 +1,5 @@
-//! What a driver brings: rows, connections with transactions, and what a database says of its tables.
+//! What a driver brings: rows, connections with transactions, and what a database says of its
+//! tables.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -15,7 +16,8 @@ use crate::sql::statement::{Arguments, Sql};
 
 /// A row of an answer. Columns are counted from 0.
 pub trait Row: Send + Sync {
-    /// A whole number that is not null, or a truth as 0 or 1. Numbers of 64 bits without a sign are as they were bound.
+    /// A whole number that is not null, or a truth as 0 or 1. Numbers of 64 bits without a sign are
+    /// as they were bound.
     ///
     /// # Errors
     /// `Corrupt` if it is something else.
@@ -128,12 +130,14 @@ pub struct Done {
 pub enum Access {
     /// All its reads see one committed state; nothing is locked.
     Snapshot,
-    /// Each read sees the latest state, and one that locks locks the rows that it finds, not the gaps between them. So
-    /// writers of different rows do not meet, and a decision never rests on an old snapshot.
+    /// Each read sees the latest state, and one that locks locks the rows that it finds, not the
+    /// gaps between them. So writers of different rows do not meet, and a decision never rests on
+    /// an old snapshot.
     Write,
 }
 
-/// A connection, which goes back to its pool when it is dropped: if that is in a transaction, rolled back.
+/// A connection, which goes back to its pool when it is dropped: if that is in a transaction,
+/// rolled back.
 pub trait Link: Send + Sized {
     /// What is bound to its statements.
     type Arguments: Arguments;
@@ -208,7 +212,8 @@ pub struct Table {
 /// The unique keys of a table, and the columns that foreign keys are about.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Uniques {
-    /// The columns of each unique key but the primary one. A part that is an expression has no name, or an empty one.
+    /// The columns of each unique key but the primary one. A part that is an expression has no
+    /// name, or an empty one.
     pub keys: Vec<BTreeSet<String>>,
     /// They refer to rows of other tables.
     pub referring: BTreeSet<String>,
@@ -229,8 +234,8 @@ pub trait Database: Debug + Send + Sync + 'static {
     /// How often a transaction that lost to another one is tried, at least once.
     fn attempts(&self) -> u32;
 
-    /// The statements that make the sync tables of the first version, each of which can be repeated. The last one notes the
-    /// version.
+    /// The statements that make the sync tables of the first version, each of which can be
+    /// repeated. The last one notes the version.
     fn sync_tables(&self) -> Vec<String>;
 
     /// A connection of the pool, outside a transaction.
@@ -239,7 +244,8 @@ pub trait Database: Debug + Send + Sync + 'static {
     /// `Unavailable` if there is none.
     fn link(&self) -> impl Future<Output = Run<Self::Link>> + Send;
 
-    /// A connection that has the lock of those who prepare this database, until it is closed or lost.
+    /// A connection that has the lock of those who prepare this database, until it is closed or
+    /// lost.
     ///
     /// # Errors
     /// `Unavailable` if another one has it for too long.
@@ -280,7 +286,8 @@ pub trait Database: Debug + Send + Sync + 'static {
     /// Waits.
     fn sleep(&self, pause: Duration) -> impl Future<Output = ()> + Send;
 
-    /// Runs work that goes on when nobody waits for it any more; `None` if the runtime ended before it did.
+    /// Runs work that goes on when nobody waits for it any more; `None` if the runtime ended before
+    /// it did.
     fn spawn<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,

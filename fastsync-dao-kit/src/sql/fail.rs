@@ -12,7 +12,8 @@ pub enum Fail {
     Native(Box<Native>),
     /// Found by the data source itself, or by the core.
     Core(Error),
-    /// Another commit was there between a look and a write; nothing was written, and another look decides.
+    /// Another commit was there between a look and a write; nothing was written, and another look
+    /// decides.
     Moved,
 }
 
@@ -35,14 +36,15 @@ pub struct Native {
 /// What a native error means for what is done next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Meaning {
-    /// The same transaction may well succeed when it is tried again: a deadlock, a lock that did not come in time.
+    /// The same transaction may well succeed when it is tried again: a deadlock, a lock that did
+    /// not come in time.
     Transient,
     /// A row with a value of a unique key is there already. With the database's text.
     Duplicate(String),
     /// The row under an upsert is not the one with its id.
     Guarded,
-    /// A rule of the user's table refuses a row: a foreign key, a check, a column that is too narrow, a trigger. With the
-    /// database's text.
+    /// A rule of the user's table refuses a row: a foreign key, a check, a column that is too
+    /// narrow, a trigger. With the database's text.
     Refused(String),
     /// There is no table of this name.
     NoTable,

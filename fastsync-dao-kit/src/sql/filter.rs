@@ -8,8 +8,8 @@ use crate::sql::statement::{Arguments, Sql};
 
 /// Appends a condition.
 ///
-/// Below a negation an unknown (null) must count as false, elsewhere it does anyway; a plain comparison lets the server
-/// use an index.
+/// Below a negation an unknown (null) must count as false, elsewhere it does anyway; a plain
+/// comparison lets the server use an index.
 ///
 /// # Errors
 /// `Unsupported` if a later release of the core has a filter that is not known here.
@@ -135,7 +135,8 @@ fn unsupported() -> Error {
     Error::new(ErrorKind::Unsupported, "query", "this data source does not know the filter")
 }
 
-/// The least text, by code points, that is greater than every text with this prefix; `None` if there is none.
+/// The least text, by code points, that is greater than every text with this prefix; `None` if
+/// there is none.
 #[must_use]
 pub fn after_prefix(prefix: &str) -> Option<String> {
     let mut text = prefix.to_owned();

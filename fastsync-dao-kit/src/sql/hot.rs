@@ -5,8 +5,9 @@ use crate::sql::load::ROWS;
 use crate::sql::walk::{self, FEED};
 use crate::sql::{index, read, rows};
 
-/// The statements that commits, pulls and reads by id consist of, over an unrestricted type, with a value for each place, and
-/// the index that each is to go by: a test of a driver asks its server for their plans. None of them sorts.
+/// The statements that commits, pulls and reads by id consist of, over an unrestricted type, with a
+/// value for each place, and the index that each is to go by: a test of a driver asks its server
+/// for their plans. None of them sorts.
 #[must_use]
 pub fn hot_statements(kind: &Type) -> Vec<(String, &'static str)> {
     let dialect = kind.dialect();

@@ -23,7 +23,8 @@ pub struct Type {
     pub selected: String,
     /// The text columns of an adopted table that compare in another way than by bytes.
     folded: Vec<FieldName>,
-    /// The decimal columns of an adopted table that hold fewer digits than a number may have, with their fields' places.
+    /// The decimal columns of an adopted table that hold fewer digits than a number may have, with
+    /// their fields' places.
     narrow: Vec<(usize, Digits)>,
     dialect: &'static Dialect,
 }
@@ -95,8 +96,8 @@ impl Type {
         found.map_or(FieldKind::Text, |field| field.kind)
     }
 
-    /// What is wrong with a number of a body that a column of an adopted table would round: servers round without an
-    /// error.
+    /// What is wrong with a number of a body that a column of an adopted table would round: servers
+    /// round without an error.
     #[must_use]
     pub fn would_round(&self, body: &[Value]) -> Option<String> {
         let refused = |(at, digits): &&(usize, Digits)| matches!(body.get(*at), Some(Value::Decimal(number)) if !digits.hold(*number));

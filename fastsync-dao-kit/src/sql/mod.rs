@@ -6,15 +6,16 @@
 //! - a [`Link`]: a connection, with its [`Row`]s and its [`Arguments`], which maps native errors to [`Native`] in one place;
 //! - a [`Database`]: where connections come from, and what the catalog says of tables.
 //!
-//! The server is checked by you when it is opened: that it keeps what it acknowledges, and takes text as it is.
+//! The server is checked by you when it is opened: that it keeps what it acknowledges, and takes
+//! text as it is.
 //!
 //! # What is stored
 //!
-//! Each type is a table of the user's with its name: a typed column per field, the id as primary key (with a `zone`
-//! before it for restricted types). The sync data lies beside them in tables of its own, which
-//! [`Database::sync_tables`] makes with these columns. Names of zones, types and state entries, kinds of sessions, and users are
-//! kept as bytes; `id` of a session or device has 16 bytes; all other columns are whole numbers, those of 64 bits
-//! without a sign.
+//! Each type is a table of the user's with its name: a typed column per field, the id as primary
+//! key (with a `zone` before it for restricted types). The sync data lies beside them in tables of
+//! its own, which [`Database::sync_tables`] makes with these columns. Names of zones, types and
+//! state entries, kinds of sessions, and users are kept as bytes; `id` of a session or device has
+//! 16 bytes; all other columns are whole numbers, those of 64 bits without a sign.
 //!
 //! | table | key | further columns |
 //! |---|---|---|
@@ -34,15 +35,17 @@
 //!
 //! # Commits
 //!
-//! One transaction: the records that it is about are looked up and locked, the rows of the users' tables are written,
-//! then the state entries are locked and checked, and last, under the lock of the zone's row, the session takes its
-//! position and the index rows are written with it. Any number of processes may use one database.
+//! One transaction: the records that it is about are looked up and locked, the rows of the users'
+//! tables are written, then the state entries are locked and checked, and last, under the lock of
+//! the zone's row, the session takes its position and the index rows are written with it. Any
+//! number of processes may use one database.
 //!
 //! # Parts
 //!
-//! The pure parts can be used alone: [`Sql`], [`Type`], [`push_filter`] and [`order_by`] for statements, [`Step`] and
-//! [`adopt`] for tables, [`rows_at_once`] and [`split_rows`] for sizes, [`Attempts`] for what is tried again,
-//! [`foreign_key_problems`] and [`trigger_problems`] for what a database does by itself. [`hot_statements`] is for your tests.
+//! The pure parts can be used alone: [`Sql`], [`Type`], [`push_filter`] and [`order_by`] for
+//! statements, [`Step`] and [`adopt`] for tables, [`rows_at_once`] and [`split_rows`] for sizes,
+//! [`Attempts`] for what is tried again, [`foreign_key_problems`] and [`trigger_problems`] for what
+//! a database does by itself. [`hot_statements`] is for your tests.
 
 mod adopt;
 mod attempt;

@@ -42,9 +42,9 @@ impl<D: Database> Clone for SqlDataSource<D> {
 impl<D: Database> SqlDataSource<D> {
     /// Opens a database whose sync tables have these steps from version to version.
     ///
-    /// Nothing is created: [`prepare`](SyncableDataSource::prepare) does that. The types of a database that was prepared
-    /// before are known without it. Sync tables that an earlier release made are upgraded by it, and every other call is
-    /// `Config` until then.
+    /// Nothing is created: [`prepare`](SyncableDataSource::prepare) does that. The types of a
+    /// database that was prepared before are known without it. Sync tables that an earlier release
+    /// made are upgraded by it, and every other call is `Config` until then.
     ///
     /// # Errors
     /// `Unsupported` if a newer release wrote the sync tables; those of the server.
@@ -60,8 +60,9 @@ impl<D: Database> SqlDataSource<D> {
         &self.store.database
     }
 
-    /// Runs a call in a task of its own, so that it ends as a whole when its caller is dropped: a write is done or not, and
-    /// no connection goes back to the pool in the middle of a statement, of which the driver knows too little then.
+    /// Runs a call in a task of its own, so that it ends as a whole when its caller is dropped: a
+    /// write is done or not, and no connection goes back to the pool in the middle of a statement,
+    /// of which the driver knows too little then.
     async fn run<T, F>(&self, operation: &'static str, work: impl FnOnce(Arc<Store<D>>) -> F) -> Result<T>
     where
         T: Send + 'static,

@@ -8,7 +8,8 @@ use fastsync_core::{FieldKind, Value};
 
 use crate::sql::dialect::Dialect;
 
-/// What is bound to a statement, as a driver keeps it. What cannot be encoded is reported when the statement is sent.
+/// What is bound to a statement, as a driver keeps it. What cannot be encoded is reported when the
+/// statement is sent.
 pub trait Arguments: Debug + Default + Send {
     /// A number of the sync tables.
     fn number(&mut self, number: u64);
@@ -136,8 +137,9 @@ impl<A: Arguments> Sql<A> {
         self.add(value)
     }
 
-    /// Appends `(?, ?, ...)` for a list of texts, which is not empty. The list is filled up with its last text to a
-    /// length that is used often, so that the server has seen the statement before.
+    /// Appends `(?, ?, ...)` for a list of texts, which is not empty. The list is filled up with
+    /// its last text to a length that is used often, so that the server has seen the statement
+    /// before.
     pub fn push_list<'v>(&mut self, texts: impl ExactSizeIterator<Item = &'v str>) -> &mut Self {
         let length = texts.len().next_power_of_two();
         self.push(&marks(length));
@@ -184,7 +186,8 @@ pub fn rows_of_marks(rows: usize, columns: usize) -> String {
     text
 }
 
-/// A registered name as an identifier. Names are letters, digits and `_`, so nothing has to be escaped.
+/// A registered name as an identifier. Names are letters, digits and `_`, so nothing has to be
+/// escaped.
 #[must_use]
 pub fn quoted(name: impl Display) -> String {
     format!("`{name}`")

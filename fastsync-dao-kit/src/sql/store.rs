@@ -33,8 +33,8 @@ pub(crate) struct Store<D: Database> {
     devices: RwLock<Names<Uuid>>,
 }
 
-/// Both directions between a name and its number. Numbers are given outside transactions and never change, so what
-/// was read once stays true.
+/// Both directions between a name and its number. Numbers are given outside transactions and never
+/// change, so what was read once stays true.
 #[derive(Debug)]
 struct Names<T> {
     numbers: HashMap<T, u64>,
@@ -223,7 +223,8 @@ impl<D: Database> Store<D> {
         Ok(Some(n))
     }
 
-    /// The numbers of devices, given where they are new; outside a transaction, as [`Self::zone_or_new`].
+    /// The numbers of devices, given where they are new; outside a transaction, as
+    /// [`Self::zone_or_new`].
     pub(crate) async fn devices_or_new(
         &self,
         link: &mut D::Link,

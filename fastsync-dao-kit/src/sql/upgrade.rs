@@ -1,8 +1,9 @@
-//! The version of the sync tables, how they are made, and the steps that bring those of an earlier version to today's.
+//! The version of the sync tables, how they are made, and the steps that bring those of an earlier
+//! version to today's.
 //!
-//! MySQL commits around every change of a table, so a step is done while the lock of `prepare` is held and its version is
-//! written after it. A process that is killed in the middle leaves the version before: whoever prepares next does the
-//! step again, from its beginning.
+//! MySQL commits around every change of a table, so a step is done while the lock of `prepare` is
+//! held and its version is written after it. A process that is killed in the middle leaves the
+//! version before: whoever prepares next does the step again, from its beginning.
 
 use std::pin::Pin;
 
@@ -12,10 +13,11 @@ use crate::sql::driver::{Database, Link, Row as _};
 use crate::sql::fail::Run;
 use crate::sql::statement::Sql;
 
-/// How a step is done. It can be repeated, also where a part of it is done already: `ADD COLUMN` only if the column is not
-/// there, `UPDATE` of the rows that are still as they were.
+/// How a step is done. It can be repeated, also where a part of it is done already: `ADD COLUMN`
+/// only if the column is not there, `UPDATE` of the rows that are still as they were.
 ///
-/// Types are read before the steps are done, so one that changes `fastsync_types` keeps it readable.
+/// Types are read before the steps are done, so one that changes `fastsync_types` keeps it
+/// readable.
 pub type Upgrade<D> =
     for<'a> fn(&'a mut <D as Database>::Link, &'a D) -> Pin<Box<dyn Future<Output = Run<()>> + Send + 'a>>;
 
@@ -34,7 +36,8 @@ pub(crate) async fn version<L: Link>(link: &mut L) -> Run<Option<u32>> {
     Ok(Some(u32::try_from(row.number(0)?).unwrap_or(u32::MAX)))
 }
 
-/// Makes the sync tables where they are not there, and does the steps that are due. The caller has the lock.
+/// Makes the sync tables where they are not there, and does the steps that are due. The caller has
+/// the lock.
 pub(crate) async fn upgrade<D: Database>(
     database: &D,
     link: &mut D::Link,
@@ -56,7 +59,8 @@ pub(crate) async fn upgrade<D: Database>(
     Ok(())
 }
 
-/// The statements of a text, each of which ends with a semicolon, without the comments that are lines of their own.
+/// The statements of a text, each of which ends with a semicolon, without the comments that are
+/// lines of their own.
 #[must_use]
 pub fn statements(text: &str) -> Vec<String> {
     let lines: Vec<_> = text.lines().filter(|line| !line.starts_with("--")).collect();

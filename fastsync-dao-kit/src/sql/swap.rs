@@ -88,7 +88,7 @@ async fn vacate<D: Database>(store: &Store<D>, link: &mut D::Link, refused: &[Re
 
 /// What a column that cannot be null has in between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum StandIn {
+pub(crate) enum StandIn {
     /// A value that hardly anybody has.
     Odd,
     /// One that resembles what the row is to get, for checks that want such values.
@@ -165,7 +165,13 @@ impl Vacating {
 }
 
 /// What the `n`th row has in a column, which is to get `next`.
-fn in_between(kind: FieldKind, column: &Column, next: Option<&Value>, n: u32, stand_in: StandIn) -> Value {
+pub(crate) fn in_between(
+    kind: FieldKind,
+    column: &Column,
+    next: Option<&Value>,
+    n: u32,
+    stand_in: StandIn,
+) -> Value {
     if column.nullable {
         return Value::Null;
     }

@@ -2,25 +2,8 @@ use fastsync_core::source::PlannedChange;
 use fastsync_core::source::rules::NotedType;
 use fastsync_core::{FieldKind, TypeSchema, Value};
 
-use crate::sql::tests::{WITH_BACKTICKS, WITH_NUMBERS};
+use crate::sql::tests::{WITH_BACKTICKS, WITH_NUMBERS, column};
 use crate::sql::{Column, Digits, Finding, Found, Holds, Step, adopt};
-
-fn column(name: &str, holds: Holds) -> Column {
-    Column {
-        name: name.to_owned(),
-        stored: name.to_owned(),
-        holds,
-        full_type: "something".to_owned(),
-        declared: "something".to_owned(),
-        key_type: None,
-        text_problem: None,
-        collation: "bin".to_owned(),
-        nullable: false,
-        has_default: false,
-        is_generated: false,
-        is_primary: false,
-    }
-}
 
 fn id() -> Column {
     Column { is_primary: true, ..column("id", Holds::Text(255)) }

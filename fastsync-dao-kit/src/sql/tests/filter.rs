@@ -1,23 +1,10 @@
 use fastsync_core::{Comparison, Decimal, FieldKind, FieldName, Filter, Order, TypeSchema, Value};
 
-use crate::sql::tests::{Bound, WITH_BACKTICKS, WITH_NUMBERS, sent};
+use crate::sql::tests::{self, Bound, WITH_BACKTICKS, WITH_NUMBERS, sent};
 use crate::sql::{Column, Dialect, Holds, Sql, Type, after_prefix, order_by, push_filter};
 
 fn column(name: &str, collation: &str) -> Column {
-    Column {
-        name: name.to_owned(),
-        stored: name.to_owned(),
-        holds: Holds::Text(100),
-        full_type: "varchar(100)".to_owned(),
-        declared: "varchar(100)".to_owned(),
-        key_type: None,
-        text_problem: None,
-        collation: collation.to_owned(),
-        nullable: false,
-        has_default: false,
-        is_generated: false,
-        is_primary: false,
-    }
+    Column { collation: collation.to_owned(), ..tests::column(name, Holds::Text(100)) }
 }
 
 fn kind(dialect: &'static Dialect) -> Type {

@@ -4,10 +4,13 @@ mod adopt;
 mod dialect;
 mod filter;
 mod sizes;
+mod swap;
 
 use fastsync_core::{FieldKind, Value};
 
-use crate::sql::{Arguments, ColumnTypes, Defaults, Dialect, Forms, Literals, Marks, Numbers, Sql, Upsert};
+use crate::sql::{
+    Arguments, Column, ColumnTypes, Defaults, Dialect, Forms, Holds, Literals, Marks, Numbers, Sql, Upsert,
+};
 
 /// A database like MySQL.
 pub(crate) const WITH_BACKTICKS: Dialect = Dialect {
@@ -123,4 +126,22 @@ impl Arguments for Bound {
 pub(crate) fn sent(sql: Sql<Bound>, dialect: &Dialect) -> (String, Vec<String>) {
     let (text, Bound(values)) = sql.into_parts(dialect);
     (text, values)
+}
+
+/// A column as it should be.
+pub(crate) fn column(name: &str, holds: Holds) -> Column {
+    Column {
+        name: name.to_owned(),
+        stored: name.to_owned(),
+        holds,
+        full_type: "something".to_owned(),
+        declared: "something".to_owned(),
+        key_type: None,
+        text_problem: None,
+        collation: "bin".to_owned(),
+        nullable: false,
+        has_default: false,
+        is_generated: false,
+        is_primary: false,
+    }
 }

@@ -67,7 +67,7 @@ pub(crate) const PROOFS: &[Entry] = &[
         &[],
         forms!(["client-crash"], "8"),
     )
-    .on(&[SQLITE]),
+    .on(&[KIT, SQLITE]),
     proof(
         "client-crash-redb",
         "the same of a client on redb",
@@ -88,7 +88,7 @@ pub(crate) const PROOFS: &[Entry] = &[
         &[],
         forms!(["server-crash"], "8"),
     )
-    .on(&[SQLITE]),
+    .on(&[KIT, SQLITE]),
     proof(
         "server-crash-redb",
         "the same of a server on redb",
@@ -109,7 +109,7 @@ pub(crate) const PROOFS: &[Entry] = &[
         &["mysql"],
         forms!(["server-crash", "--store", "mysql"], "7", "100"),
     )
-    .on(&[MYSQL]),
+    .on(&[KIT, MYSQL]),
     proof(
         "server-crash-mongo",
         "the same of a server on MongoDB",
@@ -123,7 +123,7 @@ pub(crate) const PROOFS: &[Entry] = &[
         &["mysql"],
         forms!(["server-crash", "--store", "mysql", "--database"], "9", "15"),
     )
-    .on(&[MYSQL]),
+    .on(&[KIT, MYSQL]),
     proof(
         "database-crash-mongo",
         "the same with kill -9 of MongoDB itself, under a server that lives on",
@@ -138,7 +138,7 @@ pub(crate) const PROOFS: &[Entry] = &[
         &[],
         forms!(["concurrency"], "5"),
     )
-    .on(&[SQLITE]),
+    .on(&[KIT, SQLITE]),
     proof(
         "concurrency-redb",
         "8 pushers and 2 pullers in one process on one redb store",
@@ -160,7 +160,7 @@ pub(crate) const PROOFS: &[Entry] = &[
         &["mysql"],
         forms!(["concurrency", "--store", "mysql"], "5"),
     )
-    .on(&[MYSQL]),
+    .on(&[KIT, MYSQL]),
     proof(
         "concurrency-mongo",
         "16 pushers, 4 pullers and a process that is killed, on one MongoDB",
@@ -185,7 +185,7 @@ pub(crate) const APART: &[Entry] = &[proof(
     &["galera"],
     forms!(["concurrency", "--store", "mysql"], "5"),
 )
-.on(&[MYSQL])];
+.on(&[KIT, MYSQL])];
 
 #[derive(clap::Args)]
 pub(crate) struct Args {

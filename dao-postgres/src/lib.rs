@@ -1,0 +1,1 @@
+//! PostgreSQL data source for FastSync.

@@ -1,0 +1,5 @@
+//! The integration tests of `fastsync-dao-postgres`, in one program: each further program is linked anew.
+
+mod common;
+mod conformance;
+mod durability;

@@ -1,6 +1,6 @@
 //! What one transaction of a commit does, step by step.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use fastsync_core::source::rules::Verdict;
@@ -14,7 +14,7 @@ use sqlx::PgConnection;
 use crate::codec::Entry;
 use crate::error::{Fail, Run};
 use crate::finish::{Written, finish};
-use crate::index::{Given, look_up};
+use crate::index::{Given, entries, look_up};
 use crate::plan::{At, Item, Plan};
 use crate::read::records;
 use crate::registry::Type;
@@ -32,6 +32,14 @@ pub(crate) struct Hopes {
     pub(crate) is_new: bool,
     /// No rule of a user's table refuses anything, so no savepoint is needed.
     pub(crate) is_smooth: bool,
+}
+
+/// What the index has, by zone, type and id.
+type Known = HashMap<(u64, u64), HashMap<ObjectId, Entry>>;
+
+/// The numbers of the zone and the type of an item.
+fn place(item: &Item) -> (u64, u64) {
+    (item.zone, item.kind.n)
 }
 
 /// The state of one transaction.
@@ -91,6 +99,27 @@ impl Attempt<'_> {
         Ok(verdict.into_state())
     }
 
+    /// What the index has for the items of all batches of a staged commit. Batches come in any order, and the server takes a
+    /// second to see that two commits wait for each other: so the rows are locked in one order before. Not those of a session
+    /// beyond what is kept in memory.
+    async fn lock_in_order(&self, connection: &mut PgConnection, plan: &mut Plan) -> Run<Option<Known>> {
+        if !plan.is_staged || !self.keeps {
+            return Ok(None);
+        }
+        let mut wanted: BTreeMap<(u64, u64), BTreeSet<ObjectId>> = BTreeMap::new();
+        for number in 0..plan.len() {
+            for item in plan.batch(self.store, connection, number).await?.iter() {
+                wanted.entry(place(item)).or_default().insert(item.key().id.clone());
+            }
+        }
+        let mut known = Known::new();
+        for (place, ids) in wanted {
+            let ids: Vec<_> = ids.iter().collect();
+            known.insert(place, entries(self.store, connection, place, &ids).await?);
+        }
+        Ok(Some(known))
+    }
+
     /// Checks every expectation against the state before this commit; gives the writes that stop it.
     pub(crate) async fn look(
         &mut self,
@@ -99,9 +128,17 @@ impl Attempt<'_> {
     ) -> Run<Vec<Conflict>> {
         let mut aborting = Vec::new();
         let mut skipped = Vec::new();
+        let known = self.lock_in_order(connection, plan).await?;
         'batches: for number in 0..plan.len() {
             let items = plan.batch(self.store, connection, number).await?;
-            let entries = look_up(self.store, connection, &items, self.hopes.is_new).await?;
+            let entries = match &known {
+                Some(known) => items
+                    .iter()
+                    .map(|item| known.get(&place(item)).and_then(|ids| ids.get(&item.key().id)))
+                    .map(Option::<&Entry>::copied)
+                    .collect(),
+                None => look_up(self.store, connection, &items, self.hopes.is_new).await?,
+            };
             for (item, entry) in items.iter().zip(&entries) {
                 if item.write.expect.holds(entry.as_ref().map(Entry::current)) {
                     continue;

@@ -2,7 +2,7 @@
 
 use fastsync_core::source::rules::{acknowledged, change_of_put};
 use fastsync_core::source::{Action, Expect, Write};
-use fastsync_core::{Incarnation, Record, RecordKey, Revision};
+use fastsync_core::{Incarnation, ObjectId, Record, RecordKey, Revision};
 use sqlx::PgConnection;
 
 use std::collections::HashMap;
@@ -26,22 +26,33 @@ pub(crate) async fn look_up(
     items: &[Item],
     trusts: bool,
 ) -> Run<Vec<Option<Entry>>> {
-    let mut entries = Vec::with_capacity(items.len());
+    let mut found = Vec::with_capacity(items.len());
     for group in items.chunk_by(|a, b| (a.zone, a.kind.n) == (b.zone, b.kind.n)) {
+        let Some(first) = group.first() else { continue };
         let asked = group.iter().filter(|item| !trusts || !inserts(&item.write));
-        let asked: Vec<_> = asked.collect();
-        let mut found = HashMap::with_capacity(asked.len());
-        for items in asked.chunks(MAX_ROWS) {
-            let Some(first) = items.first() else { continue };
-            let mut sql = store.schema.sql(LOOK_UP).bind(first.zone).bind(first.kind.n);
-            sql.add_array(items.iter().map(|item| item.key().id.as_str()));
-            for row in sql.all(connection).await? {
-                found.insert(read_id(&row, ENTRY_COLUMNS)?, Entry::read(&row, 0)?);
-            }
-        }
-        entries.extend(group.iter().map(|item| found.get(&item.key().id).copied()));
+        let ids: Vec<_> = asked.map(|item| &item.key().id).collect();
+        let known = entries(store, connection, (first.zone, first.kind.n), &ids).await?;
+        found.extend(group.iter().map(|item| known.get(&item.key().id).copied()));
     }
-    Ok(entries)
+    Ok(found)
+}
+
+/// What the index has of a zone and type for these ids, locked.
+pub(crate) async fn entries(
+    store: &Store,
+    connection: &mut PgConnection,
+    (zone, kind): (u64, u64),
+    ids: &[&ObjectId],
+) -> Run<HashMap<ObjectId, Entry>> {
+    let mut found = HashMap::with_capacity(ids.len());
+    for ids in ids.chunks(MAX_ROWS) {
+        let mut sql = store.schema.sql(LOOK_UP).bind(zone).bind(kind);
+        sql.add_array(ids.iter().map(|id| id.as_str()));
+        for row in sql.all(connection).await? {
+            found.insert(read_id(&row, ENTRY_COLUMNS)?, Entry::read(&row, 0)?);
+        }
+    }
+    Ok(found)
 }
 
 /// Whether a write inserts an index row or fails. (An acknowledgement of what is not there writes nothing.)

@@ -40,8 +40,12 @@ mod sql;
 mod staging;
 mod store;
 mod swap;
+#[cfg(test)]
+mod tests;
 mod unnoticed;
 mod upgrade;
+#[cfg(test)]
+mod upgrade_tests;
 mod walk;
 
 pub use config::{Durability, PostgresConfig, Warning};

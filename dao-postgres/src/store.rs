@@ -60,7 +60,7 @@ impl<T: Clone + Eq + Hash> Names<T> {
 
 // Several reads see one state, that of the first; nothing is locked. A page is a walk over an index, whatever the statistics of
 // a table say that was filled a moment ago.
-const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL jit = off; SET LOCAL enable_seqscan = off; \
+pub(crate) const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL jit = off; SET LOCAL enable_seqscan = off; \
      SET LOCAL enable_bitmapscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; \
      SET LOCAL enable_sort = off";
 

@@ -56,22 +56,20 @@ fn named(action: &str) -> &'static str {
 
 /// Whether a function changes the row that is written: it assigns to `NEW` or a column of it.
 fn sets_new(body: &str) -> bool {
-    let body = body.to_lowercase();
-    let is_of_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '"' | '.');
+    let is_row = |word: &str| word == "new" || word.starts_with("new.");
+    let body = body.to_lowercase().replace(":=", "=").replace('=', " = ").replace(',', " ");
     body.split(';').any(|statement| {
-        let words =
-            || statement.split(|c: char| c.is_whitespace() || c == ',').filter(|word| !word.is_empty());
-        let is_row = |word: &str| word == "new" || word.starts_with("new.");
-        let mut into = words().skip_while(|word| *word != "into");
-        // The first assignment of a statement is the one that it is.
-        let assigned = statement.split_once('=').map(|(left, _)| left.trim_end_matches(':').trim_end());
-        let target = assigned.and_then(|left| left.rsplit(|c: char| !is_of_name(c)).next());
-        let is_statement = assigned.is_some_and(|left| {
-            // `IF new.a = 1` and `WHERE new.a = 1` compare.
-            let before = left.trim_end_matches(is_of_name).trim_end();
-            before.is_empty() || ["begin", "then", "else", "loop"].iter().any(|word| before.ends_with(word))
-        });
-        into.any(is_row) || is_statement && target.is_some_and(is_row)
+        let words: Vec<_> = statement.split_whitespace().collect();
+        let begins = |before: Option<&&str>| {
+            before.is_none_or(|word| matches!(*word, "begin" | "then" | "else" | "loop"))
+        };
+        // Elsewhere, `=` compares.
+        let assigns = |(at, pair): (usize, &[&str])| {
+            let before = at.checked_sub(1).and_then(|at| words.get(at));
+            matches!(pair, [row, "="] if is_row(row) && begins(before))
+        };
+        words.windows(2).enumerate().any(assigns)
+            || words.iter().skip_while(|word| **word != "into").any(|word| is_row(word))
     })
 }
 

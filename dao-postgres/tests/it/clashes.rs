@@ -10,16 +10,13 @@ use fastsync_dao_postgres::{PostgresDataSource, sqlx};
 
 /// Items with unique names and notes and with a column that is not synchronised; and a table that follows them.
 async fn adopted(database: &Database) -> PostgresDataSource {
-    let exact = exact(database).await;
     database
-        .sql(format!(
-            "CREATE TABLE items (id VARCHAR(60) CHARACTER SET utf8mb4 COLLATE {exact} PRIMARY KEY,
-                name VARCHAR(60) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci NOT NULL UNIQUE,
-                quantity BIGINT NOT NULL, note VARCHAR(60) CHARACTER SET utf8mb4 UNIQUE,
-                extra VARCHAR(60) NOT NULL DEFAULT 'none', UNIQUE KEY pairs (quantity, note)) ENGINE = InnoDB;
-             CREATE TABLE follows (item VARCHAR(60) CHARACTER SET utf8mb4 COLLATE {exact},
-                FOREIGN KEY (item) REFERENCES items (id) ON DELETE SET NULL) ENGINE = InnoDB"
-        ))
+        .sql(
+            "CREATE TABLE items (id varchar(60) COLLATE \"C\" PRIMARY KEY, name varchar(60) NOT NULL UNIQUE,
+                quantity bigint NOT NULL, note varchar(60) UNIQUE, extra text NOT NULL DEFAULT 'none',
+                CONSTRAINT pairs UNIQUE (quantity, note));
+             CREATE TABLE follows (item varchar(60) COLLATE \"C\" REFERENCES items (id) ON DELETE SET NULL)",
+        )
         .await;
     let source = open(database).await;
     source.prepare(&[items()]).await.unwrap();
@@ -43,7 +40,7 @@ fn row(id: &str, name: &str, note: &str) -> (String, String, String, String) {
 async fn four(database: &Database, source: &PostgresDataSource) {
     let before = ["a", "b", "c", "d"].map(|id| put(full(id, id, &format!("note {id}"))));
     apply(source, before.to_vec()).await;
-    let sql = "UPDATE items SET extra = CONCAT('of ', id); INSERT INTO follows VALUES ('a'), ('b')";
+    let sql = "UPDATE items SET extra = 'of ' || id; INSERT INTO follows VALUES ('a'), ('b')";
     database.sql(sql).await;
 }
 
@@ -103,17 +100,15 @@ async fn a_clash_beside_an_exchange_is_named_alone() {
 async fn columns_of_every_kind_exchange_their_values() {
     let Some(database) = database() else { return };
     let source = open(&database).await;
-    let exact = exact(&database).await;
     database
-        .sql(format!(
-            "CREATE TABLE slots (id VARCHAR(60) CHARACTER SET utf8mb4 COLLATE {exact} PRIMARY KEY,
-                tiny TINYINT NOT NULL UNIQUE CHECK (tiny > 0), whole INT NOT NULL UNIQUE CHECK (whole >= 0),
-                code VARCHAR(4) CHARACTER SET utf8mb4 NOT NULL UNIQUE,
-                mail VARCHAR(20) CHARACTER SET utf8mb4 NOT NULL UNIQUE CHECK (mail LIKE '%@%'),
-                price DECIMAL(6,2) NOT NULL UNIQUE, share DOUBLE NOT NULL UNIQUE,
-                raw VARBINARY(4) NOT NULL UNIQUE, day VARCHAR(10) CHARACTER SET utf8mb4 NOT NULL UNIQUE,
-                owner VARCHAR(36) CHARACTER SET utf8mb4 NOT NULL UNIQUE) ENGINE = InnoDB"
-        ))
+        .sql(
+            "CREATE TABLE slots (id varchar(60) COLLATE \"C\" PRIMARY KEY,
+                tiny smallint NOT NULL UNIQUE CHECK (tiny > 0), whole integer NOT NULL UNIQUE CHECK (whole >= 0),
+                code varchar(4) NOT NULL UNIQUE, mail varchar(20) NOT NULL UNIQUE CHECK (mail LIKE '%@%'),
+                price numeric(6,2) NOT NULL UNIQUE, share double precision NOT NULL UNIQUE,
+                raw bytea NOT NULL UNIQUE, day date NOT NULL UNIQUE, owner uuid NOT NULL UNIQUE,
+                place integer UNIQUE NULLS NOT DISTINCT)",
+        )
         .await;
     let slots = TypeSchema::builder("slots", "id")
         .field("tiny", FieldKind::I8)
@@ -125,6 +120,7 @@ async fn columns_of_every_kind_exchange_their_values() {
         .field("raw", FieldKind::Bytes)
         .field("day", FieldKind::Date)
         .field("owner", FieldKind::Uuid)
+        .nullable_field("place", FieldKind::I32)
         .build()
         .unwrap();
     source.prepare(&[slots]).await.unwrap();
@@ -139,6 +135,7 @@ async fn columns_of_every_kind_exchange_their_values() {
             Value::Bytes(vec![n]),
             format!("2026-01-0{n}").into(),
             format!("018f3a52-7f00-7000-8000-00000000000{n}").into(),
+            Value::Integer(n.into()),
         ];
         record("slots", &Zone::Global, id, Some(body))
     };
@@ -163,18 +160,17 @@ async fn seats_and_lines(database: &Database) -> PostgresDataSource {
     source.prepare(&[parents, lines, seats.build().unwrap()]).await.unwrap();
     database
         .sql(
-            "ALTER TABLE line MODIFY parent VARCHAR(255) NOT NULL, ADD FOREIGN KEY (parent) REFERENCES parents (id),
-                ADD UNIQUE KEY places (parent, place);
-             ALTER TABLE seats MODIFY person VARCHAR(255) NOT NULL, ADD FOREIGN KEY (person) REFERENCES parents (id),
-                ADD UNIQUE KEY one (person);",
+            "ALTER TABLE line ADD FOREIGN KEY (parent) REFERENCES parents (id), ADD UNIQUE (parent, place);
+             ALTER TABLE seats ADD FOREIGN KEY (person) REFERENCES parents (id), ADD UNIQUE (person);",
         )
         .await;
     source
 }
 
-/// Fails if what is unique cannot change hands since it refers to other rows, or comes to refer to none.
+/// Fails if what is unique cannot change hands beside a column that refers to other rows; or if a column that refers
+/// itself, and cannot be null, comes to refer to none.
 #[tokio::test]
-async fn unique_columns_that_refer_to_other_rows_exchange_their_values() {
+async fn unique_columns_beside_references_exchange_their_values() {
     let Some(database) = database() else { return };
     let source = seats_and_lines(&database).await;
     let parent = |key: &str| put(record("parents", &Zone::Global, key, Some(Vec::new())));
@@ -184,33 +180,47 @@ async fn unique_columns_that_refer_to_other_rows_exchange_their_values() {
     let first =
         vec![parent("p"), parent("q"), line("1", 1), line("2", 2), seat("left", "p"), seat("right", "q")];
     apply(&source, first).await;
-    apply(&source, vec![line("1", 2), line("2", 1), seat("left", "q"), seat("right", "p")]).await;
-    assert_eq!(count(&source, "SELECT COUNT(*) FROM line WHERE place = 3 - id").await, 2);
-    let swapped = "SELECT COUNT(*) FROM seats WHERE (id, person) IN (('left', 'q'), ('right', 'p'))";
-    assert_eq!(count(&source, swapped).await, 2);
-    // Checked again after it, on this connection too.
-    let refused = conflicts(&source, vec![seat("left", "p"), seat("right", "nobody")]).await;
-    assert_eq!(refused.iter().map(|c| c.write.action.key().id.as_str()).collect::<Vec<_>>(), ["right"]);
-    assert!(matches!(&refused[0].reason, ConflictReason::Constraint(text) if text.contains("foreign key")));
-    assert_eq!(count(&source, swapped).await, 2);
+    apply(&source, vec![line("1", 2), line("2", 1)]).await;
+    assert_eq!(count(&source, "SELECT COUNT(*) FROM line WHERE place = 3 - id::int").await, 2);
+    // No value can stand in: the server checks references of every value.
+    let refused = conflicts(&source, vec![seat("left", "q"), seat("right", "p")]).await;
+    assert_eq!(refused.len(), 2);
     let refused = conflicts(&source, vec![seat("third", "nobody")]).await;
-    assert_eq!(refused.len(), 1);
+    assert!(
+        matches!(&refused[0].reason, ConflictReason::Constraint(text) if text.contains("seats_person_fkey"))
+    );
+    let as_it_was = "SELECT COUNT(*) FROM seats WHERE (id, person) IN (('left', 'p'), ('right', 'q'))";
+    assert_eq!(count(&source, as_it_was).await, 2);
 }
 
-/// A unique key over an expression shows no column.
+/// A unique key over an expression, or over a column that is computed, shows no field.
 #[tokio::test]
-async fn a_unique_column_that_is_computed_is_given_free_too() {
+async fn a_unique_expression_is_given_free_too() {
+    for key in [
+        "ALTER TABLE items ADD COLUMN folded text GENERATED ALWAYS AS (lower(name)) STORED, ADD UNIQUE (folded)",
+        "CREATE UNIQUE INDEX one_name ON items (lower(name))",
+    ] {
+        let Some(database) = database() else { return };
+        let source = with_items(&database).await;
+        database.sql(key).await;
+        apply(&source, vec![put(item("a", "One")), put(item("b", "Two"))]).await;
+        apply(&source, vec![put(item("a", "TWO")), put(item("b", "ONE"))]).await;
+        assert_eq!(conflicts(&source, vec![put(item("c", "one"))]).await.len(), 1);
+    }
+}
+
+/// A constraint that is checked at the end of the transaction. Fails if what breaks it there is no conflict, or one of all
+/// rows, or if an exchange that it allows is refused.
+#[tokio::test]
+async fn a_deferred_constraint_names_the_row_that_breaks_it() {
     let Some(database) = database() else { return };
     let source = with_items(&database).await;
-    database
-        .sql(
-            "ALTER TABLE items MODIFY name VARCHAR(60) NOT NULL,
-                ADD COLUMN folded VARCHAR(60) AS (LOWER(name)) STORED, ADD UNIQUE KEY one_name (folded)",
-        )
-        .await;
-    apply(&source, vec![put(item("a", "One")), put(item("b", "Two"))]).await;
-    apply(&source, vec![put(item("a", "TWO")), put(item("b", "ONE"))]).await;
-    assert_eq!(conflicts(&source, vec![put(item("c", "one"))]).await.len(), 1);
+    database.sql("ALTER TABLE items ADD CONSTRAINT late UNIQUE (name) DEFERRABLE INITIALLY DEFERRED").await;
+    apply(&source, vec![put(item("a", "one")), put(item("b", "two"))]).await;
+    apply(&source, vec![put(item("a", "two")), put(item("b", "one"))]).await;
+    let refused = conflicts(&source, vec![put(item("c", "three")), put(item("d", "one"))]).await;
+    assert_eq!(refused.iter().map(|c| c.write.action.key().id.as_str()).collect::<Vec<_>>(), ["d"]);
+    assert!(matches!(&refused[0].reason, ConflictReason::Constraint(text) if text.contains("late")));
 }
 
 /// Fails if rows that wait for each other in a long row take a round each.
@@ -218,7 +228,7 @@ async fn a_unique_column_that_is_computed_is_given_free_too() {
 async fn a_thousand_rows_move_up_by_one() {
     let Some(database) = database() else { return };
     let source = with_items(&database).await;
-    database.sql("ALTER TABLE items ADD UNIQUE KEY place (quantity)").await;
+    database.sql("ALTER TABLE items ADD CONSTRAINT place UNIQUE (quantity)").await;
     let all = |by: i64| {
         let item = |n: i64| {
             let body = vec!["any".into(), Value::Integer(n + by), Value::Null];
@@ -260,12 +270,8 @@ fn person(id: &str, email: &str) -> Person {
 
 /// A source over a table that a user made: no email twice.
 async fn people(database: &Database) -> Arc<PostgresDataSource> {
-    let exact = exact(database).await;
     database
-        .sql(format!(
-            "CREATE TABLE people (id VARCHAR(255) CHARACTER SET utf8mb4 COLLATE {exact} PRIMARY KEY,
-                email VARCHAR(60) CHARACTER SET utf8mb4 NOT NULL UNIQUE) ENGINE = InnoDB"
-        ))
+        .sql("CREATE TABLE people (id text COLLATE \"C\" PRIMARY KEY, email varchar(60) NOT NULL UNIQUE)")
         .await;
     Arc::new(open(database).await)
 }

@@ -15,62 +15,56 @@ async fn tries(database: &Database, attempts: u32) -> PostgresDataSource {
     source
 }
 
-/// From now on the first writes of `items`, so many, fail with this number. All are counted in `tries`, which
+/// From now on the first writes of `items`, so many, fail with this state. All are counted in `tries`, which
 /// keeps what is rolled back.
-async fn fail(database: &Database, number: u16, times: u32) {
+async fn fail(database: &Database, state: &str, times: u32) {
     let sql = format!(
-        "DROP TABLE IF EXISTS tries;
-         CREATE TABLE tries (n BIGINT NOT NULL) ENGINE = MyISAM;
-         INSERT INTO tries VALUES (0);
-         DROP TRIGGER IF EXISTS failing;
-         CREATE TRIGGER failing BEFORE INSERT ON items FOR EACH ROW BEGIN
-             UPDATE tries SET n = n + 1;
-             IF (SELECT n FROM tries) <= {times} THEN
-                 SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = {number}, MESSAGE_TEXT = 'failing';
-             END IF;
-         END;"
+        "DROP SEQUENCE IF EXISTS tries;
+         CREATE SEQUENCE tries;
+         DROP TRIGGER IF EXISTS failing ON items;
+         CREATE OR REPLACE FUNCTION failing() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             IF nextval('tries') <= {times} THEN RAISE EXCEPTION 'failing' USING ERRCODE = '{state}'; END IF;
+             RETURN NEW;
+         END $$;
+         CREATE TRIGGER failing BEFORE INSERT ON items FOR EACH ROW EXECUTE FUNCTION failing();"
     );
     database.sql(sql).await;
 }
 
-/// Fails if a deadlock (1213), a lock wait timeout (1205) or another of these numbers is told at once, tried
+/// Fails if a deadlock, a serialization failure or a lock that is not to be had is told at once, tried
 /// without end, or has another kind in the end; or if a failure that will come again is tried again.
 #[tokio::test]
 async fn what_lost_to_another_transaction_is_tried_again() {
     let Some(database) = database() else { return };
     let source = tries(&database, 3).await;
-    let tried = async || count(&source, "SELECT n FROM tries").await;
-    for number in [1213, 1205, 3572, 1020, 1412, 1637] {
-        fail(&database, number, 2).await;
+    let tried = async || count(&source, "SELECT last_value FROM tries").await;
+    for state in ["40P01", "40001", "55P03"] {
+        fail(&database, state, 2).await;
         apply(&source, vec![put(item("a", "one"))]).await;
-        assert_eq!(tried().await, 3, "{number}");
-        fail(&database, number, 9).await;
+        assert_eq!(tried().await, 3, "{state}");
+        fail(&database, state, 9).await;
         let error = source.commit(commit(vec![put(item("a", "two"))])).await.unwrap_err();
-        assert_eq!((error.kind(), tried().await), (ErrorKind::Contention, 3), "{number}");
+        assert_eq!((error.kind(), tried().await), (ErrorKind::Contention, 3), "{state}");
     }
-    // GET_ERRNO: the storage engine failed.
-    fail(&database, 1030, 9).await;
+    fail(&database, "58030", 9).await;
     let error = source.commit(commit(vec![put(item("a", "two"))])).await.unwrap_err();
     assert_eq!((error.kind(), tried().await), (ErrorKind::Backend, 1));
 }
 
-/// The commit holds the index row of `a` and waits for the object `b`; who holds that asks for `a`, and has
-/// changed more, so that the server ends the commit. Fails if a deadlock is told at once.
+/// The commit holds the index row of `a` and waits for the object `b`; who holds that asks for `a`, and is patient,
+/// so that the server ends the commit. Fails if a deadlock is told at once.
 #[tokio::test]
 async fn a_deadlock_is_tried_again() {
     let Some(database) = database() else { return };
-    database.sql("CREATE TABLE heavy (n INT NOT NULL) ENGINE = InnoDB").await;
     for attempts in [1, 12] {
         let source = tries(&database, attempts).await;
         apply(&source, vec![put(item("a", "one")), put(item("b", "one"))]).await;
         let mut stranger = database.stranger().await;
-        let heavy = vec!["(1)"; 500].join(", ");
-        let sql =
-            format!("BEGIN; INSERT INTO heavy VALUES {heavy}; UPDATE items SET name = 'x' WHERE id = 'b'");
-        raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut stranger).await.unwrap();
+        let hold = "SET deadlock_timeout = '1min'; BEGIN; UPDATE items SET name = 'x' WHERE id = 'b'";
+        raw_sql(hold).execute(&mut stranger).await.unwrap();
         let writes = vec![put(item("a", "two")), put(item("b", "two"))];
         let committing = tokio::spawn(async move { source.commit(commit(writes)).await });
-        database.until_runs("INSERT INTO `items`%").await;
+        database.until_waits("INSERT INTO %\"items\"%").await;
         // This waits for the commit, and is answered since that one was rolled back.
         let close = "SELECT id FROM fastsync_records WHERE zone = 1 AND type = 1 AND id = 'a' FOR UPDATE";
         raw_sql(close).execute(&mut stranger).await.expect("the commit is ended, not this one");
@@ -106,8 +100,8 @@ async fn a_lost_connection_is_told_as_such_and_the_commit_can_be_repeated() {
         let (source, session) = (source.clone(), session.clone());
         async move { source.commit(session).await }
     });
-    let connection = database.until_runs("INSERT INTO `items`%").await;
-    database.sql(format!("KILL {connection}")).await;
+    let connection = database.until_waits("INSERT INTO %\"items\"%").await;
+    database.sql(format!("SELECT pg_terminate_backend({connection})")).await;
     let error = soon(committing).await.unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
     assert!(error.is_retryable());
@@ -130,7 +124,7 @@ async fn a_commit_goes_on_when_its_caller_is_gone() {
     let id = session.session;
     tokio::select! {
         outcome = source.commit(session) => panic!("{outcome:?}"),
-        _ = database.until_runs("INSERT INTO `items`%") => {}
+        _ = database.until_waits("INSERT INTO %\"items\"%") => {}
     }
     raw_sql("ROLLBACK").execute(&mut stranger).await.unwrap();
     let there = async {
@@ -186,7 +180,7 @@ async fn zones_are_locked_in_one_order() {
 async fn a_record_that_is_there_is_named_before_a_rule_that_refuses_it() {
     let Some(database) = database() else { return };
     let source = with_items(&database).await;
-    database.sql("ALTER TABLE items ADD UNIQUE KEY one_name (name(100))").await;
+    database.sql("ALTER TABLE items ADD CONSTRAINT one_name UNIQUE (name)").await;
     apply(&source, vec![put(item("a", "one")), put(item("b", "two"))]).await;
     let absent = |write| Write { expect: Expect::Absent, on_mismatch: OnMismatch::Skip, ..write };
     let writes = vec![absent(put(item("b", "one"))), absent(put(item("c", "three")))];
@@ -217,7 +211,7 @@ async fn a_record_that_somebody_creates_meanwhile_is_not_overwritten() {
             let source = source.clone();
             async move { source.commit(session).await }
         });
-        database.until_runs("INSERT INTO `items`%").await;
+        database.until_waits("INSERT INTO %\"items\"%").await;
         apply(&source, vec![note("theirs")]).await;
         raw_sql("ROLLBACK").execute(&mut stranger).await.unwrap();
         let outcome = soon(committing).await.unwrap().unwrap();
@@ -244,9 +238,9 @@ async fn a_session_that_its_twin_has_committed_is_a_duplicate_and_no_conflict() 
         tokio::spawn(async move { source.commit(session).await.unwrap() })
     };
     let first = spawn();
-    database.until_runs("INSERT INTO `items`%").await;
+    database.until_waits("INSERT INTO %\"items\"%").await;
     let second = spawn();
-    database.until_runs("SELECT%fastsync_records%FOR UPDATE").await;
+    database.until_waits("SELECT%fastsync_records%FOR UPDATE").await;
     raw_sql("ROLLBACK").execute(&mut stranger).await.unwrap();
     let CommitOutcome::Applied(applied) = soon(first).await.unwrap() else { panic!("the first is applied") };
     let second = soon(second).await.unwrap();

@@ -4,7 +4,7 @@ use crate::common::*;
 use fastsync_core::source::*;
 use fastsync_core::*;
 use fastsync_dao_postgres::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use fastsync_dao_postgres::sqlx::{self, Connection, raw_sql};
+use fastsync_dao_postgres::sqlx::{self, Connection, PgConnection, raw_sql};
 use fastsync_dao_postgres::{PostgresConfig, PostgresDataSource};
 
 #[tokio::test]
@@ -72,13 +72,16 @@ async fn a_prepare_waits_for_the_one_before_it() {
     let Some(database) = database() else { return };
     let source = with_items(&database).await;
     let mut stranger = database.stranger().await;
-    raw_sql("LOCK TABLES fastsync_types WRITE").execute(&mut stranger).await.unwrap();
+    raw_sql("BEGIN; LOCK TABLE fastsync_types IN ACCESS EXCLUSIVE MODE")
+        .execute(&mut stranger)
+        .await
+        .unwrap();
     let first = tokio::spawn(async move { source.prepare(&[items(), notes()]).await });
-    database.until_runs("%fastsync_types%").await;
+    database.until_waits("%fastsync_types%").await;
     let source = open(&database).await;
     let second = tokio::spawn(async move { source.prepare(&[notes()]).await });
-    database.until_runs("%GET_LOCK%").await;
-    raw_sql("UNLOCK TABLES").execute(&mut stranger).await.unwrap();
+    database.until_waits("%pg_advisory_xact_lock%").await;
+    raw_sql("COMMIT").execute(&mut stranger).await.unwrap();
     soon(first).await.unwrap().unwrap();
     soon(second).await.unwrap().unwrap();
 }
@@ -99,7 +102,7 @@ async fn a_foreign_lock_is_waited_for_a_bounded_time_and_reads_go_on() {
     let pool = PgPoolOptions::new()
         .after_connect(|connection, _| {
             Box::pin(async move {
-                sqlx::query("SET innodb_lock_wait_timeout = 1").execute(connection).await.map(|_| ())
+                sqlx::query("SET lock_timeout = '300ms'").execute(connection).await.map(|_| ())
             })
         })
         .connect_lazy_with(options.clone());
@@ -107,7 +110,7 @@ async fn a_foreign_lock_is_waited_for_a_bounded_time_and_reads_go_on() {
     source.prepare(&[items()]).await.unwrap();
     apply(&source, vec![put(item("a", "one"))]).await;
 
-    let mut stranger = sqlx::PgConnection::connect_with(&options).await.unwrap();
+    let mut stranger = PgConnection::connect_with(&options).await.unwrap();
     raw_sql("BEGIN; UPDATE items SET name = 'changed' WHERE id = 'a'").execute(&mut stranger).await.unwrap();
     // Reads see the committed state and do not wait: that would end with a failure.
     let found = source.get(&name("items"), &Zone::Global, &[id("a")]).await.unwrap();
@@ -161,7 +164,7 @@ async fn commits_that_cross_are_applied_one_after_the_other() {
     assert_eq!(page.head.position, Position(81));
     let titles: std::collections::BTreeSet<_> = names(&page.records).into_iter().collect();
     assert_eq!((page.records.len(), titles.len()), (40, 1), "the last session wrote them all");
-    let positions: Vec<u64> = sqlx::query_scalar("SELECT DISTINCT position FROM fastsync_records")
+    let positions: Vec<i64> = sqlx::query_scalar("SELECT DISTINCT position FROM fastsync_records")
         .fetch_all(source.pool())
         .await
         .unwrap();
@@ -181,10 +184,13 @@ async fn a_session_settings_that_breaks_promises_is_refused_by_name() {
         assert_eq!(error.kind(), ErrorKind::Config);
         error.to_string()
     };
-    assert!(refused("SET SESSION sql_mode = ''", database.options()).await.contains("STRICT_TRANS_TABLES"));
-    assert!(refused("SET NAMES latin1", database.options()).await.contains("character_set_connection"));
-    let level = "SET SESSION TRANSACTION ISOLATION LEVEL READ UNCOMMITTED";
-    assert!(refused(level, database.options()).await.contains("READ UNCOMMITTED"));
+    for (set, part) in [
+        ("SET synchronous_commit = off", "synchronous_commit"),
+        ("SET default_transaction_read_only = on", "default_transaction_read_only"),
+        ("SET standard_conforming_strings = off", "standard_conforming_strings"),
+    ] {
+        assert!(refused(set, database.options()).await.contains(part), "{set}");
+    }
     // Later sync tables are not touched, also by who was there before.
     let source = with_items(&database).await;
     database.sql("UPDATE fastsync_meta SET value = 2 WHERE name = 'schema_version'").await;
@@ -204,7 +210,8 @@ async fn secrets_stay_out_of_texts() {
     let source = open(&database).await;
     assert_eq!(format!("{source:?}"), "PostgresDataSource { .. }");
     let options = database.options();
-    let pool = PgPoolOptions::new().connect_lazy_with(options.username("nobody").password("tops3cret"));
+    let pool =
+        PgPoolOptions::new().connect_lazy_with(options.username("nobody_at_all").password("tops3cret"));
     let error = PostgresDataSource::new(pool).await.unwrap_err();
     assert!(!format!("{error:?} {error}").contains("tops3cret"));
     assert_eq!(error.kind(), ErrorKind::Config);
@@ -213,7 +220,7 @@ async fn secrets_stay_out_of_texts() {
 /// On a clock that runs ahead: the driver tries for half a minute.
 #[tokio::test(start_paused = true)]
 async fn secrets_stay_out_of_the_text_when_nobody_listens() {
-    let error = PostgresDataSource::connect("mysql://ann:tops3cret@127.0.0.1:1/x").await.unwrap_err();
+    let error = PostgresDataSource::connect("postgres://ann:tops3cret@127.0.0.1:1/x").await.unwrap_err();
     assert!(!format!("{error:?} {error}").contains("tops3cret"));
     assert_eq!(error.kind(), ErrorKind::Unavailable);
 }
@@ -282,4 +289,47 @@ async fn a_deletion_that_waits_to_be_pushed_is_not_purged() {
     assert_eq!(ids(&source.pending(0, 10).await.unwrap()), ["a"]);
     let left = source.get(&name("items"), &Zone::Global, &[id("a"), id("b")]).await.unwrap();
     assert_eq!(ids(&left), ["a"]);
+}
+
+/// Fails if a name is left to `search_path`: the types and sync tables of one schema would be those of another.
+#[tokio::test]
+async fn schemas_of_one_database_know_nothing_of_each_other() {
+    let Some(database) = database() else { return };
+    let open = |schema: &'static str| {
+        let pool = PgPoolOptions::new()
+            .after_connect(|connection, _| {
+                Box::pin(
+                    async move { sqlx::query("SET search_path = ''").execute(connection).await.map(|_| ()) },
+                )
+            })
+            .connect_lazy_with(database.options());
+        PostgresDataSource::with_config(pool, PostgresConfig::new().schema(schema))
+    };
+    let (one, two) = (open("one").await.unwrap(), open("Two-2").await.unwrap());
+    for (source, text) in [(&one, "of one"), (&two, "of two")] {
+        source.prepare(&[items(), notes()]).await.unwrap();
+        apply(source, vec![put(item("a", text))]).await;
+    }
+    for (source, text) in [(&one, "of one"), (&two, "of two")] {
+        let found = source.find(&Query::all(name("items"), Zone::Global)).await.unwrap();
+        assert_eq!(names(&found), [text]);
+    }
+    assert_eq!(count(&one, "SELECT COUNT(*) FROM pg_catalog.pg_tables WHERE schemaname = 'public'").await, 0);
+    assert_eq!(open("a\"b").await.unwrap_err().kind(), ErrorKind::Config);
+}
+
+/// A column gets another type while statements over it are prepared. Fails if they fail from then on.
+#[tokio::test]
+async fn statements_outlive_a_table_that_is_changed() {
+    let Some(database) = database() else { return };
+    let source = with_items(&database).await;
+    apply(&source, vec![put(item("a", "one"))]).await;
+    let query = Query::all(name("items"), Zone::Global);
+    for _ in 0..3 {
+        assert_eq!(source.find(&query).await.unwrap().len(), 1);
+    }
+    database.sql("ALTER TABLE items ALTER COLUMN name TYPE varchar(90)").await;
+    assert_eq!(names(&source.find(&query).await.unwrap()), ["one"]);
+    apply(&source, vec![put(item("a", "two"))]).await;
+    assert_eq!(names(&page(&source, &request(&Zone::Global)).await.records), ["two"]);
 }

@@ -16,14 +16,15 @@ type Reading = Pin<Box<dyn Future<Output = Vec<Record>> + Send>>;
 async fn a_read_sees_the_state_in_which_it_began() {
     let Some(database) = database() else { return };
     let source = with_items(&database).await;
-    // More than one statement asks for.
     let keys: Vec<_> = (0..600).map(|n| format!("i{n:03}")).collect();
     let edit = |key: &String| Write {
         action: Action::Put { record: item(key, "0"), pending: true },
         ..put(item(key, ""))
     };
     apply(&source, keys.iter().map(edit).collect()).await;
-    let wanted: Vec<_> = keys.iter().map(|key| id(key)).collect();
+    // More than one statement asks for.
+    let wanted: Vec<_> =
+        keys.iter().map(|key| id(key)).chain((0..600).map(|n| id(&format!("x{n}")))).collect();
     let readings: [fn(PostgresDataSource, Vec<ObjectId>) -> Reading; 3] = [
         |source, ids| Box::pin(async move { source.get(&name("items"), &Zone::Global, &ids).await.unwrap() }),
         |source, _| Box::pin(async move { source.pending(0, 1_000).await.unwrap() }),
@@ -31,10 +32,10 @@ async fn a_read_sees_the_state_in_which_it_began() {
     ];
     let mut stranger = database.stranger().await;
     for (round, reading) in readings.into_iter().enumerate() {
-        raw_sql("LOCK TABLES items WRITE").execute(&mut stranger).await.unwrap();
+        raw_sql("BEGIN; LOCK TABLE items IN ACCESS EXCLUSIVE MODE").execute(&mut stranger).await.unwrap();
         let reading = tokio::spawn(reading(source.clone(), wanted.clone()));
-        database.until_runs("SELECT%`items`%").await;
-        let later = format!("UPDATE items SET name = '{}'; UNLOCK TABLES", round + 1);
+        database.until_waits("SELECT%\"items\"%").await;
+        let later = format!("UPDATE items SET name = '{}'; COMMIT", round + 1);
         raw_sql(AssertSqlSafe(later)).execute(&mut stranger).await.unwrap();
         let found = soon(reading).await.unwrap();
         assert_eq!(names(&found), vec![round.to_string().as_str(); 600], "of reading {round}");

@@ -23,14 +23,16 @@ async fn a_batch_is_kept_whole_or_not_at_all_and_goes_with_its_commit() {
     let source = with_items(&database).await;
     database
         .sql(
-            "CREATE TRIGGER failing BEFORE INSERT ON fastsync_staged FOR EACH ROW BEGIN
-                 IF NEW.part = 1 THEN SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1030; END IF;
-             END",
+            "CREATE FUNCTION failing() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 IF NEW.part = 1 THEN RAISE EXCEPTION 'failing' USING ERRCODE = '58030'; END IF;
+                 RETURN NEW;
+             END $$;
+             CREATE TRIGGER failing BEFORE INSERT ON fastsync_staged FOR EACH ROW EXECUTE FUNCTION failing()",
         )
         .await;
     let session = staged();
     source.stage(session.session, 1, large(3, "a")).await.unwrap_err();
-    database.sql("DROP TRIGGER failing").await;
+    database.sql("DROP TRIGGER failing ON fastsync_staged").await;
     source.stage(session.session, 1, large(3, "b")).await.unwrap();
     source.stage(session.session, 1, large(5, "c")).await.unwrap();
     let outcome = source.commit(session).await.unwrap();
@@ -60,7 +62,7 @@ async fn a_batch_that_is_staged_during_its_commit_is_not_lost() {
         let (source, session) = (source.clone(), session.clone());
         async move { source.commit(session).await }
     });
-    database.until_runs("INSERT IGNORE INTO fastsync_zones%").await;
+    database.until_waits("INSERT INTO %fastsync_zones%").await;
     source.stage(session.session, 2, vec![note("n2")]).await.unwrap();
     raw_sql("ROLLBACK").execute(&mut stranger).await.unwrap();
     assert!(matches!(soon(committing).await.unwrap().unwrap(), CommitOutcome::Applied(_)));

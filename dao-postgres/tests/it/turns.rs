@@ -6,7 +6,7 @@ use crate::common::*;
 use fastsync_core::source::*;
 use fastsync_core::*;
 use fastsync_dao_postgres::PostgresDataSource;
-use fastsync_dao_postgres::sqlx::{self, Connection, raw_sql};
+use fastsync_dao_postgres::sqlx::{AssertSqlSafe, Connection, PgConnection, raw_sql};
 use futures_util::FutureExt as _;
 
 /// A push of a device that follows another one: it expects the entry that the other one sets.
@@ -19,6 +19,16 @@ fn following(id: &str) -> Commit {
     Commit { state: vec![state], ..commit(vec![put(item(id, "second"))]) }
 }
 
+/// Whether a transaction that goes on has written this row: nobody else can insert it.
+async fn is_written(connection: &mut PgConnection, id: &str) -> bool {
+    let insert = format!(
+        "BEGIN; SET LOCAL lock_timeout = '20ms'; INSERT INTO items (id, name, quantity) VALUES ('{id}', 'x', 1)"
+    );
+    let inserted = raw_sql(AssertSqlSafe(insert)).execute(&mut *connection).await;
+    raw_sql("ROLLBACK").execute(&mut *connection).await.unwrap();
+    inserted.is_err()
+}
+
 /// "A data source whose commits go on beside each other may do before what nobody sees": the rows are written
 /// while the commit before goes on, and only who asks for what is not committed sees them.
 #[tokio::test]
@@ -28,6 +38,12 @@ async fn a_commit_in_turn_writes_its_rows_before_its_turn() {
     let first = Turn::default();
     let (second, turn) = (source.clone(), first.next());
     let is_idle = |source: &PostgresDataSource| source.pool().num_idle() == source.pool().size() as usize;
+    let given_back = async {
+        while !is_idle(&source) {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(given_back).await;
     let second = tokio::spawn(async move { second.commit_in_turn(following("b"), turn).await.unwrap() });
     // Its task runs on this thread, so it has come as far as it may.
     for _ in 0..100 {
@@ -35,18 +51,10 @@ async fn a_commit_in_turn_writes_its_rows_before_its_turn() {
     }
     assert!(is_idle(&source), "it takes no connection, which the one before may wait for");
     let mut connection = database.stranger().await;
-    let look = async |connection: &mut _| -> i64 {
-        let count = "SELECT COUNT(*) FROM items";
-        sqlx::query_scalar(count).fetch_one(connection).await.unwrap()
-    };
-    raw_sql("SET SESSION TRANSACTION ISOLATION LEVEL READ UNCOMMITTED")
-        .execute(&mut connection)
-        .await
-        .unwrap();
-    assert_eq!(look(&mut connection).await, 0, "the one before has not written");
+    assert!(!is_written(&mut connection, "b").await, "the one before has not written");
     first.written();
     let written = async {
-        while look(&mut connection).await == 0 {
+        while !is_written(&mut connection, "b").await {
             assert!(!second.is_finished());
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -74,9 +82,7 @@ async fn a_commit_in_turn_does_not_keep_its_locks_for_long() {
     let second = tokio::spawn(async move { second.commit_in_turn(following("a"), turn).await.unwrap() });
     let mut stranger = database.stranger().await;
     let is_held = async {
-        let uncommitted = "SET SESSION TRANSACTION ISOLATION LEVEL READ UNCOMMITTED";
-        raw_sql(uncommitted).execute(&mut stranger).await.unwrap();
-        while sqlx::query("SELECT 1 FROM items").fetch_optional(&mut stranger).await.unwrap().is_none() {
+        while !is_written(&mut stranger, "a").await {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
@@ -105,7 +111,7 @@ async fn a_commit_in_turn_waits_for_the_lock_of_the_one_before() {
     let second = tokio::spawn(async move { second.commit_in_turn(following("b"), turn).await.unwrap() });
     first.written();
     first.locked();
-    database.until_runs("SELECT%fastsync_state%FOR UPDATE").await;
+    database.until_waits("SELECT%fastsync_state%FOR UPDATE").await;
     transaction.commit().await.unwrap();
     // It has not been told that the one before is over.
     assert!(matches!(soon(second).await.unwrap(), CommitOutcome::Applied(_)));
@@ -128,7 +134,7 @@ async fn a_commit_in_turn_tells_what_it_has_written_and_locked() {
         let next = turn.next();
         let source = source.clone();
         let first = tokio::spawn(async move { source.commit_in_turn(session, turn).await.unwrap() });
-        database.until_runs("UPDATE fastsync_zones%").await;
+        database.until_waits("UPDATE %fastsync_zones%").await;
         assert!(next.may_begin().now_or_never().is_some(), "it has written");
         assert_eq!(next.may_lock().now_or_never().is_some(), locks, "it has locked");
         assert!(next.comes().now_or_never().is_none());

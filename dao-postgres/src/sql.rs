@@ -82,6 +82,7 @@ impl Sql {
     }
 
     /// Binds the next parameter that stands in the text already.
+    #[allow(clippy::needless_pass_by_value, reason = "texts and numbers are given as they are")]
     pub(crate) fn add<T: Scalar>(&mut self, value: T) -> &mut Self {
         let mut bytes = Vec::new();
         value.write(&mut bytes);

@@ -98,7 +98,7 @@ async fn hot_statements_use_their_indexes_and_sort_nothing() {
 
     let page = |condition: &str| {
         format!(
-            "{}r.zone = 1 AND {condition} AND r.type = 1 ORDER BY r.position, r.type, r.id LIMIT 1001",
+            "{}r.position > 0 AND r.zone = 1 AND {condition} AND r.type = 1 ORDER BY r.position, r.type, r.id LIMIT 1001",
             walk::select(&kind)
         )
     };

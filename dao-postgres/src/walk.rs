@@ -201,7 +201,8 @@ impl Walk<'_> {
 
     /// The entries of the asked types after a place.
     fn after(&self, sql: &mut Sql, from: &Place) {
-        sql.push("r.zone = ").push_bind(self.zone);
+        // As the index of the feed has it.
+        sql.push("r.position > 0 AND r.zone = ").push_bind(self.zone);
         match &from.within {
             None => drop(sql.push(" AND r.position > ").push_bind(from.position)),
             Some((kind, id)) => {

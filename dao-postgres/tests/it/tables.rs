@@ -35,7 +35,7 @@ async fn an_existing_table_is_adopted_with_all_that_is_on_it() {
             "CREATE TABLE owners (id integer PRIMARY KEY);
              INSERT INTO owners VALUES (1);
              CREATE TABLE items (
-                 id varchar(60) COLLATE \"C\" PRIMARY KEY, name varchar(20) COLLATE \"und-x-icu\" NOT NULL,
+                 id varchar(60) COLLATE \"C\" PRIMARY KEY, name varchar(20) NOT NULL,
                  extra text DEFAULT 'x', owner integer DEFAULT 1 REFERENCES owners (id));
              CREATE UNIQUE INDEX one_name ON items (lower(name));
              CREATE INDEX by_extra ON items (extra);

@@ -27,5 +27,8 @@ pub mod writing_a_data_source {}
 #[doc = include_str!("guide/mongodb.md")]
 pub mod mongodb {}
 
+#[doc = include_str!("guide/postgres.md")]
+pub mod postgres {}
+
 #[doc = include_str!("guide/moving-from-fastsync.md")]
 pub mod moving_from_fastsync {}

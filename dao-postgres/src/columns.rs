@@ -6,7 +6,7 @@ use fastsync_core::{Decimal, Value};
 use sqlx::PgConnection;
 
 use crate::error::Run;
-use crate::native::Native;
+use crate::native::{MICROS, Native, is_as_fine};
 use crate::sql::{Schema, integer, number, text, truth};
 
 /// How many digits a decimal column holds before and behind the point.
@@ -31,6 +31,8 @@ pub(crate) enum Limit {
     Digits(Digits),
     /// At most so many characters; the server cuts spaces at the end without an error.
     Characters(usize),
+    /// So many digits of a second; the server rounds.
+    Fraction(usize),
 }
 
 impl Limit {
@@ -41,6 +43,7 @@ impl Limit {
             (Self::Characters(most), Value::Text(text) | Value::Json(text)) => {
                 text.len() <= most || text.chars().count() <= most
             }
+            (Self::Fraction(digits), Value::Text(text)) => is_as_fine(text, digits),
             _ => true,
         }
     }
@@ -53,6 +56,7 @@ impl fmt::Display for Limit {
                 write!(f, "numeric({},{scale})", whole.saturating_add(*scale))
             }
             Self::Characters(most) => write!(f, "varchar({most})"),
+            Self::Fraction(digits) => write!(f, "a type with {digits} digits of a second"),
         }
     }
 }
@@ -111,6 +115,9 @@ pub(crate) async fn columns(connection: &mut PgConnection, schema: &Schema, tabl
 /// From the modifier of a type, which is -1 without a limit.
 fn limit(native: Option<Native>, modifier: i64) -> Option<Limit> {
     const HEADER: i64 = 4;
+    if let Some(Native::Time | Native::Timestamp | Native::Timestamptz) = native {
+        return Some(Limit::Fraction(usize::try_from(modifier).unwrap_or(MICROS)));
+    }
     let modifier = u64::try_from(modifier.checked_sub(HEADER)?).ok()?;
     match native? {
         Native::Numeric => {

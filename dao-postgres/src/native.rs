@@ -7,7 +7,10 @@ use fastsync_core::{FieldKind, FieldName, FieldSchema, IdKind, Value};
 use uuid::Uuid;
 
 use crate::error::{Fail, Run};
-use crate::sql::{BOOL, BYTEA, DATE, FLOAT8, INT8, JSON, Scalar as _, TEXT, UUID, bytes, integer};
+use crate::sql::{
+    BOOL, BYTEA, DATE, FLOAT8, INT8, JSON, Scalar as _, TEXT, TIME, TIMESTAMP, TIMESTAMPTZ, UUID, bytes,
+    integer,
+};
 use sqlx::postgres::PgRow;
 
 /// The type of a column.
@@ -25,6 +28,9 @@ pub(crate) enum Native {
     Json,
     Uuid,
     Date,
+    Time,
+    Timestamp,
+    Timestamptz,
 }
 
 impl Native {
@@ -43,6 +49,9 @@ impl Native {
             "json" => Self::Json,
             "uuid" => Self::Uuid,
             "date" => Self::Date,
+            "time" => Self::Time,
+            "timestamp" => Self::Timestamp,
+            "timestamptz" => Self::Timestamptz,
             _ => return None,
         })
     }
@@ -88,6 +97,9 @@ impl Native {
             Self::Json => "json",
             Self::Uuid => "uuid",
             Self::Date => "date",
+            Self::Time => "time",
+            Self::Timestamp => "timestamp",
+            Self::Timestamptz => "timestamptz",
         }
     }
 
@@ -100,6 +112,9 @@ impl Native {
             FieldKind::Json => is_text || self == Self::Json,
             FieldKind::Uuid => is_text || self == Self::Uuid,
             FieldKind::Date => is_text || self == Self::Date,
+            FieldKind::Time => is_text || self == Self::Time,
+            FieldKind::LocalDateTime => is_text || self == Self::Timestamp,
+            FieldKind::Instant => is_text || self == Self::Timestamptz,
             kind if kind.is_text() => is_text,
             kind => self == Self::for_kind(kind),
         }
@@ -131,6 +146,9 @@ impl Native {
             Self::Json => JSON,
             Self::Uuid => UUID,
             Self::Date => DATE,
+            Self::Time => TIME,
+            Self::Timestamp => TIMESTAMP,
+            Self::Timestamptz => TIMESTAMPTZ,
         }
     }
 
@@ -147,11 +165,12 @@ impl Native {
     /// The column as the text of its value, which compares by bytes.
     pub(crate) fn as_text(self, column: &str) -> String {
         match self {
-            // Whatever `DateStyle` is; the year before 1 is 0.
-            Self::Date => format!(
-                "(CASE WHEN {column} < DATE '0001-01-01' THEN '0000' || to_char({column}, '-MM-DD') \
-                 ELSE to_char({column}, 'YYYY-MM-DD') END) COLLATE \"C\""
-            ),
+            Self::Date => dated(column, "-MM-DD"),
+            Self::Timestamp => dated(column, "-MM-DD\"T\"HH24:MI:SS.US\"000\""),
+            Self::Timestamptz => {
+                dated(&format!("({column} AT TIME ZONE 'UTC')"), "-MM-DD\"T\"HH24:MI:SS.US\"000Z\"")
+            }
+            Self::Time => format!("to_char({column}, 'HH24:MI:SS.US\"000\"') COLLATE \"C\""),
             Self::Text | Self::Varchar => format!("{column} COLLATE \"C\""),
             _ => format!("{column}::text COLLATE \"C\""),
         }
@@ -164,6 +183,7 @@ impl Native {
             (Self::Uuid, Value::Text(text)) => {
                 Uuid::try_parse(text).is_ok_and(|uuid| uuid.to_string() == *text)
             }
+            (Self::Time | Self::Timestamp | Self::Timestamptz, Value::Text(text)) => is_as_fine(text, MICROS),
             _ => true,
         }
     }
@@ -179,6 +199,11 @@ impl Native {
             (_, Value::Bytes(bytes)) => bytes.as_slice().write(to),
             (Self::Uuid, Value::Text(text)) => Uuid::try_parse(text).unwrap_or_default().write(to),
             (Self::Date, Value::Text(text)) => to.extend_from_slice(&days(text).to_be_bytes()),
+            (Self::Time, Value::Text(text)) => of_day(text).write(to),
+            (Self::Timestamp | Self::Timestamptz, Value::Text(text)) => {
+                let time = text.get(11..).map_or(0, of_day);
+                (i64::from(days(text)) * DAY + time).write(to);
+            }
             (_, Value::Text(text) | Value::Json(text)) => text.as_str().write(to),
         }
         true
@@ -215,6 +240,10 @@ pub(crate) fn read(row: &PgRow, at: usize, field: &FieldSchema, native: Native) 
         (_, Native::Date) => {
             let days = integer(row, at)?.and_then(day);
             Value::Text(days.ok_or_else(|| wrong(&field.name))?)
+        }
+        (_, Native::Time | Native::Timestamp | Native::Timestamptz) => {
+            let text = integer(row, at)?.and_then(|micros| moment(micros, native));
+            Value::Text(text.ok_or_else(|| wrong(&field.name))?)
         }
         (FieldKind::Json, _) => Value::Json(owned(stored, &field.name)?),
         _ => Value::Text(owned(stored, &field.name)?),
@@ -260,6 +289,45 @@ fn day(days: i64) -> Option<String> {
     (0..=9999).contains(&year).then(|| format!("{year:04}-{month:02}-{day:02}"))
 }
 
+/// A day in microseconds, which the server counts moments in.
+const DAY: i64 = 86_400_000_000;
+
+/// How many digits of a second the server's moments have.
+pub(crate) const MICROS: usize = 6;
+
+/// The microseconds of a time of day, `12:00:00.000000000`, which is one.
+fn of_day(text: &str) -> i64 {
+    let part = |range| text.get(range).and_then(|part: &str| part.parse::<i64>().ok()).unwrap_or_default();
+    ((part(0..2) * 60 + part(3..5)) * 60 + part(6..8)) * 1_000_000 + part(9..15)
+}
+
+/// A moment that the server counts from 2000 on, or from midnight, as the kind's text; none if its year has not four digits.
+fn moment(micros: i64, native: Native) -> Option<String> {
+    let (seconds, fraction) = (micros.rem_euclid(DAY) / 1_000_000, micros.rem_euclid(1_000_000));
+    let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    let time = format!("{hour:02}:{minute:02}:{second:02}.{fraction:06}000");
+    if native == Native::Time {
+        // The server knows 24:00, which is no time of day.
+        return (0..DAY).contains(&micros).then_some(time);
+    }
+    let zone = if native == Native::Timestamptz { "Z" } else { "" };
+    Some(format!("{}T{time}{zone}", day(micros.div_euclid(DAY))?))
+}
+
+/// Whether the text of a moment has so many digits of a second, and then zeros.
+pub(crate) fn is_as_fine(text: &str, digits: usize) -> bool {
+    let fraction = text.split_once('.').map_or("", |(_, fraction)| fraction);
+    fraction.bytes().skip(digits).all(|digit| matches!(digit, b'0' | b'Z'))
+}
+
+/// A day or moment as text, whatever `DateStyle` is; the year before 1 is 0.
+fn dated(column: &str, rest: &str) -> String {
+    format!(
+        "(CASE WHEN {column} < DATE '0001-01-01' THEN '0000' || to_char({column}, '{rest}') \
+         ELSE to_char({column}, 'YYYY{rest}') END) COLLATE \"C\""
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -283,11 +351,31 @@ mod tests {
     }
 
     #[test]
+    fn moments_are_counted_in_microseconds_and_back() {
+        for (text, native) in [
+            ("2026-01-31T12:34:56.123456000Z", Native::Timestamptz),
+            ("1969-12-31T23:59:59.999999000Z", Native::Timestamptz),
+            ("0000-01-01T00:00:00.000000000", Native::Timestamp),
+            ("9999-12-31T23:59:59.999999000", Native::Timestamp),
+            ("00:00:00.000001000", Native::Time),
+        ] {
+            let mut bytes = Vec::new();
+            assert!(native.write(&text.into(), &mut bytes));
+            let micros = i64::from_be_bytes(bytes.try_into().unwrap());
+            assert_eq!(moment(micros, native).as_deref(), Some(text));
+            assert!(native.compares(&text.into()) && is_as_fine(text, MICROS));
+        }
+        assert_eq!(moment(DAY, Native::Time), None);
+        assert!(!Native::Time.compares(&"00:00:00.000000001".into()));
+        assert!(!is_as_fine("2026-01-31T12:34:56.120000000Z", 1));
+    }
+
+    #[test]
     fn a_column_fits_the_kinds_that_it_holds_exactly() {
         let name = |name| Native::of(name);
         assert!(Native::Uuid.fits(FieldKind::Uuid) && Native::Text.fits(FieldKind::Instant));
         assert!(!Native::Uuid.fits(FieldKind::Text) && !Native::Double.fits(FieldKind::Decimal));
         assert!(Native::Small.fits(FieldKind::Integer) && !Native::Bool.fits(FieldKind::I8));
-        assert_eq!([name("jsonb"), name("timestamptz"), name("float4"), name("bpchar")], [None; 4]);
+        assert_eq!([name("jsonb"), name("timetz"), name("float4"), name("bpchar")], [None; 4]);
     }
 }

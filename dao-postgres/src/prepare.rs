@@ -221,7 +221,7 @@ pub(crate) fn value(value: &Value) -> String {
     match value {
         Value::Null => "NULL".to_owned(),
         Value::Bool(value) => value.to_string(),
-        Value::Integer(value) => format!("'{value}'::bigint"),
+        Value::Integer(value) => value.to_string(),
         Value::Real(value) => format!("'{value:e}'::double precision"),
         Value::Decimal(number) => format!("'{number}'::numeric"),
         Value::Text(text) | Value::Json(text) => literal(text),

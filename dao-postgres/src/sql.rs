@@ -208,6 +208,9 @@ pub(crate) const TEXT: (u32, u32) = (25, 1009);
 pub(crate) const JSON: (u32, u32) = (114, 199);
 pub(crate) const FLOAT8: (u32, u32) = (701, 1022);
 pub(crate) const DATE: (u32, u32) = (1082, 1182);
+pub(crate) const TIME: (u32, u32) = (1083, 1183);
+pub(crate) const TIMESTAMP: (u32, u32) = (1114, 1115);
+pub(crate) const TIMESTAMPTZ: (u32, u32) = (1184, 1185);
 pub(crate) const UUID: (u32, u32) = (2950, 2951);
 
 macro_rules! scalar {

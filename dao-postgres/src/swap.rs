@@ -223,6 +223,10 @@ fn in_between(
             Value::Text(Uuid::from_u128(u128::MAX - u128::from(n.unsigned_abs())).to_string())
         }
         (_, Native::Date) => Value::Text(format!("{:04}-12-31", n.rem_euclid(10_000))),
+        (_, Native::Time) => Value::Text(format!("23:59:59.{:06}000", n.rem_euclid(1_000_000))),
+        (_, Native::Timestamp | Native::Timestamptz) => {
+            Value::Text(format!("{:04}-12-31T23:59:59.000000000Z", n.rem_euclid(10_000)))
+        }
         (kind, _) => {
             let room = match column.limit {
                 Some(Limit::Characters(most)) => most,

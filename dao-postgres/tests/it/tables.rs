@@ -336,3 +336,58 @@ fn record_of(write: Write) -> Option<Vec<Value>> {
     let Action::Put { record, .. } = write.action else { panic!("{write:?}") };
     record.body
 }
+
+/// The server's moments have six digits of a second. Fails if one that is finer is rounded, or compares as if it were.
+#[tokio::test]
+async fn moments_of_an_adopted_table_are_exact_or_refused() {
+    let Some(database) = database() else { return };
+    let create = "CREATE TABLE calls (id text COLLATE \"C\" PRIMARY KEY, at timestamptz NOT NULL, local timestamp(3), clock time)";
+    database.sql(create).await;
+    // Nothing depends on the zone or the style of a session.
+    database.sql(format!("ALTER DATABASE {} SET timezone = 'Asia/Kathmandu'", database.name())).await;
+    database.sql(format!("ALTER DATABASE {} SET datestyle = 'German, DMY'", database.name())).await;
+    let source = open(&database).await;
+    let calls = TypeSchema::builder("calls", "id")
+        .field("at", FieldKind::Instant)
+        .nullable_field("local", FieldKind::LocalDateTime)
+        .nullable_field("clock", FieldKind::Time);
+    source.prepare(&[calls.build().unwrap()]).await.unwrap();
+    let at = |fraction: &str| format!("2026-01-31T23:59:59.{fraction}Z");
+    let call = |id: &str, at: String, local: &str| {
+        let body = vec![at.into(), local.into(), "12:00:00.000001000".into()];
+        put(record("calls", &Zone::Global, id, Some(body)))
+    };
+    let good = [
+        call("a", at("123456000"), "0000-03-01T00:00:00.120000000"),
+        call("b", at("123457000"), "9999-12-31T23:59:59.999000000"),
+    ];
+    apply(&source, good.to_vec()).await;
+    for (id, refused) in [
+        ("at", call("c", at("000000001"), "2026-01-31T00:00:00")),
+        ("local", call("c", at("5"), "2026-01-31T00:00:00.0001")),
+    ] {
+        let found = conflicts(&source, vec![refused]).await;
+        assert!(constraint(&found[0]).contains(&format!("column calls.{id} is a type with")), "{found:?}");
+    }
+    let find = async |filter: Filter| {
+        let query = Query::all(name("calls"), Zone::Global).with_filter(filter);
+        source.find(&query).await.unwrap()
+    };
+    let field = |name: &str| FieldName::new(name).unwrap();
+    let found = find(Filter::All).await;
+    for (record, write) in found.iter().zip(good) {
+        assert_eq!(record.body, record_of(write));
+    }
+    let finer = at("123456001");
+    assert_eq!(ids(&find(Filter::compare("at", Comparison::Less, &*finer).unwrap()).await), ["a"]);
+    assert_eq!(
+        ids(&find(Filter::compare("at", Comparison::Greater, &*at("123456000")).unwrap()).await),
+        ["b"]
+    );
+    assert_eq!(ids(&find(Filter::StartsWith(field("local"), "0000-03".to_owned())).await), ["a"]);
+    assert_eq!(ids(&find(Filter::Contains(field("clock"), ".000001".to_owned())).await), ["a", "b"]);
+    assert_eq!(
+        ids(&find(Filter::StartsWith(field("at"), "2026-01-31T23:59:59.123457".to_owned())).await),
+        ["b"]
+    );
+}

@@ -24,6 +24,9 @@ pub mod testing_your_app {}
 #[doc = include_str!("guide/writing-a-data-source.md")]
 pub mod writing_a_data_source {}
 
+#[doc = include_str!("guide/an-engine-of-your-own.md")]
+pub mod an_engine_of_your_own {}
+
 #[doc = include_str!("guide/mongodb.md")]
 pub mod mongodb {}
 

@@ -4,6 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use fastsync_core::source::Preparation;
 use fastsync_core::{Query, Record, SyncableObject, Zone};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
@@ -59,8 +60,8 @@ impl Contents {
             // Of the source itself: a store would insist on being opened as what it is, a client's or a server's.
             (Side::Ours, _) => {
                 let (source, schema) = (kind.open(place).await?, Item::schema()?);
-                source.prepare(std::slice::from_ref(&schema)).await?;
-                let records = source.find(&Query::all(schema.name().clone(), Zone::Global)).await?;
+                source.prepare(std::slice::from_ref(&schema), Preparation::Apply).await?;
+                let records = source.find(&Query::all(schema.name().clone(), Zone::Global)).await?.records;
                 let items = records.into_iter().map(|record| {
                     let Record { key, body, .. } = record;
                     Item::from_body(&key.id, body.context("a deleted record")?).map_err(Into::into)

@@ -4,8 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fastsync_core::source::{Changes, ChangesRequest, PageLimits, Point};
-use fastsync_core::{Position, Record, Result, SyncContext, Tag, TypeName, TypeSchema, Zone};
+use fastsync_core::source::{Changes, ChangesRequest, PageLimits, Point, ResetReason};
+use fastsync_core::{Position, Record, Result, SyncContext, TypeName, TypeSchema, Zone};
 
 use crate::convert::{contention, overhead, to_object, zone_name};
 use crate::quiet::Stretch;
@@ -30,8 +30,8 @@ struct Reading {
     records: Vec<Record>,
     /// Everything at or before this position is among them.
     through: Position,
-    /// The tag of the session there, if it is known.
-    tag: Option<Tag>,
+    /// The point there, if it is known.
+    end: Option<Point>,
 }
 
 impl Inner {
@@ -102,9 +102,18 @@ impl Inner {
         read: Position,
     ) -> Result<(Position, Position)> {
         let Some(stretch) = self.quiet.around(zone, type_name, read) else { return Ok((read, read)) };
-        let point = self.server.store().source().point(zone, stretch.through).await?;
-        let is_of_this_history = point.is_some_and(|point| point.tag == stretch.tag);
-        Ok(if is_of_this_history { (stretch.after, stretch.through) } else { (read, read) })
+        // The least that shows whether the end of the stretch is in this history.
+        let request = ChangesRequest {
+            zone: zone.clone(),
+            after: stretch.through.clone().into(),
+            types: None,
+            skip_own: None,
+            limits: PageLimits { records: 1, bytes: 1 },
+            count_remaining: false,
+        };
+        let is_of_this_history =
+            matches!(self.server.store().source().changes(&request).await?, Changes::Page(_));
+        Ok(if is_of_this_history { (stretch.after, stretch.through.position) } else { (read, read) })
     }
 
     /// Remembers of which types there was nothing.
@@ -115,13 +124,13 @@ impl Inner {
         mut types: BTreeSet<TypeName>,
         asked: &BTreeMap<TypeName, Asked<'_>>,
     ) {
-        let Some(tag) = reading.tag else { return };
+        let Some(through) = &reading.end else { return };
         for record in &reading.records {
             types.remove(&record.key.type_name);
         }
         for type_name in types {
             let Some(Asked { quiet_after: after, .. }) = asked.get(&type_name) else { continue };
-            let stretch = Stretch { after: *after, through: reading.through, tag };
+            let stretch = Stretch { after: *after, through: through.clone() };
             self.quiet.note(zone.clone(), type_name, stretch);
         }
     }
@@ -134,42 +143,39 @@ impl Inner {
         types: BTreeSet<TypeName>,
         limits: PageLimits,
     ) -> Result<Reading> {
-        let source = self.server.store().source();
-        let mut types = Some(types.into_iter().collect());
+        let mut request = ChangesRequest {
+            zone: zone.clone(),
+            after: after.into(),
+            types: Some(types.into_iter().collect()),
+            skip_own: None,
+            limits,
+            count_remaining: false,
+        };
+        let mut begin = after;
         for _ in 0..ATTEMPTS {
-            // A position that is not there is of another history (a backup was restored): from the start.
-            let after = source.point(zone, after).await?.unwrap_or(Point::START);
-            let mut request = ChangesRequest {
-                zone: zone.clone(),
-                after,
-                types,
-                skip_own: None,
-                limits,
-                count_remaining: false,
-            };
-            if let Some(reading) = self.walk(&mut request).await? {
-                return Ok(reading);
+            request.after = begin.into();
+            match self.walk(&mut request).await? {
+                Ok(reading) => return Ok(reading),
+                // A position that is not there is of another history (a backup was restored): from the start.
+                Err(ResetReason::History) => begin = Position::START,
+                Err(_) => {}
             }
-            types = request.types;
         }
         Err(contention())
     }
 
-    /// Reads to the end of a session; `None` if the reading must begin anew.
-    async fn walk(&self, request: &mut ChangesRequest) -> Result<Option<Reading>> {
+    /// Reads to the end of a session, or says why the reading must begin anew.
+    async fn walk(&self, request: &mut ChangesRequest) -> Result<Result<Reading, ResetReason>> {
         let mut records: Vec<Record> = Vec::new();
         loop {
-            let Changes::Page(page) = self.server.store().source().changes(request).await? else {
-                return Ok(None);
+            let page = match self.server.store().source().changes(request).await? {
+                Changes::Page(page) => page,
+                Changes::ResetRequired(reason) => return Ok(Err(reason)),
             };
             records.extend(page.records);
-            if page.caught_up {
-                let (through, tag) = (page.head.position, Some(page.head.tag));
-                return Ok(Some(Reading { records, through, tag }));
-            }
             let through = page.next.position;
             if page.next.within.is_none() {
-                return Ok(Some(Reading { records, through, tag: Some(page.next.tag) }));
+                return Ok(Ok(Reading { records, through, end: Some(page.next) }));
             }
             // Cut inside a session, whose records all have its revision: it waits for the next pull, unless it is the
             // only one.
@@ -178,9 +184,9 @@ impl Inner {
             if let Some(at) = before {
                 records.truncate(at.saturating_add(1));
                 let through = Position(through.0.saturating_sub(1));
-                return Ok(Some(Reading { records, through, tag: None }));
+                return Ok(Ok(Reading { records, through, end: None }));
             }
-            request.after = page.next;
+            request.after = page.next.into();
         }
     }
 

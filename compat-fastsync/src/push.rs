@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use fastsync_core::protocol::Outcome;
+use fastsync_core::source::SyncableDataSourceExt as _;
 use fastsync_core::{ObjectId, Record, RecordKey, Result, SyncContext, TypeName, Zone};
 
 use crate::convert::contention;
@@ -102,7 +103,7 @@ impl Inner {
                 // What is not there was hardly ever pushed before: that is found out only if it turns out otherwise.
                 let memo = if current.is_some() || attempt > 0 {
                     let key = memo::key(context, &edit.key);
-                    Memo::read(self.server.store().source().state(&key).await?)?
+                    Memo::read(self.server.store().source().entry(&key).await?)?
                 } else {
                     Memo::default()
                 };

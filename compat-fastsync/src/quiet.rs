@@ -7,18 +7,18 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use fastsync_core::{Position, Tag, TypeName, Zone};
+use fastsync_core::source::Point;
+use fastsync_core::{Position, TypeName, Zone};
 
 /// How many stretches are known at once.
 const ROOM: usize = 8_192;
 
 /// A stretch of a zone's history without a type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Stretch {
     pub(crate) after: Position,
-    pub(crate) through: Position,
-    /// The session at the end: in another history, a backup's, it is another one.
-    pub(crate) tag: Tag,
+    /// The end: in another history, a backup's, this point is not there.
+    pub(crate) through: Point,
 }
 
 /// The stretches that are known.
@@ -30,8 +30,8 @@ pub(crate) struct Quiet {
 impl Quiet {
     /// The stretch without the type that a reader at this position is in.
     pub(crate) fn around(&self, zone: &Zone, type_name: &TypeName, read: Position) -> Option<Stretch> {
-        let stretch = self.lock().get(&(zone.clone(), type_name.clone())).copied()?;
-        (stretch.after <= read && read <= stretch.through).then_some(stretch)
+        let stretch = self.lock().get(&(zone.clone(), type_name.clone())).cloned()?;
+        (stretch.after <= read && read <= stretch.through.position).then_some(stretch)
     }
 
     /// Nothing of the type is in this stretch.
@@ -58,12 +58,13 @@ mod tests {
         let name = TypeName::new("Item").unwrap();
         let is_inside = |read| quiet.around(&Zone::Global, &name, Position(read)).is_some();
         assert!(!is_inside(0));
-        let stretch = Stretch { after: Position(3), through: Position(9), tag: Tag(1) };
-        quiet.note(Zone::Global, name.clone(), stretch);
+        let through = Point { position: Position(9), ..Point::START };
+        let stretch = Stretch { after: Position(3), through };
+        quiet.note(Zone::Global, name.clone(), stretch.clone());
         assert_eq!([2, 3, 8, 9, 10].map(is_inside), [false, true, true, true, false]);
         assert_eq!(quiet.around(&Zone::restricted("z").unwrap(), &name, Position(3)), None);
         for n in 0..=ROOM {
-            quiet.note(Zone::restricted(format!("{n}")).unwrap(), name.clone(), stretch);
+            quiet.note(Zone::restricted(format!("{n}")).unwrap(), name.clone(), stretch.clone());
         }
         assert!(quiet.lock().len() <= ROOM);
     }

@@ -57,32 +57,26 @@ pub(crate) async fn changes(store: &Store, request: &ChangesRequest) -> Run<Chan
         None => None,
     };
     let after = &request.after;
-    let within = match &after.within {
+    let within = match after.within() {
         Some((name, id)) => Some((store.kind(name)?.n, id.clone())),
         None => None,
     };
     let session = &mut store.snapshot().await?;
     let zone = zone_state(store, session, &request.zone).await?;
-    let found = tag(store, session, &request.zone, zone.head, after.position).await?;
+    let found = tag(store, session, &request.zone, zone.head, after.position()).await?;
     let reading = match zone.admit(request, found) {
         Ok(reading) => reading,
         Err(reason) => return Ok(Changes::ResetRequired(reason)),
     };
     let walk = Walk { store, request, types, reading };
-    if after.loading {
+    if after.loading() {
         return walk.load(session, within).await.map(Changes::Page);
     }
     let place = match within {
-        Some((n, id)) => Place::behind(after.position.0, n, id.as_str()),
-        None => Place::at(capped(after.position.0).saturating_add(1)),
+        Some((n, id)) => Place::behind(after.position().0, n, id.as_str()),
+        None => Place::at(capped(after.position().0).saturating_add(1)),
     };
     walk.page(session, place).await.map(Changes::Page)
-}
-
-pub(crate) async fn point(store: &Store, of: &Zone, position: Position) -> Run<Option<Point>> {
-    let session = &mut store.snapshot().await?;
-    let zone = zone_state(store, session, of).await?;
-    Ok(zone.point(position, tag(store, session, of, zone.head, position).await?))
 }
 
 /// The tag of the session at a position; `None` if there is no such position.

@@ -1,13 +1,14 @@
 //! MongoDB data source for FastSync.
 //!
 //! ```no_run
-//! use fastsync_core::{FieldKind, Query, SyncableDataSource, TypeName, TypeSchema, Zone};
+//! use fastsync_core::source::Preparation;
+//! use fastsync_core::{FieldKind, Query, SyncableDataSource, SyncableDataSourceExt as _, TypeName, TypeSchema, Zone};
 //! use fastsync_dao_mongo::MongoDataSource;
 //!
 //! # async fn open() -> fastsync_core::Result<()> {
 //! let source = MongoDataSource::connect("mongodb://localhost:27017/?replicaSet=rs0", "app").await?;
 //! let items = TypeSchema::builder("items", "id").field("name", FieldKind::Text).build()?;
-//! source.prepare(&[items]).await?;
+//! source.prepare(&[items], Preparation::Apply).await?;
 //!
 //! let all = Query::all(TypeName::new("items")?, Zone::Global);
 //! println!("{} items", source.count(&all).await?);

@@ -18,7 +18,7 @@ type Place = (i32, ObjectId);
 impl Walk<'_> {
     /// The next page of a load.
     pub(crate) async fn load(&self, session: &mut ClientSession, within: Option<Place>) -> Run<ChangesPage> {
-        let begin = self.request.after.load_began(self.reading.head);
+        let begin = self.reading.load_began;
         let (found, is_cut) = self.next_rows(session, within.as_ref()).await?;
         let last = found.last().filter(|_| is_cut).map(|last| (last.n, last.id.clone()));
         let remaining = match &last {

@@ -50,6 +50,14 @@ struct Decided {
     prepared: Vec<Type>,
 }
 
+impl Decided {
+    /// Adds what is changed.
+    fn add_to(&self, changes: &mut Vec<PlannedChange>) {
+        PlannedChange::add(changes, self.noted.iter().cloned());
+        PlannedChange::add(changes, self.steps.iter().map(|step| step.change.clone()));
+    }
+}
+
 /// What is done to the collection of a type, and what it changes. It can be repeated.
 struct Step {
     change: PlannedChange,
@@ -64,8 +72,8 @@ enum Action {
 }
 
 /// Creates or verifies the collections of these types; gives them with their numbers.
-pub(crate) async fn prepare(store: &Store, types: &[TypeSchema]) -> Run<Vec<Type>> {
-    store.upgrades.due(found(store).await?)?;
+pub(crate) async fn prepare(store: &Store, types: &[TypeSchema]) -> Run<(Vec<Type>, Vec<PlannedChange>)> {
+    let mut changes = store.upgrades.planned(found(store).await?)?;
     loop {
         let decided = decide(store, types).await?;
         // What is refused is refused before anything is changed.
@@ -75,7 +83,8 @@ pub(crate) async fn prepare(store: &Store, types: &[TypeSchema]) -> Run<Vec<Type
         }
         // Nothing is noted before all is done.
         if decided.noted.is_empty() || replace(store, &decided.types, decided.changes).await? {
-            return Ok(decided.prepared);
+            decided.add_to(&mut changes);
+            return Ok((decided.prepared, changes));
         }
         // Another process prepared types meanwhile.
     }
@@ -85,8 +94,7 @@ pub(crate) async fn prepare(store: &Store, types: &[TypeSchema]) -> Run<Vec<Type
 pub(crate) async fn plan(store: &Store, types: &[TypeSchema]) -> Run<Vec<PlannedChange>> {
     let mut planned = store.upgrades.planned(found(store).await?)?;
     let decided = decide(store, types).await?;
-    PlannedChange::add(&mut planned, decided.noted);
-    PlannedChange::add(&mut planned, decided.steps.into_iter().map(|step| step.change));
+    decided.add_to(&mut planned);
     Ok(planned)
 }
 

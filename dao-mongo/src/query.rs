@@ -5,7 +5,8 @@
 
 use std::collections::HashMap;
 
-use fastsync_core::{Comparison, ErrorKind, FieldName, Filter, ObjectId, Query, Record, RecordKey, Value};
+use fastsync_core::source::Found;
+use fastsync_core::{Comparison, ErrorKind, FieldName, Filter, ObjectId, Query, RecordKey, Value};
 use mongodb::bson::{Binary, Bson, Document, doc, spec::BinarySubtype};
 
 use crate::codec::{capped, decimal128, read_body, read_id};
@@ -14,13 +15,20 @@ use crate::read::{after_prefix, rows};
 use crate::registry::Type;
 use crate::store::{BATCH, Store, raw, within};
 
-pub(crate) async fn find(store: &Store, query: &Query) -> Run<Vec<Record>> {
+pub(crate) async fn find(store: &Store, query: &Query) -> Run<Found> {
     let kind = store.kind(&query.type_name)?;
-    let Some(filter) = filter_of(&kind, query)? else { return Ok(Vec::new()) };
-    if query.limit == Some(0) || i64::try_from(query.offset).is_err() {
-        return Ok(Vec::new());
-    }
+    let Some(filter) = filter_of(&kind, query)? else {
+        return Ok(Found { records: Vec::new(), total: query.total.then_some(0) });
+    };
     let session = &mut store.snapshot().await?;
+    let mut total = None;
+    if query.total {
+        let objects = store.collection(kind.collection());
+        total = Some(objects.count_documents(filter.clone()).session(&mut *session).await?);
+    }
+    if query.limit == Some(0) || i64::try_from(query.offset).is_err() {
+        return Ok(Found { records: Vec::new(), total });
+    }
     let mut objects: Vec<(ObjectId, Vec<Value>)> = Vec::new();
     store
         .each(session, raw(&command(&kind, query, filter))?, &mut |document| {
@@ -36,7 +44,7 @@ pub(crate) async fn find(store: &Store, query: &Query) -> Run<Vec<Record>> {
         let key = RecordKey { zone: query.zone.clone(), type_name: query.type_name.clone(), id };
         Some(row.record(key, Some(body)))
     });
-    Ok(tracked.collect())
+    Ok(Found { records: tracked.collect(), total })
 }
 
 pub(crate) fn command(kind: &Type, query: &Query, filter: Document) -> Document {
@@ -58,12 +66,6 @@ pub(crate) fn command(kind: &Type, query: &Query, filter: Document) -> Document 
         command.insert("limit", capped(limit).min(i64::MAX - skip));
     }
     command
-}
-
-pub(crate) async fn count(store: &Store, query: &Query) -> Run<u64> {
-    let kind = store.kind(&query.type_name)?;
-    let Some(filter) = filter_of(&kind, query)? else { return Ok(0) };
-    Ok(store.collection(kind.collection()).count_documents(filter).await?)
 }
 
 /// The whole condition; `None` if the type has nothing in such a zone.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 use std::sync::Arc;
 
+use fastsync_core::source::{AuditRequest, Found as Pending, PendingRequest, StateRange};
 use fastsync_core::{
     Author, DeviceId, ObjectId, Position, Record, RecordKey, SessionId, SessionKind, SessionSummary,
     Timestamp, TypeName, Value, Zone,
@@ -186,11 +187,19 @@ pub(crate) fn pending_query(after: u64, limit: usize) -> Document {
     }
 }
 
-pub(crate) async fn pending(store: &Store, after: u64, limit: usize) -> Run<Vec<Record>> {
-    if limit == 0 {
-        return Ok(Vec::new());
-    }
+pub(crate) async fn pending(store: &Store, request: PendingRequest) -> Run<Pending> {
+    let PendingRequest { after, limit, total: counts } = request;
     let session = &mut store.snapshot().await?;
+    let mut total = None;
+    if counts {
+        let rows = store.collection(RECORDS);
+        let counting = rows.count_documents(doc! { "change": { "$gt": 0_i64 } });
+        let hint = mongodb::options::Hint::Name("pending".to_owned());
+        total = Some(counting.hint(hint).session(&mut *session).await?);
+    }
+    if limit == 0 {
+        return Ok(Pending { records: Vec::new(), total });
+    }
     let mut found = Vec::new();
     store
         .each(session, raw(&pending_query(after, limit))?, &mut |document| {
@@ -199,13 +208,7 @@ pub(crate) async fn pending(store: &Store, after: u64, limit: usize) -> Run<Vec<
             Ok(())
         })
         .await?;
-    records(store, session, found, Access::ByKey).await
-}
-
-pub(crate) async fn count_pending(store: &Store) -> Run<u64> {
-    let rows = store.collection(RECORDS);
-    let counting = rows.count_documents(doc! { "change": { "$gt": 0_i64 } });
-    Ok(counting.hint(mongodb::options::Hint::Name("pending".to_owned())).await?)
+    Ok(Pending { records: records(store, session, found, Access::ByKey).await?, total })
 }
 
 pub(crate) async fn zones(store: &Store, name: &TypeName) -> Run<Vec<Zone>> {
@@ -219,12 +222,15 @@ pub(crate) async fn zones(store: &Store, name: &TypeName) -> Run<Vec<Zone>> {
     Ok(zones)
 }
 
-pub(crate) async fn state(store: &Store, key: &str) -> Run<Option<Vec<u8>>> {
-    let found = store.collection(STATE).find_one(doc! { "_id": key }).await?;
-    found.map(|document| Ok(document.get_binary("value")?.bytes.to_vec())).transpose()
-}
-
-pub(crate) async fn states(store: &Store, prefix: &str) -> Run<Vec<(String, Vec<u8>)>> {
+pub(crate) async fn state(store: &Store, range: &StateRange) -> Run<Vec<(String, Vec<u8>)>> {
+    let prefix = match range {
+        StateRange::Key(key) => {
+            let found = store.collection(STATE).find_one(doc! { "_id": key }).await?;
+            let value = found.map(|found| Ok(found.get_binary("value")?.bytes.to_vec())).transpose();
+            return value.map(|value| value.map(|value| (key.clone(), value)).into_iter().collect());
+        }
+        StateRange::Prefix(prefix) => prefix,
+    };
     let mut range = doc! { "$gte": prefix };
     if let Some(end) = after_prefix(prefix) {
         range.insert("$lt", end);
@@ -257,7 +263,14 @@ pub(crate) fn after_prefix(prefix: &str) -> Option<String> {
     None
 }
 
-pub(crate) async fn session(store: &Store, id: SessionId) -> Run<Option<SessionSummary>> {
+pub(crate) async fn sessions(store: &Store, request: &AuditRequest) -> Run<Vec<SessionSummary>> {
+    match request {
+        AuditRequest::Session(id) => Ok(session(store, *id).await?.into_iter().collect()),
+        AuditRequest::Zone { zone, after, limit } => sessions_of(store, zone, *after, *limit).await,
+    }
+}
+
+async fn session(store: &Store, id: SessionId) -> Run<Option<SessionSummary>> {
     let mut filter = RawDocumentBuf::new();
     filter.append_ref("_id", uuid_ref(id.as_uuid().as_bytes()));
     let snapshot = &mut store.snapshot().await?;
@@ -282,12 +295,7 @@ pub(crate) fn sessions_query(zone: &Zone, after: u64, through: u64) -> Document 
     }
 }
 
-pub(crate) async fn sessions(
-    store: &Store,
-    zone: &Zone,
-    after: Position,
-    limit: usize,
-) -> Run<Vec<SessionSummary>> {
+async fn sessions_of(store: &Store, zone: &Zone, after: Position, limit: usize) -> Run<Vec<SessionSummary>> {
     // Positions have no gaps, so the limit is a range of them.
     let through = after.0.saturating_add(u64::try_from(limit).unwrap_or(u64::MAX));
     let session = &mut store.snapshot().await?;

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fastsync_core::source::upgrade::Upgrades;
-use fastsync_core::source::{Changes, ChangesRequest, Commit, CommitOutcome, PlannedChange, Point, Write};
+use fastsync_core::source::{
+    AuditRequest, Changes, ChangesRequest, Commit, CommitOutcome, Found, PendingRequest, PlannedChange,
+    Preparation, Purge, StateRange, Turn, Write,
+};
 use fastsync_core::{
-    ErrorKind, ObjectId, Position, Query, Record, Result, SessionId, SessionSummary, SyncableDataSource,
-    TypeName, TypeSchema, Zone,
+    ErrorKind, ObjectId, Query, Record, Result, SessionId, SessionSummary, SyncableDataSource, TypeName,
+    TypeSchema, Zone,
 };
 use mongodb::{Client, Database};
 
@@ -144,23 +147,22 @@ impl SyncableDataSource for MongoDataSource {
         BACKEND
     }
 
-    async fn prepare(&self, types: &[TypeSchema]) -> Result<()> {
+    async fn prepare(&self, types: &[TypeSchema], how: Preparation) -> Result<Vec<PlannedChange>> {
         let types = types.to_vec();
+        if how == Preparation::Plan {
+            let plan = |store: Arc<Store>| async move { prepare::plan(&store, &types).await };
+            return self.run_in_any_version("plan", plan).await;
+        }
         self.run_in_any_version("prepare", |store| async move {
-            let prepared = prepare::prepare(&store, &types).await?;
+            let (prepared, changes) = prepare::prepare(&store, &types).await?;
             store.note_version(store.upgrades.version());
             let mut registry = store.registry.write().unwrap_or_else(PoisonError::into_inner);
             for kind in prepared {
                 registry.insert(kind.n, kind.schema.name().clone(), kind);
             }
-            Ok(())
+            Ok(changes)
         })
         .await
-    }
-
-    async fn plan(&self, types: &[TypeSchema]) -> Result<Vec<PlannedChange>> {
-        let types = types.to_vec();
-        self.run_in_any_version("plan", |store| async move { prepare::plan(&store, &types).await }).await
     }
 
     async fn get(&self, type_name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Result<Vec<Record>> {
@@ -172,18 +174,13 @@ impl SyncableDataSource for MongoDataSource {
         self.read("get", work).await
     }
 
-    async fn find(&self, query: &Query) -> Result<Vec<Record>> {
+    async fn find(&self, query: &Query) -> Result<Found> {
         let query = Arc::new(query.clone());
         let work = move |store: Arc<Store>| {
             let query = Arc::clone(&query);
             async move { query::find(&store, &query).await }
         };
         self.read("find", work).await
-    }
-
-    async fn count(&self, query: &Query) -> Result<u64> {
-        let query = query.clone();
-        self.run("count", |store| async move { query::count(&store, &query).await }).await
     }
 
     async fn changes(&self, request: &ChangesRequest) -> Result<Changes> {
@@ -195,21 +192,9 @@ impl SyncableDataSource for MongoDataSource {
         self.read("changes", work).await
     }
 
-    async fn point(&self, zone: &Zone, position: Position) -> Result<Option<Point>> {
-        let zone = zone.clone();
-        let work = move |store: Arc<Store>| {
-            let zone = zone.clone();
-            async move { feed::point(&store, &zone, position).await }
-        };
-        self.read("point", work).await
-    }
-
-    async fn pending(&self, after: u64, limit: usize) -> Result<Vec<Record>> {
-        self.read("pending", move |store| async move { read::pending(&store, after, limit).await }).await
-    }
-
-    async fn count_pending(&self) -> Result<u64> {
-        self.run("count_pending", |store| async move { read::count_pending(&store).await }).await
+    async fn pending(&self, request: &PendingRequest) -> Result<Found> {
+        let request = *request;
+        self.read("pending", move |store| async move { read::pending(&store, request).await }).await
     }
 
     async fn zones(&self, type_name: &TypeName) -> Result<Vec<Zone>> {
@@ -222,43 +207,37 @@ impl SyncableDataSource for MongoDataSource {
             .await
     }
 
-    async fn unstage(&self, session: Option<SessionId>) -> Result<()> {
-        self.run("unstage", |store| async move { staging::unstage(&store, session).await }).await
-    }
-
-    async fn commit(&self, commit: Commit) -> Result<CommitOutcome> {
+    async fn commit(&self, commit: Commit, turn: Turn) -> Result<CommitOutcome> {
+        turn.comes().await;
         self.run("commit", |store| async move { commit::commit(&store, commit).await }).await
     }
 
-    async fn session(&self, id: SessionId) -> Result<Option<SessionSummary>> {
-        self.read("session", move |store| async move { read::session(&store, id).await }).await
-    }
-
-    async fn sessions(&self, zone: &Zone, after: Position, limit: usize) -> Result<Vec<SessionSummary>> {
-        let zone = zone.clone();
+    async fn sessions(&self, request: &AuditRequest) -> Result<Vec<SessionSummary>> {
+        let request = Arc::new(request.clone());
         let work = move |store: Arc<Store>| {
-            let zone = zone.clone();
-            async move { read::sessions(&store, &zone, after, limit).await }
+            let request = Arc::clone(&request);
+            async move { read::sessions(&store, &request).await }
         };
         self.read("sessions", work).await
     }
 
-    async fn state(&self, key: &str) -> Result<Option<Vec<u8>>> {
-        let key = key.to_owned();
-        self.run("state", |store| async move { read::state(&store, &key).await }).await
-    }
-
-    async fn states(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>> {
-        let prefix = prefix.to_owned();
+    async fn state(&self, range: &StateRange) -> Result<Vec<(String, Vec<u8>)>> {
+        let range = Arc::new(range.clone());
         let work = move |store: Arc<Store>| {
-            let prefix = prefix.clone();
-            async move { read::states(&store, &prefix).await }
+            let range = Arc::clone(&range);
+            async move { read::state(&store, &range).await }
         };
-        self.read("states", work).await
+        self.read("state", work).await
     }
 
-    async fn purge(&self, zone: &Zone, through: Position) -> Result<u64> {
-        let zone = zone.clone();
-        self.run("purge", |store| async move { feed::purge(&store, &zone, through).await }).await
+    async fn purge(&self, what: &Purge) -> Result<u64> {
+        let what = what.clone();
+        let purge = |store: Arc<Store>| async move {
+            match what {
+                Purge::Tombstones { zone, through } => feed::purge(&store, &zone, through).await,
+                Purge::Staged(session) => staging::unstage(&store, session).await.map(|()| 0),
+            }
+        };
+        self.run("purge", purge).await
     }
 }

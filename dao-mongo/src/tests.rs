@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use fastsync_core::source::{Action, Commit, CommitOutcome, Expect, OnMismatch, Write, Writes};
+use fastsync_core::source::{Action, Commit, CommitOutcome, Expect, OnMismatch, Preparation, Write, Writes};
 use fastsync_core::*;
 use mongodb::Client;
 use mongodb::bson::{Bson, Document, doc, oid::ObjectId as Unique};
@@ -32,7 +32,7 @@ pub(crate) async fn open(url: &str) -> (Store, MongoDataSource) {
     let database = client.database(&format!("fastsync_test_{}", Unique::new()));
     let source = MongoDataSource::open(&database).await.unwrap();
     let items = TypeSchema::builder("items", "id").field("name", FieldKind::Text).build().unwrap();
-    source.prepare(&[items]).await.unwrap();
+    source.prepare(&[items], Preparation::Apply).await.unwrap();
     (Store::new(&database, crate::upgrade::UPGRADES), source)
 }
 
@@ -90,7 +90,7 @@ async fn every_query_of_push_and_pull_uses_an_index_and_sorts_nothing() {
     let Some(url) = url() else { return };
     let (store, source) = open(&url).await;
     for number in 1..50 {
-        source.commit(commit(number, &format!("i-{number}"))).await.unwrap();
+        source.commit_alone(commit(number, &format!("i-{number}"))).await.unwrap();
     }
     let zone = Zone::Global;
     let key = doc! { "zone": "global", "type": 0, "id": "i-1" };
@@ -142,7 +142,7 @@ async fn every_query_of_push_and_pull_uses_an_index_and_sorts_nothing() {
 async fn a_transaction_left_open_is_ended_by_who_is_held_up() {
     let Some(url) = url() else { return };
     let (store, source) = open(&url).await;
-    source.commit(commit(1, "first")).await.unwrap();
+    source.commit_alone(commit(1, "first")).await.unwrap();
 
     let mut dead = store.writers.session(&store).await.unwrap();
     dead.start_transaction().await.unwrap();
@@ -153,7 +153,7 @@ async fn a_transaction_left_open_is_ended_by_who_is_held_up() {
     items.insert_one(doc! { "_id": { "zone": "global", "id": "half" } }).session(&mut dead).await.unwrap();
 
     let began = tokio::time::Instant::now();
-    let outcome = source.commit(commit(2, "second")).await.unwrap();
+    let outcome = source.commit_alone(commit(2, "second")).await.unwrap();
     let CommitOutcome::Applied(receipt) = outcome else { panic!("{outcome:?}") };
     assert_eq!(receipt.positions, [(Zone::Global, Position(2))], "the dead one's position was never given");
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
@@ -169,7 +169,7 @@ async fn a_transaction_left_open_is_ended_by_who_is_held_up() {
 async fn transactions_of_others_and_those_that_go_on_are_not_ended() {
     let Some(url) = url() else { return };
     let (store, source) = open(&url).await;
-    source.commit(commit(1, "first")).await.unwrap();
+    source.commit_alone(commit(1, "first")).await.unwrap();
     let writers = store.database.collection::<Document>(WRITERS);
     let own = store.database.collection::<Document>("items");
     let mut theirs = store.database.client().start_session().await.unwrap();

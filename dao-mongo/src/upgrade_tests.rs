@@ -2,8 +2,8 @@
 
 use std::pin::Pin;
 
-use fastsync_core::source::PlannedChange;
 use fastsync_core::source::upgrade::{UpgradeStep, Upgrades};
+use fastsync_core::source::{PlannedChange, Preparation, SyncableDataSourceExt as _};
 use fastsync_core::{ErrorKind, FieldKind, Query, Result, SyncableDataSource, TypeName, TypeSchema, Zone};
 use mongodb::bson::{Document, doc, oid::ObjectId as Unique};
 use mongodb::{Client, Database};
@@ -64,7 +64,7 @@ fn all() -> Query {
 /// A database that version 1 wrote, with one object; `None` if there is no server.
 async fn version_1() -> Option<Database> {
     let (store, source) = open(&url()?).await;
-    source.commit(commit(1, "a")).await.unwrap();
+    source.commit_alone(commit(1, "a")).await.unwrap();
     Some(store.database)
 }
 
@@ -90,8 +90,8 @@ async fn collections_of_version_1_are_upgraded_by_prepare_and_by_nothing_else() 
     assert_eq!(source.plan(&types()).await.unwrap(), steps);
     let errors = [
         source.count(&all()).await.map(drop),
-        source.pending(0, 1).await.map(drop),
-        source.commit(commit(2, "b")).await.map(drop),
+        source.pending_after(0, 1).await.map(drop),
+        source.commit_alone(commit(2, "b")).await.map(drop),
     ];
     for error in errors.map(Result::unwrap_err) {
         assert_eq!(error.kind(), ErrorKind::Config);
@@ -99,11 +99,11 @@ async fn collections_of_version_1_are_upgraded_by_prepare_and_by_nothing_else() 
     }
     assert_eq!(version(&database).await, Some(1));
 
-    source.prepare(&types()).await.unwrap();
+    source.prepare(&types(), Preparation::Apply).await.unwrap();
     assert_eq!(version(&database).await, Some(3));
     assert_eq!(source.plan(&types()).await.unwrap(), []);
     assert_eq!(source.count(&all()).await.unwrap(), 1);
-    source.commit(commit(2, "b")).await.unwrap();
+    source.commit_alone(commit(2, "b")).await.unwrap();
     assert_eq!(number(&database, READERS, "all", "n").await, Some(1));
 
     let error = MongoDataSource::open(&database).await.unwrap_err();
@@ -128,7 +128,7 @@ async fn a_new_database_goes_through_all_steps() {
     ];
     let expected: Vec<_> = STEPS.iter().map(UpgradeStep::planned).chain(of_type).collect();
     assert_eq!(planned, expected);
-    source.prepare(&types()).await.unwrap();
+    source.prepare(&types(), Preparation::Apply).await.unwrap();
     assert_eq!(source.count(&all()).await.unwrap(), 0);
     database.drop().await.unwrap();
 }
@@ -141,7 +141,7 @@ async fn several_that_upgrade_at_once_find_it_done() {
     for _ in 0..4 {
         let source = MongoDataSource::open_as(&database, LATER).await.unwrap();
         tasks.push(tokio::spawn(async move {
-            source.prepare(&types()).await?;
+            source.prepare(&types(), Preparation::Apply).await?;
             source.count(&all()).await
         }));
     }
@@ -158,7 +158,7 @@ async fn an_upgrade_goes_on_where_a_step_failed() {
     let Some(database) = version_1().await else { return };
     let source = MongoDataSource::open_as(&database, LATER).await.unwrap();
     for _ in 0..2 {
-        let error = source.prepare(&types()).await.unwrap_err();
+        let error = source.prepare(&types(), Preparation::Apply).await.unwrap_err();
         assert!(error.message().contains("it trips"), "{error}");
         assert_eq!(version(&database).await, Some(2), "the first step is done");
         assert_eq!(source.count(&all()).await.unwrap_err().kind(), ErrorKind::Config);
@@ -166,10 +166,15 @@ async fn an_upgrade_goes_on_where_a_step_failed() {
     }
     let_pass(&database).await;
     // Another process, which finds half of the second step.
-    MongoDataSource::open_as(&database, LATER).await.unwrap().prepare(&types()).await.unwrap();
+    MongoDataSource::open_as(&database, LATER)
+        .await
+        .unwrap()
+        .prepare(&types(), Preparation::Apply)
+        .await
+        .unwrap();
     assert_eq!(version(&database).await, Some(3));
     assert_eq!(number(&database, READERS, "all", "n").await, Some(1));
-    source.prepare(&types()).await.unwrap();
+    source.prepare(&types(), Preparation::Apply).await.unwrap();
     assert_eq!(source.count(&all()).await.unwrap(), 1);
     database.drop().await.unwrap();
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use fastsync_core::source::Receipt;
+use fastsync_core::source::{AuditRequest, Receipt};
 use fastsync_core::{Author, DeviceId, Position, SessionId, SessionKind, SessionSummary, Timestamp, Zone};
 use sqlx::MySqlConnection;
 use sqlx::mysql::MySqlRow;
@@ -16,30 +16,28 @@ use crate::store::Store;
 // the session sees all of it.
 const SESSION: &str = "s.id, s.kind, s.user, d.id, s.number, s.committed_at, s.counts";
 
-pub(crate) async fn session(store: &Store, id: SessionId) -> Run<Option<SessionSummary>> {
+pub(crate) async fn sessions(store: &Store, request: &AuditRequest) -> Run<Vec<SessionSummary>> {
     let mut connection = store.pool.acquire().await?;
-    let select = format!(
-        "SELECT {SESSION} FROM fastsync_sessions AS s JOIN fastsync_devices AS d ON d.n = s.device WHERE s.id = ?"
-    );
-    let rows = Sql::new(select).bind(&id.as_uuid().as_bytes()[..]).all(&mut connection).await?;
-    Ok(summaries(store, &mut connection, &rows).await?.pop())
-}
-
-pub(crate) async fn sessions(
-    store: &Store,
-    zone: &Zone,
-    after: Position,
-    limit: usize,
-) -> Run<Vec<SessionSummary>> {
-    let mut connection = store.pool.acquire().await?;
-    let Some(zone) = store.zone(&mut connection, zone).await? else { return Ok(Vec::new()) };
-    let select = format!(
-        "SELECT {SESSION} FROM fastsync_positions AS p STRAIGHT_JOIN fastsync_sessions AS s ON s.id = p.session \
-         STRAIGHT_JOIN fastsync_devices AS d ON d.n = s.device \
-         WHERE p.zone = ? AND p.position > ? ORDER BY p.position LIMIT ?"
-    );
-    let limit = u64::try_from(limit).unwrap_or(u64::MAX);
-    let rows = Sql::new(select).bind(zone).bind(after.0).bind(limit).all(&mut connection).await?;
+    let sql = match request {
+        AuditRequest::Session(id) => {
+            let select = format!(
+                "SELECT {SESSION} FROM fastsync_sessions AS s JOIN fastsync_devices AS d ON d.n = s.device \
+                 WHERE s.id = ?"
+            );
+            Sql::new(select).bind(&id.as_uuid().as_bytes()[..])
+        }
+        AuditRequest::Zone { zone, after, limit } => {
+            let Some(zone) = store.zone(&mut connection, zone).await? else { return Ok(Vec::new()) };
+            let select = format!(
+                "SELECT {SESSION} FROM fastsync_positions AS p STRAIGHT_JOIN fastsync_sessions AS s ON s.id = p.session \
+                 STRAIGHT_JOIN fastsync_devices AS d ON d.n = s.device \
+                 WHERE p.zone = ? AND p.position > ? ORDER BY p.position LIMIT ?"
+            );
+            let limit = u64::try_from(*limit).unwrap_or(u64::MAX);
+            Sql::new(select).bind(zone).bind(after.0).bind(limit)
+        }
+    };
+    let rows = sql.all(&mut connection).await?;
     summaries(store, &mut connection, &rows).await
 }
 

@@ -22,18 +22,22 @@ use crate::upgrade::{upgrade, version};
 const LOCK_SECONDS: u64 = 60;
 
 /// Creates or verifies the tables of these types.
-pub(crate) async fn prepare(store: &Store, types: &[TypeSchema]) -> Run<()> {
+pub(crate) async fn prepare(store: &Store, types: &[TypeSchema]) -> Run<Vec<PlannedChange>> {
     // A connection of its own: closing it gives the lock up, whatever happens.
     let mut connection = store.pool.acquire().await?.detach();
     let result = locked(store, &mut connection, types).await;
     let closed = sqlx::Connection::close(connection).await;
-    let kinds = result?;
+    let (kinds, changes) = result?;
     closed?;
     store.note_kinds(kinds);
-    Ok(())
+    Ok(changes)
 }
 
-async fn locked(store: &Store, connection: &mut MySqlConnection, types: &[TypeSchema]) -> Run<Vec<Type>> {
+async fn locked(
+    store: &Store,
+    connection: &mut MySqlConnection,
+    types: &[TypeSchema],
+) -> Run<(Vec<Type>, Vec<PlannedChange>)> {
     let lock = "SELECT COALESCE(GET_LOCK(CONCAT('fastsync.', LEFT(SHA2(DATABASE(), 256), 32)), ?), 0)";
     let row = Sql::new(lock).bind(LOCK_SECONDS).first(connection).await?;
     if row.map_or(Ok(0), |row| number(&row, 0))? != 1 {
@@ -41,10 +45,7 @@ async fn locked(store: &Store, connection: &mut MySqlConnection, types: &[TypeSc
             format!("another process has prepared this database for more than {LOCK_SECONDS} seconds");
         return Err(Fail::new(ErrorKind::Unavailable, "prepare", message));
     }
-    if let Some(found) = version(connection).await? {
-        store.upgrades.due(found)?;
-    }
-    let decided = decide(store, connection, types).await?;
+    let (decided, changes) = planned(store, connection, types).await?;
     upgrade(connection, &store.server, store.upgrades).await?;
     let mut kinds = Vec::with_capacity(decided.len());
     for Decided { n, stored, noted, steps } in decided {
@@ -58,22 +59,31 @@ async fn locked(store: &Store, connection: &mut MySqlConnection, types: &[TypeSc
         let found = columns(connection, stored.schema.name().as_str()).await?;
         kinds.push(Type::new(n, stored.schema, &found, &store.server));
     }
-    Ok(kinds)
+    Ok((kinds, changes))
 }
 
 /// What [`prepare`] would do.
 pub(crate) async fn plan(store: &Store, types: &[TypeSchema]) -> Run<Vec<PlannedChange>> {
-    let mut connection = store.pool.acquire().await?;
-    let found = version(&mut connection).await?;
+    Ok(planned(store, &mut *store.pool.acquire().await?, types).await?.1)
+}
+
+/// What preparing these types comes to, and what that changes.
+async fn planned(
+    store: &Store,
+    connection: &mut MySqlConnection,
+    types: &[TypeSchema],
+) -> Run<(Vec<Decided>, Vec<PlannedChange>)> {
+    let found = version(connection).await?;
     let mut planned = store.upgrades.planned(found.unwrap_or(FIRST_VERSION))?;
     if found.is_none() {
         planned.insert(0, PlannedChange::MakeSyncTables);
     }
-    for Decided { noted, steps, .. } in decide(store, &mut connection, types).await? {
-        PlannedChange::add(&mut planned, noted);
-        PlannedChange::add(&mut planned, steps.into_iter().flat_map(|step| step.changes));
+    let decided = decide(store, connection, types).await?;
+    for Decided { noted, steps, .. } in &decided {
+        PlannedChange::add(&mut planned, noted.iter().cloned());
+        PlannedChange::add(&mut planned, steps.iter().flat_map(|step| step.changes.iter().cloned()));
     }
-    Ok(planned)
+    Ok((decided, planned))
 }
 
 /// What one type needs: how it is noted, and the steps that its table goes through.

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use fastsync_core::source::upgrade::Upgrades;
 use fastsync_core::source::{
-    Changes, ChangesRequest, Commit, CommitOutcome, PlannedChange, Point, Turn, Write,
+    AuditRequest, Changes, ChangesRequest, Commit, CommitOutcome, Found, PendingRequest, PlannedChange,
+    Preparation, Purge, StateRange, Turn, Write,
 };
 use fastsync_core::{
-    ErrorKind, ObjectId, Position, Query, Record, Result, SessionId, SessionSummary, SyncableDataSource,
-    TypeName, TypeSchema, Zone,
+    ErrorKind, ObjectId, Query, Record, Result, SessionId, SessionSummary, SyncableDataSource, TypeName,
+    TypeSchema, Zone,
 };
 use sqlx::mysql::{MySqlPool, MySqlPoolOptions};
 
@@ -153,20 +154,17 @@ impl SyncableDataSource for MySqlDataSource {
         BACKEND
     }
 
-    async fn prepare(&self, types: &[TypeSchema]) -> Result<()> {
+    async fn prepare(&self, types: &[TypeSchema], how: Preparation) -> Result<Vec<PlannedChange>> {
         let types = types.to_vec();
-        let prepare = |store: Arc<Store>| async move {
-            retried(store.config.attempts, || prepare::prepare(&store, &types)).await
+        let work = |store: Arc<Store>| async move {
+            let attempts = store.config.attempts;
+            match how {
+                Preparation::Apply => retried(attempts, || prepare::prepare(&store, &types)).await,
+                Preparation::Plan => retried(attempts, || prepare::plan(&store, &types)).await,
+            }
         };
-        self.run_in_any_version("prepare", prepare).await
-    }
-
-    async fn plan(&self, types: &[TypeSchema]) -> Result<Vec<PlannedChange>> {
-        let types = types.to_vec();
-        let plan = |store: Arc<Store>| async move {
-            retried(store.config.attempts, || prepare::plan(&store, &types)).await
-        };
-        self.run_in_any_version("plan", plan).await
+        let operation = if how == Preparation::Plan { "plan" } else { "prepare" };
+        self.run_in_any_version(operation, work).await
     }
 
     async fn get(&self, type_name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Result<Vec<Record>> {
@@ -177,20 +175,12 @@ impl SyncableDataSource for MySqlDataSource {
         self.run("get", get).await
     }
 
-    async fn find(&self, query: &Query) -> Result<Vec<Record>> {
+    async fn find(&self, query: &Query) -> Result<Found> {
         let query = query.clone();
         let find = |store: Arc<Store>| async move {
             retried(store.config.attempts, || query::find(&store, &query)).await
         };
         self.run("find", find).await
-    }
-
-    async fn count(&self, query: &Query) -> Result<u64> {
-        let query = query.clone();
-        let count = |store: Arc<Store>| async move {
-            retried(store.config.attempts, || query::count(&store, &query)).await
-        };
-        self.run("count", count).await
     }
 
     async fn changes(&self, request: &ChangesRequest) -> Result<Changes> {
@@ -201,26 +191,12 @@ impl SyncableDataSource for MySqlDataSource {
         self.run("changes", changes).await
     }
 
-    async fn point(&self, zone: &Zone, position: Position) -> Result<Option<Point>> {
-        let zone = zone.clone();
-        let point = |store: Arc<Store>| async move {
-            retried(store.config.attempts, || feed::point(&store, &zone, position)).await
-        };
-        self.run("point", point).await
-    }
-
-    async fn pending(&self, after: u64, limit: usize) -> Result<Vec<Record>> {
+    async fn pending(&self, request: &PendingRequest) -> Result<Found> {
+        let request = *request;
         let pending = |store: Arc<Store>| async move {
-            retried(store.config.attempts, || read::pending(&store, after, limit)).await
+            retried(store.config.attempts, || read::pending(&store, request)).await
         };
         self.run("pending", pending).await
-    }
-
-    async fn count_pending(&self) -> Result<u64> {
-        let count = |store: Arc<Store>| async move {
-            retried(store.config.attempts, || read::count_pending(&store)).await
-        };
-        self.run("count_pending", count).await
     }
 
     async fn zones(&self, type_name: &TypeName) -> Result<Vec<Zone>> {
@@ -238,57 +214,36 @@ impl SyncableDataSource for MySqlDataSource {
         self.run("stage", stage).await
     }
 
-    async fn unstage(&self, session: Option<SessionId>) -> Result<()> {
-        let unstage = |store: Arc<Store>| async move {
-            let unstage = || async { staging::unstage(&mut *store.pool.acquire().await?, session).await };
-            retried(store.config.attempts, unstage).await
-        };
-        self.run("unstage", unstage).await
-    }
-
-    async fn commit(&self, commit: Commit) -> Result<CommitOutcome> {
-        self.commit_in_turn(commit, Turn::default()).await
-    }
-
-    async fn commit_in_turn(&self, commit: Commit, turn: Turn) -> Result<CommitOutcome> {
+    async fn commit(&self, commit: Commit, turn: Turn) -> Result<CommitOutcome> {
         self.run("commit", |store| async move { commit::commit(&store, commit, &turn).await }).await
     }
 
-    async fn session(&self, id: SessionId) -> Result<Option<SessionSummary>> {
-        let session = |store: Arc<Store>| async move {
-            retried(store.config.attempts, || audit::session(&store, id)).await
-        };
-        self.run("session", session).await
-    }
-
-    async fn sessions(&self, zone: &Zone, after: Position, limit: usize) -> Result<Vec<SessionSummary>> {
-        let zone = zone.clone();
+    async fn sessions(&self, request: &AuditRequest) -> Result<Vec<SessionSummary>> {
+        let request = request.clone();
         let sessions = |store: Arc<Store>| async move {
-            retried(store.config.attempts, || audit::sessions(&store, &zone, after, limit)).await
+            retried(store.config.attempts, || audit::sessions(&store, &request)).await
         };
         self.run("sessions", sessions).await
     }
 
-    async fn state(&self, key: &str) -> Result<Option<Vec<u8>>> {
-        let key = key.to_owned();
+    async fn state(&self, range: &StateRange) -> Result<Vec<(String, Vec<u8>)>> {
+        let range = range.clone();
         let state = |store: Arc<Store>| async move {
-            retried(store.config.attempts, || read::state(&store, &key)).await
+            retried(store.config.attempts, || read::state(&store, &range)).await
         };
         self.run("state", state).await
     }
 
-    async fn states(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>> {
-        let prefix = prefix.to_owned();
-        let states = |store: Arc<Store>| async move {
-            retried(store.config.attempts, || read::states(&store, &prefix)).await
-        };
-        self.run("states", states).await
-    }
-
-    async fn purge(&self, zone: &Zone, through: Position) -> Result<u64> {
-        let zone = zone.clone();
+    async fn purge(&self, what: &Purge) -> Result<u64> {
+        let what = what.clone();
         let purge = |store: Arc<Store>| async move {
-            retried(store.config.attempts, || feed::purge(&store, &zone, through)).await
+            let purge = async || match &what {
+                Purge::Tombstones { zone, through } => feed::purge(&store, zone, *through).await,
+                Purge::Staged(session) => {
+                    staging::unstage(&mut *store.pool.acquire().await?, *session).await.map(|()| 0)
+                }
+            };
+            retried(store.config.attempts, purge).await
         };
         self.run("purge", purge).await
     }

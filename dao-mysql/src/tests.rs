@@ -4,7 +4,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use fastsync_core::source::{
-    Action, Changes, ChangesRequest, Commit, Expect, OnMismatch, PageLimits, Point, Write, Writes,
+    Action, Changes, ChangesRequest, Commit, Expect, OnMismatch, PageLimits, Point, Preparation,
+    SyncableDataSourceExt as _, Write, Writes,
 };
 use fastsync_core::{
     Author, DeviceId, FieldKind, Hlc, Incarnation, ObjectId, Record, RecordKey, Revision, SessionId,
@@ -92,9 +93,9 @@ async fn hot_statements_use_their_indexes_and_sort_nothing() {
     }
     let database = server::Database::new();
     let source = MySqlDataSource::new(database.pool()).await.unwrap();
-    source.prepare(&[items()]).await.unwrap();
+    source.prepare(&[items()], Preparation::Apply).await.unwrap();
     for number in 1..=200 {
-        source.commit(commit(number, 20)).await.unwrap();
+        source.commit_alone(commit(number, 20)).await.unwrap();
     }
     let mut connection = database.options().connect().await.unwrap();
     // Of an empty table every plan reads everything.
@@ -173,7 +174,7 @@ async fn a_read_that_nobody_waits_for_leaves_its_connection_usable() {
     let pool = MySqlPoolOptions::new().max_connections(1).acquire_timeout(Duration::from_secs(10));
     let pool = pool.connect_lazy_with(database.options());
     let source = MySqlDataSource::new(pool.clone()).await.unwrap();
-    source.prepare(&[items()]).await.unwrap();
+    source.prepare(&[items()], Preparation::Apply).await.unwrap();
     for (polls, pause) in (1..20).flat_map(|polls| [0, 100, 300, 2_000].map(|micros| (polls, micros))) {
         let request = pull(Point::START);
         let mut call = source.changes(&request);
@@ -198,7 +199,7 @@ async fn a_read_that_nobody_waits_for_leaves_its_connection_usable() {
 fn pull(after: Point) -> ChangesRequest {
     ChangesRequest {
         zone: Zone::Global,
-        after,
+        after: after.into(),
         types: None,
         skip_own: None,
         limits: PageLimits { records: 100, bytes: 1 << 24 },
@@ -215,12 +216,12 @@ async fn an_empty_pull_and_a_page_read_as_much_after_many_sessions_as_after_few(
     // One connection, so that the session's counters are those of the reads.
     let pool = MySqlPoolOptions::new().max_connections(1).connect_lazy_with(database.options());
     let source = MySqlDataSource::new(pool).await.unwrap();
-    source.prepare(&[items()]).await.unwrap();
+    source.prepare(&[items()], Preparation::Apply).await.unwrap();
     let mut costs = Vec::new();
     let mut done = 0;
     for sessions in [100, 1_000] {
         for number in done + 1..=sessions {
-            source.commit(commit(number, 4)).await.unwrap();
+            source.commit_alone(commit(number, 4)).await.unwrap();
         }
         done = sessions;
         let mut request = pull(Point::START);
@@ -230,7 +231,7 @@ async fn an_empty_pull_and_a_page_read_as_much_after_many_sessions_as_after_few(
             let Changes::Page(page) = source.changes(&request).await.unwrap() else { panic!("a page") };
             cost.push(rows_read(source.pool()).await - before);
             // The second read begins at the end and finds nothing.
-            request.after = Point::at(page.head);
+            request.after = Point::at(page.head).into();
         }
         costs.push(cost);
     }

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 
 use fastsync_core::source::upgrade::{UpgradeStep, Upgrades};
-use fastsync_core::source::{Commit, PlannedChange};
+use fastsync_core::source::{Commit, PlannedChange, Preparation, SyncableDataSourceExt as _};
 use fastsync_core::{ErrorKind, Query, Result, SyncableDataSource, TypeName, Zone};
 use sqlx::{MySqlConnection, query_scalar};
 
@@ -67,8 +67,8 @@ async fn version_1() -> Option<Database> {
     }
     let database = Database::new();
     let source = MySqlDataSource::new(database.pool()).await.unwrap();
-    source.prepare(&[items()]).await.unwrap();
-    source.commit(commit(1, 10)).await.unwrap();
+    source.prepare(&[items()], Preparation::Apply).await.unwrap();
+    source.commit_alone(commit(1, 10)).await.unwrap();
     Some(database)
 }
 
@@ -88,14 +88,14 @@ async fn tables_of_version_1_are_upgraded_by_prepare_and_by_nothing_else() {
     let error = source.count(&all()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.message().contains("`prepare` upgrades"), "{error}");
-    assert_eq!(source.commit(commit(2, 1)).await.unwrap_err().kind(), ErrorKind::Config);
+    assert_eq!(source.commit_alone(commit(2, 1)).await.unwrap_err().kind(), ErrorKind::Config);
     assert_eq!(number(&database, VERSION).await, 1);
 
-    source.prepare(&[items()]).await.unwrap();
+    source.prepare(&[items()], Preparation::Apply).await.unwrap();
     assert_eq!(number(&database, VERSION).await, 3);
     assert_eq!(source.plan(&[items()]).await.unwrap(), []);
     assert_eq!(source.count(&all()).await.unwrap(), 9);
-    source.commit(Commit { tag: fastsync_core::Tag(2), ..commit(2, 2) }).await.unwrap();
+    source.commit_alone(Commit { tag: fastsync_core::Tag(2), ..commit(2, 2) }).await.unwrap();
     assert_eq!(number(&database, "SELECT CAST(n AS SIGNED) FROM fastsync_readers").await, 7);
 
     let error = MySqlDataSource::new(database.pool()).await.unwrap_err();
@@ -115,7 +115,7 @@ async fn a_new_database_goes_through_all_steps() {
     let steps = STEPS.iter().map(UpgradeStep::planned);
     let tables: Vec<_> = [PlannedChange::MakeSyncTables].into_iter().chain(steps).collect();
     assert_eq!(planned[..3], tables);
-    source.prepare(&[items()]).await.unwrap();
+    source.prepare(&[items()], Preparation::Apply).await.unwrap();
     assert_eq!(number(&database, VERSION).await, 3);
     assert_eq!(source.count(&all()).await.unwrap(), 0);
 }
@@ -128,7 +128,7 @@ async fn several_that_upgrade_at_once_find_it_done() {
     for _ in 0..4 {
         let source = open_later(&database).await.unwrap();
         tasks.push(tokio::spawn(async move {
-            source.prepare(&[items()]).await?;
+            source.prepare(&[items()], Preparation::Apply).await?;
             source.count(&all()).await
         }));
     }
@@ -144,15 +144,15 @@ async fn an_upgrade_goes_on_where_a_step_failed() {
     let Some(database) = version_1().await else { return };
     let source = open_later(&database).await.unwrap();
     for _ in 0..2 {
-        source.prepare(&[items()]).await.unwrap_err();
+        source.prepare(&[items()], Preparation::Apply).await.unwrap_err();
         assert_eq!(number(&database, VERSION).await, 2, "the first step is done");
         assert_eq!(source.count(&all()).await.unwrap_err().kind(), ErrorKind::Config);
         assert_eq!(source.plan(&[items()]).await.unwrap(), [STEPS[1].planned()]);
     }
     database.sql("CREATE TABLE trip (n INT)").await;
     // Another process, which finds half of the second step.
-    open_later(&database).await.unwrap().prepare(&[items()]).await.unwrap();
+    open_later(&database).await.unwrap().prepare(&[items()], Preparation::Apply).await.unwrap();
     assert_eq!(number(&database, VERSION).await, 3);
-    source.prepare(&[items()]).await.unwrap();
+    source.prepare(&[items()], Preparation::Apply).await.unwrap();
     assert_eq!(source.count(&all()).await.unwrap(), 9);
 }

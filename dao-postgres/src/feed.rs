@@ -29,25 +29,25 @@ async fn changes_in(store: &Store, connection: &mut PgConnection, request: &Chan
         Some(names) => Some(numbers(store, connection, names).await?),
         None => None,
     };
-    let within = match &request.after.within {
+    let within = match request.after.within() {
         Some((name, id)) => Some((store.kind(connection, name).await?.n, id.clone())),
         None => None,
     };
     let zone = zone_row(store, connection, &request.zone).await?;
     let (n, state) = zone.unwrap_or((0, ZoneState::EMPTY));
-    let found = tag_at(store, connection, n, state.head, request.after.position).await?;
+    let found = tag_at(store, connection, n, state.head, request.after.position()).await?;
     let reading = match state.admit(request, found) {
         Ok(reading) => reading,
         Err(reason) => return Ok(Changes::ResetRequired(reason)),
     };
-    if zone.is_none() || request.after.position == reading.head.position && within.is_none() {
+    if zone.is_none() || request.after.position() == reading.head.position && within.is_none() {
         return Ok(Changes::Page(reading.last_page(Vec::new())));
     }
     let walk = Walk { store, request, zone: n, types };
-    if request.after.loading {
+    if request.after.loading() {
         return load(&walk, connection, within, reading).await.map(Changes::Page);
     }
-    let place = Place { position: request.after.position.0, within };
+    let place = Place { position: request.after.position().0, within };
     let (found, next) = walk.collect(connection, place).await?;
     let (Some(last), Some(next)) = (found.last(), next) else {
         let records = records(store, connection, &request.zone, found).await?;
@@ -72,8 +72,8 @@ async fn load(
     within: Option<(u64, ObjectId)>,
     reading: Reading,
 ) -> Run<ChangesPage> {
-    let ChangesRequest { zone, after, .. } = walk.request;
-    let begin = after.load_began(reading.head);
+    let zone = &walk.request.zone;
+    let begin = reading.load_began;
     let (found, is_cut) = walk.load(connection, within).await?;
     let last = found.last().filter(|_| is_cut);
     let within = last.map(|last| (last.kind.schema.name().clone(), last.id.clone()));
@@ -109,15 +109,6 @@ async fn records(
         records.push(entry.into_record(key, body, &devices)?);
     }
     Ok(records)
-}
-
-pub(crate) async fn point(store: &Store, zone: &Zone, position: Position) -> Run<Option<Point>> {
-    if let Some(start) = ZoneState::EMPTY.point(position, None) {
-        return Ok(Some(start));
-    }
-    let mut connection = store.pool.acquire().await?;
-    let Some((n, state)) = zone_row(store, &mut connection, zone).await? else { return Ok(None) };
-    Ok(state.point(position, tag_at(store, &mut connection, n, state.head, position).await?))
 }
 
 async fn numbers(store: &Store, connection: &mut PgConnection, names: &[TypeName]) -> Run<Vec<u64>> {

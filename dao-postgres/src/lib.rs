@@ -1,6 +1,7 @@
 //! PostgreSQL data source for FastSync.
 //!
 //! ```no_run
+//! use fastsync_core::source::Preparation;
 //! use fastsync_core::{FieldKind, SyncableDataSource, TypeSchema};
 //! use fastsync_dao_postgres::PostgresDataSource;
 //!
@@ -10,7 +11,7 @@
 //!     eprintln!("{warning}");
 //! }
 //! let items = TypeSchema::builder("items", "id").field("name", FieldKind::Text).build()?;
-//! source.prepare(&[items]).await?;
+//! source.prepare(&[items], Preparation::Apply).await?;
 //! # Ok(())
 //! # }
 //! ```

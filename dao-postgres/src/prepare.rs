@@ -22,21 +22,22 @@ use crate::upgrade::{upgrade, version};
 const LOCK_SECONDS: u64 = 60;
 
 /// Creates or verifies the tables of these types.
-pub(crate) async fn prepare(store: &Store, types: &[TypeSchema]) -> Run<()> {
+pub(crate) async fn prepare(store: &Store, types: &[TypeSchema]) -> Run<Vec<PlannedChange>> {
     let mut transaction = store.pool.begin_with(WRITE).await?;
-    let kinds = locked(store, &mut transaction, types).await?;
+    let (kinds, changes) = locked(store, &mut transaction, types).await?;
     transaction.commit().await?;
     store.note_kinds(kinds);
-    Ok(())
+    Ok(changes)
 }
 
-async fn locked(store: &Store, connection: &mut PgConnection, types: &[TypeSchema]) -> Run<Vec<Type>> {
+async fn locked(
+    store: &Store,
+    connection: &mut PgConnection,
+    types: &[TypeSchema],
+) -> Run<(Vec<Type>, Vec<PlannedChange>)> {
     let schema = &store.schema;
     lock(schema, connection).await?;
-    if let Some(found) = version(connection, schema).await? {
-        store.upgrades.due(found)?;
-    }
-    let decided = decide(store, connection, types).await?;
+    let (decided, changes) = planned(store, connection, types).await?;
     upgrade(connection, schema, store.upgrades).await?;
     let mut kinds = Vec::with_capacity(decided.len());
     for Decided { n, stored, noted, steps } in decided {
@@ -50,7 +51,7 @@ async fn locked(store: &Store, connection: &mut PgConnection, types: &[TypeSchem
         let found = columns(connection, schema, stored.schema.name().as_str()).await?;
         kinds.push(Type::new(n, stored.schema, &found, schema));
     }
-    Ok(kinds)
+    Ok((kinds, changes))
 }
 
 /// One `prepare` of a schema at a time, until the transaction ends.
@@ -71,17 +72,26 @@ async fn lock(schema: &Schema, connection: &mut PgConnection) -> Run<()> {
 
 /// What [`prepare`] would do.
 pub(crate) async fn plan(store: &Store, types: &[TypeSchema]) -> Run<Vec<PlannedChange>> {
-    let mut connection = store.pool.acquire().await?;
-    let found = version(&mut connection, &store.schema).await?;
+    Ok(planned(store, &mut *store.pool.acquire().await?, types).await?.1)
+}
+
+/// What preparing these types comes to, and what that changes.
+async fn planned(
+    store: &Store,
+    connection: &mut PgConnection,
+    types: &[TypeSchema],
+) -> Run<(Vec<Decided>, Vec<PlannedChange>)> {
+    let found = version(connection, &store.schema).await?;
     let mut planned = store.upgrades.planned(found.unwrap_or(FIRST_VERSION))?;
     if found.is_none() {
         planned.insert(0, PlannedChange::MakeSyncTables);
     }
-    for Decided { noted, steps, .. } in decide(store, &mut connection, types).await? {
-        PlannedChange::add(&mut planned, noted);
-        PlannedChange::add(&mut planned, steps.into_iter().flat_map(|step| step.changes));
+    let decided = decide(store, connection, types).await?;
+    for Decided { noted, steps, .. } in &decided {
+        PlannedChange::add(&mut planned, noted.iter().cloned());
+        PlannedChange::add(&mut planned, steps.iter().flat_map(|step| step.changes.iter().cloned()));
     }
-    Ok(planned)
+    Ok((decided, planned))
 }
 
 /// What one type needs: how it is noted, and the steps that its table goes through.

@@ -1,5 +1,6 @@
 //! Queries: filter, order and limit run in SQL, on the user's table.
 
+use fastsync_core::source::Found;
 use fastsync_core::{Comparison, ErrorKind, FieldName, Filter, Query, Record, RecordKey, Value};
 use sqlx::PgConnection;
 
@@ -10,9 +11,19 @@ use crate::registry::Type;
 use crate::sql::{Array, Sql, number, quoted};
 use crate::store::Store;
 
-pub(crate) async fn find(store: &Store, query: &Query) -> Run<Vec<Record>> {
-    let mut connection = store.pool.acquire().await?;
-    let connection = &mut *connection;
+pub(crate) async fn find(store: &Store, query: &Query) -> Run<Found> {
+    if !query.total {
+        let records = page(store, &mut *store.pool.acquire().await?, query).await?;
+        return Ok(Found { records, total: None });
+    }
+    let mut snapshot = store.look().await?;
+    let total = Some(count(store, &mut snapshot, query).await?);
+    let records = if query.limit == Some(0) { Vec::new() } else { page(store, &mut snapshot, query).await? };
+    snapshot.rollback().await?;
+    Ok(Found { records, total })
+}
+
+async fn page(store: &Store, connection: &mut PgConnection, query: &Query) -> Run<Vec<Record>> {
     let kind = store.kind(connection, &query.type_name).await?;
     let columns = format!("SELECT {ENTRY}, r.id{}", kind.selected);
     let Some(mut sql) = statement(store, connection, &kind, query, &columns).await? else {
@@ -39,9 +50,7 @@ pub(crate) async fn find(store: &Store, query: &Query) -> Run<Vec<Record>> {
     Ok(records)
 }
 
-pub(crate) async fn count(store: &Store, query: &Query) -> Run<u64> {
-    let mut connection = store.pool.acquire().await?;
-    let connection = &mut *connection;
+async fn count(store: &Store, connection: &mut PgConnection, query: &Query) -> Run<u64> {
     let kind = store.kind(connection, &query.type_name).await?;
     let Some(sql) = statement(store, connection, &kind, query, "SELECT COUNT(*)").await? else {
         return Ok(0);

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use fastsync_core::source::{Found, PendingRequest, StateRange};
 use fastsync_core::{ObjectId, Record, RecordKey, TypeName, Value, Zone};
 use sqlx::PgConnection;
 
@@ -158,9 +159,11 @@ pub(crate) const PENDING: &str = "SELECT r.position, r.change, r.deleted, r.modi
      r.incarnation, r.bytes, r.type, r.id, z.name FROM @records AS r JOIN @zones AS z ON z.n = r.zone \
      WHERE r.change > 0 AND r.change > ? ORDER BY r.change, r.type, r.zone, r.id LIMIT ?";
 
-pub(crate) async fn pending(store: &Store, after: u64, limit: usize) -> Run<Vec<Record>> {
+pub(crate) async fn pending(store: &Store, request: PendingRequest) -> Run<Found> {
+    let PendingRequest { after, limit, total } = request;
     let limit = u64::try_from(limit).unwrap_or(u64::MAX);
     let mut snapshot = store.read().await?;
+    let total = if total { Some(count_pending(store, &mut snapshot).await?) } else { None };
     let mut rows = Vec::new();
     for row in store.schema.sql(PENDING).bind(after).bind(limit).all(&mut snapshot).await? {
         let kind = store.kind_at(&mut snapshot, number(&row, ENTRY_COLUMNS)?).await?;
@@ -169,15 +172,14 @@ pub(crate) async fn pending(store: &Store, after: u64, limit: usize) -> Run<Vec<
             .map_err(|_| Fail::corrupt("fastsync_zones holds an invalid zone name"))?;
         rows.push(Indexed { kind, zone, id, entry: Entry::read(&row, 0)? });
     }
-    let found = with_bodies(store, &mut snapshot, rows).await?;
+    let records = with_bodies(store, &mut snapshot, rows).await?;
     snapshot.rollback().await?;
-    Ok(found)
+    Ok(Found { records, total })
 }
 
-pub(crate) async fn count_pending(store: &Store) -> Run<u64> {
-    let mut connection = store.pool.acquire().await?;
+async fn count_pending(store: &Store, connection: &mut PgConnection) -> Run<u64> {
     let sql = store.schema.sql("SELECT COUNT(*) FROM @records WHERE change > 0");
-    let row = sql.first(&mut connection).await?;
+    let row = sql.first(connection).await?;
     row.map_or(Ok(0), |row| number(&row, 0))
 }
 
@@ -197,21 +199,21 @@ pub(crate) async fn zones(store: &Store, name: &TypeName) -> Run<Vec<Zone>> {
     Ok(zones)
 }
 
-pub(crate) async fn state(store: &Store, key: &str) -> Run<Option<Vec<u8>>> {
-    let mut connection = store.pool.acquire().await?;
-    let sql = store.schema.sql("SELECT value FROM @state WHERE name = ?").bind(key.as_bytes());
-    let row = sql.first(&mut connection).await?;
-    row.map(|row| Ok(bytes(&row, 0)?.unwrap_or_default().to_vec())).transpose()
-}
-
-pub(crate) async fn states(store: &Store, prefix: &str) -> Run<Vec<(String, Vec<u8>)>> {
+pub(crate) async fn state(store: &Store, range: &StateRange) -> Run<Vec<(String, Vec<u8>)>> {
     let mut sql = store.schema.sql("SELECT name, value FROM @state");
-    // What begins with a prefix lies between it and the prefix with its last byte raised; no byte of UTF-8 is 255.
-    if let Some((last, rest)) = prefix.as_bytes().split_last() {
-        let end = [rest, &[last.saturating_add(1)]].concat();
-        sql.push(" WHERE name >= ? AND name < ?").add(prefix.as_bytes()).add(end.as_slice());
+    match range {
+        StateRange::Key(key) => {
+            sql.push(" WHERE name = ?").add(key.as_bytes());
+        }
+        StateRange::Prefix(prefix) => {
+            // What begins with a prefix lies between it and the prefix with its last byte raised; no byte of UTF-8 is 255.
+            if let Some((last, rest)) = prefix.as_bytes().split_last() {
+                let end = [rest, &[last.saturating_add(1)]].concat();
+                sql.push(" WHERE name >= ? AND name < ?").add(prefix.as_bytes()).add(end.as_slice());
+            }
+            sql.push(" ORDER BY name");
+        }
     }
-    sql.push(" ORDER BY name");
     let mut connection = store.pool.acquire().await?;
     let mut entries = Vec::new();
     for row in sql.all(&mut connection).await? {

@@ -108,6 +108,11 @@ impl Store {
         Ok(self.pool.begin_with(READ).await?)
     }
 
+    /// The same for a query of the user's, for which the planner chooses freely.
+    pub(crate) async fn look(&self) -> Run<Transaction<'static, Postgres>> {
+        Ok(self.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
+    }
+
     pub(crate) async fn write(&self) -> Run<Transaction<'static, Postgres>> {
         Ok(self.pool.begin_with(WRITE).await?)
     }

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 
 use fastsync_core::source::upgrade::{UpgradeStep, Upgrades};
-use fastsync_core::source::{Commit, PlannedChange};
+use fastsync_core::source::{Commit, PlannedChange, Preparation, SyncableDataSourceExt as _};
 use fastsync_core::{ErrorKind, Query, Result, SyncableDataSource, TypeName, Zone};
 use sqlx::{PgConnection, query_scalar};
 
@@ -60,8 +60,8 @@ async fn version_1() -> Option<Database> {
     }
     let database = Database::new();
     let source = PostgresDataSource::new(database.pool()).await.unwrap();
-    source.prepare(&[items()]).await.unwrap();
-    source.commit(commit(1, 10)).await.unwrap();
+    source.prepare(&[items()], Preparation::Apply).await.unwrap();
+    source.commit_alone(commit(1, 10)).await.unwrap();
     Some(database)
 }
 
@@ -81,14 +81,14 @@ async fn tables_of_version_1_are_upgraded_by_prepare_and_by_nothing_else() {
     let error = source.count(&all()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.message().contains("`prepare` upgrades"), "{error}");
-    assert_eq!(source.commit(commit(2, 1)).await.unwrap_err().kind(), ErrorKind::Config);
+    assert_eq!(source.commit_alone(commit(2, 1)).await.unwrap_err().kind(), ErrorKind::Config);
     assert_eq!(number(&database, VERSION).await, 1);
 
-    source.prepare(&[items()]).await.unwrap();
+    source.prepare(&[items()], Preparation::Apply).await.unwrap();
     assert_eq!(number(&database, VERSION).await, 3);
     assert_eq!(source.plan(&[items()]).await.unwrap(), []);
     assert_eq!(source.count(&all()).await.unwrap(), 9);
-    source.commit(Commit { tag: fastsync_core::Tag(2), ..commit(2, 2) }).await.unwrap();
+    source.commit_alone(Commit { tag: fastsync_core::Tag(2), ..commit(2, 2) }).await.unwrap();
     assert_eq!(number(&database, "SELECT CAST(n AS BIGINT) FROM fastsync_readers").await, 7);
 
     let error = PostgresDataSource::new(database.pool()).await.unwrap_err();
@@ -108,7 +108,7 @@ async fn a_new_database_goes_through_all_steps() {
     let steps = STEPS.iter().map(UpgradeStep::planned);
     let tables: Vec<_> = [PlannedChange::MakeSyncTables].into_iter().chain(steps).collect();
     assert_eq!(planned[..3], tables);
-    source.prepare(&[items()]).await.unwrap();
+    source.prepare(&[items()], Preparation::Apply).await.unwrap();
     assert_eq!(number(&database, VERSION).await, 3);
     assert_eq!(source.count(&all()).await.unwrap(), 0);
 }
@@ -121,7 +121,7 @@ async fn several_that_upgrade_at_once_find_it_done() {
     for _ in 0..4 {
         let source = open_later(&database).await.unwrap();
         tasks.push(tokio::spawn(async move {
-            source.prepare(&[items()]).await?;
+            source.prepare(&[items()], Preparation::Apply).await?;
             source.count(&all()).await
         }));
     }
@@ -137,7 +137,7 @@ async fn a_step_that_fails_leaves_the_version_before() {
     let Some(database) = version_1().await else { return };
     let source = open_later(&database).await.unwrap();
     for _ in 0..2 {
-        source.prepare(&[items()]).await.unwrap_err();
+        source.prepare(&[items()], Preparation::Apply).await.unwrap_err();
         assert_eq!(number(&database, VERSION).await, 1, "nothing is done in part");
         assert_eq!(source.count(&all()).await.unwrap_err().kind(), ErrorKind::Config);
     }
@@ -145,8 +145,8 @@ async fn a_step_that_fails_leaves_the_version_before() {
     let earlier = PostgresDataSource::new(database.pool()).await.unwrap();
     assert_eq!(earlier.count(&all()).await.unwrap(), 9);
     database.sql("CREATE TABLE trip (n INT)").await;
-    open_later(&database).await.unwrap().prepare(&[items()]).await.unwrap();
+    open_later(&database).await.unwrap().prepare(&[items()], Preparation::Apply).await.unwrap();
     assert_eq!(number(&database, VERSION).await, 3);
-    source.prepare(&[items()]).await.unwrap();
+    source.prepare(&[items()], Preparation::Apply).await.unwrap();
     assert_eq!(source.count(&all()).await.unwrap(), 9);
 }

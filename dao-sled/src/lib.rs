@@ -1,7 +1,8 @@
 //! sled data source for FastSync: an embedded key-value store.
 //!
 //! ```
-//! use fastsync_core::{FieldKind, Query, SyncableDataSource, TypeName, TypeSchema, Zone};
+//! use fastsync_core::source::Preparation;
+//! use fastsync_core::{FieldKind, Query, SyncableDataSource, SyncableDataSourceExt as _, TypeName, TypeSchema, Zone};
 //! use fastsync_dao_sled::SledDataSource;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -10,7 +11,7 @@
 //! # let path = folder.path().join("app.store");
 //! let source = SledDataSource::open(path)?;
 //! let items = TypeSchema::builder("items", "id").field("name", FieldKind::Text).build()?;
-//! source.prepare(&[items]).await?;
+//! source.prepare(&[items], Preparation::Apply).await?;
 //!
 //! let all = Query::all(TypeName::new("items")?, Zone::Global);
 //! assert_eq!(source.count(&all).await?, 0);

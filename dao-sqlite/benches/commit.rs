@@ -89,13 +89,13 @@ struct Rates {
 async fn ours(ids: Ids, rows: u64, per_session: u64, positioned: bool, pages: &[usize]) -> Rates {
     let folder = tempfile::tempdir_in(".").unwrap();
     let source = SqliteDataSource::open(folder.path().join("ours.db")).unwrap();
-    source.prepare(&[schema()]).await.unwrap();
+    source.prepare(&[schema()], Preparation::Apply).await.unwrap();
     let commits: Vec<_> = (0..rows / per_session)
         .map(|n| commit(n + 1, positioned, Writes::Inline(writes(ids, n * per_session, per_session))))
         .collect();
     let started = Timer::start();
     for commit in commits {
-        assert!(matches!(source.commit(commit).await.unwrap(), CommitOutcome::Applied(_)));
+        assert!(matches!(source.commit_alone(commit).await.unwrap(), CommitOutcome::Applied(_)));
     }
     let write = started.rate(rows);
     let mut pulls = Vec::new();
@@ -103,7 +103,7 @@ async fn ours(ids: Ids, rows: u64, per_session: u64, positioned: bool, pages: &[
         let started = Timer::start();
         let mut request = ChangesRequest {
             zone: Zone::Global,
-            after: Point::START,
+            after: Point::START.into(),
             types: None,
             skip_own: None,
             limits: PageLimits { records: limit, bytes: 1 << 30 },
@@ -113,7 +113,7 @@ async fn ours(ids: Ids, rows: u64, per_session: u64, positioned: bool, pages: &[
         loop {
             let Changes::Page(page) = source.changes(&request).await.unwrap() else { panic!("reset") };
             read += page.records.len() as u64;
-            request.after = page.next;
+            request.after = page.next.into();
             if page.caught_up {
                 break;
             }
@@ -127,14 +127,14 @@ async fn ours(ids: Ids, rows: u64, per_session: u64, positioned: bool, pages: &[
 async fn staged(ids: Ids, rows: u64, per_batch: u64) -> Rate {
     let folder = tempfile::tempdir_in(".").unwrap();
     let source = SqliteDataSource::open(folder.path().join("staged.db")).unwrap();
-    source.prepare(&[schema()]).await.unwrap();
+    source.prepare(&[schema()], Preparation::Apply).await.unwrap();
     let commit = commit(1, false, Writes::Staged { overrides: Vec::new() });
     let batches: Vec<_> = (0..rows / per_batch).map(|n| writes(ids, n * per_batch, per_batch)).collect();
     let started = Timer::start();
     for (sequence, batch) in batches.into_iter().enumerate() {
         source.stage(commit.session, sequence as u64, batch).await.unwrap();
     }
-    assert!(matches!(source.commit(commit).await.unwrap(), CommitOutcome::Applied(_)));
+    assert!(matches!(source.commit_alone(commit).await.unwrap(), CommitOutcome::Applied(_)));
     started.rate(rows)
 }
 

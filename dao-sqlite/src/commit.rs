@@ -20,7 +20,7 @@ use crate::error::Run;
 use crate::finish::finish;
 use crate::foreign::violators;
 use crate::plan::{At, Plan};
-use crate::read::{read_positions, state};
+use crate::read::{read_positions, state_entry};
 use crate::registry::Type;
 use crate::staging::unstage;
 
@@ -189,7 +189,7 @@ impl<'a> Attempt<'a> {
     fn check_state(&self, verdict: &mut Verdict) -> Run<()> {
         for write in &self.commit.state {
             if write.expect != ExpectState::Anything {
-                verdict.state(write, state(self.store, &write.key)?.as_deref());
+                verdict.state(write, state_entry(self.store, &write.key)?.as_deref());
             }
         }
         Ok(())

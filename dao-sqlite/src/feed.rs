@@ -51,7 +51,7 @@ pub(crate) fn changes(store: &Store, request: &ChangesRequest) -> Run<Changes> {
         }
         None => None,
     };
-    let within = match &request.after.within {
+    let within = match request.after.within() {
         Some((name, id)) => Some((store.kind(name)?.n, id)),
         None => None,
     };
@@ -64,10 +64,10 @@ pub(crate) fn changes(store: &Store, request: &ChangesRequest) -> Run<Changes> {
     let after = &request.after;
     // Nobody loads here (the rows of a table lie in the order of their commits, as the feed does), so whoever does comes from
     // elsewhere.
-    if after.loading && after.position != Position::START {
+    if after.loading() && after.position() != Position::START {
         return Ok(Changes::ResetRequired(ResetReason::History));
     }
-    let found = session_at(store, zone, after.position)?;
+    let found = session_at(store, zone, after.position())?;
     let reading = match state(store, zone)?.admit(request, found.map(|(_, tag)| tag)) {
         Ok(reading) => reading,
         Err(reason) => return Ok(Changes::ResetRequired(reason)),
@@ -111,15 +111,6 @@ fn head(store: &Store, zone: i64) -> Run<Head> {
         position: Position(unsigned(position)),
         tag: Tag(unsigned(tag)),
     }))
-}
-
-pub(crate) fn point(store: &Store, zone: &Zone, position: Position) -> Run<Option<Point>> {
-    if let Some(start) = ZoneState::EMPTY.point(position, None) {
-        return Ok(Some(start));
-    }
-    let Some(zone) = store.zone(zone)? else { return Ok(None) };
-    let found = session_at(store, zone, position)?;
-    Ok(state(store, zone)?.point(position, found.map(|(_, tag)| tag)))
 }
 
 fn key_value(id: &ObjectId) -> SqlValue {

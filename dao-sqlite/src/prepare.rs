@@ -24,13 +24,27 @@ struct Decided {
     steps: Vec<Step>,
 }
 
-/// Creates or verifies the tables of these types; gives them with their numbers.
-pub(crate) fn prepare(store: &Store, upgrades: Upgrades<Upgrade>, types: &[TypeSchema]) -> Run<Vec<Type>> {
+impl Decided {
+    /// Adds what is changed for it.
+    fn add_to(&self, changes: &mut Vec<PlannedChange>) {
+        PlannedChange::add(changes, self.noted.iter().cloned());
+        PlannedChange::add(changes, self.steps.iter().map(|step| step.change.clone()));
+    }
+}
+
+/// Creates or verifies the tables of these types; gives them with their numbers, and what was changed.
+pub(crate) fn prepare(
+    store: &Store,
+    upgrades: Upgrades<Upgrade>,
+    types: &[TypeSchema],
+) -> Run<(Vec<Type>, Vec<PlannedChange>)> {
     store.write(|store| {
-        upgrades.due(schema::found(store)?)?;
+        let mut changes = upgrades.planned(schema::found(store)?)?;
         let decided = decide(store, types)?;
         schema::upgrade(store, upgrades)?;
-        decided.into_iter().map(|decided| carry_out(store, decided)).collect()
+        decided.iter().for_each(|decided| decided.add_to(&mut changes));
+        let types = decided.into_iter().map(|decided| carry_out(store, decided)).collect::<Run<_>>()?;
+        Ok((types, changes))
     })
 }
 
@@ -43,10 +57,9 @@ pub(crate) fn plan(
     let (planned, is_uncertain) = store.read(|store| {
         let mut planned = upgrades.planned(schema::found(store)?)?;
         let mut is_uncertain = false;
-        for Decided { noted, steps, .. } in decide(store, types)? {
-            is_uncertain |= steps.iter().any(Step::may_be_refused);
-            PlannedChange::add(&mut planned, noted);
-            PlannedChange::add(&mut planned, steps.into_iter().map(|step| step.change));
+        for decided in decide(store, types)? {
+            is_uncertain |= decided.steps.iter().any(Step::may_be_refused);
+            decided.add_to(&mut planned);
         }
         Ok((planned, is_uncertain))
     })?;

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use fastsync_core::source::Found;
 use fastsync_core::{
     Comparison, ErrorKind, FieldKind, FieldName, Filter, ObjectId, Query, Record, RecordKey, Value,
 };
@@ -14,15 +15,23 @@ use crate::error::{Fail, Run};
 use crate::read::read_body;
 use crate::registry::{Type, quoted};
 
-pub(crate) fn find(store: &Store, query: &Query) -> Run<Vec<Record>> {
+pub(crate) fn find(store: &Store, query: &Query) -> Run<Found> {
     let kind = store.kind(&query.type_name)?;
-    let Some(mut sql) = Sql::new(store, &kind, query)? else { return Ok(Vec::new()) };
+    let Some(sql) = Sql::new(store, &kind, query)? else {
+        return Ok(Found { records: Vec::new(), total: query.total.then_some(0) });
+    };
+    let total = query.total.then(|| count(store, &sql)).transpose()?;
+    let records = if query.limit == Some(0) { Vec::new() } else { page(store, &kind, query, sql)? };
+    Ok(Found { records, total })
+}
+
+fn page(store: &Store, kind: &Type, query: &Query, mut sql: Sql) -> Run<Vec<Record>> {
     let mut order = String::new();
     for by in &query.order {
         let direction = if by.descending { "DESC" } else { "ASC" };
-        let _ = write!(order, "{} {direction}, ", collated(&kind, &by.field));
+        let _ = write!(order, "{} {direction}, ", collated(kind, &by.field));
     }
-    let _ = write!(order, "{}", collated(&kind, kind.schema.id_field()));
+    let _ = write!(order, "{}", collated(kind, kind.schema.id_field()));
     let limit = sql.bind(SqlValue::Integer(query.limit.map_or(-1, capped)));
     let offset = sql.bind(SqlValue::Integer(capped(query.offset)));
     let mut columns = format!("{META}, {}", column(kind.schema.id_field()));
@@ -37,16 +46,14 @@ pub(crate) fn find(store: &Store, query: &Query) -> Run<Vec<Record>> {
     while let Some(row) = rows.next()? {
         let id = row.get_ref(META_COLUMNS)?.as_str().map_err(rusqlite::Error::from)?;
         let id = ObjectId::new(id).map_err(|_| Fail::corrupt("a table holds an id that is none"))?;
-        let body = read_body(row, META_COLUMNS + 1, &kind)?;
+        let body = read_body(row, META_COLUMNS + 1, kind)?;
         let key = RecordKey { zone: query.zone.clone(), type_name: query.type_name.clone(), id };
         records.push(Meta::read(store, row, 0)?.into_record(key, Some(body)));
     }
     Ok(records)
 }
 
-pub(crate) fn count(store: &Store, query: &Query) -> Run<u64> {
-    let kind = store.kind(&query.type_name)?;
-    let Some(sql) = Sql::new(store, &kind, query)? else { return Ok(0) };
+fn count(store: &Store, sql: &Sql) -> Run<u64> {
     let mut statement = store.connection.prepare_cached(&format!("SELECT count(*) {}", sql.from_where))?;
     Ok(unsigned(statement.query_row(params_from_iter(&sql.parameters), |row| row.get(0))?))
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use fastsync_core::source::{AuditRequest, Found, PendingRequest, StateRange};
 use fastsync_core::{
     Author, DeviceId, ObjectId, Position, Record, RecordKey, SessionId, SessionKind, SessionSummary,
     Timestamp, TypeName, Value, Zone,
@@ -93,7 +94,13 @@ pub(crate) fn get(store: &Store, name: &TypeName, zone: &Zone, ids: &[ObjectId])
     Ok(records)
 }
 
-pub(crate) fn pending(store: &Store, after: u64, limit: usize) -> Run<Vec<Record>> {
+pub(crate) fn pending(store: &Store, request: PendingRequest) -> Run<Found> {
+    let records = if request.limit == 0 { Vec::new() } else { waiting(store, request)? };
+    let total = request.total.then(|| count_pending(store)).transpose()?;
+    Ok(Found { records, total })
+}
+
+fn waiting(store: &Store, PendingRequest { after, limit, .. }: PendingRequest) -> Run<Vec<Record>> {
     let mut index = store.connection.prepare_cached(PENDING)?;
     let mut rows = index.query((capped(after), capped_len(limit)))?;
     let mut bodies = Bodies::new(store);
@@ -111,7 +118,7 @@ pub(crate) const PENDING: &str = "SELECT r.revision, r.incarnation, r.modified_a
      r.zone, r.type, r.id FROM fastsync_records AS r INDEXED BY fastsync_pending \
      WHERE r.change > 0 AND r.change > ?1 ORDER BY r.change, r.type, r.zone, r.id LIMIT ?2";
 
-pub(crate) fn count_pending(store: &Store) -> Run<u64> {
+fn count_pending(store: &Store) -> Run<u64> {
     let sql = "SELECT count(*) FROM fastsync_records WHERE change > 0";
     Ok(unsigned(store.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?))
 }
@@ -130,12 +137,22 @@ pub(crate) fn zones(store: &Store, name: &TypeName) -> Run<Vec<Zone>> {
     Ok(zones)
 }
 
-pub(crate) fn state(store: &Store, key: &str) -> Run<Option<Vec<u8>>> {
+pub(crate) fn state(store: &Store, range: &StateRange) -> Run<Vec<(String, Vec<u8>)>> {
+    match range {
+        StateRange::Key(key) => {
+            let value = state_entry(store, key)?;
+            Ok(value.map(|value| (key.clone(), value)).into_iter().collect())
+        }
+        StateRange::Prefix(prefix) => state_entries(store, prefix),
+    }
+}
+
+pub(crate) fn state_entry(store: &Store, key: &str) -> Run<Option<Vec<u8>>> {
     let mut statement = store.connection.prepare_cached("SELECT value FROM fastsync_state WHERE key = ?1")?;
     Ok(statement.query_row([key], |row| row.get(0)).optional()?)
 }
 
-pub(crate) fn states(store: &Store, prefix: &str) -> Run<Vec<(String, Vec<u8>)>> {
+fn state_entries(store: &Store, prefix: &str) -> Run<Vec<(String, Vec<u8>)>> {
     let sql = "SELECT key, value FROM fastsync_state WHERE key >= ?1 ORDER BY key";
     let mut statement = store.connection.prepare_cached(sql)?;
     let mut rows = statement.query([prefix])?;
@@ -152,7 +169,14 @@ pub(crate) fn states(store: &Store, prefix: &str) -> Run<Vec<(String, Vec<u8>)>>
 
 const SESSION: &str = "s.id, s.kind, s.user, d.id, s.number, s.committed_at, s.positions, s.counts";
 
-pub(crate) fn session(store: &Store, id: SessionId) -> Run<Option<SessionSummary>> {
+pub(crate) fn sessions(store: &Store, request: &AuditRequest) -> Run<Vec<SessionSummary>> {
+    match request {
+        AuditRequest::Session(id) => Ok(session(store, *id)?.into_iter().collect()),
+        AuditRequest::Zone { zone, after, limit } => sessions_of(store, zone, *after, *limit),
+    }
+}
+
+fn session(store: &Store, id: SessionId) -> Run<Option<SessionSummary>> {
     let mut statement = store.connection.prepare_cached(&format!(
         "SELECT {SESSION} FROM fastsync_sessions AS s JOIN fastsync_devices AS d ON d.n = s.device \
          WHERE s.id = ?1"
@@ -161,12 +185,7 @@ pub(crate) fn session(store: &Store, id: SessionId) -> Run<Option<SessionSummary
     rows.next()?.map(|row| read_summary(store, row)).transpose()
 }
 
-pub(crate) fn sessions(
-    store: &Store,
-    zone: &Zone,
-    after: Position,
-    limit: usize,
-) -> Run<Vec<SessionSummary>> {
+fn sessions_of(store: &Store, zone: &Zone, after: Position, limit: usize) -> Run<Vec<SessionSummary>> {
     let Some(zone) = store.zone(zone)? else { return Ok(Vec::new()) };
     let mut statement = store.connection.prepare_cached(&format!(
         "SELECT {SESSION} FROM fastsync_positions AS p CROSS JOIN fastsync_sessions AS s ON s.n = p.session \

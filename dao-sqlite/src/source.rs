@@ -6,10 +6,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use fastsync_core::source::upgrade::Upgrades;
-use fastsync_core::source::{Changes, ChangesRequest, Commit, CommitOutcome, PlannedChange, Point, Write};
+use fastsync_core::source::{
+    AuditRequest, Changes, ChangesRequest, Commit, CommitOutcome, Found, PendingRequest, PlannedChange,
+    Preparation, Purge, StateRange, Turn, Write,
+};
 use fastsync_core::{
-    ErrorKind, ObjectId, Position, Query, Record, Result, SessionId, SessionSummary, SyncableDataSource,
-    TypeName, TypeSchema, Zone,
+    ErrorKind, ObjectId, Query, Record, Result, SessionId, SessionSummary, SyncableDataSource, TypeName,
+    TypeSchema, Zone,
 };
 
 use crate::config::SqliteConfig;
@@ -147,21 +150,20 @@ impl SyncableDataSource for SqliteDataSource {
         BACKEND
     }
 
-    async fn prepare(&self, types: &[TypeSchema]) -> Result<()> {
+    async fn prepare(&self, types: &[TypeSchema], how: Preparation) -> Result<Vec<PlannedChange>> {
         let (types, upgrades) = (types.to_vec(), self.inner.upgrades);
+        if how == Preparation::Plan {
+            let work = move |store: &Store| prepare::plan(store, upgrades, &types);
+            return self.inner.writer.run("plan", work).await;
+        }
         let work = move |store: &Store| prepare::prepare(store, upgrades, &types);
-        let prepared = self.inner.writer.run("prepare", work).await?;
+        let (prepared, changes) = self.inner.writer.run("prepare", work).await?;
         self.inner.version.store(upgrades.version(), Ordering::Release);
         let mut registry = self.inner.registry.write().unwrap_or_else(PoisonError::into_inner);
         for kind in prepared {
             registry.insert(kind.n, kind.schema.name().clone(), kind);
         }
-        Ok(())
-    }
-
-    async fn plan(&self, types: &[TypeSchema]) -> Result<Vec<PlannedChange>> {
-        let (types, upgrades) = (types.to_vec(), self.inner.upgrades);
-        self.inner.writer.run("plan", move |store| prepare::plan(store, upgrades, &types)).await
+        Ok(changes)
     }
 
     async fn get(&self, type_name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Result<Vec<Record>> {
@@ -169,14 +171,9 @@ impl SyncableDataSource for SqliteDataSource {
         self.read("get", move |store| read::get(store, &type_name, &zone, &ids)).await
     }
 
-    async fn find(&self, query: &Query) -> Result<Vec<Record>> {
+    async fn find(&self, query: &Query) -> Result<Found> {
         let query = query.clone();
         self.read("find", move |store| query::find(store, &query)).await
-    }
-
-    async fn count(&self, query: &Query) -> Result<u64> {
-        let query = query.clone();
-        self.read("count", move |store| query::count(store, &query)).await
     }
 
     async fn changes(&self, request: &ChangesRequest) -> Result<Changes> {
@@ -184,21 +181,16 @@ impl SyncableDataSource for SqliteDataSource {
         self.read("changes", move |store| feed::changes(store, &request)).await
     }
 
-    async fn point(&self, zone: &Zone, position: Position) -> Result<Option<Point>> {
-        let zone = zone.clone();
-        self.read("point", move |store| feed::point(store, &zone, position)).await
-    }
-
-    async fn pending(&self, after: u64, limit: usize) -> Result<Vec<Record>> {
+    async fn pending(&self, request: &PendingRequest) -> Result<Found> {
+        let request = *request;
+        if request.limit == 0 {
+            return self.read("pending", move |store| read::pending(store, request)).await;
+        }
         self.check_version()?;
         // On the writer's connection: a push reads what was just written, and only that connection still has the
         // pages at hand.
-        let work = move |store: &Store| store.read(|store| read::pending(store, after, limit));
+        let work = move |store: &Store| store.read(|store| read::pending(store, request));
         self.inner.writer.run("pending", work).await
-    }
-
-    async fn count_pending(&self) -> Result<u64> {
-        self.read("count_pending", read::count_pending).await
     }
 
     async fn zones(&self, type_name: &TypeName) -> Result<Vec<Zone>> {
@@ -210,36 +202,28 @@ impl SyncableDataSource for SqliteDataSource {
         self.write("stage", move |store| staging::stage(store, session, sequence, writes)).await
     }
 
-    async fn unstage(&self, session: Option<SessionId>) -> Result<()> {
-        self.write("unstage", move |store| staging::unstage(store, session)).await
-    }
-
-    async fn commit(&self, commit: Commit) -> Result<CommitOutcome> {
+    async fn commit(&self, commit: Commit, turn: Turn) -> Result<CommitOutcome> {
+        turn.comes().await;
         self.check_version()?;
         self.inner.writer.run("commit", move |store| commit::commit(store, commit)).await
     }
 
-    async fn session(&self, id: SessionId) -> Result<Option<SessionSummary>> {
-        self.read("session", move |store| read::session(store, id)).await
+    async fn sessions(&self, request: &AuditRequest) -> Result<Vec<SessionSummary>> {
+        let request = request.clone();
+        self.read("sessions", move |store| read::sessions(store, &request)).await
     }
 
-    async fn sessions(&self, zone: &Zone, after: Position, limit: usize) -> Result<Vec<SessionSummary>> {
-        let zone = zone.clone();
-        self.read("sessions", move |store| read::sessions(store, &zone, after, limit)).await
+    async fn state(&self, range: &StateRange) -> Result<Vec<(String, Vec<u8>)>> {
+        let range = range.clone();
+        self.read("state", move |store| read::state(store, &range)).await
     }
 
-    async fn state(&self, key: &str) -> Result<Option<Vec<u8>>> {
-        let key = key.to_owned();
-        self.read("state", move |store| read::state(store, &key)).await
-    }
-
-    async fn states(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>> {
-        let prefix = prefix.to_owned();
-        self.read("states", move |store| read::states(store, &prefix)).await
-    }
-
-    async fn purge(&self, zone: &Zone, through: Position) -> Result<u64> {
-        let zone = zone.clone();
-        self.write("purge", move |store| feed::purge(store, &zone, through)).await
+    async fn purge(&self, what: &Purge) -> Result<u64> {
+        let what = what.clone();
+        let purge = move |store: &Store| match what {
+            Purge::Tombstones { zone, through } => feed::purge(store, &zone, through),
+            Purge::Staged(session) => staging::unstage(store, session).map(|()| 0),
+        };
+        self.write("purge", purge).await
     }
 }

@@ -1,6 +1,8 @@
 //! Tests that need what is inside: the plans of the statements, the limits of a connection.
 
-use fastsync_core::source::{Action, Commit, Expect, OnMismatch, Write, Writes};
+use fastsync_core::source::{
+    Action, Commit, Expect, OnMismatch, Preparation, SyncableDataSourceExt as _, Write, Writes,
+};
 use fastsync_core::{
     Author, DeviceId, ErrorKind, FieldKind, Hlc, Incarnation, ObjectId, Query, Record, RecordKey, Revision,
     SessionId, SessionKind, SyncMetadata, SyncableDataSource, Tag, Timestamp, TypeName, TypeSchema, Value,
@@ -14,7 +16,7 @@ use crate::{SqliteConfig, SqliteDataSource, acknowledge, feed, read};
 pub(crate) async fn open(path: &std::path::Path) -> SqliteDataSource {
     let source = SqliteDataSource::open_with(&SqliteConfig::new(path).readers(1)).unwrap();
     let items = TypeSchema::builder("items", "id").field("name", FieldKind::Text).build().unwrap();
-    source.prepare(&[items]).await.unwrap();
+    source.prepare(&[items], Preparation::Apply).await.unwrap();
     source
 }
 
@@ -58,7 +60,7 @@ async fn hot_statements_use_their_indexes_and_sort_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("app.db");
     let source = open(&path).await;
-    source.commit(commit(1, 10)).await.unwrap();
+    source.commit_alone(commit(1, 10)).await.unwrap();
     let sql = Connection::open(&path).unwrap();
     let statements = [
         (feed::FEED, "INDEX fastsync_feed (zone=? AND (session,type,id)>(?,?,?))"),
@@ -84,13 +86,13 @@ async fn hot_statements_use_their_indexes_and_sort_nothing() {
 async fn a_full_database_keeps_what_it_has_and_goes_on_when_there_is_room() {
     let folder = tempfile::tempdir().unwrap();
     let source = open(&folder.path().join("app.db")).await;
-    source.commit(commit(1, 10)).await.unwrap();
+    source.commit_alone(commit(1, 10)).await.unwrap();
     source.on_writer("PRAGMA max_page_count = 60").await.unwrap();
-    let error = source.commit(commit(2, 2_000)).await.unwrap_err();
+    let error = source.commit_alone(commit(2, 2_000)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::StorageFull, "{error:?}");
     let all = Query::all(TypeName::new("items").unwrap(), Zone::Global);
     assert_eq!(source.count(&all).await.unwrap(), 10);
     source.on_writer("PRAGMA max_page_count = 100000").await.unwrap();
-    source.commit(commit(2, 2_000)).await.unwrap();
+    source.commit_alone(commit(2, 2_000)).await.unwrap();
     assert_eq!(source.count(&all).await.unwrap(), 2_010);
 }

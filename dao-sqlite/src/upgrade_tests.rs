@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use fastsync_core::source::PlannedChange;
 use fastsync_core::source::upgrade::{UpgradeStep, Upgrades};
+use fastsync_core::source::{PlannedChange, Preparation, SyncableDataSourceExt as _};
 use fastsync_core::{ErrorKind, FieldKind, Query, Result, SyncableDataSource, TypeName, TypeSchema, Zone};
 use rusqlite::Connection;
 
@@ -51,7 +51,7 @@ fn all() -> Query {
 /// A file that version 1 wrote, with ten objects.
 async fn version_1(folder: &tempfile::TempDir) -> std::path::PathBuf {
     let path = folder.path().join("app.db");
-    open(&path).await.commit(commit(1, 10)).await.unwrap();
+    open(&path).await.commit_alone(commit(1, 10)).await.unwrap();
     path
 }
 
@@ -70,8 +70,8 @@ async fn tables_of_version_1_are_upgraded_by_prepare_and_by_nothing_else() {
     assert_eq!(source.plan(&types()).await.unwrap(), steps);
     let errors = [
         source.count(&all()).await.map(drop),
-        source.pending(0, 1).await.map(drop),
-        source.commit(commit(2, 1)).await.map(drop),
+        source.pending_after(0, 1).await.map(drop),
+        source.commit_alone(commit(2, 1)).await.map(drop),
         source.unstage(None).await,
     ];
     for error in errors.map(Result::unwrap_err) {
@@ -80,11 +80,11 @@ async fn tables_of_version_1_are_upgraded_by_prepare_and_by_nothing_else() {
     }
     assert_eq!(number(&path, VERSION), 1);
 
-    source.prepare(&types()).await.unwrap();
+    source.prepare(&types(), Preparation::Apply).await.unwrap();
     assert_eq!(number(&path, VERSION), 3);
     assert_eq!(source.plan(&types()).await.unwrap(), []);
     assert_eq!(source.count(&all()).await.unwrap(), 10);
-    source.commit(commit(2, 1)).await.unwrap();
+    source.commit_alone(commit(2, 1)).await.unwrap();
     assert_eq!(number(&path, "SELECT n FROM fastsync_readers"), 7);
 
     let error = SqliteDataSource::open(&path).unwrap_err();
@@ -112,7 +112,7 @@ async fn several_that_upgrade_at_once_do_each_step_once() {
         .into_iter()
         .map(|source| {
             tokio::spawn(async move {
-                source.prepare(&types()).await?;
+                source.prepare(&types(), Preparation::Apply).await?;
                 source.count(&all()).await
             })
         })
@@ -132,7 +132,7 @@ async fn a_step_that_fails_leaves_the_version_before_the_first() {
     sql.execute_batch("CREATE TABLE readers (mine TEXT)").unwrap();
     let source = open_later(&path).unwrap();
     for _ in 0..2 {
-        source.prepare(&types()).await.unwrap_err();
+        source.prepare(&types(), Preparation::Apply).await.unwrap_err();
         assert_eq!(number(&path, VERSION), 1);
         let column = "SELECT count(*) FROM pragma_table_info('fastsync_zones') WHERE name = 'readers'";
         assert_eq!(number(&path, column), 0);
@@ -141,7 +141,7 @@ async fn a_step_that_fails_leaves_the_version_before_the_first() {
     // The release before still works with it.
     assert_eq!(SqliteDataSource::open(&path).unwrap().count(&all()).await.unwrap(), 10);
     sql.execute_batch("DROP TABLE readers").unwrap();
-    source.prepare(&types()).await.unwrap();
+    source.prepare(&types(), Preparation::Apply).await.unwrap();
     assert_eq!(number(&path, VERSION), 3);
     assert_eq!(source.count(&all()).await.unwrap(), 10);
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use fastsync_core::source::{
-    ChangesRequest, Clear, Commit, CommitOutcome, Conflict, PageLimits, Point, Receipt, StateConflict, Write,
-    Writes,
+    ChangesRequest, Clear, Commit, CommitOutcome, Conflict, PageLimits, Point, Preparation, Receipt,
+    StateConflict, SyncableDataSourceExt as _, Write, Writes,
 };
 use fastsync_core::{
     Author, DeviceId, Error, Hlc, Incarnation, ObjectId, Query, Random, Record, RecordKey, Revision,
@@ -88,7 +88,10 @@ impl Fixture {
     }
 
     async fn prepare(&self) {
-        self.source.prepare(&schemas()).await.expect("prepare takes the types of the suite");
+        self.source
+            .prepare(&schemas(), Preparation::Apply)
+            .await
+            .expect("prepare takes the types of the suite");
     }
 
     /// The data source under test.
@@ -258,7 +261,7 @@ impl Fixture {
     /// # Panics
     /// If the commit is not applied.
     pub async fn apply(&self, commit: Commit) -> Receipt {
-        match self.source.commit(commit).await {
+        match self.source.commit_alone(commit).await {
             Ok(CommitOutcome::Applied(receipt)) => receipt,
             other => panic!("the commit is applied, not {other:?}"),
         }
@@ -269,7 +272,7 @@ impl Fixture {
     /// # Panics
     /// If the commit does anything else.
     pub async fn conflicts(&self, commit: Commit) -> (Vec<Conflict>, Vec<StateConflict>) {
-        match self.source.commit(commit).await {
+        match self.source.commit_alone(commit).await {
             Ok(CommitOutcome::Conflicts { writes, state }) => (writes, state),
             other => panic!("the commit conflicts, not {other:?}"),
         }
@@ -280,7 +283,7 @@ impl Fixture {
     /// # Panics
     /// If the commit is not refused.
     pub async fn refused(&self, commit: Commit) -> Error {
-        match self.source.commit(commit).await {
+        match self.source.commit_alone(commit).await {
             Err(error) => error,
             other => panic!("the commit is refused, not {other:?}"),
         }
@@ -308,7 +311,7 @@ impl Fixture {
     /// # Panics
     /// If the query fails.
     pub async fn find_ids(&self, query: &Query) -> Vec<String> {
-        let found = self.source.find(query).await.expect("find succeeds");
+        let found = self.source.find(query).await.expect("find succeeds").records;
         found.iter().map(|record| record.key.id.as_str().to_owned()).collect()
     }
 
@@ -325,7 +328,7 @@ impl Fixture {
     /// # Panics
     /// If reading fails.
     pub async fn pending(&self) -> Vec<Record> {
-        self.source.pending(0, usize::MAX).await.expect("pending succeeds")
+        self.source.pending_after(0, usize::MAX).await.expect("pending succeeds")
     }
 
     /// The state entry with this key.
@@ -333,7 +336,7 @@ impl Fixture {
     /// # Panics
     /// If reading fails.
     pub async fn state(&self, entry: &str) -> Option<Vec<u8>> {
-        self.source.state(entry).await.expect("state succeeds")
+        self.source.entry(entry).await.expect("state succeeds")
     }
 
     /// Removes tombstones.
@@ -341,7 +344,7 @@ impl Fixture {
     /// # Panics
     /// If purging fails.
     pub async fn purge(&self, zone: &Zone, through: u64) -> u64 {
-        self.source.purge(zone, fastsync_core::Position(through)).await.expect("purge succeeds")
+        self.source.purge_tombstones(zone, fastsync_core::Position(through)).await.expect("purge succeeds")
     }
 }
 
@@ -350,7 +353,7 @@ impl Fixture {
 pub(crate) fn all_changes(zone: &Zone) -> ChangesRequest {
     ChangesRequest {
         zone: zone.clone(),
-        after: Point::START,
+        after: Point::START.into(),
         types: None,
         skip_own: None,
         limits: PageLimits { records: 100, bytes: 1 << 20 },

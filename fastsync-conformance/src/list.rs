@@ -96,8 +96,8 @@ macro_rules! __for_each_case {
                     is empty, by the bytes of the id ascending'; `Order`: 'nulls come first in ascending \
                     order.'",
                 offset_and_limit_cut: "Offset and limit (are) as `Query` says.",
-                count_ignores_order_offset_and_limit: "How many live records the query's filter selects; \
-                    order, offset and limit are ignored.",
+                a_total_is_of_the_filter_alone: "The total is of the filter alone, whatever offset and limit \
+                    are.",
                 the_id_can_be_queried: "The id is a field as any other: it can be compared, searched and \
                     ordered by.",
                 every_kind_can_be_compared: "'Filter [...] (is) as `Query` says', for fields of every kind.",
@@ -169,6 +169,8 @@ macro_rules! __for_each_case {
                     `Receipt::skipped`: 'Empty in the receipt of a duplicate.'",
                 a_duplicate_changes_nothing: "'The same session id again [...] changes nothing', whatever it \
                     brings and whatever happened since.",
+                a_duplicate_is_told_whatever_it_brings: "'The same session id again gives \
+                    `CommitOutcome::Duplicate` [...], whatever it brings': what would be refused otherwise too.",
                 a_local_edit_is_a_duplicate_too: "'The same session id again gives [...] the first receipt', \
                     of local edits too: the change is the first.",
                 a_conflict_does_not_use_up_the_session: "A commit that was not applied leaves no trace: the \
@@ -274,9 +276,10 @@ macro_rules! __for_each_case {
                 a_purged_id_is_absent: "After its tombstone was purged, an id is as if it had never been.",
                 the_horizon_moves_up_to_the_head_only: "The horizon never moves back and never beyond the \
                     head.",
-                a_point_is_found_by_its_position: "'Reading on from it gives what was committed after that \
-                    position, and nothing else.' 'It may be before the horizon [...]' 'The beginning is \
-                    `Point::START`; a position that no session has, has no point.'",
+                a_reader_goes_on_by_its_position: "A reader may go on after a position that it kept without the \
+                    tag: it gets what was committed after the whole session there, and nothing else. The \
+                    position may be before the horizon; what was purged since is not told. One that no \
+                    session has gives `ResetReason::History`.",
             }
             run_single pending {
                 edits_are_numbered_upwards: "Put with `pending` (their change) is [...] the number of this \
@@ -287,6 +290,8 @@ macro_rules! __for_each_case {
                     by the number of the local commit that edited them last (then in a fixed order).",
                 edits_are_read_in_pages: "'[...] after number `after`, at most `limit`'; 'how many records \
                     `pending` would give without a limit.'",
+                a_total_counts_all_that_wait: "The total counts from the beginning, wherever the page begins and \
+                    ends.",
                 local_deletions_wait_too: "Tombstones of objects deleted locally are included.",
                 an_acknowledged_edit_is_done: "'A record leaves this list exactly when a commit acknowledges \
                     its latest change.' `Acknowledge`: 'the record takes the revision, and stops being \

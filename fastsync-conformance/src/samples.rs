@@ -121,7 +121,7 @@ pub fn commit(writes: Vec<Write>) -> Commit {
 /// # Panics
 /// If the commit is not applied.
 pub async fn apply(source: &impl SyncableDataSource, writes: Vec<Write>) -> Receipt {
-    match source.commit(commit(writes)).await.unwrap() {
+    match source.commit_alone(commit(writes)).await.unwrap() {
         CommitOutcome::Applied(receipt) => receipt,
         other => panic!("{other:?}"),
     }
@@ -132,7 +132,7 @@ pub async fn apply(source: &impl SyncableDataSource, writes: Vec<Write>) -> Rece
 /// # Panics
 /// If the commit is applied.
 pub async fn conflicts(source: &impl SyncableDataSource, writes: Vec<Write>) -> Vec<Conflict> {
-    match source.commit(commit(writes)).await.unwrap() {
+    match source.commit_alone(commit(writes)).await.unwrap() {
         CommitOutcome::Conflicts { writes, .. } => writes,
         other => panic!("{other:?}"),
     }
@@ -143,7 +143,7 @@ pub async fn conflicts(source: &impl SyncableDataSource, writes: Vec<Write>) -> 
 pub fn request(zone: &Zone) -> ChangesRequest {
     ChangesRequest {
         zone: zone.clone(),
-        after: Point::START,
+        after: Point::START.into(),
         types: None,
         skip_own: None,
         limits: PageLimits { records: 1_000, bytes: 1 << 30 },

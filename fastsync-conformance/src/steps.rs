@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use fastsync_core::source::{
-    Action, Changes, ChangesPage, ChangesRequest, Commit, CommitOutcome, Expect, PlannedChange, Point,
-    StateWrite, Turn, Write, Writes,
+    Action, After, AuditRequest, Changes, ChangesPage, ChangesRequest, Commit, CommitOutcome, Expect, Found,
+    PendingRequest, PlannedChange, Point, Preparation, Purge, StateRange, StateWrite, Turn, Write, Writes,
 };
 use fastsync_core::{
-    ObjectId, Position, Query, Record, RecordKey, Result, SessionId, SessionSummary, SyncableDataSource,
-    TypeName, TypeSchema, Zone,
+    ObjectId, Query, Record, RecordKey, Result, SessionId, SessionSummary, SyncableDataSource, TypeName,
+    TypeSchema, Zone,
 };
 
 /// How many calls are kept.
@@ -211,10 +211,25 @@ fn changes_words(changes: &Changes) -> String {
     }
 }
 
-fn query_words(verb: &str, query: &Query) -> String {
-    let Query { type_name, zone, filter, order, offset, limit, .. } = query;
+fn after_words(after: &After) -> String {
+    match after {
+        After::Point(point) => point_words(point),
+        After::Position(position) => format!("position {}", position.0),
+    }
+}
+
+fn found_words(found: &Found) -> String {
+    let total = found.total.map(|total| format!(", {total} in all")).unwrap_or_default();
+    format!("{}{total}", records_words(&found.records))
+}
+
+fn query_words(query: &Query) -> String {
+    let Query { type_name, zone, filter, order, offset, limit, total, .. } = query;
+    let total = if *total { ", counted" } else { "" };
     let filter: String = format!("{filter:?}").chars().take(FILTER_CHARS).collect();
-    format!("{verb} {type_name} of {zone} where {filter}, order {order:?}, offset {offset}, limit {limit:?}")
+    format!(
+        "find {type_name} of {zone} where {filter}, order {order:?}, offset {offset}, limit {limit:?}{total}"
+    )
 }
 
 #[async_trait]
@@ -223,27 +238,22 @@ impl SyncableDataSource for Noted {
     fn backend(&self) -> &'static str {
         self.inner.backend()
     }
-    async fn prepare(&self, types: &[TypeSchema]) -> Result<()> {
-        let call = format!("prepare {}", list(types, |schema| schema.name().to_string()));
-        self.note(call, self.inner.prepare(types), |()| "done".into()).await
-    }
-    async fn plan(&self, types: &[TypeSchema]) -> Result<Vec<PlannedChange>> {
-        let call = format!("plan {}", list(types, |schema| schema.name().to_string()));
-        self.note(call, self.inner.plan(types), |changes| list(changes, PlannedChange::to_string)).await
+    async fn prepare(&self, types: &[TypeSchema], how: Preparation) -> Result<Vec<PlannedChange>> {
+        let verb = if how == Preparation::Plan { "plan" } else { "prepare" };
+        let call = format!("{verb} {}", list(types, |schema| schema.name().to_string()));
+        self.note(call, self.inner.prepare(types, how), |changes| list(changes, PlannedChange::to_string))
+            .await
     }
     async fn get(&self, type_name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Result<Vec<Record>> {
         let call = format!("get {type_name} {} of {zone}", list(ids, |id| id.to_string()));
         self.note(call, self.inner.get(type_name, zone, ids), |found| records_words(found)).await
     }
-    async fn find(&self, query: &Query) -> Result<Vec<Record>> {
-        self.note(query_words("find", query), self.inner.find(query), |found| records_words(found)).await
-    }
-    async fn count(&self, query: &Query) -> Result<u64> {
-        self.note(query_words("count", query), self.inner.count(query), u64::to_string).await
+    async fn find(&self, query: &Query) -> Result<Found> {
+        self.note(query_words(query), self.inner.find(query), found_words).await
     }
     async fn changes(&self, request: &ChangesRequest) -> Result<Changes> {
         let ChangesRequest { zone, after, types, skip_own, limits, .. } = request;
-        let after = point_words(after);
+        let after = after_words(after);
         let types = types.as_ref().map(|types| format!(" of types {}", list(types, TypeName::to_string)));
         let own =
             skip_own.map(|own| format!(" without own pushes through {}", own.through)).unwrap_or_default();
@@ -255,16 +265,11 @@ impl SyncableDataSource for Noted {
         );
         self.note(call, self.inner.changes(request), changes_words).await
     }
-    async fn point(&self, zone: &Zone, position: Position) -> Result<Option<Point>> {
-        let call = format!("point {} of {zone}", position.0);
-        self.note(call, self.inner.point(zone, position), |point| format!("{point:?}")).await
-    }
-    async fn pending(&self, after: u64, limit: usize) -> Result<Vec<Record>> {
-        let call = format!("pending after {after}, at most {limit}");
-        self.note(call, self.inner.pending(after, limit), |found| records_words(found)).await
-    }
-    async fn count_pending(&self) -> Result<u64> {
-        self.note("count pending".into(), self.inner.count_pending(), u64::to_string).await
+    async fn pending(&self, request: &PendingRequest) -> Result<Found> {
+        let PendingRequest { after, limit, total } = request;
+        let total = if *total { ", counted" } else { "" };
+        let call = format!("pending after {after}, at most {limit}{total}");
+        self.note(call, self.inner.pending(request), found_words).await
     }
     async fn zones(&self, type_name: &TypeName) -> Result<Vec<Zone>> {
         let call = format!("zones of {type_name}");
@@ -274,38 +279,30 @@ impl SyncableDataSource for Noted {
         let call = format!("stage batch {sequence}: {}", list(&writes, write_words));
         self.note(call, self.inner.stage(session, sequence, writes), |()| "done".into()).await
     }
-    async fn unstage(&self, session: Option<SessionId>) -> Result<()> {
-        let call = if session.is_some() { "unstage a session" } else { "unstage every session" };
-        self.note(call.into(), self.inner.unstage(session), |()| "done".into()).await
+    async fn commit(&self, commit: Commit, turn: Turn) -> Result<CommitOutcome> {
+        self.note(commit_words(&commit), self.inner.commit(commit, turn), outcome_words).await
     }
-    async fn commit(&self, commit: Commit) -> Result<CommitOutcome> {
-        self.note(commit_words(&commit), self.inner.commit(commit), outcome_words).await
-    }
-    async fn commit_in_turn(&self, commit: Commit, turn: Turn) -> Result<CommitOutcome> {
-        let call = format!("in turn, {}", commit_words(&commit));
-        self.note(call, self.inner.commit_in_turn(commit, turn), outcome_words).await
-    }
-    async fn session(&self, id: SessionId) -> Result<Option<SessionSummary>> {
-        self.note("session".into(), self.inner.session(id), |found| format!("{found:?}")).await
-    }
-    async fn sessions(&self, zone: &Zone, after: Position, limit: usize) -> Result<Vec<SessionSummary>> {
-        let call = format!("sessions of {zone} after {}, at most {limit}", after.0);
-        self.note(call, self.inner.sessions(zone, after, limit), |found| format!("{} entries", found.len()))
-            .await
-    }
-    async fn state(&self, key: &str) -> Result<Option<Vec<u8>>> {
-        let tell = |value: &Option<Vec<u8>>| match value {
-            Some(value) => format!("{} bytes", value.len()),
-            None => "no entry".into(),
+    async fn sessions(&self, request: &AuditRequest) -> Result<Vec<SessionSummary>> {
+        let call = match request {
+            AuditRequest::Session(_) => "the entry of a session".to_owned(),
+            AuditRequest::Zone { zone, after, limit } => {
+                format!("sessions of {zone} after {}, at most {limit}", after.0)
+            }
         };
-        self.note(format!("state {key:?}"), self.inner.state(key), tell).await
+        self.note(call, self.inner.sessions(request), |found| format!("{} entries", found.len())).await
     }
-    async fn states(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>> {
-        let tell = |found: &Vec<(String, Vec<u8>)>| list(found, |(key, _)| format!("{key:?}"));
-        self.note(format!("states {prefix:?}"), self.inner.states(prefix), tell).await
+    async fn state(&self, range: &StateRange) -> Result<Vec<(String, Vec<u8>)>> {
+        let tell = |found: &Vec<(String, Vec<u8>)>| {
+            list(found, |(key, value)| format!("{key:?} of {} bytes", value.len()))
+        };
+        self.note(format!("state {range:?}"), self.inner.state(range), tell).await
     }
-    async fn purge(&self, zone: &Zone, through: Position) -> Result<u64> {
-        let call = format!("purge {zone} through {}", through.0);
-        self.note(call, self.inner.purge(zone, through), u64::to_string).await
+    async fn purge(&self, what: &Purge) -> Result<u64> {
+        let call = match what {
+            Purge::Tombstones { zone, through } => format!("purge {zone} through {}", through.0),
+            Purge::Staged(Some(_)) => "drop what a session staged".to_owned(),
+            Purge::Staged(None) => "drop what every session staged".to_owned(),
+        };
+        self.note(call, self.inner.purge(what), u64::to_string).await
     }
 }

@@ -148,7 +148,7 @@ fn edit(record: Record) -> Write {
 }
 
 async fn apply(source: &dyn SyncableDataSource, commit: Commit) -> Receipt {
-    match source.commit(commit).await.unwrap() {
+    match source.commit_alone(commit).await.unwrap() {
         CommitOutcome::Applied(receipt) => receipt,
         other => panic!("the commit is applied, not {other:?}"),
     }
@@ -165,9 +165,9 @@ fn first_commit() -> Commit {
 /// # Panics
 /// If the data source refuses any of it.
 pub async fn fill(source: &dyn SyncableDataSource) {
-    source.prepare(&[first_labels()]).await.unwrap();
+    source.prepare(&[first_labels()], Preparation::Apply).await.unwrap();
     apply(source, first_commit()).await;
-    source.prepare(&types()).await.unwrap();
+    source.prepare(&types(), Preparation::Apply).await.unwrap();
     let [stays, hello, bye] = [("n0", 14, "stays"), ("n1", 3, "hello"), ("n2", 4, "bye")]
         .map(|(key, number, text)| put(thing(key, number, Some(text))));
     let things = vec![stays, hello, bye];
@@ -192,7 +192,7 @@ pub async fn fill(source: &dyn SyncableDataSource) {
     apply(source, commit(6, false, vec![done])).await;
     source.stage(session(STAGED), 1, vec![put(label("late", 10, Some((9, "staged"))))]).await.unwrap();
     source.stage(session(STAGED), 2, vec![put(thing("late", 11, Some("staged")))]).await.unwrap();
-    assert_eq!(source.purge(&Zone::Global, Position(1)).await.unwrap(), 0);
+    assert_eq!(source.purge_tombstones(&Zone::Global, Position(1)).await.unwrap(), 0);
 }
 
 /// Reads all that [`fill`] wrote, with whatever release, and goes on writing. It is for a copy: it changes the storage.
@@ -203,7 +203,7 @@ pub async fn check(source: &dyn SyncableDataSource) {
     let upgrades = |change: &PlannedChange| matches!(change, PlannedChange::UpgradeSyncTables { .. });
     let planned = source.plan(&types()).await.unwrap();
     assert!(planned.iter().all(upgrades), "the types are as they were prepared: {planned:?}");
-    source.prepare(&types()).await.unwrap();
+    source.prepare(&types(), Preparation::Apply).await.unwrap();
     assert_eq!(source.plan(&types()).await.unwrap(), []);
     check_records(source).await;
     check_trail(source).await;
@@ -232,14 +232,18 @@ async fn check_records(source: &dyn SyncableDataSource) {
     assert_eq!(source.get(&name("labels"), &Zone::Global, &[id("é")]).await.unwrap(), [local]);
 
     let mut query = Query::all(name("labels"), Zone::Global);
-    assert_eq!(ids(&source.find(&query).await.unwrap()), ["007", UUID, "é"]);
+    assert_eq!(ids(&source.find(&query).await.unwrap().records), ["007", UUID, "é"]);
     query.filter = Filter::equal("size", 3_i64).unwrap();
-    assert_eq!(ids(&source.find(&query).await.unwrap()), [UUID], "a new field has its default");
+    assert_eq!(ids(&source.find(&query).await.unwrap().records), [UUID], "a new field has its default");
     let mut query = Query::all(name("things"), team());
     query.filter = Filter::compare("price", Comparison::Less, "-12345678901234.5678901234567").unwrap();
-    assert_eq!(source.find(&query).await.unwrap(), [thing("n0", 14, Some("stays"))], "decimals by size");
+    assert_eq!(
+        source.find(&query).await.unwrap().records,
+        [thing("n0", 14, Some("stays"))],
+        "decimals by size"
+    );
 
-    let pending = source.pending(0, 10).await.unwrap();
+    let pending = source.pending_after(0, 10).await.unwrap();
     assert_eq!(pending.iter().map(plain).collect::<Vec<_>>(), [edited, thing("n1", 3, None)]);
     let change = pending[0].metadata.change;
     assert!(change > 0 && pending[1].metadata.change == change, "both were edited by one commit");
@@ -248,19 +252,19 @@ async fn check_records(source: &dyn SyncableDataSource) {
 
 async fn check_trail(source: &dyn SyncableDataSource) {
     let last = ("fixture/last".to_owned(), vec![0, 255, 6]);
-    assert_eq!(source.states("fixture/").await.unwrap(), [last]);
+    assert_eq!(source.entries("fixture/").await.unwrap(), [last]);
     let summary = source.session(session(3)).await.unwrap().unwrap();
     assert_eq!(summary.positions, [(Zone::Global, Position(2)), (team(), Position(2))]);
     assert_eq!(summary.counts, [(name("labels"), 1), (name("things"), 1)]);
     assert_eq!(summary.author, commit(3, true, Vec::new()).author);
     assert_eq!(summary.committed_at, commit(3, true, Vec::new()).at);
-    let trail = source.sessions(&Zone::Global, Position::START, 10).await.unwrap();
+    let trail = source.sessions_of(&Zone::Global, Position::START, 10).await.unwrap();
     assert_eq!(trail.iter().map(|summary| summary.id).collect::<Vec<_>>(), [1, 3, 4].map(session));
-    assert!(matches!(source.commit(first_commit()).await.unwrap(), CommitOutcome::Duplicate(_)));
+    assert!(matches!(source.commit_alone(first_commit()).await.unwrap(), CommitOutcome::Duplicate(_)));
     // The horizon was moved to 1: a reader in the middle of that position has to start over.
     let within = Some((name("labels"), id("007")));
     let after = Point { position: Position(1), tag: Tag(u64::MAX - 1), within, ..Point::START };
-    let request = ChangesRequest { after, ..request(&Zone::Global) };
+    let request = ChangesRequest { after: after.into(), ..request(&Zone::Global) };
     let reset = Changes::ResetRequired(ResetReason::Horizon);
     assert_eq!(source.changes(&request).await.unwrap(), reset);
 }
@@ -274,12 +278,12 @@ async fn go_on(source: &dyn SyncableDataSource) {
     let found = source.get(&name("things"), &team(), &[id("late")]).await.unwrap();
     assert_eq!(found, std::slice::from_ref(&staged));
 
-    let before = source.pending(0, 1).await.unwrap()[0].metadata.change;
+    let before = source.pending_after(0, 1).await.unwrap()[0].metadata.change;
     let next = label("next", 12, Some((4, "new")));
     let receipt = apply(source, commit(100, false, vec![edit(next), edit(thing("late", 12, None))])).await;
     assert!(receipt.change > before, "edit {} is not after {before}", receipt.change);
     let expects = Write { expect: Expect::Revision(staged.metadata.revision), ..put(staged) };
-    let outcome = source.commit(commit(101, true, vec![expects])).await.unwrap();
+    let outcome = source.commit_alone(commit(101, true, vec![expects])).await.unwrap();
     assert!(matches!(outcome, CommitOutcome::Conflicts { .. }), "{outcome:?}");
     let receipt = apply(source, commit(101, true, vec![put(label("gone", 13, Some((5, "back"))))])).await;
     assert_eq!(receipt.positions, [(Zone::Global, Position(5))]);

@@ -1,27 +1,33 @@
 //! Reading a zone's history page by page, and checking each page on the way.
 
-use fastsync_core::source::{Changes, ChangesPage, ChangesRequest, Point};
+use fastsync_core::source::{After, Changes, ChangesPage, ChangesRequest, Point};
 use fastsync_core::{ObjectId, Record, SyncableDataSource, TypeName};
 
 /// A reader of [`SyncableDataSource::changes`] that keeps its place.
 #[derive(Debug, Clone)]
 pub struct Walk {
     request: ChangesRequest,
+    /// Where the reader stands.
+    point: Point,
     /// The records after which a page was cut, of the position where the reader stands.
     cuts: Vec<(TypeName, ObjectId)>,
 }
 
 impl Walk {
-    /// A reader that begins at the request's point.
+    /// A reader that begins where the request does.
     #[must_use]
-    pub const fn new(request: ChangesRequest) -> Self {
-        Self { request, cuts: Vec::new() }
+    pub fn new(request: ChangesRequest) -> Self {
+        let point = match &request.after {
+            After::Point(point) => point.clone(),
+            After::Position(position) => Point { position: *position, ..Point::START },
+        };
+        Self { request, point, cuts: Vec::new() }
     }
 
     /// Where the reader stands.
     #[must_use]
     pub const fn point(&self) -> &Point {
-        &self.request.after
+        &self.point
     }
 
     /// Reads the next page.
@@ -51,13 +57,14 @@ impl Walk {
             None => assert!(!self.request.count_remaining, "the rest is counted if it was asked for"),
             Some(rest) => assert_eq!(rest == 0, page.caught_up, "nothing remains if and only if caught up"),
         }
-        self.request.after = page.next.clone();
+        self.point = page.next.clone();
+        self.request.after = page.next.clone().into();
         page
     }
 
     /// A reader never goes back and, until it caught up, always gets on.
     fn assert_progress(&mut self, page: &ChangesPage) {
-        let (before, next) = (&self.request.after, &page.next);
+        let (before, next) = (&self.point, &page.next);
         if next.position > before.position {
             self.cuts.clear();
         } else {

@@ -48,8 +48,8 @@ pub use repository::{
 pub use schema::{
     FieldKind, FieldSchema, IdKind, MAX_RECORD_BYTES, TypeSchema, TypeSchemaBuilder, ZoneRestriction,
 };
-pub use source::SyncableDataSource;
 pub use source::memory::MemoryDataSource;
+pub use source::{SyncableDataSource, SyncableDataSourceExt};
 pub use store::{
     EditSession, Migration, MigrationRow, ObjectChanges, SessionLimits, Store, StoreBuilder, StoreChange,
     StoreRole,

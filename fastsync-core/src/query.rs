@@ -97,6 +97,8 @@ pub struct Query {
     pub offset: u64,
     /// How many to read at most; `None` for all.
     pub limit: Option<u64>,
+    /// Whether to count everything that the filter selects.
+    pub total: bool,
 }
 
 /// The most conditions a filter may have; each value of a list and each group counts as one.
@@ -108,7 +110,7 @@ impl Query {
     /// Every object of a type in a zone, by id.
     #[must_use]
     pub fn all(type_name: TypeName, zone: Zone) -> Self {
-        Self { type_name, zone, filter: Filter::All, order: Vec::new(), offset: 0, limit: None }
+        Self { type_name, zone, filter: Filter::All, order: Vec::new(), offset: 0, limit: None, total: false }
     }
 
     /// The same for the objects that the filter selects.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fastsync_core::protocol::{PullRequest, PushReply};
-use fastsync_core::source::{Commit, CommitOutcome, ExpectState, Layer, Turn};
+use fastsync_core::source::{Commit, CommitOutcome, ExpectState, Layer, SyncableDataSourceExt as _, Turn};
 use fastsync_core::{
     Client, DeviceId, LoopbackTransport, MemoryDataSource, ObjectId, Outgoing, Position, PullAnswer,
     Repository, Result, Server, SessionLimits, Store, SyncContext, SyncManager, SyncableDataSource,
@@ -212,7 +212,7 @@ async fn push(
 /// Everything is there, and the pushes of each device lie in their order, each once.
 async fn check(store: &Store, devices: &[(DeviceId, u64)]) -> std::result::Result<(), String> {
     let sessions =
-        store.source().sessions(&Zone::Global, Position::START, usize::MAX >> 1).await.map_err(text)?;
+        store.source().sessions_of(&Zone::Global, Position::START, usize::MAX >> 1).await.map_err(text)?;
     let mut pushes: BTreeMap<DeviceId, Vec<u64>> = BTreeMap::new();
     for session in &sessions {
         pushes.entry(session.author.device).or_default().push(session.author.number);
@@ -252,6 +252,6 @@ impl Layer for Careless {
     }
     async fn commit(&self, mut commit: Commit, _: Turn) -> Result<CommitOutcome> {
         commit.state.iter_mut().for_each(|entry| entry.expect = ExpectState::Anything);
-        self.inner().commit(commit).await
+        self.inner().commit_alone(commit).await
     }
 }

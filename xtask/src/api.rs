@@ -23,9 +23,9 @@ const CLOSED: &[(&str, &str, &str)] = &[
     (
         "fastsync-core",
         "the storage port: whoever implements it is to look at every member",
-        "Action Author Changes ChangesPage ChangesRequest Clear Commit CommitOutcome Conflict ConflictReason Expect \
-         ExpectState Head NotedType OnMismatch PageLimits Point Reading Receipt Record RecordKey Registered \
-         SessionSummary SkipOwn StateConflict StateWrite SyncMetadata UpgradeStep Write Writes ZoneState",
+        "Action After AuditRequest Author Changes ChangesPage ChangesRequest Clear Commit CommitOutcome Conflict ConflictReason Expect \
+         ExpectState Found Head NotedType OnMismatch PageLimits PendingRequest Point Preparation Purge Reading Receipt Record RecordKey Registered \
+         SessionSummary SkipOwn StateConflict StateRange StateWrite SyncMetadata UpgradeStep Write Writes ZoneState",
     ),
     ("fastsync-conformance", "a harness makes every one of them", "Constraint"),
     ("fastsync-conformance", "a case has no other end", "Outcome"),

@@ -6,8 +6,8 @@
 use anyhow::{Context as _, Result, bail, ensure};
 use fastsync_core::protocol::{RecordGroup, Row, SyncPayload};
 use fastsync_core::source::{
-    Action, Changes, ChangesRequest, Commit, CommitOutcome, Expect, OnMismatch, PageLimits, Point, Write,
-    Writes,
+    Action, Changes, ChangesRequest, Commit, CommitOutcome, Expect, OnMismatch, PageLimits, Point,
+    Preparation, SyncableDataSourceExt as _, Write, Writes,
 };
 use fastsync_core::{
     Author, DeviceId, Hlc, Incarnation, Record, RecordKey, Revision, SessionId, SessionKind, SyncMetadata,
@@ -91,13 +91,13 @@ fn json(args: &Args) -> Result<()> {
 async fn sqlite(args: &Args) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let source = SqliteDataSource::open(folder.path().join("hot.db"))?;
-    source.prepare(&[Item::schema()?]).await?;
+    source.prepare(&[Item::schema()?], Preparation::Apply).await?;
     let commits: Vec<Commit> = (0..=MOST).map(commit).collect::<Result<_>>()?;
     let mut commits = commits.into_iter();
     let mut there = 0;
     let before = if args.path == Path::Page { 1 } else { args.times };
     for commit in commits.by_ref().take(usize::try_from(before)?) {
-        let outcome = source.commit(commit).await?;
+        let outcome = source.commit_alone(commit).await?;
         ensure!(matches!(outcome, CommitOutcome::Applied(_)), "not applied: {outcome:?}");
         there += RECORDS;
     }
@@ -106,7 +106,7 @@ async fn sqlite(args: &Args) -> Result<()> {
             let limits = PageLimits { records: usize::try_from(RECORDS)?, bytes: usize::MAX };
             let request = ChangesRequest {
                 zone: Zone::Global,
-                after: Point::START,
+                after: Point::START.into(),
                 types: None,
                 skip_own: None,
                 limits,

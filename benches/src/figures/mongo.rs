@@ -13,7 +13,10 @@ use benches::remote::{self, Fetch, PUSHERS, Required, Round, bare_pull, measure}
 use benches::report::{Report, Table, thousands};
 use benches::stats::rate;
 use benches::time::{now, since};
-use fastsync_core::source::{Action, Commit, CommitOutcome, Expect, OnMismatch, StateWrite, Write, Writes};
+use fastsync_core::source::{
+    Action, Commit, CommitOutcome, Expect, OnMismatch, Preparation, StateWrite, SyncableDataSourceExt as _,
+    Write, Writes,
+};
 use fastsync_core::{
     Author, DeviceId, FieldKind, Hlc, Incarnation, ObjectId, Record, RecordKey, Revision, SessionId,
     SessionKind, SyncMetadata, SyncableDataSource, Tag, Timestamp, TypeName, TypeSchema, Zone,
@@ -106,7 +109,7 @@ async fn zones(client: &Client, seconds: f64, report: &mut Report) -> Result<()>
         .field("quantity", FieldKind::Integer)
         .field("updated_at", FieldKind::Integer)
         .build()?;
-    source.prepare(&[schema]).await?;
+    source.prepare(&[schema], Preparation::Apply).await?;
     let numbers = Arc::new(AtomicU64::new(1));
     let many = pushers(&source, PUSHERS, seconds, &numbers).await?;
     let one = pushers(&source, 1, seconds, &numbers).await?;
@@ -136,7 +139,8 @@ async fn pushers(
         tasks.push(tokio::spawn(async move {
             let mut done = 0;
             while since(start) < seconds {
-                let outcome = source.commit(session(&zone, numbers.fetch_add(1, Ordering::Relaxed))?).await?;
+                let outcome =
+                    source.commit_alone(session(&zone, numbers.fetch_add(1, Ordering::Relaxed))?).await?;
                 ensure!(matches!(outcome, CommitOutcome::Applied(_)), "{outcome:?}");
                 done += 1;
             }

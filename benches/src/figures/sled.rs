@@ -13,6 +13,7 @@ use benches::scratch::Scratch;
 pub(crate) use benches::settings::Repeated as Args;
 use benches::stats::{median, rate};
 use benches::time::{now, since};
+use fastsync_core::source::SyncableDataSourceExt as _;
 use fastsync_core::{PullLimits, Query, Store, SyncableObject, Zone};
 use fastsync_dao_sled::SledDataSource;
 use serde_json::json;

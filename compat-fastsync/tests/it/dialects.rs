@@ -289,7 +289,7 @@ async fn after_a_purge_reading_goes_on_and_edits_of_what_is_gone_bring_a_tombsto
     ada.add_item("2", "deleted");
     ada.sync().await;
     world.items("ada@home").remove(&id("2")).await.unwrap();
-    world.store.source().purge(&zone("ada@home"), Position(100)).await.unwrap();
+    world.store.source().purge_tombstones(&zone("ada@home"), Position(100)).await.unwrap();
     world.items("ada@home").add(&item("3", "new")).await.unwrap();
     assert_eq!(ada.pull().await, 1, "what came after");
     assert_eq!(ada.name("2").as_deref(), Some("deleted"), "nobody could tell");

@@ -344,7 +344,7 @@ async fn f28_tombstones_can_be_purged() {
     ada.sync().await;
     ada.remove("1");
     ada.sync().await;
-    assert_eq!(world.store.source().purge(&zone("ada@home"), Position(9)).await.unwrap(), 1);
+    assert_eq!(world.store.source().purge_tombstones(&zone("ada@home"), Position(9)).await.unwrap(), 1);
     ada.add_item("2", "y");
     assert!(ada.sync().await);
     let mut bob = OldClient::new(&world, "bob@home", Dialect::TypeScript);

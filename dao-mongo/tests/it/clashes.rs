@@ -73,7 +73,7 @@ async fn documents_exchange_unique_values_in_one_commit() {
             for (sequence, write) in (0..).zip(writes) {
                 source.stage(session.session, sequence, vec![write]).await.unwrap();
             }
-            assert!(matches!(source.commit(session).await.unwrap(), CommitOutcome::Applied(_)));
+            assert!(matches!(source.commit_alone(session).await.unwrap(), CommitOutcome::Applied(_)));
         } else {
             apply(&source, writes).await;
         }

@@ -24,7 +24,7 @@ fn target(command: &Document) -> (&str, &str) {
 async fn everything(source: &MongoSource) {
     let writes = vec![put(item("a", "one")), put(item("b", "two"))];
     let state = vec![StateWrite::set("key", Some(b"1".to_vec()))];
-    source.commit(Commit { state, ..commit(writes) }).await.unwrap();
+    source.commit_alone(Commit { state, ..commit(writes) }).await.unwrap();
     apply(source, vec![put(record("items", &Zone::Global, "b", None))]).await;
     refused(source).await;
     let (kind, zone) = (name("items"), Zone::Global);
@@ -32,21 +32,21 @@ async fn everything(source: &MongoSource) {
     source.find(&Query::all(kind.clone(), zone.clone())).await.unwrap();
     source.count(&Query::all(kind, zone.clone())).await.unwrap();
     let all = page(source, &request(&zone)).await;
-    page(source, &ChangesRequest { after: all.next, ..request(&zone) }).await;
-    source.point(&zone, Position(1)).await.unwrap().unwrap();
-    source.pending(0, 10).await.unwrap();
+    page(source, &ChangesRequest { after: all.next.into(), ..request(&zone) }).await;
+    page(source, &ChangesRequest { after: Position(1).into(), ..request(&zone) }).await;
+    source.pending_after(0, 10).await.unwrap();
     source.count_pending().await.unwrap();
-    let sessions = source.sessions(&zone, Position::START, 10).await.unwrap();
+    let sessions = source.sessions_of(&zone, Position::START, 10).await.unwrap();
     source.session(sessions[0].id).await.unwrap().unwrap();
-    source.state("key").await.unwrap().unwrap();
-    source.states("").await.unwrap();
-    source.purge(&zone, Position(2)).await.unwrap();
+    source.entry("key").await.unwrap().unwrap();
+    source.entries("").await.unwrap();
+    source.purge_tombstones(&zone, Position(2)).await.unwrap();
     // More than a document holds.
     let large: Vec<_> = (0..10).map(|n| put(item(&format!("i{n}"), &"x".repeat(900_000)))).collect();
     let session = Commit { writes: Writes::Staged { overrides: Vec::new() }, ..commit(Vec::new()) };
     source.stage(session.session, 1, large).await.unwrap();
     source.stage(session.session, 2, vec![put(item("i0", "y"))]).await.unwrap();
-    source.commit(session).await.unwrap();
+    source.commit_alone(session).await.unwrap();
     source.unstage(None).await.unwrap();
 }
 
@@ -57,7 +57,7 @@ async fn refused(source: &MongoSource) {
     let session = Commit { writes: Writes::Staged { overrides: Vec::new() }, ..commit(Vec::new()) };
     let absent = Write { expect: Expect::Absent, ..put(item("a", "new")) };
     source.stage(session.session, 1, vec![absent]).await.unwrap();
-    let outcome = source.commit(session.clone()).await.unwrap();
+    let outcome = source.commit_alone(session.clone()).await.unwrap();
     assert!(matches!(outcome, CommitOutcome::Conflicts { .. }));
     source.unstage(Some(session.session)).await.unwrap();
 }
@@ -133,7 +133,7 @@ async fn the_horizon_moves_before_the_tombstones_go() {
     let (source, sent) = scratch.watched("").await;
     apply(&source, vec![put(record("items", &Zone::Global, "a", None))]).await;
     sent.take();
-    assert_eq!(source.purge(&Zone::Global, Position(1)).await.unwrap(), 1);
+    assert_eq!(source.purge_tombstones(&Zone::Global, Position(1)).await.unwrap(), 1);
     let commands = sent.take();
     let targets: Vec<_> = commands.iter().map(target).collect();
     assert_eq!(targets, [("findAndModify", "fastsync_zones"), ("delete", "fastsync_records")]);

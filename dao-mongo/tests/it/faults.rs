@@ -30,7 +30,7 @@ async fn a_zone_in_the_hands_of_another_process_is_waited_for() {
     let session = Commit { positioned: false, ..commit(vec![put(item("b", "two"))]) };
     let committing = tokio::spawn({
         let source = source.clone();
-        async move { source.commit(session).await }
+        async move { source.commit_alone(session).await }
     });
     sent.until_kept_out().await;
     other.abort_transaction().await.unwrap();
@@ -49,7 +49,7 @@ async fn a_batch_that_is_staged_during_its_commit_is_not_lost() {
     let mut other = scratch.held("global").await;
     let committing = tokio::spawn({
         let (source, session) = (source.clone(), session.clone());
-        async move { source.commit(session).await }
+        async move { source.commit_alone(session).await }
     });
     sent.until_kept_out().await;
     source.stage(session.session, 2, vec![put(item("c", "three"))]).await.unwrap();
@@ -75,8 +75,8 @@ async fn a_batch_is_kept_whole_or_not_at_all() {
     source.stage(session.session, 1, large("a")).await.unwrap_err();
     source.database().run_command(rule(doc! {})).await.unwrap();
     source.stage(session.session, 1, large("b")).await.unwrap();
-    assert!(matches!(source.commit(session).await.unwrap(), CommitOutcome::Applied(_)));
-    let found = source.find(&Query::all(name("items"), Zone::Global)).await.unwrap();
+    assert!(matches!(source.commit_alone(session).await.unwrap(), CommitOutcome::Applied(_)));
+    let found = source.find(&Query::all(name("items"), Zone::Global)).await.unwrap().records;
     let is_b =
         |record: &Record| matches!(&record.body.as_ref().unwrap()[0], Value::Text(t) if t.starts_with('b'));
     assert_eq!((found.len(), found.iter().all(is_b)), (12, true));
@@ -93,7 +93,7 @@ async fn a_commit_goes_on_when_its_caller_is_gone() {
     let session = commit(vec![put(item("a", "two"))]);
     let id = session.session;
     tokio::select! {
-        outcome = source.commit(session) => panic!("{outcome:?}"),
+        outcome = source.commit_alone(session) => panic!("{outcome:?}"),
         () = sent.until_kept_out() => {}
     }
     other.abort_transaction().await.unwrap();
@@ -107,7 +107,7 @@ async fn a_commit_goes_on_when_its_caller_is_gone() {
 async fn commits_to_the_same_zones_do_not_wait_for_each_other_in_a_ring() {
     let Some(scratch) = Scratch::new() else { return };
     let source = scratch.open().await;
-    source.prepare(&[notes()]).await.unwrap();
+    source.prepare(&[notes()], Preparation::Apply).await.unwrap();
     let zones = ["one", "two"].map(|zone| Zone::restricted(zone).unwrap());
     let tasks: Vec<_> = (0..4)
         .map(|task| {
@@ -120,7 +120,7 @@ async fn commits_to_the_same_zones_do_not_wait_for_each_other_in_a_ring() {
                     };
                     let mut session = commit(zones.iter().map(note).collect());
                     session.author.number = task;
-                    let outcome = source.commit(session).await.unwrap();
+                    let outcome = source.commit_alone(session).await.unwrap();
                     assert!(matches!(outcome, CommitOutcome::Applied(_)));
                 }
             })
@@ -146,7 +146,7 @@ async fn a_commit_that_is_too_large_does_not_touch_those_beside_it() {
     let mut other = scratch.held("global").await;
     let spawn = |write: Write| {
         let source = source.clone();
-        tokio::spawn(async move { source.commit(commit(vec![write])).await })
+        tokio::spawn(async move { source.commit_alone(commit(vec![write])).await })
     };
     let first = spawn(put(item("a", "one")));
     sent.until_kept_out().await;

@@ -100,7 +100,7 @@ async fn push_one(source: &MongoDataSource, pusher: u64, number: u64) {
         // Some give up waiting; the session may then be there or not.
         let patience =
             Duration::from_micros(if attempt % 7 == 3 { spread(attempt) % 20_000 } else { 60_000_000 });
-        match tokio::time::timeout(patience, source.commit(commit)).await {
+        match tokio::time::timeout(patience, source.commit_alone(commit)).await {
             Err(_) | Ok(Ok(CommitOutcome::Conflicts { .. })) => {}
             Ok(Ok(CommitOutcome::Applied(_) | CommitOutcome::Duplicate(_))) => return,
             Ok(Err(error)) => assert!(error.is_retryable(), "{error:?}"),
@@ -115,7 +115,7 @@ async fn child() {
     let (database, half) = told.split_once('|').unwrap();
     let half: u64 = half.parse().unwrap();
     let source = again!(MongoDataSource::connect(&url().unwrap(), database));
-    again!(source.prepare(&[items()]));
+    again!(source.prepare(&[items()], Preparation::Apply));
     let pushers = half * PUSHERS / 2..(half + 1) * PUSHERS / 2;
     let tasks = pushers.map(|pusher| tokio::spawn(push(source.clone(), pusher, sessions())));
     for task in tasks.collect::<Vec<_>>() {
@@ -167,7 +167,8 @@ impl Feed {
         match self {
             Self::Real(source) => {
                 let limits = PageLimits { records, bytes: 1 << 20 };
-                let request = ChangesRequest { after: after.clone(), limits, ..request(&Zone::Global) };
+                let request =
+                    ChangesRequest { after: after.clone().into(), limits, ..request(&Zone::Global) };
                 let Changes::Page(page) = again!(source.changes(&request)) else { panic!("a page") };
                 for record in page.records {
                     let Some([_, Value::Integer(count), _]) = record.body.as_deref() else {
@@ -257,7 +258,7 @@ async fn no_row_is_lost_while_16_pushers_in_two_processes_are_killed() {
         let missed = expected.keys().filter(|key| !replica.contains_key(*key)).count();
         assert!(replica == expected, "a puller missed {missed} of {} rows", expected.len());
     }
-    let audit = source.sessions(&Zone::Global, Position::START, usize::MAX).await.unwrap();
+    let audit = source.sessions_of(&Zone::Global, Position::START, usize::MAX).await.unwrap();
     let positions: Vec<_> = audit.iter().map(|session| session.positions[0].1.0).collect();
     assert_eq!(positions, (1..=PUSHERS * sessions).collect::<Vec<_>>(), "each session once, without a gap");
 }

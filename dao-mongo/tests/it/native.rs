@@ -45,7 +45,7 @@ async fn documents_of_others_are_not_tracked_and_missing_ones_passed_over() {
     let source = scratch.items().await;
     apply(&source, vec![put(item("a", "one")), put(item("b", "two")), put(item("x", "ours"))]).await;
     let all = Query::all(name("items"), Zone::Global);
-    assert_eq!(ids(&source.find(&all).await.unwrap()), ["a", "b", "x"]);
+    assert_eq!(ids(&source.find(&all).await.unwrap().records), ["a", "b", "x"]);
     assert_eq!(source.count(&all).await.unwrap(), 3);
     assert_eq!(own.count_documents(doc! { "name": "theirs" }).await.unwrap(), 2);
 
@@ -92,8 +92,8 @@ async fn a_unique_clash_refuses_its_write_and_a_value_given_free_is_none() {
     let session = staged(commit(Vec::new()));
     source.stage(session.session, 1, vec![put(item("a", "four"))]).await.unwrap();
     source.stage(session.session, 2, vec![put(item("c", "five"))]).await.unwrap();
-    assert!(matches!(source.commit(session).await.unwrap(), CommitOutcome::Applied(_)));
-    let found = source.find(&Query::all(name("items"), Zone::Global)).await.unwrap();
+    assert!(matches!(source.commit_alone(session).await.unwrap(), CommitOutcome::Applied(_)));
+    let found = source.find(&Query::all(name("items"), Zone::Global)).await.unwrap().records;
     let names: Vec<_> = found.iter().map(|record| record.body.as_ref().unwrap()[0].clone()).collect();
     assert_eq!((ids(&found), names), (vec!["a", "c"], vec!["four".into(), "five".into()]));
 }
@@ -108,7 +108,7 @@ async fn a_clash_of_one_commit_does_not_touch_those_beside_it() {
         // Every third wants the same name.
         let title = if n % 3 == 0 { "taken".to_owned() } else { format!("name {n}") };
         tokio::spawn(async move {
-            source.commit(commit(vec![put(item(&format!("i-{n}"), &title))])).await.unwrap()
+            source.commit_alone(commit(vec![put(item(&format!("i-{n}"), &title))])).await.unwrap()
         })
     });
     let mut applied = 0;
@@ -150,7 +150,7 @@ async fn collections_that_would_not_do_are_refused_together() {
     let plain = |name: &str| TypeSchema::builder(name, "id").build().unwrap();
     let types = ["items", "notes", "things", "fresh", "system"].map(plain);
     let source = scratch.open().await;
-    let error = source.prepare(&types).await.unwrap_err();
+    let error = source.prepare(&types, Preparation::Apply).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     for part in ["items has a collation", "notes is capped", "things", "system"] {
         assert!(error.message().contains(part), "{part} is missing in {error}");
@@ -170,7 +170,7 @@ async fn a_batch_above_the_document_limit_is_kept_whole() {
     source.stage(session.session, u64::MAX, batch(&large)).await.unwrap();
     source.stage(session.session, u64::MAX, batch("later")).await.unwrap();
     source.stage(session.session, 1, vec![put(item("i-00", "earlier"))]).await.unwrap();
-    assert!(matches!(source.commit(session).await.unwrap(), CommitOutcome::Applied(_)));
+    assert!(matches!(source.commit_alone(session).await.unwrap(), CommitOutcome::Applied(_)));
     let found = source.get(&name("items"), &Zone::Global, &[id("i-00"), id("i-19")]).await.unwrap();
     assert!(found.iter().all(|record| record.body.as_ref().unwrap()[0] == large.as_str().into()));
     assert_eq!(found.len(), 2);
@@ -181,7 +181,8 @@ async fn what_no_document_holds_is_refused_before_anything_is_written() {
     let Some(scratch) = Scratch::new() else { return };
     let source = scratch.items().await;
     let state = vec![StateWrite::set("large", Some(vec![0; 16 << 20]))];
-    let refused = source.commit(Commit { state, ..commit(vec![put(item("a", "one"))]) }).await.unwrap_err();
+    let refused =
+        source.commit_alone(Commit { state, ..commit(vec![put(item("a", "one"))]) }).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::TooLarge);
     assert_eq!(source.count(&Query::all(name("items"), Zone::Global)).await.unwrap(), 0);
 }
@@ -193,7 +194,7 @@ async fn clients_with_weak_concerns_are_made_strong() {
     let client = Client::with_uri_str(weak).await.unwrap();
     let name = scratch.database().await.name().to_owned();
     let source = MongoDataSource::open(&client.database(&name)).await.unwrap();
-    source.prepare(&[items()]).await.unwrap();
+    source.prepare(&[items()], Preparation::Apply).await.unwrap();
     apply(&source, vec![put(item("a", "one"))]).await;
     let shown = format!("{source:?} {:?}", source.database().write_concern());
     assert!(shown.contains("Majority") && shown.contains("journal: Some(true)"), "{shown}");
@@ -242,7 +243,7 @@ async fn many_processes_may_prepare_at_once() {
     let tasks: Vec<_> = (0..6)
         .map(|n| {
             let source = scratch.open();
-            async move { source.await.prepare(&[own(n)]).await }
+            async move { source.await.prepare(&[own(n)], Preparation::Apply).await }
         })
         .collect();
     for done in futures_util::future::join_all(tasks).await {
@@ -284,10 +285,10 @@ async fn a_field_that_is_new_can_be_queried() {
         .field("quantity", FieldKind::Integer)
         .nullable_field("note", FieldKind::Text)
         .field("price", FieldKind::Integer);
-    source.prepare(&[more.build().unwrap()]).await.unwrap();
+    source.prepare(&[more.build().unwrap()], Preparation::Apply).await.unwrap();
     let filter = Filter::equal("price", 0_i64).unwrap();
     let query = Query::all(name("items"), Zone::Global).with_filter(filter);
-    assert_eq!(ids(&source.find(&query).await.unwrap()), ["a"]);
+    assert_eq!(ids(&source.find(&query).await.unwrap().records), ["a"]);
 }
 
 /// "A deletion that waits to be pushed is not finished with." Fails if a purge takes its tombstone away.
@@ -300,9 +301,9 @@ async fn a_deletion_that_waits_to_be_pushed_is_not_purged() {
     apply(&source, vec![put(tombstone("b"))]).await;
     let waits =
         Write { action: Action::Put { record: tombstone("a"), pending: true }, ..put(tombstone("a")) };
-    source.commit(Commit { positioned: false, ..commit(vec![waits]) }).await.unwrap();
-    assert_eq!(source.purge(&Zone::Global, Position(2)).await.unwrap(), 1);
-    assert_eq!(ids(&source.pending(0, 10).await.unwrap()), ["a"]);
+    source.commit_alone(Commit { positioned: false, ..commit(vec![waits]) }).await.unwrap();
+    assert_eq!(source.purge_tombstones(&Zone::Global, Position(2)).await.unwrap(), 1);
+    assert_eq!(ids(&source.pending_after(0, 10).await.unwrap()), ["a"]);
     let left = source.get(&name("items"), &Zone::Global, &[id("a"), id("b")]).await.unwrap();
     assert_eq!(ids(&left), ["a"]);
 }

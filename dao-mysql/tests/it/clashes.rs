@@ -22,7 +22,7 @@ async fn adopted(database: &Database) -> MySqlDataSource {
         ))
         .await;
     let source = open(database).await;
-    source.prepare(&[items()]).await.unwrap();
+    source.prepare(&[items()], Preparation::Apply).await.unwrap();
     source
 }
 
@@ -62,7 +62,7 @@ async fn rows_exchange_unique_values_in_one_commit() {
             source.stage(exchange.session, 0, writes).await.unwrap();
             exchange.writes = Writes::Staged { overrides: Vec::new() };
         }
-        let outcome = source.commit(exchange).await.unwrap();
+        let outcome = source.commit_alone(exchange).await.unwrap();
         assert!(matches!(outcome, CommitOutcome::Applied(_)), "{outcome:?}");
         let expected = [
             row("a", "b", "note c"),
@@ -127,7 +127,7 @@ async fn columns_of_every_kind_exchange_their_values() {
         .field("owner", FieldKind::Uuid)
         .build()
         .unwrap();
-    source.prepare(&[slots]).await.unwrap();
+    source.prepare(&[slots], Preparation::Apply).await.unwrap();
     let slot = |id: &str, n: u8| {
         let body = vec![
             Value::Integer(n.into()),
@@ -144,7 +144,7 @@ async fn columns_of_every_kind_exchange_their_values() {
     };
     apply(&source, vec![put(slot("a", 1)), put(slot("b", 2)), put(slot("c", 3))]).await;
     apply(&source, vec![put(slot("a", 2)), put(slot("b", 3)), put(slot("c", 1))]).await;
-    let found = source.find(&Query::all(name("slots"), Zone::Global)).await.unwrap();
+    let found = source.find(&Query::all(name("slots"), Zone::Global)).await.unwrap().records;
     let bodies: Vec<_> = found.into_iter().map(|record| record.body).collect();
     assert_eq!(bodies, [slot("a", 2).body, slot("b", 3).body, slot("c", 1).body]);
 }
@@ -160,7 +160,7 @@ async fn seats_and_lines(database: &Database) -> MySqlDataSource {
         .build()
         .unwrap();
     let seats = TypeSchema::builder("seats", "id").field("person", FieldKind::Text).priority(2);
-    source.prepare(&[parents, lines, seats.build().unwrap()]).await.unwrap();
+    source.prepare(&[parents, lines, seats.build().unwrap()], Preparation::Apply).await.unwrap();
     database
         .sql(
             "ALTER TABLE line MODIFY parent VARCHAR(255) NOT NULL, ADD FOREIGN KEY (parent) REFERENCES parents (id),

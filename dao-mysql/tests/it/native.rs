@@ -17,7 +17,7 @@ async fn two_data_sources_on_one_database_see_each_other() {
     }
     assert_eq!(page(&a, &request(&Zone::Global)).await.records.len(), 40);
     // A type that the other one prepares later is known, with its fields as they were prepared.
-    a.prepare(&[notes()]).await.unwrap();
+    a.prepare(&[notes()], Preparation::Apply).await.unwrap();
     let zone = Zone::restricted("team").unwrap();
     apply(&b, vec![put(record("notes", &zone, "n", Some(vec!["hi".into()])))]).await;
     assert_eq!(page(&a, &request(&zone)).await.records.len(), 1);
@@ -38,7 +38,10 @@ async fn many_processes_may_prepare_at_once() {
             let pool = database.pool();
             tokio::spawn(async move {
                 let source = MySqlDataSource::new(pool).await.unwrap();
-                source.prepare(&[own(n).as_slice(), &[items(), notes()]].concat()).await.unwrap();
+                source
+                    .prepare(&[own(n).as_slice(), &[items(), notes()]].concat(), Preparation::Apply)
+                    .await
+                    .unwrap();
                 source
             })
         })
@@ -73,10 +76,10 @@ async fn a_prepare_waits_for_the_one_before_it() {
     let source = with_items(&database).await;
     let mut stranger = database.stranger().await;
     raw_sql("LOCK TABLES fastsync_types WRITE").execute(&mut stranger).await.unwrap();
-    let first = tokio::spawn(async move { source.prepare(&[items(), notes()]).await });
+    let first = tokio::spawn(async move { source.prepare(&[items(), notes()], Preparation::Apply).await });
     database.until_runs("%fastsync_types%").await;
     let source = open(&database).await;
-    let second = tokio::spawn(async move { source.prepare(&[notes()]).await });
+    let second = tokio::spawn(async move { source.prepare(&[notes()], Preparation::Apply).await });
     database.until_runs("%GET_LOCK%").await;
     raw_sql("UNLOCK TABLES").execute(&mut stranger).await.unwrap();
     soon(first).await.unwrap().unwrap();
@@ -87,7 +90,7 @@ async fn a_prepare_waits_for_the_one_before_it() {
 async fn nothing_is_read_before_prepare() {
     let Some(database) = database() else { return };
     let source = open(&database).await;
-    assert_eq!(source.state("x").await.unwrap_err().kind(), ErrorKind::Config);
+    assert_eq!(source.entry("x").await.unwrap_err().kind(), ErrorKind::Config);
     let query = Query::all(name("items"), Zone::Global);
     assert_eq!(source.find(&query).await.unwrap_err().kind(), ErrorKind::UnknownType);
 }
@@ -104,7 +107,7 @@ async fn a_foreign_lock_is_waited_for_a_bounded_time_and_reads_go_on() {
         })
         .connect_lazy_with(options.clone());
     let source = MySqlDataSource::with_config(pool, MySqlConfig::new().attempts(2)).await.unwrap();
-    source.prepare(&[items()]).await.unwrap();
+    source.prepare(&[items()], Preparation::Apply).await.unwrap();
     apply(&source, vec![put(item("a", "one"))]).await;
 
     let mut stranger = sqlx::MySqlConnection::connect_with(&options).await.unwrap();
@@ -112,7 +115,7 @@ async fn a_foreign_lock_is_waited_for_a_bounded_time_and_reads_go_on() {
     // Reads see the committed state and do not wait: that would end with a failure.
     let found = source.get(&name("items"), &Zone::Global, &[id("a")]).await.unwrap();
     assert_eq!(names(&found), ["one"]);
-    let error = source.commit(commit(vec![put(item("a", "two"))])).await.unwrap_err();
+    let error = source.commit_alone(commit(vec![put(item("a", "two"))])).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Contention, "{error:?}");
     assert!(error.is_retryable());
     // Another record of the zone is not in the way.
@@ -143,11 +146,11 @@ async fn commits_that_cross_are_applied_one_after_the_other() {
                         source.stage(staged.session, sequence, writes).await.unwrap();
                     }
                     staged.writes = Writes::Staged { overrides: Vec::new() };
-                    let mut outcome = source.commit(staged.clone()).await;
+                    let mut outcome = source.commit_alone(staged.clone()).await;
                     for _ in 0..20 {
                         let Err(error) = &outcome else { break };
                         assert_eq!(error.kind(), ErrorKind::Contention, "{error:?}");
-                        outcome = source.commit(staged.clone()).await;
+                        outcome = source.commit_alone(staged.clone()).await;
                     }
                     outcome.unwrap();
                 }
@@ -189,7 +192,7 @@ async fn a_session_settings_that_breaks_promises_is_refused_by_name() {
     let source = with_items(&database).await;
     database.sql("UPDATE fastsync_meta SET value = 2 WHERE name = 'schema_version'").await;
     for error in [
-        source.prepare(&[notes()]).await.unwrap_err(),
+        source.prepare(&[notes()], Preparation::Apply).await.unwrap_err(),
         source.plan(&[notes()]).await.unwrap_err(),
         MySqlDataSource::new(source.pool().clone()).await.unwrap_err(),
     ] {
@@ -226,11 +229,11 @@ async fn own_pushes_are_passed_over_however_many_there_are() {
     for round in 0..1_100 {
         let own = commit(vec![put(item(&format!("own{round}"), "x"))]);
         through = own.author.number;
-        source.commit(own).await.unwrap();
+        source.commit_alone(own).await.unwrap();
         if round % 500 == 3 {
             let mut other = commit(vec![put(item(&format!("other{round}"), "x"))]);
             other.author.device = DeviceId::from_uuid(uuid::Uuid::from_u128(8));
-            source.commit(other).await.unwrap();
+            source.commit_alone(other).await.unwrap();
         }
     }
     let mut all = request(&Zone::Global);
@@ -251,19 +254,19 @@ async fn words_of_sql_are_names() {
         let fields = fields.iter().fold(begin, |schema, field| schema.field(*field, FieldKind::Text));
         fields.build().unwrap()
     };
-    source.prepare(&[select(&["order"])]).await.unwrap();
+    source.prepare(&[select(&["order"])], Preparation::Apply).await.unwrap();
     // A table that is there is changed and looked into.
-    source.prepare(&[select(&["order", "group"])]).await.unwrap();
+    source.prepare(&[select(&["order", "group"])], Preparation::Apply).await.unwrap();
     let row = |key: &str| put(record("select", &Zone::Global, key, Some(vec!["x".into(), "y".into()])));
     apply(&source, vec![row("a"), row("b")]).await;
     apply(&source, vec![row("a"), put(record("select", &Zone::Global, "b", None))]).await;
     let filter = Filter::equal("order", "x").unwrap();
     let order = vec![Order::new(FieldName::new("group").unwrap(), true)];
     let query = Query::all(name("select"), Zone::Global).with_filter(filter).with_order(order);
-    assert_eq!(ids(&source.find(&query).await.unwrap()), ["a"]);
+    assert_eq!(ids(&source.find(&query).await.unwrap().records), ["a"]);
     assert_eq!(page(&source, &request(&Zone::Global)).await.records.len(), 2);
     let clear = Clear { type_name: name("select"), zone: Zone::Global, through_change: u64::MAX };
-    source.commit(Commit { clears: vec![clear], ..commit(Vec::new()) }).await.unwrap();
+    source.commit_alone(Commit { clears: vec![clear], ..commit(Vec::new()) }).await.unwrap();
     assert_eq!(source.count(&query).await.unwrap(), 0);
 }
 
@@ -277,9 +280,9 @@ async fn a_deletion_that_waits_to_be_pushed_is_not_purged() {
     apply(&source, vec![put(tombstone("b"))]).await;
     let waits =
         Write { action: Action::Put { record: tombstone("a"), pending: true }, ..put(tombstone("a")) };
-    source.commit(Commit { positioned: false, ..commit(vec![waits]) }).await.unwrap();
-    assert_eq!(source.purge(&Zone::Global, Position(2)).await.unwrap(), 1);
-    assert_eq!(ids(&source.pending(0, 10).await.unwrap()), ["a"]);
+    source.commit_alone(Commit { positioned: false, ..commit(vec![waits]) }).await.unwrap();
+    assert_eq!(source.purge_tombstones(&Zone::Global, Position(2)).await.unwrap(), 1);
+    assert_eq!(ids(&source.pending_after(0, 10).await.unwrap()), ["a"]);
     let left = source.get(&name("items"), &Zone::Global, &[id("a"), id("b")]).await.unwrap();
     assert_eq!(ids(&left), ["a"]);
 }

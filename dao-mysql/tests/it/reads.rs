@@ -26,7 +26,7 @@ async fn a_read_sees_the_state_in_which_it_began() {
     let wanted: Vec<_> = keys.iter().map(|key| id(key)).collect();
     let readings: [fn(MySqlDataSource, Vec<ObjectId>) -> Reading; 3] = [
         |source, ids| Box::pin(async move { source.get(&name("items"), &Zone::Global, &ids).await.unwrap() }),
-        |source, _| Box::pin(async move { source.pending(0, 1_000).await.unwrap() }),
+        |source, _| Box::pin(async move { source.pending_after(0, 1_000).await.unwrap() }),
         |source, _| Box::pin(async move { page(&source, &request(&Zone::Global)).await.records }),
     ];
     let mut stranger = database.stranger().await;

@@ -33,9 +33,9 @@ async fn a_batch_is_kept_whole_or_not_at_all_and_goes_with_its_commit() {
     database.sql("DROP TRIGGER failing").await;
     source.stage(session.session, 1, large(3, "b")).await.unwrap();
     source.stage(session.session, 1, large(5, "c")).await.unwrap();
-    let outcome = source.commit(session).await.unwrap();
+    let outcome = source.commit_alone(session).await.unwrap();
     assert!(matches!(outcome, CommitOutcome::Applied(_)));
-    let found = source.find(&Query::all(name("items"), Zone::Global)).await.unwrap();
+    let found = source.find(&Query::all(name("items"), Zone::Global)).await.unwrap().records;
     let letters: Vec<_> = names(&found).iter().map(|name| &name[..1]).collect();
     assert_eq!(letters, ["b", "b", "b"]);
     assert_eq!(count(&source, "SELECT COUNT(*) FROM fastsync_staged").await, 0);
@@ -47,7 +47,7 @@ async fn a_batch_is_kept_whole_or_not_at_all_and_goes_with_its_commit() {
 async fn a_batch_that_is_staged_during_its_commit_is_not_lost() {
     let Some(database) = database() else { return };
     let source = open(&database).await;
-    source.prepare(&[notes()]).await.unwrap();
+    source.prepare(&[notes()], Preparation::Apply).await.unwrap();
     let zone = Zone::restricted("team").unwrap();
     let note = |key: &str| put(record("notes", &zone, key, Some(vec!["x".into()])));
     let session = staged();
@@ -58,7 +58,7 @@ async fn a_batch_that_is_staged_during_its_commit_is_not_lost() {
     raw_sql(begin).execute(&mut stranger).await.unwrap();
     let committing = tokio::spawn({
         let (source, session) = (source.clone(), session.clone());
-        async move { source.commit(session).await }
+        async move { source.commit_alone(session).await }
     });
     database.until_runs("INSERT IGNORE INTO fastsync_zones%").await;
     source.stage(session.session, 2, vec![note("n2")]).await.unwrap();
@@ -81,7 +81,7 @@ async fn of_a_key_that_is_staged_twice_the_last_write_counts_in_a_large_session(
         }
         source.stage(session.session, sequence, writes).await.unwrap();
     }
-    assert!(matches!(source.commit(session).await.unwrap(), CommitOutcome::Applied(_)));
+    assert!(matches!(source.commit_alone(session).await.unwrap(), CommitOutcome::Applied(_)));
     let found = source.get(&name("items"), &Zone::Global, &[id("twice")]).await.unwrap();
     assert_eq!(names(&found), ["of 21"]);
     assert_eq!(source.count(&Query::all(name("items"), Zone::Global)).await.unwrap(), 23);

@@ -28,7 +28,7 @@ async fn a_commit_in_turn_writes_its_rows_before_its_turn() {
     let first = Turn::default();
     let (second, turn) = (source.clone(), first.next());
     let is_idle = |source: &MySqlDataSource| source.pool().num_idle() == source.pool().size() as usize;
-    let second = tokio::spawn(async move { second.commit_in_turn(following("b"), turn).await.unwrap() });
+    let second = tokio::spawn(async move { second.commit(following("b"), turn).await.unwrap() });
     // Its task runs on this thread, so it has come as far as it may.
     for _ in 0..100 {
         tokio::task::yield_now().await;
@@ -54,7 +54,7 @@ async fn a_commit_in_turn_writes_its_rows_before_its_turn() {
     soon(written).await;
     assert!(page(&source, &request(&Zone::Global)).await.records.is_empty());
     let state = vec![StateWrite::set("last", Some(b"1".to_vec()))];
-    let mine = source.commit(Commit { state, ..commit(vec![put(item("a", "first"))]) }).await.unwrap();
+    let mine = source.commit_alone(Commit { state, ..commit(vec![put(item("a", "first"))]) }).await.unwrap();
     assert!(matches!(mine, CommitOutcome::Applied(_)));
     first.over();
     assert!(matches!(soon(second).await.unwrap(), CommitOutcome::Applied(_)));
@@ -71,7 +71,7 @@ async fn a_commit_in_turn_does_not_keep_its_locks_for_long() {
     let first = Turn::default();
     first.written();
     let (second, turn) = (source.clone(), first.next());
-    let second = tokio::spawn(async move { second.commit_in_turn(following("a"), turn).await.unwrap() });
+    let second = tokio::spawn(async move { second.commit(following("a"), turn).await.unwrap() });
     let mut stranger = database.stranger().await;
     let is_held = async {
         let uncommitted = "SET SESSION TRANSACTION ISOLATION LEVEL READ UNCOMMITTED";
@@ -83,7 +83,7 @@ async fn a_commit_in_turn_does_not_keep_its_locks_for_long() {
     soon(is_held).await;
     // The same object.
     let state = vec![StateWrite::set("last", Some(b"1".to_vec()))];
-    let mine = source.commit(Commit { state, ..commit(vec![put(item("a", "first"))]) });
+    let mine = source.commit_alone(Commit { state, ..commit(vec![put(item("a", "first"))]) });
     assert!(matches!(soon(mine).await.unwrap(), CommitOutcome::Applied(_)));
     first.over();
     assert!(matches!(soon(second).await.unwrap(), CommitOutcome::Applied(_)));
@@ -95,14 +95,14 @@ async fn a_commit_in_turn_waits_for_the_lock_of_the_one_before() {
     let Some(database) = database() else { return };
     let source = with_items(&database).await;
     let state = vec![StateWrite::set("last", Some(b"0".to_vec()))];
-    source.commit(Commit { state, ..commit(vec![]) }).await.unwrap();
+    source.commit_alone(Commit { state, ..commit(vec![]) }).await.unwrap();
     let mut before = database.stranger().await;
     let mut transaction = before.begin().await.unwrap();
     let set = "UPDATE fastsync_state SET value = '1' WHERE name = 'last'";
     raw_sql(set).execute(&mut *transaction).await.unwrap();
     let first = Turn::default();
     let (second, turn) = (source.clone(), first.next());
-    let second = tokio::spawn(async move { second.commit_in_turn(following("b"), turn).await.unwrap() });
+    let second = tokio::spawn(async move { second.commit(following("b"), turn).await.unwrap() });
     first.written();
     first.locked();
     database.until_runs("SELECT%fastsync_state%FOR UPDATE").await;
@@ -119,7 +119,7 @@ async fn a_commit_in_turn_tells_what_it_has_written_and_locked() {
     let Some(database) = database() else { return };
     let source = with_items(&database).await;
     let state = vec![StateWrite::set("last", Some(b"1".to_vec()))];
-    source.commit(Commit { state, ..commit(vec![put(item("a", "first"))]) }).await.unwrap();
+    source.commit_alone(Commit { state, ..commit(vec![put(item("a", "first"))]) }).await.unwrap();
     let mut stranger = database.stranger().await;
     for (session, locks) in [(following("b"), true), (absent("c"), false)] {
         let mut transaction = stranger.begin().await.unwrap();
@@ -127,7 +127,7 @@ async fn a_commit_in_turn_tells_what_it_has_written_and_locked() {
         let turn = Turn::default();
         let next = turn.next();
         let source = source.clone();
-        let first = tokio::spawn(async move { source.commit_in_turn(session, turn).await.unwrap() });
+        let first = tokio::spawn(async move { source.commit(session, turn).await.unwrap() });
         database.until_runs("UPDATE fastsync_zones%").await;
         assert!(next.may_begin().now_or_never().is_some(), "it has written");
         assert_eq!(next.may_lock().now_or_never().is_some(), locks, "it has locked");

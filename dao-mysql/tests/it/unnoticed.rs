@@ -1,6 +1,7 @@
 //! Foreign keys and triggers that change rows of types by themselves are refused by name; all others stay.
 
 use crate::common::*;
+use fastsync_core::source::Preparation;
 use fastsync_core::*;
 
 fn family() -> Vec<TypeSchema> {
@@ -13,7 +14,7 @@ fn family() -> Vec<TypeSchema> {
 /// A database with the tables of the family, a table of the user's own, and these statements run after them.
 async fn refusal(statements: &[&str]) -> Option<Option<String>> {
     let database = database()?;
-    open(&database).await.prepare(&family()).await.unwrap();
+    open(&database).await.prepare(&family(), Preparation::Apply).await.unwrap();
     let exact = exact(&database).await;
     let text = format!("VARCHAR(255) CHARACTER SET utf8mb4 COLLATE {exact}");
     database
@@ -27,7 +28,7 @@ async fn refusal(statements: &[&str]) -> Option<Option<String>> {
     }
     let source = open(&database).await;
     let planned = source.plan(&family()).await.err();
-    let refused = source.prepare(&family()).await.err();
+    let refused = source.prepare(&family(), Preparation::Apply).await.err();
     assert_eq!(planned.as_ref().map(Error::message), refused.as_ref().map(Error::message));
     assert!(refused.as_ref().is_none_or(|error| error.kind() == ErrorKind::Config));
     Some(refused.map(|error| error.message().to_owned()))

@@ -11,7 +11,7 @@ use fastsync_dao_postgres::{PostgresConfig, PostgresDataSource};
 async fn tries(database: &Database, attempts: u32) -> PostgresDataSource {
     let config = PostgresConfig::new().attempts(attempts);
     let source = PostgresDataSource::with_config(database.pool(), config).await.unwrap();
-    source.prepare(&[items()]).await.unwrap();
+    source.prepare(&[items()], Preparation::Apply).await.unwrap();
     source
 }
 
@@ -43,11 +43,11 @@ async fn what_lost_to_another_transaction_is_tried_again() {
         apply(&source, vec![put(item("a", "one"))]).await;
         assert_eq!(tried().await, 3, "{state}");
         fail(&database, state, 9).await;
-        let error = source.commit(commit(vec![put(item("a", "two"))])).await.unwrap_err();
+        let error = source.commit_alone(commit(vec![put(item("a", "two"))])).await.unwrap_err();
         assert_eq!((error.kind(), tried().await), (ErrorKind::Contention, 3), "{state}");
     }
     fail(&database, "58030", 9).await;
-    let error = source.commit(commit(vec![put(item("a", "two"))])).await.unwrap_err();
+    let error = source.commit_alone(commit(vec![put(item("a", "two"))])).await.unwrap_err();
     assert_eq!((error.kind(), tried().await), (ErrorKind::Backend, 1));
 }
 
@@ -63,7 +63,7 @@ async fn a_deadlock_is_tried_again() {
         let hold = "SET deadlock_timeout = '1min'; BEGIN; UPDATE items SET name = 'x' WHERE id = 'b'";
         raw_sql(hold).execute(&mut stranger).await.unwrap();
         let writes = vec![put(item("a", "two")), put(item("b", "two"))];
-        let committing = tokio::spawn(async move { source.commit(commit(writes)).await });
+        let committing = tokio::spawn(async move { source.commit_alone(commit(writes)).await });
         database.until_waits("INSERT INTO %\"items\"%").await;
         // This waits for the commit, and is answered since that one was rolled back.
         let close = "SELECT id FROM fastsync_records WHERE zone = 1 AND type = 1 AND id = 'a' FOR UPDATE";
@@ -98,7 +98,7 @@ async fn a_lost_connection_is_told_as_such_and_the_commit_can_be_repeated() {
     let session = commit(vec![put(item("a", "two")), put(item("b", "two"))]);
     let committing = tokio::spawn({
         let (source, session) = (source.clone(), session.clone());
-        async move { source.commit(session).await }
+        async move { source.commit_alone(session).await }
     });
     let connection = database.until_waits("INSERT INTO %\"items\"%").await;
     database.sql(format!("SELECT pg_terminate_backend({connection})")).await;
@@ -107,9 +107,9 @@ async fn a_lost_connection_is_told_as_such_and_the_commit_can_be_repeated() {
     assert!(error.is_retryable());
     raw_sql("ROLLBACK").execute(&mut stranger).await.unwrap();
     assert!(source.session(session.session).await.unwrap().is_none());
-    let outcome = soon(source.commit(session.clone())).await.unwrap();
+    let outcome = soon(source.commit_alone(session.clone())).await.unwrap();
     assert!(matches!(outcome, CommitOutcome::Applied(_)));
-    assert!(matches!(source.commit(session).await.unwrap(), CommitOutcome::Duplicate(_)));
+    assert!(matches!(source.commit_alone(session).await.unwrap(), CommitOutcome::Duplicate(_)));
 }
 
 /// "A write that was started runs to its end, also if its future is dropped." Fails if it runs within its
@@ -123,7 +123,7 @@ async fn a_commit_goes_on_when_its_caller_is_gone() {
     let session = commit(vec![put(item("a", "two"))]);
     let id = session.session;
     tokio::select! {
-        outcome = source.commit(session) => panic!("{outcome:?}"),
+        outcome = source.commit_alone(session) => panic!("{outcome:?}"),
         _ = database.until_waits("INSERT INTO %\"items\"%") => {}
     }
     raw_sql("ROLLBACK").execute(&mut stranger).await.unwrap();
@@ -141,7 +141,7 @@ async fn a_commit_goes_on_when_its_caller_is_gone() {
 async fn zones_are_locked_in_one_order() {
     let Some(database) = database() else { return };
     let source = open(&database).await;
-    source.prepare(&[notes()]).await.unwrap();
+    source.prepare(&[notes()], Preparation::Apply).await.unwrap();
     let zones = ["one", "two"].map(|zone| Zone::restricted(zone).unwrap());
     let note = |zone: &Zone| put(record("notes", zone, "n", Some(vec!["x".into()])));
     apply(&source, vec![note(&zones[0])]).await;
@@ -160,7 +160,7 @@ async fn zones_are_locked_in_one_order() {
         session.author.number = number;
         let committing = tokio::spawn({
             let source = source.clone();
-            async move { source.commit(session).await }
+            async move { source.commit_alone(session).await }
         });
         let is_locked = async {
             while lock("one", "NOWAIT").execute(&mut looking).await.is_ok() {
@@ -196,7 +196,7 @@ async fn a_record_that_is_there_is_named_before_a_rule_that_refuses_it() {
 async fn a_record_that_somebody_creates_meanwhile_is_not_overwritten() {
     let Some(database) = database() else { return };
     let source = open(&database).await;
-    source.prepare(&[items(), notes()]).await.unwrap();
+    source.prepare(&[items(), notes()], Preparation::Apply).await.unwrap();
     apply(&source, vec![put(item("a", "one"))]).await;
     let zone = Zone::restricted("team").unwrap();
     let cleared =
@@ -209,7 +209,7 @@ async fn a_record_that_somebody_creates_meanwhile_is_not_overwritten() {
         let mut stranger = held(&database).await;
         let committing = tokio::spawn({
             let source = source.clone();
-            async move { source.commit(session).await }
+            async move { source.commit_alone(session).await }
         });
         database.until_waits("INSERT INTO %\"items\"%").await;
         apply(&source, vec![note("theirs")]).await;
@@ -235,7 +235,7 @@ async fn a_session_that_its_twin_has_committed_is_a_duplicate_and_no_conflict() 
     let mut stranger = held(&database).await;
     let spawn = || {
         let (source, session) = (source.clone(), session.clone());
-        tokio::spawn(async move { source.commit(session).await.unwrap() })
+        tokio::spawn(async move { source.commit_alone(session).await.unwrap() })
     };
     let first = spawn();
     database.until_waits("INSERT INTO %\"items\"%").await;

@@ -54,9 +54,9 @@ async fn an_existing_table_is_adopted_with_all_that_is_on_it() {
             "add field items.note"
         ]
     );
-    source.prepare(&[items()]).await.unwrap();
+    source.prepare(&[items()], Preparation::Apply).await.unwrap();
     assert_eq!(source.plan(&[items()]).await.unwrap(), []);
-    source.prepare(&[items()]).await.unwrap();
+    source.prepare(&[items()], Preparation::Apply).await.unwrap();
     apply(&source, vec![put(item("new", "New one"))]).await;
     database.sql("UPDATE items SET extra = 'mine' WHERE id = 'new'").await;
     apply(&source, vec![put(item("new", "newer"))]).await;
@@ -67,7 +67,7 @@ async fn an_existing_table_is_adopted_with_all_that_is_on_it() {
     assert_eq!(kept, ("mine".to_owned(), 1));
     // Rows from before are not tracked.
     let query = Query::all(name("items"), Zone::Global);
-    assert_eq!(ids(&source.find(&query).await.unwrap()), ["new"]);
+    assert_eq!(ids(&source.find(&query).await.unwrap().records), ["new"]);
     assert_eq!(source.count(&query).await.unwrap(), 1);
     // The column's collation does not reach filters.
     let folded = query.with_filter(Filter::equal("name", "NEWER").unwrap());
@@ -97,7 +97,7 @@ async fn contradictions_are_named_together_and_nothing_is_changed() {
     let source = open(&database).await;
     let plain = |name: &str| TypeSchema::builder(name, "id").build().unwrap();
     let types = [items(), notes(), plain("late"), plain("things"), plain("fresh")];
-    let error = source.prepare(&types).await.unwrap_err();
+    let error = source.prepare(&types, Preparation::Apply).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     for part in [
         "items.id does not compare by bytes",
@@ -141,7 +141,7 @@ async fn a_unique_clash_never_overwrites_another_row() {
     many.push(Write { on_mismatch: OnMismatch::Skip, ..put(item("m7000", "two")) });
     let receipt = apply(&source, many).await;
     assert_eq!(receipt.skipped.len(), 2);
-    let found = source.find(&Query::all(name("items"), Zone::Global)).await.unwrap();
+    let found = source.find(&Query::all(name("items"), Zone::Global)).await.unwrap().records;
     assert_eq!(found.len(), 702);
     let body =
         |key: &str| found.iter().find(|record| record.key.id == id(key)).unwrap().body.clone().unwrap();
@@ -160,9 +160,11 @@ async fn a_decimal_column_of_fewer_digits_rounds_nothing() {
     database.sql(create).await;
     let source = with_items(&database).await;
     let prices = TypeSchema::builder("prices", "id").field("price", FieldKind::Decimal);
-    let error = source.prepare(&[prices.clone().default_value("price", "0.125").build().unwrap()]).await;
+    let error = source
+        .prepare(&[prices.clone().default_value("price", "0.125").build().unwrap()], Preparation::Apply)
+        .await;
     assert!(error.unwrap_err().to_string().contains("would change the default"));
-    source.prepare(&[prices.build().unwrap()]).await.unwrap();
+    source.prepare(&[prices.build().unwrap()], Preparation::Apply).await.unwrap();
     let price = |id: &str, price: &str| record("prices", &Zone::Global, id, Some(vec![price.into()]));
     for refused in ["1.005", "10000", "-0.001"] {
         let writes = vec![put(price("a", "1")), put(price("b", refused)), put(price("c", "2"))];
@@ -176,7 +178,7 @@ async fn a_decimal_column_of_fewer_digits_rounds_nothing() {
     let mut query = Query::all(name("prices"), Zone::Global);
     query.order = vec![Order::new(FieldName::new("price").unwrap(), false)];
     query.filter = Filter::compare("price", Comparison::LessOrEqual, "10.0").unwrap();
-    let found = source.find(&query).await.unwrap();
+    let found = source.find(&query).await.unwrap().records;
     assert_eq!(ids(&found), ["b", "c"]);
     assert!(found[0].body == Some(vec![Value::Decimal("-0.5".parse().unwrap())]));
 }
@@ -188,7 +190,7 @@ async fn foreign_keys_refuse_the_write_that_breaks_them() {
     let parents = TypeSchema::builder("parents", "id").priority(1).build().unwrap();
     let children =
         TypeSchema::builder("children", "id").field("parent", FieldKind::Text).priority(2).build().unwrap();
-    source.prepare(&[children, parents]).await.unwrap();
+    source.prepare(&[children, parents], Preparation::Apply).await.unwrap();
     database.sql("ALTER TABLE children ADD FOREIGN KEY (parent) REFERENCES parents (id)").await;
     let parent = |key: &str, live: bool| put(record("parents", &Zone::Global, key, live.then(Vec::new)));
     let child = |key: &str, of: &str| put(record("children", &Zone::Global, key, Some(vec![of.into()])));
@@ -210,7 +212,7 @@ async fn foreign_keys_refuse_the_write_that_breaks_them() {
     // So is clearing both, in whatever order they are named. Fails if they are cleared in that order.
     let clear = |kind| Clear { type_name: name(kind), zone: Zone::Global, through_change: 0 };
     let clears = vec![clear("parents"), clear("children")];
-    let outcome = source.commit(Commit { clears, ..commit(Vec::new()) }).await.unwrap();
+    let outcome = source.commit_alone(Commit { clears, ..commit(Vec::new()) }).await.unwrap();
     assert!(matches!(outcome, CommitOutcome::Applied(_)));
     assert_eq!(source.count(&Query::all(name("children"), Zone::Global)).await.unwrap(), 0);
 }
@@ -249,7 +251,7 @@ async fn ids_are_bytes_and_come_in_their_order() {
     apply(&source, keys.iter().map(|key| put(item(key, key))).collect()).await;
     keys.sort_unstable();
     assert_eq!(ids(&page(&source, &request(&Zone::Global)).await.records), keys);
-    assert_eq!(ids(&source.find(&Query::all(name("items"), Zone::Global)).await.unwrap()), keys);
+    assert_eq!(ids(&source.find(&Query::all(name("items"), Zone::Global)).await.unwrap().records), keys);
     for key in &keys {
         let found = source.get(&name("items"), &Zone::Global, &[id(key)]).await.unwrap();
         assert_eq!(found.len(), 1);
@@ -305,7 +307,10 @@ async fn ids_and_references_may_be_of_native_types() {
         .field("seen", FieldKind::Json)
         .field("place", FieldKind::Integer)
         .priority(2);
-    source.prepare(&[visitors, visits.build().unwrap(), places.build().unwrap()]).await.unwrap();
+    source
+        .prepare(&[visitors, visits.build().unwrap(), places.build().unwrap()], Preparation::Apply)
+        .await
+        .unwrap();
     let uuid = |n: u8| format!("018f3a52-7f00-7000-8000-00000000000{n}");
     let visitor = put(record("visitors", &Zone::Global, &uuid(1), Some(Vec::new())));
     let visit = |n: u8, of: u8, place: i64| {
@@ -318,11 +323,11 @@ async fn ids_and_references_may_be_of_native_types() {
         .await;
     let refused = conflicts(&source, vec![visit(4, 9, 1), visit(5, 1, 40_000)]).await;
     assert_eq!(refused.len(), 2, "one without a visitor, one beyond the column");
-    let found = source.find(&Query::all(name("places"), Zone::Global)).await.unwrap();
+    let found = source.find(&Query::all(name("places"), Zone::Global)).await.unwrap().records;
     assert_eq!(ids(&found), ["-7", "12", "7"], "ids are text");
     let filter = Filter::StartsWith(FieldName::new("day").unwrap(), "0000-0".to_owned());
     let query = Query::all(name("visits"), Zone::Global).with_filter(filter);
-    let found = source.find(&query).await.unwrap();
+    let found = source.find(&query).await.unwrap().records;
     assert_eq!(
         found.iter().map(|record| &record.body).collect::<Vec<_>>(),
         [&record_of(visit(2, 1, 7)), &record_of(visit(3, 1, -7))]
@@ -351,7 +356,7 @@ async fn moments_of_an_adopted_table_are_exact_or_refused() {
         .field("at", FieldKind::Instant)
         .nullable_field("local", FieldKind::LocalDateTime)
         .nullable_field("clock", FieldKind::Time);
-    source.prepare(&[calls.build().unwrap()]).await.unwrap();
+    source.prepare(&[calls.build().unwrap()], Preparation::Apply).await.unwrap();
     let at = |fraction: &str| format!("2026-01-31T23:59:59.{fraction}Z");
     let call = |id: &str, at: String, local: &str| {
         let body = vec![at.into(), local.into(), "12:00:00.000001000".into()];
@@ -371,7 +376,7 @@ async fn moments_of_an_adopted_table_are_exact_or_refused() {
     }
     let find = async |filter: Filter| {
         let query = Query::all(name("calls"), Zone::Global).with_filter(filter);
-        source.find(&query).await.unwrap()
+        source.find(&query).await.unwrap().records
     };
     let field = |name: &str| FieldName::new(name).unwrap();
     let found = find(Filter::All).await;

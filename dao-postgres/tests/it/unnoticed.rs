@@ -1,6 +1,7 @@
 //! Foreign keys and triggers that change rows of types by themselves are refused by name; all others stay.
 
 use crate::common::*;
+use fastsync_core::source::Preparation;
 use fastsync_core::*;
 use fastsync_dao_postgres::PostgresDataSource;
 use fastsync_dao_postgres::sqlx::postgres::PgPoolOptions;
@@ -15,7 +16,7 @@ fn family() -> Vec<TypeSchema> {
 /// A database with the tables of the family, a table of the user's own, and these statements run after them.
 async fn refusal(statements: &[&str]) -> Option<Option<String>> {
     let database = database()?;
-    open(&database).await.prepare(&family()).await.unwrap();
+    open(&database).await.prepare(&family(), Preparation::Apply).await.unwrap();
     let own = "CREATE TABLE own (id text COLLATE \"C\" PRIMARY KEY, parent text COLLATE \"C\")";
     database.sql(own).await;
     for statement in statements {
@@ -23,7 +24,7 @@ async fn refusal(statements: &[&str]) -> Option<Option<String>> {
     }
     let source = open(&database).await;
     let planned = source.plan(&family()).await.err();
-    let refused = source.prepare(&family()).await.err();
+    let refused = source.prepare(&family(), Preparation::Apply).await.err();
     assert_eq!(planned.as_ref().map(Error::message), refused.as_ref().map(Error::message));
     assert!(refused.as_ref().is_none_or(|error| error.kind() == ErrorKind::Config));
     Some(refused.map(|error| error.message().to_owned()))
@@ -97,7 +98,7 @@ async fn what_changes_other_tables_or_only_looks_stays() {
 async fn row_level_security_is_refused_where_it_is_active() {
     let Some(database) = database() else { return };
     let source = open(&database).await;
-    source.prepare(&family()).await.unwrap();
+    source.prepare(&family(), Preparation::Apply).await.unwrap();
     let role = format!("role_of_{}", database.name());
     database
         .sql(format!(
@@ -105,9 +106,14 @@ async fn row_level_security_is_refused_where_it_is_active() {
              ALTER TABLE children ENABLE ROW LEVEL SECURITY"
         ))
         .await;
-    source.prepare(&family()).await.unwrap();
+    source.prepare(&family(), Preparation::Apply).await.unwrap();
     let pool = PgPoolOptions::new().connect_lazy_with(database.options().username(&role));
-    let error = PostgresDataSource::new(pool).await.unwrap().prepare(&family()).await.unwrap_err();
+    let error = PostgresDataSource::new(pool)
+        .await
+        .unwrap()
+        .prepare(&family(), Preparation::Apply)
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.message().contains("table children: row-level security is active"), "{error}");
     database.sql(format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use fastsync_conformance::samples::*;
+use fastsync_core::source::Preparation;
 use fastsync_core::{ErrorKind, Query, SyncableDataSource, Zone};
 use fastsync_dao_redb::{RedbConfig, RedbDataSource};
 
@@ -28,7 +29,7 @@ async fn a_file_that_is_cut_off_or_none_of_redbs_is_corrupt() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
     let source = RedbDataSource::open(&path).unwrap();
-    source.prepare(&[items()]).await.unwrap();
+    source.prepare(&[items()], Preparation::Apply).await.unwrap();
     for round in 0..20 {
         let writes = (0..100).map(|n| put(item(&format!("{round}-{n}"), &"x".repeat(200)))).collect();
         apply(&source, writes).await;
@@ -56,7 +57,7 @@ async fn a_file_that_was_never_finished_is_made_anew() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
     let source = RedbDataSource::open(&path).unwrap();
-    source.prepare(&[items()]).await.unwrap();
+    source.prepare(&[items()], Preparation::Apply).await.unwrap();
     drop(source);
     let mut bytes = closed(&path);
     bytes[..9].fill(0);
@@ -66,7 +67,7 @@ async fn a_file_that_was_never_finished_is_made_anew() {
     bytes[4_096..].fill(0);
     fs::write(&path, &bytes).unwrap();
     let source = RedbDataSource::open(&path).unwrap();
-    source.prepare(&[items()]).await.unwrap();
+    source.prepare(&[items()], Preparation::Apply).await.unwrap();
     apply(&source, vec![put(item("a", "one"))]).await;
 }
 
@@ -82,11 +83,11 @@ async fn a_flipped_bit_is_noticed_by_the_check_or_harmless() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
     let source = RedbDataSource::open(&path).unwrap();
-    source.prepare(&[items()]).await.unwrap();
+    source.prepare(&[items()], Preparation::Apply).await.unwrap();
     let text = "x".repeat(200);
     apply(&source, (0..2_000).map(|n| put(item(&format!("{n:05}"), &text))).collect()).await;
     let all = Query::all(name("items"), Zone::Global);
-    let expected = source.find(&all).await.unwrap();
+    let expected = source.find(&all).await.unwrap().records;
     drop(source);
     let whole = closed(&path);
     let mut noticed = 0;
@@ -97,7 +98,10 @@ async fn a_flipped_bit_is_noticed_by_the_check_or_harmless() {
         fs::write(&path, damaged).unwrap();
         match RedbDataSource::open_with(&RedbConfig::new(&path).check_on_open(true)) {
             Ok(source) => {
-                assert!(source.find(&all).await.unwrap() == expected, "flip {flip} shows something else")
+                assert!(
+                    source.find(&all).await.unwrap().records == expected,
+                    "flip {flip} shows something else"
+                )
             }
             Err(error) => {
                 assert_eq!(error.kind(), ErrorKind::Corrupt, "{error:?}");

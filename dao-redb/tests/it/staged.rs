@@ -1,7 +1,7 @@
 //! A large staged commit is one transaction, and readers go on beside it.
 
 use fastsync_conformance::samples::*;
-use fastsync_core::source::{Clear, Commit, CommitOutcome, Writes};
+use fastsync_core::source::{Clear, Commit, CommitOutcome, Preparation, SyncableDataSourceExt as _, Writes};
 use fastsync_core::{Query, SyncableDataSource, Zone};
 use fastsync_dao_redb::RedbDataSource;
 
@@ -12,7 +12,7 @@ const NEW: usize = 20_000;
 async fn readers_see_all_of_a_staged_commit_or_nothing_and_do_not_wait() {
     let folder = tempfile::tempdir().unwrap();
     let source = RedbDataSource::open(folder.path().join("store")).unwrap();
-    source.prepare(&[items()]).await.unwrap();
+    source.prepare(&[items()], Preparation::Apply).await.unwrap();
     apply(&source, (0..OLD).map(|n| put(item(&format!("old-{n}"), "x"))).collect()).await;
     let swap = commit(Vec::new());
     let text = "x".repeat(300);
@@ -23,7 +23,7 @@ async fn readers_see_all_of_a_staged_commit_or_nothing_and_do_not_wait() {
     let clears = vec![Clear { type_name: name("items"), zone: Zone::Global, through_change: 0 }];
     let swap = Commit { writes: Writes::Staged { overrides: Vec::new() }, clears, ..swap };
     let writer = source.clone();
-    let swap = tokio::spawn(async move { writer.commit(swap).await.unwrap() });
+    let swap = tokio::spawn(async move { writer.commit_alone(swap).await.unwrap() });
     let all = Query::all(name("items"), Zone::Global);
     let mut before = 0;
     while !swap.is_finished() {

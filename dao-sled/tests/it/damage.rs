@@ -22,14 +22,14 @@ async fn contents(source: &SledDataSource) -> Result<Contents> {
     let all =
         ChangesRequest { limits: PageLimits { records: 100_000, bytes: 1 << 30 }, ..request(&Zone::Global) };
     Ok(Contents {
-        found: source.find(&Query::all(name("items"), Zone::Global)).await?,
+        found: source.find(&Query::all(name("items"), Zone::Global)).await?.records,
         page: match source.changes(&all).await? {
             Changes::Page(page) => page,
             other => panic!("{other:?}"),
         },
-        pending: source.pending(0, 100_000).await?,
-        sessions: source.sessions(&Zone::Global, Position::START, 100_000).await?,
-        state: source.states("").await?,
+        pending: source.pending_after(0, 100_000).await?,
+        sessions: source.sessions_of(&Zone::Global, Position::START, 100_000).await?,
+        state: source.entries("").await?,
     })
 }
 
@@ -37,7 +37,7 @@ async fn contents(source: &SledDataSource) -> Result<Contents> {
 async fn fill(path: &Path) -> Contents {
     let config = SledConfig::new(path).synchronous(Synchronous::Normal);
     let source = SledDataSource::open_with(&config).unwrap();
-    source.prepare(&[items()]).await.unwrap();
+    source.prepare(&[items()], Preparation::Apply).await.unwrap();
     for round in 0..40 {
         let mut writes: Vec<_> = (0..100)
             .map(|n| {
@@ -47,13 +47,13 @@ async fn fill(path: &Path) -> Contents {
         writes.push(put(record("items", &Zone::Global, &format!("gone-{round}"), None)));
         let state = vec![StateWrite::set("round", Some(vec![u8::try_from(round).unwrap()]))];
         assert!(matches!(
-            source.commit(Commit { state, ..commit(writes) }).await.unwrap(),
+            source.commit_alone(Commit { state, ..commit(writes) }).await.unwrap(),
             CommitOutcome::Applied(_)
         ));
     }
     let edit = item("0001", "edited");
     let edit = Write { action: Action::Put { record: edit, pending: true }, ..put(item("x", "x")) };
-    source.commit(Commit { positioned: false, ..commit(vec![edit]) }).await.unwrap();
+    source.commit_alone(Commit { positioned: false, ..commit(vec![edit]) }).await.unwrap();
     contents(&source).await.unwrap()
 }
 
@@ -214,7 +214,7 @@ async fn an_older_copy_of_sleds_files_is_noticed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
     let source = SledDataSource::open(&path).unwrap();
-    source.prepare(&[items()]).await.unwrap();
+    source.prepare(&[items()], Preparation::Apply).await.unwrap();
     apply(&source, vec![put(item("a", "one"))]).await;
     drop(source);
     drop(reopened(&path));
@@ -245,7 +245,7 @@ async fn a_damaged_store_is_moved_aside_and_a_new_one_takes_its_place() {
     assert!(kept.len() >= damaged.len() / 2 && !store.exists());
 
     let new = SledDataSource::open(&store).unwrap();
-    new.prepare(&[items()]).await.unwrap();
+    new.prepare(&[items()], Preparation::Apply).await.unwrap();
     assert_eq!(new.count(&Query::all(name("items"), Zone::Global)).await.unwrap(), 0);
     let error = SledDataSource::move_aside(&store).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "a store that is open stays where it is");

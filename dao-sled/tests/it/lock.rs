@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use fastsync_conformance::samples::*;
+use fastsync_core::source::{Preparation, SyncableDataSourceExt as _};
 use fastsync_core::{ErrorKind, Query, SyncableDataSource, Zone};
 use fastsync_dao_sled::{SledConfig, SledDataSource};
 
@@ -18,7 +19,7 @@ fn impatient(path: &std::path::Path) -> SledConfig {
 async fn a_second_handle_is_refused_and_clones_are_not() {
     let folder = tempfile::tempdir().unwrap();
     let source = SledDataSource::open(folder.path()).unwrap();
-    source.prepare(&[items()]).await.unwrap();
+    source.prepare(&[items()], Preparation::Apply).await.unwrap();
     let error = SledDataSource::open_with(&impatient(folder.path())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.is_retryable() && error.message().contains("open already"), "{error}");
@@ -48,7 +49,7 @@ async fn a_second_process_is_refused() {
         .status()
         .unwrap();
     assert!(status.success());
-    source.prepare(&[items()]).await.unwrap();
+    source.prepare(&[items()], Preparation::Apply).await.unwrap();
 }
 
 /// sled holds its file for a moment after it was closed; opening waits for that.
@@ -57,12 +58,12 @@ async fn a_store_is_opened_again_at_once() {
     let folder = tempfile::tempdir().unwrap();
     for round in 0..60 {
         let source = SledDataSource::open(folder.path()).unwrap();
-        source.prepare(&[items()]).await.unwrap();
+        source.prepare(&[items()], Preparation::Apply).await.unwrap();
         assert_eq!(source.count(&Query::all(name("items"), Zone::Global)).await.unwrap(), round);
         // Even with work that nobody waits for.
         let writes = vec![put(item(&format!("{round:02}"), "left"))];
         let left = source.clone();
-        let task = tokio::spawn(async move { left.commit(commit(writes)).await });
+        let task = tokio::spawn(async move { left.commit_alone(commit(writes)).await });
         tokio::task::yield_now().await;
         task.abort();
         let _ = task.await;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use fastsync_conformance::samples::*;
+use fastsync_core::source::{Preparation, SyncableDataSourceExt as _};
 use fastsync_core::{Query, SyncableDataSource, Zone};
 use fastsync_dao_sled::SledDataSource;
 
@@ -11,7 +12,7 @@ use fastsync_dao_sled::SledDataSource;
 async fn readers_are_served_while_a_writer_never_rests() {
     let folder = tempfile::tempdir().unwrap();
     let source = SledDataSource::open(folder.path()).unwrap();
-    source.prepare(&[items()]).await.unwrap();
+    source.prepare(&[items()], Preparation::Apply).await.unwrap();
     let stop = Arc::new(AtomicBool::new(false));
     let writers: Vec<_> = (0..4)
         .map(|writer| {
@@ -21,7 +22,7 @@ async fn readers_are_served_while_a_writer_never_rests() {
                 while !stop.load(Ordering::Relaxed) {
                     n += 1;
                     let writes = ["a", "b", "c"].map(|part| put(item(&format!("{writer}-{n}-{part}"), "x")));
-                    source.commit(commit(writes.to_vec())).await.unwrap();
+                    source.commit_alone(commit(writes.to_vec())).await.unwrap();
                 }
                 n
             })

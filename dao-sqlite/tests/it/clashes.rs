@@ -61,7 +61,7 @@ async fn rows_exchange_unique_values_in_one_commit() {
             source.stage(exchange.session, 0, writes).await.unwrap();
             exchange.writes = Writes::Staged { overrides: Vec::new() };
         }
-        let outcome = source.commit(exchange).await.unwrap();
+        let outcome = source.commit_alone(exchange).await.unwrap();
         assert!(matches!(outcome, CommitOutcome::Applied(_)), "{outcome:?}");
         let expected = [
             row("a", "b", "note c"),
@@ -85,7 +85,7 @@ async fn a_clash_beside_an_exchange_is_named_alone() {
     apply(&source, before.to_vec()).await;
     fixture.sql().execute_batch("UPDATE items SET extra = 'of ' || id").unwrap();
     let writes = vec![put(full("a", "b", "note b")), put(full("b", "a", "note a")), put(full("c", "d", "x"))];
-    let outcome = source.commit(commit(writes.clone())).await.unwrap();
+    let outcome = source.commit_alone(commit(writes.clone())).await.unwrap();
     let CommitOutcome::Conflicts { writes: conflicts, .. } = outcome else { panic!("{outcome:?}") };
     let [Conflict { write, current, reason: ConflictReason::Constraint(text) }] = &*conflicts else {
         panic!("{conflicts:?}");

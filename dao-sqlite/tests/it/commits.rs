@@ -13,14 +13,14 @@ async fn commits_of_several_handles_wait_for_each_other() {
     const COMMITS: usize = 25;
     let fixture = Fixture::new();
     let handles = (0..HANDLES).map(|_| SqliteDataSource::open(fixture.path()).unwrap()).collect::<Vec<_>>();
-    handles[0].prepare(&[items()]).await.unwrap();
+    handles[0].prepare(&[items()], Preparation::Apply).await.unwrap();
     let tasks: Vec<_> = handles
         .into_iter()
         .map(|source| {
             tokio::spawn(async move {
                 for number in 0..COMMITS {
                     let record = item("contended", &number.to_string());
-                    let outcome = source.commit(commit(vec![put(record)])).await;
+                    let outcome = source.commit_alone(commit(vec![put(record)])).await;
                     assert!(matches!(outcome, Ok(CommitOutcome::Applied(_))), "{outcome:?}");
                 }
             })
@@ -53,7 +53,7 @@ async fn what_was_refused_before_a_rollback_is_tried_again() {
     let skipped = apply(&source, writes.iter().map(skip).collect()).await.skipped;
     let named: Vec<_> = skipped.iter().map(|conflict| conflict.write.action.key().id.as_str()).collect();
     assert_eq!(named, ["c"]);
-    let found = source.find(&Query::all(name("items"), Zone::Global)).await.unwrap();
+    let found = source.find(&Query::all(name("items"), Zone::Global)).await.unwrap().records;
     let names: Vec<_> = found.iter().map(|record| record.body.as_ref().unwrap()[0].clone()).collect();
     assert_eq!(names, ["taken", "given free"].map(Value::from));
 }

@@ -57,7 +57,7 @@ async fn a_later_form_is_named() {
         let staged = SessionId::from_uuid(uuid::Uuid::from_u128(99));
         let writes = Writes::Staged { overrides: Vec::new() };
         let commit = Commit { session: staged, writes, ..commit(Vec::new()) };
-        source.commit(commit).await.map(drop)
+        source.commit_alone(commit).await.map(drop)
     };
     let unchanged = later("1", "UPDATE fastsync_staged SET sequence = sequence WHERE sequence = 1").await;
     unchanged.unwrap();

@@ -38,7 +38,7 @@ async fn with_two_names_taken(fixture: &Fixture) -> fastsync_dao_sqlite::SqliteD
 async fn of_many_rows_those_that_a_constraint_refuses_stop_the_commit() {
     let fixture = Fixture::new();
     let source = with_two_names_taken(&fixture).await;
-    let outcome = source.commit(commit(many(OnMismatch::Abort, Expect::Anything))).await.unwrap();
+    let outcome = source.commit_alone(commit(many(OnMismatch::Abort, Expect::Anything))).await.unwrap();
     let CommitOutcome::Conflicts { writes, .. } = outcome else { panic!("{outcome:?}") };
     assert_eq!(keys(&writes), ["0040", "0200"]);
     assert!(writes.iter().all(|conflict| matches!(conflict.reason, ConflictReason::Constraint(_))));
@@ -49,7 +49,7 @@ async fn of_many_rows_those_that_a_constraint_refuses_stop_the_commit() {
 async fn of_many_rows_those_that_a_constraint_refuses_are_skipped() {
     let fixture = Fixture::new();
     let source = with_two_names_taken(&fixture).await;
-    let outcome = source.commit(commit(many(OnMismatch::Skip, Expect::Anything))).await.unwrap();
+    let outcome = source.commit_alone(commit(many(OnMismatch::Skip, Expect::Anything))).await.unwrap();
     let CommitOutcome::Applied(receipt) = outcome else { panic!("{outcome:?}") };
     assert_eq!(keys(&receipt.skipped), ["0040", "0200"]);
     assert_eq!(count(&source).await, 2 + MANY as u64 - 2);
@@ -61,7 +61,7 @@ async fn of_many_rows_those_that_are_not_as_expected_are_named() {
         let fixture = Fixture::new();
         let source = fixture.items().await;
         apply(&source, vec![put(item("0007", "there")), put(item("0300", "there"))]).await;
-        let outcome = source.commit(commit(many(on_mismatch, Expect::Absent))).await.unwrap();
+        let outcome = source.commit_alone(commit(many(on_mismatch, Expect::Absent))).await.unwrap();
         let (named, expected) = match (&outcome, on_mismatch) {
             (CommitOutcome::Conflicts { writes, .. }, OnMismatch::Abort) => (writes, 2),
             (CommitOutcome::Applied(receipt), OnMismatch::Skip) => (&receipt.skipped, MANY as u64),
@@ -85,7 +85,7 @@ async fn of_many_rows_one_whose_trigger_rolls_back_is_named_alone() {
              BEGIN SELECT RAISE(ROLLBACK, 'no more'); END",
         )
         .unwrap();
-    let outcome = source.commit(commit(many(OnMismatch::Skip, Expect::Anything))).await.unwrap();
+    let outcome = source.commit_alone(commit(many(OnMismatch::Skip, Expect::Anything))).await.unwrap();
     let CommitOutcome::Applied(receipt) = outcome else { panic!("{outcome:?}") };
     assert_eq!(keys(&receipt.skipped), ["0123"]);
     assert_eq!(count(&source).await, MANY as u64 - 1);
@@ -143,7 +143,8 @@ async fn commit_staged(
         source.stage(session, sequence, writes).await.unwrap();
     }
     let staged = Writes::Staged { overrides: Vec::new() };
-    let outcome = source.commit(Commit { session, writes: staged, ..commit(Vec::new()) }).await.unwrap();
+    let outcome =
+        source.commit_alone(Commit { session, writes: staged, ..commit(Vec::new()) }).await.unwrap();
     assert!(matches!(outcome, CommitOutcome::Applied(_)), "{outcome:?}");
     source.session(session).await.unwrap().unwrap()
 }

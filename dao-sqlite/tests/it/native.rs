@@ -21,7 +21,7 @@ async fn a_locked_file_is_unavailable_and_reads_go_on() {
     // Reads see the committed state and do not wait.
     let found = source.get(&name("items"), &Zone::Global, &[id("a")]).await.unwrap();
     assert_eq!(found[0].body.as_ref().unwrap()[0], "one".into());
-    let error = source.commit(commit(vec![put(item("b", "two"))])).await.unwrap_err();
+    let error = source.commit_alone(commit(vec![put(item("b", "two"))])).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.is_retryable());
     other.execute_batch("COMMIT").unwrap();
@@ -100,7 +100,7 @@ async fn a_dropped_commit_is_whole_or_nothing() {
     for round in 0..30 {
         let writes = (0..100).map(|n| put(item(&format!("{round}-{n}"), "x"))).collect();
         let wait = std::time::Duration::from_micros(round * 60);
-        whole += u64::from(tokio::time::timeout(wait, source.commit(commit(writes))).await.is_ok());
+        whole += u64::from(tokio::time::timeout(wait, source.commit_alone(commit(writes))).await.is_ok());
     }
     // The writer works in order, so this waits for all of them.
     apply(&source, vec![put(item("end", "x"))]).await;
@@ -182,7 +182,7 @@ async fn two_data_sources_on_one_file_see_each_other() {
     }
     assert_eq!(page(&a, &request(&Zone::Global)).await.records.len(), 40);
     // A type that the other one prepares later is known, with its fields as they were prepared.
-    a.prepare(&[notes()]).await.unwrap();
+    a.prepare(&[notes()], Preparation::Apply).await.unwrap();
     let zone = Zone::restricted("team").unwrap();
     apply(&b, vec![put(record("notes", &zone, "n", Some(vec!["hi".into()])))]).await;
     assert_eq!(page(&a, &request(&zone)).await.records.len(), 1);
@@ -214,7 +214,7 @@ async fn ids_of_every_form_keep_the_order_of_their_bytes() {
     apply(&source, keys.iter().map(|key| put(item(key, "x"))).collect()).await;
     keys.sort_unstable();
     assert_eq!(ids(&page(&source, &request(&Zone::Global)).await.records), keys);
-    assert_eq!(ids(&source.find(&Query::all(name("items"), Zone::Global)).await.unwrap()), keys);
+    assert_eq!(ids(&source.find(&Query::all(name("items"), Zone::Global)).await.unwrap().records), keys);
     // However the pages are cut.
     let mut request = ChangesRequest {
         limits: PageLimits { records: 1, bytes: 1 },
@@ -226,7 +226,7 @@ async fn ids_of_every_form_keep_the_order_of_their_bytes() {
         let page = page(&source, &request).await;
         walked.extend(page.records.iter().map(|record| record.key.id.as_str().to_owned()));
         assert_eq!(page.remaining, Some((keys.len() - walked.len()) as u64));
-        request.after = page.next;
+        request.after = page.next.into();
         if page.caught_up {
             break;
         }
@@ -244,8 +244,8 @@ async fn a_deletion_and_a_later_put_of_one_key_in_staged_batches() {
     source.stage(staged.session, 1, vec![put(item("a", "x")), gone("b"), put(item("c", "x"))]).await.unwrap();
     staged.writes = Writes::Staged { overrides: vec![put(item("c", "given"))] };
     let session = staged.session;
-    assert!(matches!(source.commit(staged).await.unwrap(), CommitOutcome::Applied(_)));
-    let found = source.find(&Query::all(name("items"), Zone::Global)).await.unwrap();
+    assert!(matches!(source.commit_alone(staged).await.unwrap(), CommitOutcome::Applied(_)));
+    let found = source.find(&Query::all(name("items"), Zone::Global)).await.unwrap().records;
     assert_eq!(ids(&found), ["b", "c"]);
     assert_eq!(found[1].body.as_ref().unwrap()[0], "given".into());
     assert_eq!(source.session(session).await.unwrap().unwrap().counts, [(name("items"), 3)]);

@@ -60,7 +60,7 @@ async fn an_existing_table_is_adopted_with_all_that_is_on_it() {
     assert_eq!(logged, 1);
     // Rows from before are not tracked.
     let query = Query::all(name("items"), Zone::Global);
-    assert_eq!(ids(&source.find(&query).await.unwrap()), ["new"]);
+    assert_eq!(ids(&source.find(&query).await.unwrap().records), ["new"]);
     assert_eq!(source.count(&query).await.unwrap(), 1);
     // The column's collation does not reach filters.
     let folded = query.with_filter(Filter::equal("name", "NEWER").unwrap());
@@ -86,7 +86,10 @@ async fn contradictions_are_named_together_and_nothing_is_changed() {
     let things = TypeSchema::builder("things", "id").build().unwrap();
     let fresh = TypeSchema::builder("fresh", "id").build().unwrap();
     let reserved = TypeSchema::builder("sqlite_x", "id").build().unwrap();
-    let error = source.prepare(&[items(), notes(), things, fresh.clone(), reserved]).await.unwrap_err();
+    let error = source
+        .prepare(&[items(), notes(), things, fresh.clone(), reserved], Preparation::Apply)
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     for part in [
         "BINARY",
@@ -132,7 +135,7 @@ async fn a_unique_clash_never_overwrites_another_row() {
     let skip = Write { on_mismatch: OnMismatch::Skip, ..put(item("a", "two")) };
     let receipt = apply(&source, vec![put(item("c", "three")), skip]).await;
     assert_eq!(receipt.skipped.len(), 1);
-    let found = source.find(&Query::all(name("items"), Zone::Global)).await.unwrap();
+    let found = source.find(&Query::all(name("items"), Zone::Global)).await.unwrap().records;
     assert_eq!(ids(&found), ["a", "b", "c"]);
     assert_eq!(found[0].body.as_ref().unwrap()[0], "one".into());
 
@@ -161,13 +164,13 @@ async fn foreign_keys_hold_at_the_end_of_a_commit() {
         )
         .unwrap();
     let source = open(&fixture.path());
-    source.prepare(&family()).await.unwrap();
+    source.prepare(&family(), Preparation::Apply).await.unwrap();
     // In a staged commit the child comes in an earlier batch than its parent.
     let mut staged = commit(Vec::new());
     source.stage(staged.session, 1, vec![child("c", "p")]).await.unwrap();
     source.stage(staged.session, 2, vec![parent("p", true), parent("q", true)]).await.unwrap();
     staged.writes = Writes::Staged { overrides: Vec::new() };
-    assert!(matches!(source.commit(staged).await.unwrap(), CommitOutcome::Applied(_)));
+    assert!(matches!(source.commit_alone(staged).await.unwrap(), CommitOutcome::Applied(_)));
 
     // The child is named whose parent is missing, and only it.
     let refused = conflicts(&source, vec![child("d", "nobody"), child("e", "p")]).await;
@@ -221,14 +224,14 @@ async fn a_column_that_becomes_nullable_keeps_its_indexes() {
     assert_eq!(source.plan(&[grown().build().unwrap()]).await.unwrap().len(), 2);
     assert_eq!(rules(), before, "a plan that tries takes it back");
     for _ in 0..2 {
-        source.prepare(&[grown().build().unwrap()]).await.unwrap();
+        source.prepare(&[grown().build().unwrap()], Preparation::Apply).await.unwrap();
     }
     let count = "SELECT count(*) FROM sqlite_schema WHERE type = 'index' AND name IN ('by_name', 'once')";
     let indexes: i64 = fixture.sql().query_row(count, [], |row| row.get(0)).unwrap();
     assert_eq!(indexes, 2);
     let filter = Filter::equal("name", "one").unwrap();
     let query = Query::all(name("items"), Zone::Global).with_filter(filter);
-    assert_eq!(ids(&source.find(&query).await.unwrap()), ["a"]);
+    assert_eq!(ids(&source.find(&query).await.unwrap().records), ["a"]);
 }
 
 /// "Nothing is changed." Fails if a column that cannot be replaced is lost, or the schema is noted all the same.
@@ -240,7 +243,7 @@ async fn a_column_with_a_constraint_cannot_become_nullable() {
     let source = fixture.items().await;
     apply(&source, vec![put(item("a", "one"))]).await;
     for _ in 0..2 {
-        let error = source.prepare(&[grown().build().unwrap()]).await.unwrap_err();
+        let error = source.prepare(&[grown().build().unwrap()], Preparation::Apply).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);
         assert!(error.message().contains("items.name is NOT NULL"), "{error}");
         // Only trying shows it, and what was tried is taken back.
@@ -259,9 +262,9 @@ async fn an_adopted_table_with_rows_needs_defaults() {
     let owned = || TypeSchema::builder("items", "id").field("owner", FieldKind::Uuid);
     let source = open(&fixture.path());
     fixture.sql().execute_batch("INSERT INTO items VALUES ('a')").unwrap();
-    let error = source.prepare(&[owned().build().unwrap()]).await.unwrap_err();
+    let error = source.prepare(&[owned().build().unwrap()], Preparation::Apply).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.message().contains("items.owner needs a default"), "{error}");
     fixture.sql().execute_batch("DELETE FROM items").unwrap();
-    source.prepare(&[owned().build().unwrap()]).await.unwrap();
+    source.prepare(&[owned().build().unwrap()], Preparation::Apply).await.unwrap();
 }

@@ -165,7 +165,7 @@ async fn another_process_takes_the_answer_to_a_push_and_goes_on() {
     assert!(!a.sync.push().await.unwrap().forked);
     assert_eq!((a.pending().await, b.pending().await), (0, 0));
     assert_eq!(items.get_all().await.unwrap(), [item("1", "newer"), item("2", "y"), item("3", "z")]);
-    let sessions = server.source().sessions(&Zone::Global, Position::START, 10).await.unwrap();
+    let sessions = server.source().sessions_of(&Zone::Global, Position::START, 10).await.unwrap();
     assert_eq!(sessions.len(), 3, "each is stored once");
     assert!(sessions.iter().all(|session| session.author.device == a.sync.store().device()));
 }

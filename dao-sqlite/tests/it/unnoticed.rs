@@ -1,6 +1,7 @@
 //! Foreign keys and triggers that change rows of types by themselves are refused by name; all others stay.
 
 use crate::common::*;
+use fastsync_core::source::Preparation;
 use fastsync_core::*;
 
 const PARENTS: &str = "CREATE TABLE parents (id TEXT PRIMARY KEY);";
@@ -13,7 +14,7 @@ async fn refusal(tables: &str) -> Option<String> {
     fixture.sql().execute_batch(tables).unwrap();
     let source = open(&fixture.path());
     let planned = source.plan(&family()).await.err();
-    let refused = source.prepare(&family()).await.err();
+    let refused = source.prepare(&family(), Preparation::Apply).await.err();
     assert_eq!(planned.as_ref().map(Error::message), refused.as_ref().map(Error::message));
     let refused = refused?;
     assert_eq!(refused.kind(), ErrorKind::Config);
@@ -79,13 +80,13 @@ async fn what_changes_other_tables_or_only_looks_stays() {
 async fn a_rule_that_comes_later_is_refused_too() {
     let fixture = Fixture::new();
     fixture.sql().execute_batch(&format!("{PARENTS}{CHILDREN}")).unwrap();
-    open(&fixture.path()).prepare(&family()).await.unwrap();
+    open(&fixture.path()).prepare(&family(), Preparation::Apply).await.unwrap();
     let later = "CREATE TRIGGER sweep AFTER DELETE ON parents BEGIN DELETE FROM children; END";
     fixture.sql().execute_batch(later).unwrap();
     // Also where the type whose rows would go is not prepared this time.
     let [parents, children] = family();
     for types in [vec![parents.clone(), children], vec![parents]] {
-        let error = open(&fixture.path()).prepare(&types).await.unwrap_err();
+        let error = open(&fixture.path()).prepare(&types, Preparation::Apply).await.unwrap_err();
         assert!(error.message().contains("sweep"), "{error}");
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, bail, ensure};
+use fastsync_core::source::SyncableDataSourceExt as _;
 use fastsync_core::{
     Client, ObjectId, Repository, Selection, Store, SyncManager, SyncableObject, SyncableRepository,
     TimestampOrdering,
@@ -88,7 +89,7 @@ impl TodoList {
     /// The tasks that have edits to be sent.
     async fn waiting(&self) -> anyhow::Result<BTreeSet<ObjectId>> {
         const MOST: usize = 10_000;
-        let records = self.manager.store().source().pending(0, MOST).await?;
+        let records = self.manager.store().source().pending_after(0, MOST).await?;
         Ok(records.into_iter().map(|record| record.key.id).collect())
     }
 

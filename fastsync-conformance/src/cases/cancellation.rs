@@ -33,7 +33,7 @@ pub(crate) async fn an_abandoned_commit_is_whole_or_absent(f: Fixture) {
             limits: PageLimits { records: 10_000, bytes: 1 << 24 },
             ..all_changes(&acme())
         });
-        abandon(f.source().commit(commit.clone()), polls).await;
+        abandon(f.source().commit_alone(commit.clone()), polls).await;
         for _ in 0..3 {
             let page = walk.clone().page(f.source()).await;
             let seen = page.records.iter().filter(|record| records.contains(record)).count();
@@ -46,7 +46,7 @@ pub(crate) async fn an_abandoned_commit_is_whole_or_absent(f: Fixture) {
                 assert!(f.state(&entry).await.is_some(), "records without their state after {polls} polls");
             }
         }
-        match f.source().commit(commit).await.expect("commit succeeds") {
+        match f.source().commit_alone(commit).await.expect("commit succeeds") {
             CommitOutcome::Applied(receipt) | CommitOutcome::Duplicate(receipt) => {
                 assert_eq!(receipt.positions.len(), 1);
             }
@@ -69,7 +69,7 @@ pub(crate) async fn abandoned_calls_leave_a_working_storage(f: Fixture) {
         abandon(f.source().get(&name("customers"), &acme(), &ids(&["c-1"])), polls).await;
         abandon(f.source().changes(&all_changes(&acme())), polls).await;
         abandon(f.source().stage(commit.session, 0, vec![put(&record)]), polls).await;
-        abandon(f.source().purge(&acme(), Position(2)), polls).await;
+        abandon(f.source().purge_tombstones(&acme(), Position(2)), polls).await;
     }
     f.stage(commit.session, 0, vec![put(&record)]).await;
     f.apply(commit).await;

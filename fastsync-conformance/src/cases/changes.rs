@@ -65,7 +65,7 @@ pub(crate) async fn the_order_of_types_never_changes(f: Fixture) {
         .field("name", FieldKind::Text)
         .nullable_field("city", FieldKind::Text);
     let changed = [first_by_priority, customers_last].map(|builder| builder.build().expect("well formed"));
-    f.source().prepare(&changed).await.expect("prepare takes other priorities");
+    f.source().prepare(&changed, Preparation::Apply).await.expect("prepare takes other priorities");
     assert_eq!(history(&f).await, before);
 
     let mut walk = Walk::new(ChangesRequest {

@@ -10,7 +10,7 @@ pub(crate) async fn records_are_stored_as_they_are(f: Fixture) {
     f.put_all(std::slice::from_ref(&record)).await;
     assert_eq!(f.get(&record.key).await.as_ref(), Some(&record));
     let query = Query::all(name("customers"), acme());
-    assert_eq!(f.source().find(&query).await.expect("find succeeds"), [record.clone()]);
+    assert_eq!(f.source().find(&query).await.expect("find succeeds").records, [record.clone()]);
     assert_eq!(Walk::new(all_changes(&acme())).rest(f.source()).await, [record.clone()]);
     let moved = Expect::Revision(Revision::from_bits(u64::MAX - 1));
     f.conflicts(f.push(vec![put(&record).expecting(moved)])).await;

@@ -16,7 +16,7 @@ async fn handles(f: &Fixture) -> Vec<Fixture> {
 /// Commits, and again if the storage was busy, as every caller does.
 async fn commit(f: &Fixture, commit: &Commit) -> CommitOutcome {
     loop {
-        match f.source().commit(commit.clone()).await {
+        match f.source().commit_alone(commit.clone()).await {
             Ok(outcome) => return outcome,
             Err(error) if error.is_retryable() => tokio::task::yield_now().await,
             Err(error) => panic!("the commit fails: {error:?}"),

@@ -3,7 +3,7 @@
 use super::prelude::*;
 
 async fn duplicate(f: &Fixture, commit: Commit) -> Receipt {
-    match f.source().commit(commit).await {
+    match f.source().commit_alone(commit).await {
         Ok(CommitOutcome::Duplicate(receipt)) => receipt,
         other => panic!("the session is a duplicate, not {other:?}"),
     }
@@ -38,6 +38,28 @@ pub(crate) async fn a_duplicate_changes_nothing(f: Fixture) {
     assert_eq!(f.get(&since.key).await, Some(since));
     assert_eq!(f.get(&other.key).await, None);
     assert_eq!(f.state("cursor").await, None);
+}
+
+pub(crate) async fn a_duplicate_is_told_whatever_it_brings(f: Fixture) {
+    let record = f.customer("c-1", "Anna Berg");
+    let commit = f.push(vec![put(&record)]);
+    let first = f.apply(commit.clone()).await;
+    let short = Record { body: Some(Vec::new()), ..record.clone() };
+    let mut nowhere = record.clone();
+    nowhere.key.type_name = name("nothing");
+    let long = StateWrite::set("k".repeat(MAX_STATE_KEY_BYTES + 1), Some(vec![1]));
+    for (writes, state) in [
+        (vec![put(&short)], vec![]),
+        (vec![put(&nowhere)], vec![]),
+        (vec![put(&record), put(&record)], vec![]),
+        (vec![put(&record)], vec![long]),
+    ] {
+        assert_eq!(
+            duplicate(&f, Commit { writes: Writes::Inline(writes), state, ..commit.clone() }).await,
+            first
+        );
+    }
+    assert_eq!(f.get(&record.key).await, Some(record));
 }
 
 pub(crate) async fn a_local_edit_is_a_duplicate_too(f: Fixture) {

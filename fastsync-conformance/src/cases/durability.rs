@@ -13,8 +13,8 @@ pub(crate) async fn everything_is_there_after_a_restart(f: Fixture) {
             f.get(&key(&acme(), "customers", "c-1")).await,
             f.get(&key(&acme(), "customers", "c-2")).await,
             f.pending().await,
-            f.source().states("").await.expect("states succeeds"),
-            f.source().sessions(&acme(), Position::START, 10).await.expect("sessions succeeds"),
+            f.source().entries("").await.expect("states succeeds"),
+            f.source().sessions_of(&acme(), Position::START, 10).await.expect("sessions succeeds"),
             Walk::new(all_changes(&acme())).rest(f.source()).await,
         );
         (found, f)
@@ -44,7 +44,7 @@ pub(crate) async fn a_session_is_a_duplicate_after_a_restart(f: Fixture) {
     let second = f.apply(edit.clone()).await;
     let f = f.reopen().await;
     for (commit, receipt) in [(commit, first), (edit, second)] {
-        let again = f.source().commit(commit).await.expect("commit succeeds");
+        let again = f.source().commit_alone(commit).await.expect("commit succeeds");
         assert_eq!(again, CommitOutcome::Duplicate(receipt));
     }
 }
@@ -81,7 +81,7 @@ pub(crate) async fn the_horizon_stays_after_a_restart(f: Fixture) {
     f.put_all(&[f.tombstone(&customer)]).await;
     assert_eq!(f.purge(&acme(), 2).await, 1);
     let f = f.reopen().await;
-    let request = ChangesRequest { after: old, ..all_changes(&acme()) };
+    let request = ChangesRequest { after: old.into(), ..all_changes(&acme()) };
     let changes = f.source().changes(&request).await.expect("changes succeeds");
     assert_eq!(changes, Changes::ResetRequired(ResetReason::Horizon));
 }
@@ -93,7 +93,7 @@ pub(crate) async fn a_second_handle_sees_what_the_first_wrote(f: Fixture) {
     let receipt = f.apply(commit.clone()).await;
     assert_eq!(second.get(&record.key).await.as_ref(), Some(&record));
     assert_eq!(Walk::new(all_changes(&acme())).rest(second.source()).await, [record]);
-    let again = second.source().commit(commit).await.expect("commit succeeds");
+    let again = second.source().commit_alone(commit).await.expect("commit succeeds");
     assert_eq!(again, CommitOutcome::Duplicate(receipt));
     let change = second.edit(&[f.customer("c-2", "Boris Lind")]).await;
     assert!(f.edit(&[f.customer("c-3", "Cara Holm")]).await > change, "both handles share one numbering");

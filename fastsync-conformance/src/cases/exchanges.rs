@@ -38,7 +38,7 @@ fn rows(f: &Fixture, type_name: &str, values: &[u8]) -> Vec<Record> {
 
 /// Asserts that a type has these records and no other.
 async fn holds(f: &Fixture, type_name: &str, expected: &[Record]) {
-    let found = f.source().find(&Query::all(name(type_name), acme())).await.expect("find succeeds");
+    let found = f.source().find(&Query::all(name(type_name), acme())).await.expect("find succeeds").records;
     assert!(found == expected, "{type_name} are {expected:?}, not {found:?}");
 }
 
@@ -122,7 +122,8 @@ pub(crate) async fn an_exchange_is_seen_whole_or_not_at_all(f: Fixture) {
     };
     let reads = async {
         while !is_done.load(Ordering::Relaxed) {
-            let found = f.source().find(&Query::all(name("customers"), acme())).await.expect("find succeeds");
+            let found =
+                f.source().find(&Query::all(name("customers"), acme())).await.expect("find succeeds").records;
             let names: Vec<_> = found.iter().filter_map(|record| record.body.as_ref()?.first()).collect();
             let one: [Value; 2] = ["name 0".into(), "name 1".into()];
             let [zero, first] = &one;

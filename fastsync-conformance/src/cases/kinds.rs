@@ -6,7 +6,7 @@ use super::prepare::{built, supplier, suppliers};
 /// Stores a value and says as what it is read, or why it is refused.
 async fn stored(f: &Fixture, field: &str, value: Value) -> Result<Value, String> {
     let record = f.sample("s-1", field, value);
-    if let Err(error) = f.source().commit(f.push(vec![put(&record)])).await {
+    if let Err(error) = f.source().commit_alone(f.push(vec![put(&record)])).await {
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{field}");
         return Err(error.to_string());
     }
@@ -120,7 +120,7 @@ pub(crate) async fn ids_are_of_their_kind(f: Fixture) {
         let schema =
             TypeSchema::builder(type_name, "id").restricted().id_kind(kind).field("name", FieldKind::Text);
         let schema = schema.build().expect("a schema of the suite is well formed");
-        f.source().prepare(&[schema]).await.expect("prepare takes a new type");
+        f.source().prepare(&[schema], Preparation::Apply).await.expect("prepare takes a new type");
         let record = |id: &str| f.record(key(&acme(), type_name, id), vec!["any".into()]);
         f.put_all(&good.iter().map(|id| record(id)).collect::<Vec<_>>()).await;
         for id in bad {
@@ -154,13 +154,13 @@ pub(crate) async fn a_whole_number_may_become_wider(f: Fixture) {
     let body = |rating: i64, level: i64, size: i64| -> Vec<Value> {
         vec!["Nordic Paper".into(), rating.into(), level.into(), size.into()]
     };
-    f.source().prepare(&[built(narrow())]).await.expect("prepare takes a new type");
+    f.source().prepare(&[built(narrow())], Preparation::Apply).await.expect("prepare takes a new type");
     let record = supplier(&f, "s-1", body(-128, 65_535, 1));
     f.put_all(std::slice::from_ref(&record)).await;
     let beyond = supplier(&f, "s-2", body(128, 65_536, 1 << 40));
     assert_eq!(f.refused(f.push(vec![put(&beyond)])).await.kind(), ErrorKind::InvalidInput);
     for _ in 0..2 {
-        f.source().prepare(&[built(wide())]).await.expect("prepare takes wider kinds");
+        f.source().prepare(&[built(wide())], Preparation::Apply).await.expect("prepare takes wider kinds");
     }
     assert!(f.get(&record.key).await.as_ref() == Some(&record), "a record keeps its values");
     f.put_all(std::slice::from_ref(&beyond)).await;
@@ -171,17 +171,24 @@ pub(crate) async fn a_whole_number_may_become_wider(f: Fixture) {
     assert_eq!(f.find_ids(&query).await, ["s-2"]);
 
     // Left out, and back: what is there is of the wider kinds.
-    f.source().prepare(&[built(suppliers().version(3))]).await.expect("prepare leaves fields out");
-    let error = f.source().prepare(&[built(narrow())]).await.expect_err("a record has more than they hold");
+    f.source()
+        .prepare(&[built(suppliers().version(3))], Preparation::Apply)
+        .await
+        .expect("prepare leaves fields out");
+    let error = f
+        .source()
+        .prepare(&[built(narrow())], Preparation::Apply)
+        .await
+        .expect_err("a record has more than they hold");
     assert_eq!(error.kind(), ErrorKind::Config);
-    f.source().prepare(&[built(wide())]).await.expect("prepare takes fields back");
+    f.source().prepare(&[built(wide())], Preparation::Apply).await.expect("prepare takes fields back");
     assert!(f.get(&beyond.key).await == Some(beyond));
 }
 
 pub(crate) async fn a_whole_number_cannot_become_narrower(f: Fixture) {
     let of = |rating, size| suppliers().field("rating", rating).field("size", size);
     let wide = of(FieldKind::I32, FieldKind::Integer);
-    f.source().prepare(&[built(wide)]).await.expect("prepare takes a new type");
+    f.source().prepare(&[built(wide)], Preparation::Apply).await.expect("prepare takes a new type");
     let record = supplier(&f, "s-1", vec!["Nordic Paper".into(), 1_i64.into(), 1_i64.into()]);
     f.put_all(std::slice::from_ref(&record)).await;
     for (rating, size, named) in [
@@ -190,7 +197,7 @@ pub(crate) async fn a_whole_number_cannot_become_narrower(f: Fixture) {
         (FieldKind::Integer, FieldKind::I32, "suppliers.size"),
         (FieldKind::Integer, FieldKind::Real, "suppliers.size"),
     ] {
-        let error = f.source().prepare(&[built(of(rating, size).version(2))]).await;
+        let error = f.source().prepare(&[built(of(rating, size).version(2))], Preparation::Apply).await;
         let error = error.expect_err("a record may have more than the kind holds");
         assert_eq!(error.kind(), ErrorKind::Config);
         assert!(error.to_string().contains(named), "{named} is missing in {error}");
@@ -200,16 +207,27 @@ pub(crate) async fn a_whole_number_cannot_become_narrower(f: Fixture) {
 
 pub(crate) async fn ids_may_become_text(f: Fixture) {
     let of = |kind| suppliers().id_kind(kind);
-    f.source().prepare(&[built(of(IdKind::Integer))]).await.expect("prepare takes a new type");
+    f.source()
+        .prepare(&[built(of(IdKind::Integer))], Preparation::Apply)
+        .await
+        .expect("prepare takes a new type");
     let record = supplier(&f, "7", vec!["Nordic Paper".into()]);
     f.put_all(std::slice::from_ref(&record)).await;
-    let error = f.source().prepare(&[built(of(IdKind::Uuid))]).await.expect_err("7 is not a UUID");
+    let error = f
+        .source()
+        .prepare(&[built(of(IdKind::Uuid))], Preparation::Apply)
+        .await
+        .expect_err("7 is not a UUID");
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.to_string().contains("suppliers"), "{error}");
-    f.source().prepare(&[built(of(IdKind::Text))]).await.expect("every id is text");
+    f.source().prepare(&[built(of(IdKind::Text))], Preparation::Apply).await.expect("every id is text");
     let other = supplier(&f, "seven", vec!["Southern Paper".into()]);
     f.put_all(std::slice::from_ref(&other)).await;
-    let error = f.source().prepare(&[built(of(IdKind::Integer))]).await.expect_err("seven is not a number");
+    let error = f
+        .source()
+        .prepare(&[built(of(IdKind::Integer))], Preparation::Apply)
+        .await
+        .expect_err("seven is not a number");
     assert_eq!(error.kind(), ErrorKind::Config);
     for record in [record, other] {
         assert!(f.get(&record.key).await == Some(record));

@@ -5,7 +5,7 @@ use super::prelude::*;
 
 fn load(records: usize, bytes: usize) -> ChangesRequest {
     let limits = PageLimits { records, bytes };
-    ChangesRequest { after: Point::LOAD, limits, count_remaining: true, ..all_changes(&acme()) }
+    ChangesRequest { after: Point::LOAD.into(), limits, count_remaining: true, ..all_changes(&acme()) }
 }
 
 /// Three sessions of two types, some records of the first rewritten by the second; and one of another zone.
@@ -115,7 +115,7 @@ pub(crate) async fn a_load_starts_over_when_what_it_gave_was_purged(f: Fixture) 
     let first = walk.page(f.source()).await.records.remove(0);
     f.put_all(&[f.tombstone(&first)]).await;
     f.purge(&acme(), 3).await;
-    let request = ChangesRequest { after: walk.point().clone(), ..load(1, 1 << 20) };
+    let request = ChangesRequest { after: walk.point().clone().into(), ..load(1, 1 << 20) };
     let changes = f.source().changes(&request).await.expect("changes succeeds");
     assert_eq!(changes, Changes::ResetRequired(ResetReason::Horizon));
 }
@@ -129,7 +129,7 @@ pub(crate) async fn a_load_of_another_history_must_reset(f: Fixture) {
         Point { tag: Tag(point.tag.0 ^ 1), ..point.clone() },
         Point { position: Position(point.position.0 + 100), ..point.clone() },
     ] {
-        let request = ChangesRequest { after: other, ..load(1, 1 << 20) };
+        let request = ChangesRequest { after: other.into(), ..load(1, 1 << 20) };
         let changes = f.source().changes(&request).await.expect("changes succeeds");
         assert_eq!(changes, Changes::ResetRequired(ResetReason::History));
     }

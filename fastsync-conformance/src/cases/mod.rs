@@ -35,8 +35,9 @@ mod prelude {
     pub(super) use std::collections::{BTreeMap, BTreeSet};
 
     pub(super) use fastsync_core::source::{
-        Changes, ChangesRequest, Clear, Commit, CommitOutcome, Conflict, ConflictReason, Expect, ExpectState,
-        PageLimits, PlannedChange, Point, Receipt, ResetReason, SkipOwn, StateWrite, Write, Writes,
+        After, Changes, ChangesRequest, Clear, Commit, CommitOutcome, Conflict, ConflictReason, Expect,
+        ExpectState, Found, MAX_STATE_KEY_BYTES, PageLimits, PendingRequest, PlannedChange, Point,
+        Preparation, Receipt, ResetReason, SkipOwn, StateWrite, SyncableDataSourceExt, Write, Writes,
     };
     pub(super) use fastsync_core::{
         Author, Comparison, Decimal, DeviceId, ErrorKind, FieldKind, FieldName, Filter, Hlc, IdKind,

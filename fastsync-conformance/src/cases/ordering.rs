@@ -16,7 +16,7 @@ pub(crate) async fn ids_of_every_kind_are_ordered_by_bytes(f: Fixture) {
     {
         let schema = TypeSchema::builder(type_name, "id").id_kind(kind).field("rank", FieldKind::Integer);
         let schema = schema.restricted().build().expect("a schema");
-        f.source().prepare(&[schema]).await.expect("prepare takes a new type");
+        f.source().prepare(&[schema], Preparation::Apply).await.expect("prepare takes a new type");
         let records: Vec<_> =
             ids.iter().rev().map(|id| f.record(key(&acme(), type_name, id), vec![1_i64.into()])).collect();
         f.put_all(&records).await;

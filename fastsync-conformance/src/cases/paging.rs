@@ -75,7 +75,7 @@ pub(crate) async fn a_record_written_meanwhile_turns_up_again(f: Fixture) {
         let mut seen = walk.page(f.source()).await.records;
         let last = seen[read - 1].key.clone();
         let rewritten = rewritten(&f, last);
-        let unseen = Walk::new(ChangesRequest { after: walk.point().clone(), ..cut(100, 1 << 20) });
+        let unseen = Walk::new(ChangesRequest { after: walk.point().clone().into(), ..cut(100, 1 << 20) });
         let expected_before = unseen.clone().rest(f.source()).await;
         f.put_all(std::slice::from_ref(&rewritten)).await;
         seen = walk.rest(f.source()).await;

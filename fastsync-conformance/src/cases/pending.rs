@@ -54,6 +54,20 @@ pub(crate) async fn edits_come_in_the_order_of_their_commits(f: Fixture) {
     assert!(pending.contains(&changed(&second, two)) && pending.len() == 3);
 }
 
+pub(crate) async fn a_total_counts_all_that_wait(f: Fixture) {
+    let mut changes = Vec::new();
+    for n in 0..4 {
+        changes.push(f.edit(&[f.customer(&format!("c-{n}"), "Anna Berg")]).await);
+    }
+    for (after, limit, records) in [(0, 0, 0), (0, 3, 3), (changes[2], 9, 1), (changes[3], 9, 0)] {
+        for (total, counted) in [(true, Some(4)), (false, None)] {
+            let request = PendingRequest { after, limit, total };
+            let found = f.source().pending(&request).await.expect("pending succeeds");
+            assert_eq!((found.records.len(), found.total), (records, counted), "{request:?}");
+        }
+    }
+}
+
 pub(crate) async fn edits_are_read_in_pages(f: Fixture) {
     let mut changes = Vec::new();
     for n in 0..6 {
@@ -63,7 +77,7 @@ pub(crate) async fn edits_are_read_in_pages(f: Fixture) {
     let read = |after, limit| {
         let f = &f;
         async move {
-            let found = f.source().pending(after, limit).await.expect("pending succeeds");
+            let found = f.source().pending_after(after, limit).await.expect("pending succeeds");
             found.iter().map(|record| record.metadata.change).collect::<Vec<_>>()
         }
     };

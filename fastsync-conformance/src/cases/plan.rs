@@ -13,7 +13,7 @@ fn field(text: &str) -> FieldName {
 
 /// Prepares what was planned; nothing is left to do then.
 async fn carry_out(f: &Fixture, types: &[TypeSchema]) {
-    f.source().prepare(types).await.expect("prepare takes what can be planned");
+    f.source().prepare(types, Preparation::Apply).await.expect("prepare takes what can be planned");
     assert_eq!(planned(f, types).await, [], "nothing is left to do");
 }
 
@@ -39,7 +39,7 @@ pub(crate) async fn a_plan_names_what_becomes_of_fields(f: Fixture) {
         .field("rating", FieldKind::Integer)
         .nullable_field("phone", FieldKind::Text)
         .field("logo", FieldKind::Bytes);
-    f.source().prepare(&[built(first)]).await.expect("prepare takes a new type");
+    f.source().prepare(&[built(first)], Preparation::Apply).await.expect("prepare takes a new type");
     let full: Vec<Value> =
         vec!["Nordic Paper".into(), "Oslo".into(), 4_i64.into(), Value::Null, vec![7_u8].into()];
     let mut record = supplier(&f, "s-1", full);
@@ -85,10 +85,10 @@ pub(crate) async fn a_plan_is_empty_once_types_are_prepared(f: Fixture) {
     assert_eq!(planned(&f, &[]).await, [], "of types that are not named nothing is said");
     let other = f.second_handle().await;
     let types = [built(suppliers())];
-    other.source().prepare(&types).await.expect("prepare takes a new type");
+    other.source().prepare(&types, Preparation::Apply).await.expect("prepare takes a new type");
     assert_eq!(planned(&f, &types).await, [], "another handle has prepared the type");
     let grown = [built(suppliers().field("rating", FieldKind::Integer).version(2))];
-    other.source().prepare(&grown).await.expect("prepare takes a new field");
+    other.source().prepare(&grown, Preparation::Apply).await.expect("prepare takes a new field");
     assert_eq!(planned(&f, &grown).await, [], "another handle has added the field");
     drop(other);
     let f = f.reopen().await;
@@ -97,7 +97,7 @@ pub(crate) async fn a_plan_is_empty_once_types_are_prepared(f: Fixture) {
 
 pub(crate) async fn another_version_or_default_is_planned(f: Fixture) {
     let rated = || suppliers().field("rating", FieldKind::Integer).default_value("rating", 3_i64);
-    f.source().prepare(&[built(rated())]).await.expect("prepare takes a new type");
+    f.source().prepare(&[built(rated())], Preparation::Apply).await.expect("prepare takes a new type");
     for (next, to) in [(rated().version(2), 2), (rated().default_value("rating", 4_i64).version(2), 2)] {
         let next = [built(next)];
         let changes = planned(&f, &next).await;
@@ -111,7 +111,7 @@ pub(crate) async fn another_version_or_default_is_planned(f: Fixture) {
 }
 
 pub(crate) async fn a_plan_changes_nothing(f: Fixture) {
-    f.source().prepare(&[built(suppliers())]).await.expect("prepare takes a new type");
+    f.source().prepare(&[built(suppliers())], Preparation::Apply).await.expect("prepare takes a new type");
     let record = supplier(&f, "s-1", vec!["Nordic Paper".into()]);
     f.put_all(std::slice::from_ref(&record)).await;
     let regions = built(TypeSchema::builder("regions", "id"));
@@ -138,7 +138,8 @@ pub(crate) async fn a_plan_refuses_what_prepare_refuses(f: Fixture) {
     let other_case = TypeSchema::builder("CUSTOMERS", "id").restricted();
     for types in [vec![built(other_kind), built(other_id), built(no_default)], vec![built(other_case)]] {
         let error = f.source().plan(&types).await.expect_err("a contradiction is refused");
-        let of_prepare = f.source().prepare(&types).await.expect_err("a contradiction is refused");
+        let of_prepare =
+            f.source().prepare(&types, Preparation::Apply).await.expect_err("a contradiction is refused");
         assert_eq!(error.kind(), ErrorKind::Config);
         assert_eq!(error.message(), of_prepare.message(), "it is refused with the same error");
     }

@@ -18,7 +18,7 @@ pub(crate) async fn same_types_again_change_nothing(f: Fixture) {
     let records = [f.customer("c-1", "Anna Berg"), f.order("o-1", "c-1", 2)];
     f.put_all(&records).await;
     for _ in 0..2 {
-        f.source().prepare(&schemas()).await.expect("prepare succeeds again");
+        f.source().prepare(&schemas(), Preparation::Apply).await.expect("prepare succeeds again");
     }
     for record in &records {
         assert_eq!(f.get(&record.key).await.as_ref(), Some(record));
@@ -27,14 +27,14 @@ pub(crate) async fn same_types_again_change_nothing(f: Fixture) {
 }
 
 pub(crate) async fn a_new_type_is_added(f: Fixture) {
-    f.source().prepare(&[built(suppliers())]).await.expect("prepare takes a new type");
+    f.source().prepare(&[built(suppliers())], Preparation::Apply).await.expect("prepare takes a new type");
     let record = supplier(&f, "s-1", vec!["Nordic Paper".into()]);
     f.put_all(std::slice::from_ref(&record)).await;
     assert_eq!(f.get(&record.key).await, Some(record));
 }
 
 pub(crate) async fn new_fields_are_null_or_zero(f: Fixture) {
-    f.source().prepare(&[built(suppliers())]).await.expect("prepare takes a new type");
+    f.source().prepare(&[built(suppliers())], Preparation::Apply).await.expect("prepare takes a new type");
     let mut record = supplier(&f, "s-1", vec!["Nordic Paper".into()]);
     f.put_all(std::slice::from_ref(&record)).await;
     let grown = suppliers()
@@ -46,7 +46,7 @@ pub(crate) async fn new_fields_are_null_or_zero(f: Fixture) {
         .field("logo", FieldKind::Bytes)
         .field("price", FieldKind::Decimal)
         .version(2);
-    f.source().prepare(&[built(grown)]).await.expect("prepare takes new fields");
+    f.source().prepare(&[built(grown)], Preparation::Apply).await.expect("prepare takes new fields");
     record.body = Some(vec![
         "Nordic Paper".into(),
         Value::Null,
@@ -122,11 +122,14 @@ fn with_defaults() -> (fastsync_core::TypeSchemaBuilder, Vec<Value>) {
 }
 
 pub(crate) async fn new_fields_have_their_default(f: Fixture) {
-    f.source().prepare(&[built(suppliers())]).await.expect("prepare takes a new type");
+    f.source().prepare(&[built(suppliers())], Preparation::Apply).await.expect("prepare takes a new type");
     let mut record = supplier(&f, "s-1", vec!["Nordic Paper".into()]);
     f.put_all(std::slice::from_ref(&record)).await;
     let (grown, defaults) = with_defaults();
-    f.source().prepare(&[built(grown.clone())]).await.expect("prepare takes new fields with a default");
+    f.source()
+        .prepare(&[built(grown.clone())], Preparation::Apply)
+        .await
+        .expect("prepare takes new fields with a default");
     record.body = Some(defaults);
     assert!(f.get(&record.key).await.as_ref() == Some(&record), "new fields have their default");
 
@@ -140,7 +143,7 @@ pub(crate) async fn new_fields_have_their_default(f: Fixture) {
     assert_eq!(f.find_ids(&query).await, ["s-1"], "queries see the defaults as reads do");
 
     let other = grown.default_value("rating", 1_i64).default_value("city", Value::Null).version(3);
-    f.source().prepare(&[built(other)]).await.expect("prepare takes another default");
+    f.source().prepare(&[built(other)], Preparation::Apply).await.expect("prepare takes another default");
     assert!(
         f.get(&record.key).await.as_ref() == Some(&record),
         "a default that changes later changes no record"
@@ -150,7 +153,7 @@ pub(crate) async fn new_fields_have_their_default(f: Fixture) {
 }
 
 pub(crate) async fn new_fields_without_a_zero_need_a_default(f: Fixture) {
-    f.source().prepare(&[built(suppliers())]).await.expect("prepare takes a new type");
+    f.source().prepare(&[built(suppliers())], Preparation::Apply).await.expect("prepare takes a new type");
     let record = supplier(&f, "s-1", vec!["Nordic Paper".into()]);
     f.put_all(std::slice::from_ref(&record)).await;
     let grown = suppliers()
@@ -161,7 +164,11 @@ pub(crate) async fn new_fields_without_a_zero_need_a_default(f: Fixture) {
         .field("rating", FieldKind::Integer)
         .zeroless("state")
         .version(2);
-    let error = f.source().prepare(&[built(grown)]).await.expect_err("they have no value for the record");
+    let error = f
+        .source()
+        .prepare(&[built(grown)], Preparation::Apply)
+        .await
+        .expect_err("they have no value for the record");
     assert_eq!(error.kind(), ErrorKind::Config);
     let text = error.to_string();
     for part in ["suppliers.owner", "suppliers.since", "suppliers.tags", "suppliers.state", "needs a default"]
@@ -192,14 +199,20 @@ pub(crate) async fn a_field_that_comes_back_is_as_it_was(f: Fixture) {
         .field("tags", FieldKind::Json)
         .nullable_field("city", FieldKind::Text)
         .field("since", FieldKind::Date);
-    f.source().prepare(&[built(first)]).await.expect("prepare takes a new type");
+    f.source().prepare(&[built(first)], Preparation::Apply).await.expect("prepare takes a new type");
     let owner = "0b54f5a4-9e0d-4c4f-8f5e-0d8f6f0a1c22";
     let record = supplier(&f, "s-1", body(owner, r#"["old"]"#, "Oslo".into()));
     f.put_all(std::slice::from_ref(&record)).await;
-    f.source().prepare(&[built(suppliers().version(2))]).await.expect("prepare leaves fields out");
+    f.source()
+        .prepare(&[built(suppliers().version(2))], Preparation::Apply)
+        .await
+        .expect("prepare leaves fields out");
     let mut meanwhile = supplier(&f, "s-2", vec!["Nordic Paper".into()]);
     f.put_all(std::slice::from_ref(&meanwhile)).await;
-    f.source().prepare(&[built(full().version(3))]).await.expect("prepare takes fields back");
+    f.source()
+        .prepare(&[built(full().version(3))], Preparation::Apply)
+        .await
+        .expect("prepare takes fields back");
     assert!(f.get(&record.key).await == Some(record), "a record that was not written meanwhile is as it was");
     meanwhile.body = Some(body("6f2c1d6e-5c0b-4a7e-9a0f-2f8f4c1b7e11", "[]", Value::Null));
     assert!(
@@ -221,11 +234,11 @@ pub(crate) async fn a_field_may_have_another_name(f: Fixture) {
             .version(2)
     };
     let owner: Value = "0b54f5a4-9e0d-4c4f-8f5e-0d8f6f0a1c22".into();
-    f.source().prepare(&[built(first())]).await.expect("prepare takes a new type");
+    f.source().prepare(&[built(first())], Preparation::Apply).await.expect("prepare takes a new type");
     let mut record = supplier(&f, "s-1", vec!["Nordic Paper".into(), owner.clone(), "Oslo".into()]);
     f.put_all(std::slice::from_ref(&record)).await;
     for _ in 0..2 {
-        f.source().prepare(&[built(second())]).await.expect("prepare takes other names");
+        f.source().prepare(&[built(second())], Preparation::Apply).await.expect("prepare takes other names");
     }
     record.body = Some(vec!["Oslo".into(), owner.clone(), "Nordic Paper".into()]);
     assert!(f.get(&record.key).await.as_ref() == Some(&record), "a field keeps its values");
@@ -245,7 +258,7 @@ pub(crate) async fn a_field_may_have_another_name(f: Fixture) {
         .was("place", "city")
         .was("place", "town")
         .version(3);
-    f.source().prepare(&[built(third)]).await.expect("prepare takes another name again");
+    f.source().prepare(&[built(third)], Preparation::Apply).await.expect("prepare takes another name again");
     record.body = Some(vec!["Oslo".into(), owner, "Nordic Paper".into(), Value::Null]);
     let f = f.reopen().await;
     assert!(f.get(&record.key).await == Some(record), "a field keeps its values under a third name");
@@ -253,7 +266,7 @@ pub(crate) async fn a_field_may_have_another_name(f: Fixture) {
 
 pub(crate) async fn a_field_may_become_nullable(f: Fixture) {
     let strict = suppliers().field("owner", FieldKind::Uuid).field("rating", FieldKind::Integer);
-    f.source().prepare(&[built(strict)]).await.expect("prepare takes a new type");
+    f.source().prepare(&[built(strict)], Preparation::Apply).await.expect("prepare takes a new type");
     let owner: Value = "0b54f5a4-9e0d-4c4f-8f5e-0d8f6f0a1c22".into();
     let record = supplier(&f, "s-1", vec!["Nordic Paper".into(), owner, 4_i64.into()]);
     f.put_all(std::slice::from_ref(&record)).await;
@@ -261,7 +274,10 @@ pub(crate) async fn a_field_may_become_nullable(f: Fixture) {
         .nullable_field("owner", FieldKind::Uuid)
         .nullable_field("rating", FieldKind::Integer)
         .version(2);
-    f.source().prepare(&[built(loose)]).await.expect("prepare takes fields that may be null now");
+    f.source()
+        .prepare(&[built(loose)], Preparation::Apply)
+        .await
+        .expect("prepare takes fields that may be null now");
     assert!(f.get(&record.key).await == Some(record), "it keeps its values");
     let without = supplier(&f, "s-2", vec!["Nordic Paper".into(), Value::Null, Value::Null]);
     f.put_all(std::slice::from_ref(&without)).await;
@@ -283,10 +299,10 @@ pub(crate) async fn nulls_become_the_default(f: Fixture) {
         .default_value("owner", owner)
         .default_value("rating", 3_i64)
         .version(2);
-    f.source().prepare(&[built(suppliers())]).await.expect("prepare takes a new type");
+    f.source().prepare(&[built(suppliers())], Preparation::Apply).await.expect("prepare takes a new type");
     let mut oldest = supplier(&f, "s-0", vec!["Nordic Paper".into()]);
     f.put_all(std::slice::from_ref(&oldest)).await;
-    f.source().prepare(&[built(loose())]).await.expect("prepare takes new fields");
+    f.source().prepare(&[built(loose())], Preparation::Apply).await.expect("prepare takes new fields");
     let mut empty = supplier(&f, "s-1", vec!["Nordic Paper".into(), Value::Null, Value::Null]);
     let full = supplier(
         &f,
@@ -295,7 +311,7 @@ pub(crate) async fn nulls_become_the_default(f: Fixture) {
     );
     f.put_all(&[empty.clone(), full.clone()]).await;
     f.source()
-        .prepare(&[built(strict)])
+        .prepare(&[built(strict)], Preparation::Apply)
         .await
         .expect("prepare takes fields with a default that are not null now");
     let body: Vec<Value> = vec!["Nordic Paper".into(), owner.into(), 3_i64.into()];
@@ -308,7 +324,7 @@ pub(crate) async fn nulls_become_the_default(f: Fixture) {
     query.filter = Filter::equal("rating", 3_i64).expect("a field");
     assert_eq!(f.find_ids(&query).await, ["s-0", "s-1"], "queries see the default as reads do");
     f.source()
-        .prepare(&[built(loose().version(3))])
+        .prepare(&[built(loose().version(3))], Preparation::Apply)
         .await
         .expect("prepare takes fields that may be null again");
     for record in &all {
@@ -318,11 +334,15 @@ pub(crate) async fn nulls_become_the_default(f: Fixture) {
 
 pub(crate) async fn nulls_need_a_default(f: Fixture) {
     let loose = suppliers().nullable_field("city", FieldKind::Text);
-    f.source().prepare(&[built(loose)]).await.expect("prepare takes a new type");
+    f.source().prepare(&[built(loose)], Preparation::Apply).await.expect("prepare takes a new type");
     let record = supplier(&f, "s-1", vec!["Nordic Paper".into(), Value::Null]);
     f.put_all(std::slice::from_ref(&record)).await;
     let strict = suppliers().field("city", FieldKind::Text).version(2);
-    let error = f.source().prepare(&[built(strict)]).await.expect_err("the record has null there");
+    let error = f
+        .source()
+        .prepare(&[built(strict)], Preparation::Apply)
+        .await
+        .expect_err("the record has null there");
     assert_eq!(error.kind(), ErrorKind::Config);
     let text = error.to_string();
     for part in ["suppliers.city", "needs a default"] {
@@ -333,14 +353,17 @@ pub(crate) async fn nulls_need_a_default(f: Fixture) {
 
 pub(crate) async fn fields_in_another_order_keep_their_values(f: Fixture) {
     let forth = suppliers().field("city", FieldKind::Text);
-    f.source().prepare(&[built(forth)]).await.expect("prepare takes a new type");
+    f.source().prepare(&[built(forth)], Preparation::Apply).await.expect("prepare takes a new type");
     let mut record = supplier(&f, "s-1", vec!["Nordic Paper".into(), "Oslo".into()]);
     f.put_all(std::slice::from_ref(&record)).await;
     let back = TypeSchema::builder("suppliers", "id")
         .restricted()
         .field("city", FieldKind::Text)
         .field("name", FieldKind::Text);
-    f.source().prepare(&[built(back)]).await.expect("prepare takes another order of fields");
+    f.source()
+        .prepare(&[built(back)], Preparation::Apply)
+        .await
+        .expect("prepare takes another order of fields");
     record.body = Some(vec!["Oslo".into(), "Nordic Paper".into()]);
     assert!(f.get(&record.key).await == Some(record), "a body is in the order of the schema's fields");
 }
@@ -348,7 +371,7 @@ pub(crate) async fn fields_in_another_order_keep_their_values(f: Fixture) {
 pub(crate) async fn types_not_named_keep_their_records(f: Fixture) {
     let customer = f.customer("c-1", "Anna Berg");
     f.put_all(std::slice::from_ref(&customer)).await;
-    f.source().prepare(&[built(suppliers())]).await.expect("prepare takes a new type");
+    f.source().prepare(&[built(suppliers())], Preparation::Apply).await.expect("prepare takes a new type");
     assert_eq!(f.get(&customer.key).await, Some(customer.clone()));
     let f = f.reopen().await;
     assert_eq!(f.get(&customer.key).await, Some(customer));
@@ -374,7 +397,8 @@ pub(crate) async fn contradictions_are_refused_and_named(f: Fixture) {
         ),
         built(suppliers()),
     ];
-    let error = f.source().prepare(&contradicting).await.expect_err("contradictions are refused");
+    let error =
+        f.source().prepare(&contradicting, Preparation::Apply).await.expect_err("contradictions are refused");
     assert_eq!(error.kind(), ErrorKind::Config);
     let text = error.to_string();
     for part in ["customers", "name", "orders", "number", "quantity", "articles"] {
@@ -388,7 +412,7 @@ pub(crate) async fn contradictions_are_refused_and_named(f: Fixture) {
 
 pub(crate) async fn types_that_differ_in_case_are_refused(f: Fixture) {
     let loud = built(TypeSchema::builder("CUSTOMERS", "id").restricted().field("name", FieldKind::Text));
-    let error = f.source().prepare(&[loud]).await.expect_err("the names collide");
+    let error = f.source().prepare(&[loud], Preparation::Apply).await.expect_err("the names collide");
     assert_eq!(error.kind(), ErrorKind::Config);
     let query = Query::all(name("CUSTOMERS"), acme());
     assert_eq!(f.source().find(&query).await.expect_err("no such type").kind(), ErrorKind::UnknownType);
@@ -397,15 +421,15 @@ pub(crate) async fn types_that_differ_in_case_are_refused(f: Fixture) {
 pub(crate) async fn a_type_given_twice_is_refused(f: Fixture) {
     let grown = suppliers().nullable_field("city", FieldKind::Text).version(2);
     let both = [built(suppliers()), built(grown)];
-    for outcome in [f.source().prepare(&both).await, f.source().plan(&both).await.map(drop)] {
-        let error = outcome.expect_err("there are two schemas of one type");
+    for how in [Preparation::Apply, Preparation::Plan] {
+        let error = f.source().prepare(&both, how).await.expect_err("there are two schemas of one type");
         assert_eq!(error.kind(), ErrorKind::Config);
         assert!(error.message().contains("suppliers"), "{error}");
     }
     let query = Query::all(name("suppliers"), acme());
     assert_eq!(f.source().find(&query).await.expect_err("no such type").kind(), ErrorKind::UnknownType);
     let same = [built(suppliers()), built(suppliers())];
-    f.source().prepare(&same).await.expect("the same type twice is that type");
+    f.source().prepare(&same, Preparation::Apply).await.expect("the same type twice is that type");
 }
 
 pub(crate) async fn unknown_types_are_refused_everywhere(f: Fixture) {
@@ -418,9 +442,9 @@ pub(crate) async fn unknown_types_are_refused_everywhere(f: Fixture) {
         f.source().find(&query).await.map(drop),
         f.source().count(&query).await.map(drop),
         f.source().changes(&types).await.map(drop),
-        f.source().commit(f.push(vec![put(&record)])).await.map(drop),
-        f.source().commit(f.push(vec![acknowledge(&record, 1, f.revision())])).await.map(drop),
-        f.source().commit(f.clear("invoices", &acme(), 0)).await.map(drop),
+        f.source().commit_alone(f.push(vec![put(&record)])).await.map(drop),
+        f.source().commit_alone(f.push(vec![acknowledge(&record, 1, f.revision())])).await.map(drop),
+        f.source().commit_alone(f.clear("invoices", &acme(), 0)).await.map(drop),
     ];
     for (at, result) in errors.into_iter().enumerate() {
         let error = result.expect_err("an unknown type is refused");

@@ -67,7 +67,7 @@ pub(crate) async fn text_compares_by_bytes(f: Fixture) {
     f.put_all(&records).await;
     let mut sorted = query("customers", Filter::All);
     sorted.order = vec![by("name", false)];
-    let found = f.source().find(&sorted).await.expect("find succeeds");
+    let found = f.source().find(&sorted).await.expect("find succeeds").records;
     let found: Vec<_> = found.into_iter().filter_map(|record| record.body?.into_iter().next()).collect();
     let mut expected = names;
     expected.sort_unstable();
@@ -197,12 +197,25 @@ pub(crate) async fn offset_and_limit_cut(f: Fixture) {
     }
 }
 
-pub(crate) async fn count_ignores_order_offset_and_limit(f: Fixture) {
+pub(crate) async fn a_total_is_of_the_filter_alone(f: Fixture) {
     orders(&f).await;
     let mut query = query("orders", compare("quantity", Comparison::GreaterOrEqual, 20_i64));
     query.order = vec![by("quantity", true)];
+    let found = async |query: &Query| {
+        let Found { records, total } = f.source().find(query).await.expect("find succeeds");
+        (records.len(), total)
+    };
+    assert_eq!(found(&query).await, (3, None), "nothing is counted unasked");
+    query.total = true;
+    assert_eq!(found(&query).await, (3, Some(3)));
     (query.offset, query.limit) = (2, Some(1));
-    assert_eq!(f.source().count(&query).await.expect("count succeeds"), 3);
+    assert_eq!(found(&query).await, (1, Some(3)));
+    (query.offset, query.limit) = (9, None);
+    assert_eq!(found(&query).await, (0, Some(3)));
+    (query.offset, query.limit) = (0, Some(0));
+    assert_eq!(found(&query).await, (0, Some(3)));
+    query.zone = birch();
+    assert_eq!(found(&query).await, (0, Some(0)), "a zone without records has none");
 }
 
 pub(crate) async fn the_id_can_be_queried(f: Fixture) {

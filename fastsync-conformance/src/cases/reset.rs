@@ -24,7 +24,7 @@ async fn five_sessions(f: &Fixture) -> Vec<Point> {
 }
 
 async fn reset(f: &Fixture, after: Point) -> Option<ResetReason> {
-    let request = ChangesRequest { after, ..all_changes(&acme()) };
+    let request = ChangesRequest { after: after.into(), ..all_changes(&acme()) };
     match f.source().changes(&request).await.expect("changes succeeds") {
         Changes::ResetRequired(reason) => Some(reason),
         Changes::Page(_) => None,
@@ -37,7 +37,7 @@ pub(crate) async fn a_point_beyond_the_head_must_reset(f: Fixture) {
     assert_eq!(reset(&f, beyond).await, Some(ResetReason::History));
     let far = Point { position: Position(u64::MAX), ..points[5].clone() };
     assert_eq!(reset(&f, far).await, Some(ResetReason::History));
-    let elsewhere = ChangesRequest { after: points[1].clone(), ..all_changes(&birch()) };
+    let elsewhere = ChangesRequest { after: points[1].clone().into(), ..all_changes(&birch()) };
     let changes = f.source().changes(&elsewhere).await.expect("changes succeeds");
     assert_eq!(changes, Changes::ResetRequired(ResetReason::History), "an untouched zone has head 0");
 }
@@ -168,37 +168,40 @@ pub(crate) async fn the_horizon_moves_up_to_the_head_only(f: Fixture) {
     f.purge(&acme(), u64::MAX).await;
     assert_eq!(reset(&f, points[5].clone()).await, None, "it does not move beyond the head");
     assert_eq!(reset(&f, points[4].clone()).await, Some(ResetReason::Horizon));
-    let mut walk = Walk::new(ChangesRequest { after: points[5].clone(), ..all_changes(&acme()) });
+    let mut walk = Walk::new(ChangesRequest { after: points[5].clone().into(), ..all_changes(&acme()) });
     let next = f.customer("c-4", "Elin Moe");
     f.put_all(std::slice::from_ref(&next)).await;
     assert_eq!(walk.rest(f.source()).await, [next]);
     assert_eq!(f.purge(&birch(), 10).await, 0, "an untouched zone has nothing to purge");
 }
 
-pub(crate) async fn a_point_is_found_by_its_position(f: Fixture) {
+pub(crate) async fn a_reader_goes_on_by_its_position(f: Fixture) {
     let points = five_sessions(&f).await;
-    let point = |zone, position| {
-        let f = &f;
-        async move { f.source().point(zone, Position(position)).await.expect("point succeeds") }
-    };
-    let rest = |after| {
+    let rest = |after: After| {
         let f = &f;
         async move { Walk::new(ChangesRequest { after, ..all_changes(&acme()) }).rest(f.source()).await }
     };
-    let (acme, birch) = (acme(), birch());
-    for (at, known) in points.iter().enumerate() {
-        let found = point(&acme, at as u64).await.expect("the session is there");
-        assert_eq!(rest(found).await, rest(known.clone()).await, "position {at}");
+    let at = |position| After::Position(Position(position));
+    for (position, known) in points.iter().enumerate() {
+        assert_eq!(rest(at(position as u64)).await, rest(known.clone().into()).await, "position {position}");
     }
-    assert_eq!(point(&acme, 0).await, Some(Point::START));
-    assert_eq!(point(&birch, 0).await, Some(Point::START));
-    for (zone, position) in [(&acme, 6), (&acme, u64::MAX), (&birch, 1)] {
-        assert_eq!(point(zone, position).await, None, "{zone} {position}");
+    for (zone, position, is_there) in [
+        (acme(), 0, true),
+        (birch(), 0, true),
+        (acme(), 6, false),
+        (acme(), u64::MAX, false),
+        (birch(), 1, false),
+    ] {
+        let request = ChangesRequest { after: at(position), ..all_changes(&zone) };
+        let reason = match f.source().changes(&request).await.expect("changes succeeds") {
+            Changes::Page(_) => None,
+            Changes::ResetRequired(reason) => Some(reason),
+        };
+        assert_eq!(reason, (!is_there).then_some(ResetReason::History), "{zone} {position}");
     }
-    let after = rest(points[3].clone()).await;
-    f.purge(&acme, 3).await;
-    for at in 1..=3 {
-        let found = point(&acme, at).await.expect("the session is still there");
-        assert_eq!(rest(found).await, after, "what was purged is passed over");
+    let after = rest(points[3].clone().into()).await;
+    f.purge(&acme(), 3).await;
+    for position in 1..=3 {
+        assert_eq!(rest(at(position)).await, after, "what was purged is passed over");
     }
 }

@@ -58,7 +58,7 @@ pub(crate) async fn every_commit_is_a_session(f: Fixture) {
     }
     let unknown = f.push(vec![]).session;
     assert_eq!(f.source().session(unknown).await.expect("session succeeds"), None);
-    assert_eq!(f.source().sessions(&acme(), Position::START, 10).await.expect("sessions succeeds"), []);
+    assert_eq!(f.source().sessions_of(&acme(), Position::START, 10).await.expect("sessions succeeds"), []);
 }
 
 pub(crate) async fn a_zones_sessions_come_in_commit_order(f: Fixture) {
@@ -77,7 +77,7 @@ pub(crate) async fn a_zones_sessions_come_in_commit_order(f: Fixture) {
         let f = &f;
         async move {
             let found =
-                f.source().sessions(&acme(), Position(after), limit).await.expect("sessions succeeds");
+                f.source().sessions_of(&acme(), Position(after), limit).await.expect("sessions succeeds");
             found.into_iter().map(|summary| summary.id).collect::<Vec<_>>()
         }
     };
@@ -101,11 +101,11 @@ pub(crate) async fn the_trail_outlives_the_records(f: Fixture) {
     let customer = f.customer("c-1", "Anna Berg");
     f.put_all(std::slice::from_ref(&customer)).await;
     f.put_all(&[f.tombstone(&customer)]).await;
-    let before = f.source().sessions(&acme(), Position::START, 10).await.expect("sessions succeeds");
+    let before = f.source().sessions_of(&acme(), Position::START, 10).await.expect("sessions succeeds");
     assert_eq!(before.len(), 2);
     f.purge(&acme(), 2).await;
     f.apply(f.clear("customers", &acme(), 0)).await;
-    let after = f.source().sessions(&acme(), Position::START, 10).await.expect("sessions succeeds");
+    let after = f.source().sessions_of(&acme(), Position::START, 10).await.expect("sessions succeeds");
     assert_eq!(after, before);
 }
 

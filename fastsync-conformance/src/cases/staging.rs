@@ -14,7 +14,7 @@ pub(crate) async fn staged_writes_are_not_seen(f: Fixture) {
     assert_eq!(f.live_ids("customers", &acme()).await, Vec::<String>::new());
     assert_eq!(f.pending().await, []);
     assert_eq!(f.source().session(session).await.expect("session succeeds"), None);
-    assert_eq!(f.source().states("").await.expect("states succeeds"), []);
+    assert_eq!(f.source().entries("").await.expect("states succeeds"), []);
     let page = Walk::new(all_changes(&acme())).page(f.source()).await;
     assert_eq!(page.head.position, Position::START);
 }
@@ -167,7 +167,7 @@ pub(crate) async fn staged_bodies_are_held_against_the_type_of_the_commit(f: Fix
     let grown = suppliers().field("rating", FieldKind::Integer);
     let prepare = async |builder: fastsync_core::TypeSchemaBuilder| {
         let schema = builder.build().expect("a schema of the suite is well formed");
-        f.source().prepare(&[schema]).await.expect("prepare succeeds");
+        f.source().prepare(&[schema], Preparation::Apply).await.expect("prepare succeeds");
     };
     prepare(suppliers()).await;
     let commit = f.push(vec![]);

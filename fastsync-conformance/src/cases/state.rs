@@ -61,12 +61,12 @@ pub(crate) async fn entries_are_listed_by_prefix(f: Fixture) {
         ("A", &["A%"]),
     ];
     for (prefix, expected) in table {
-        let found = f.source().states(prefix).await.expect("states succeeds");
+        let found = f.source().entries(prefix).await.expect("states succeeds");
         let expected: Vec<_> =
             expected.iter().map(|entry| ((*entry).to_owned(), entry.as_bytes().to_vec())).collect();
         assert_eq!(found, expected, "prefix {prefix:?}");
     }
-    let all = f.source().states("").await.expect("states succeeds");
+    let all = f.source().entries("").await.expect("states succeeds");
     let mut sorted = keys;
     sorted.sort_unstable();
     assert_eq!(all.iter().map(|(entry, _)| entry.as_str()).collect::<Vec<_>>(), sorted);
@@ -79,11 +79,11 @@ pub(crate) async fn keys_are_bytes(f: Fixture) {
         assert_eq!(f.state(entry).await.as_deref(), Some(entry.as_bytes()));
     }
     write(&f, vec![StateWrite::set("CURSOR", None)]).await;
-    assert_eq!(f.source().states("").await.expect("states succeeds").len(), keys.len());
+    assert_eq!(f.source().entries("").await.expect("states succeeds").len(), keys.len());
 }
 
 pub(crate) async fn keys_have_a_length_limit(f: Fixture) {
-    let longest = "k".repeat(fastsync_core::source::MAX_STATE_KEY_BYTES);
+    let longest = "k".repeat(MAX_STATE_KEY_BYTES);
     write(&f, vec![set(&longest, b"1")]).await;
     assert_eq!(f.state(&longest).await.as_deref(), Some(&b"1"[..]));
     for bad in [String::new(), format!("{longest}k")] {

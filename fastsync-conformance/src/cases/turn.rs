@@ -26,7 +26,7 @@ pub(crate) async fn a_state_entry_is_compared_when_the_turn_comes(f: Fixture) {
     for (commit, turn) in commits.into_iter().zip(turns).rev() {
         let f = f.clone();
         tasks.push(tokio::spawn(async move {
-            let outcome = f.source().commit_in_turn(commit, turn.clone()).await;
+            let outcome = f.source().commit(commit, turn.clone()).await;
             turn.over();
             outcome.expect("the commit runs")
         }));
@@ -42,7 +42,7 @@ pub(crate) async fn a_commit_in_turn_does_not_trust_the_one_before(f: Fixture) {
     let first = Turn::default();
     let commit = link(&f, "c-2", ExpectState::Value(b"1".to_vec()), b"2");
     let (own, turn) = (f.clone(), first.next());
-    let second = tokio::spawn(async move { own.source().commit_in_turn(commit, turn).await });
+    let second = tokio::spawn(async move { own.source().commit(commit, turn).await });
     tokio::time::sleep(Duration::from_millis(20)).await;
     first.over();
     let outcomes = join_all(vec![second]).await;

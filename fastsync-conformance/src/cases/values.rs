@@ -11,7 +11,7 @@ async fn round_trip(f: &Fixture, field: &str, values: Vec<Value>) {
         let found = f.get(&record.key).await.expect("the sample is there");
         assert!(same(&found, record), "{field} of {} came back otherwise", record.key.id);
     }
-    let found = f.source().find(&Query::all(name("samples"), acme())).await.expect("find succeeds");
+    let found = f.source().find(&Query::all(name("samples"), acme())).await.expect("find succeeds").records;
     assert!(found.len() == records.len() && found.iter().zip(&records).all(|(a, b)| same(a, b)), "by query");
     let found = Walk::new(all_changes(&acme())).rest(f.source()).await;
     assert!(

@@ -1,5 +1,6 @@
 //! A process that is killed, or the server that it talks to.
 
+use fastsync_core::source::SyncableDataSourceExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fastsync_core::source::{Changes, ChangesRequest, PageLimits};
+use fastsync_core::source::{Changes, ChangesRequest, PageLimits, SyncableDataSourceExt as _};
 use fastsync_core::{Position, Query, Record, SessionId, SyncableDataSource, Zone};
 
 use super::CrashHarness;
@@ -41,7 +41,7 @@ fn seen(record: &Record) -> Seen {
 
 /// The round that the state entry names, which was written in the same commit.
 async fn round_of(source: &dyn SyncableDataSource, stream: usize) -> Result<u64, String> {
-    let state = source.state(&workload::state_key(stream)).await.map_err(|error| error.to_string())?;
+    let state = source.entry(&workload::state_key(stream)).await.map_err(|error| error.to_string())?;
     let Some(state) = state else { return Ok(0) };
     let round = String::from_utf8(state).ok().and_then(|text| text.parse().ok());
     round.ok_or_else(|| format!("the state of stream {stream} is no number"))
@@ -55,7 +55,7 @@ async fn records(
     round: u64,
 ) -> Result<(), String> {
     let all = Query::all(workload::type_name(stream), workload::zone(stream));
-    let found = source.find(&all).await.map_err(|error| format!("find: {error}"))?;
+    let found = source.find(&all).await.map_err(|error| format!("find: {error}"))?.records;
     let mine = format!("{stream}-");
     let mut found: Vec<_> =
         found.into_iter().filter(|record| record.key.id.as_str().starts_with(&mine)).collect();
@@ -81,7 +81,8 @@ async fn history(source: &dyn SyncableDataSource, plan: Plan, found: &Rounds) ->
     let mut sessions: Vec<SessionId> = Vec::new();
     let mut after = Position::START;
     loop {
-        let page = source.sessions(&Zone::Global, after, 1_000).await.map_err(|error| error.to_string())?;
+        let page =
+            source.sessions_of(&Zone::Global, after, 1_000).await.map_err(|error| error.to_string())?;
         let Some(last) = page.last().and_then(|last| last.positions.first()) else { break };
         after = last.1;
         for summary in page {
@@ -130,10 +131,10 @@ async fn history(source: &dyn SyncableDataSource, plan: Plan, found: &Rounds) ->
             }
             break;
         }
-        if page.next == request.after {
+        if request.after == page.next.clone().into() {
             return Err("a reader does not get on".to_owned());
         }
-        request.after = page.next;
+        request.after = page.next.into();
     }
     let written = PUSHES.flat_map(|stream| workload::written(plan, stream, found[stream]));
     let expected: BTreeMap<_, _> = written.map(|record| (record.key.id.clone(), seen(&record))).collect();
@@ -146,7 +147,7 @@ async fn history(source: &dyn SyncableDataSource, plan: Plan, found: &Rounds) ->
 
 /// The edits wait to be pushed, all under the number of one commit.
 async fn pending(source: &dyn SyncableDataSource, found: &Rounds) -> Result<(), String> {
-    let pending = source.pending(0, usize::MAX).await.map_err(|error| error.to_string())?;
+    let pending = source.pending_after(0, usize::MAX).await.map_err(|error| error.to_string())?;
     let edits = found[PUSHES.end];
     let changes: std::collections::BTreeSet<_> = pending.iter().map(|edit| edit.metadata.change).collect();
     let rounds = pending.iter().all(|edit| edit.metadata.revision.to_bits() >> 32 == edits);

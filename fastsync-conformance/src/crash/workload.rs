@@ -3,7 +3,9 @@
 //! The `round`th commit of a stream replaces all that the one before wrote, so the storage shows of each stream one round,
 //! whole, or is broken.
 
-use fastsync_core::source::{Commit, CommitOutcome, StateWrite, Write, Writes};
+use fastsync_core::source::{
+    Commit, CommitOutcome, Preparation, StateWrite, SyncableDataSourceExt as _, Write, Writes,
+};
 use fastsync_core::{
     Author, Record, Revision, SessionId, SessionKind, SyncableDataSource, Tag, Timestamp, Value, Zone,
 };
@@ -97,7 +99,7 @@ fn commit(stream: usize, round: u64, writes: Vec<Write>) -> Commit {
 
 /// Prepares the types that are written.
 pub(super) async fn prepare(source: &dyn SyncableDataSource) -> fastsync_core::Result<()> {
-    source.prepare(&[items(), notes()]).await
+    source.prepare(&[items(), notes()], Preparation::Apply).await.map(drop)
 }
 
 /// Commits one round of a stream; a round that was committed already stays as it is. `staged` says how many of its
@@ -125,7 +127,7 @@ pub(super) async fn write(
         }
         commit.writes = Writes::Staged { overrides: Vec::new() };
     }
-    match source.commit(commit).await {
+    match source.commit_alone(commit).await {
         Ok(CommitOutcome::Applied(_) | CommitOutcome::Duplicate(_)) => Ok(()),
         Ok(other) => Err(format!("the commit is not applied: {other:?}")),
         Err(error) => Err(format!("commit: {error}")),

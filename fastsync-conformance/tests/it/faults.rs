@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use fastsync_conformance::{Fault, FaultSource, Fixture, Harness, Method, When, put, run_single};
-use fastsync_core::source::{Commit, CommitOutcome};
+use fastsync_core::source::{Commit, CommitOutcome, SyncableDataSourceExt as _};
 use fastsync_core::{ErrorKind, MemoryDataSource, Query, Record, SyncableDataSource};
+use fastsync_core::{Position, Zone};
 
 type Faulty = FaultSource<MemoryDataSource>;
 
@@ -39,9 +40,9 @@ fn a_call_that_fails_before_its_effect_has_none() {
     with_faults(|source, fixture| async move {
         let (record, commit) = one_record(&fixture);
         source.arm(Fault::next_commit_fails());
-        assert_eq!(source.commit(commit.clone()).await.unwrap_err().kind(), ErrorKind::Unavailable);
+        assert_eq!(source.commit_alone(commit.clone()).await.unwrap_err().kind(), ErrorKind::Unavailable);
         assert_eq!(stored(&source, &record).await, 0);
-        assert!(matches!(source.commit(commit).await.unwrap(), CommitOutcome::Applied(_)));
+        assert!(matches!(source.commit_alone(commit).await.unwrap(), CommitOutcome::Applied(_)));
         assert_eq!(source.armed(), 0);
     });
 }
@@ -51,23 +52,23 @@ fn a_call_that_fails_after_its_effect_has_it() {
     with_faults(|source, fixture| async move {
         let (record, commit) = one_record(&fixture);
         source.arm(Fault::next_commit_times_out());
-        assert_eq!(source.commit(commit.clone()).await.unwrap_err().kind(), ErrorKind::Timeout);
+        assert_eq!(source.commit_alone(commit.clone()).await.unwrap_err().kind(), ErrorKind::Timeout);
         assert_eq!(stored(&source, &record).await, 1);
-        assert!(matches!(source.commit(commit).await.unwrap(), CommitOutcome::Duplicate(_)));
+        assert!(matches!(source.commit_alone(commit).await.unwrap(), CommitOutcome::Duplicate(_)));
     });
 }
 
 #[test]
 fn only_chosen_calls_count() {
     with_faults(|source, _| async move {
-        let methods = vec![Method::State, Method::States];
+        let methods = vec![Method::State, Method::Sessions];
         source.arm(Fault::new(methods, 3, When::Before, ErrorKind::Corrupt));
-        assert!(source.state("cursor").await.is_ok());
+        assert!(source.entry("cursor").await.is_ok());
         assert!(source.count_pending().await.is_ok());
-        assert!(source.states("").await.is_ok());
-        assert!(source.pending(0, 1).await.is_ok());
-        assert_eq!(source.state("cursor").await.unwrap_err().kind(), ErrorKind::Corrupt);
-        assert!(source.state("cursor").await.is_ok());
+        assert!(source.sessions_of(&Zone::Global, Position::START, 1).await.is_ok());
+        assert!(source.pending_after(0, 1).await.is_ok());
+        assert_eq!(source.entry("cursor").await.unwrap_err().kind(), ErrorKind::Corrupt);
+        assert!(source.entry("cursor").await.is_ok());
         source.arm(Fault::next_commit_fails());
         source.disarm();
         assert_eq!(source.armed(), 0);

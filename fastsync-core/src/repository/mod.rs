@@ -19,7 +19,7 @@ use self::read::{decode, recode};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Author, ObjectId, RecordKey, SessionKind, TypeName, Zone};
 use crate::object::SyncableObject;
-use crate::source::{Clear, Commit, CommitOutcome, Writes};
+use crate::source::{Clear, Commit, CommitOutcome, SyncableDataSourceExt as _, Writes};
 use crate::store::{EditSession, ObjectChanges, PendingReader, StateKey, Store, StoreRole};
 
 /// Why an object is refused, in the application's own terms.
@@ -293,7 +293,7 @@ pub trait SyncableRepository: Send + Sync + 'static {
     /// As [`query`](Self::query).
     async fn list(&self, selection: Selection) -> Result<Listed<Self::Object>> {
         let records =
-            self.store().source().find(&selection.into_query(type_name(self)?, self.zone())).await?;
+            self.store().source().find(&selection.into_query(type_name(self)?, self.zone())).await?.records;
         Ok(read::list(records))
     }
 
@@ -369,7 +369,7 @@ async fn drop_records(store: &Store, type_name: TypeName, zone: Zone) -> Result<
         writes: Writes::Inline(Vec::new()),
         state: vec![StateKey::refetch_in(&type_name, &zone)?],
     };
-    match store.source().commit(commit).await? {
+    match store.source().commit_alone(commit).await? {
         CommitOutcome::Applied(_) | CommitOutcome::Duplicate(_) => {
             store.events().types([type_name].into());
             Ok(())

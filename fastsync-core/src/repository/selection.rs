@@ -64,6 +64,6 @@ impl Selection {
     /// The query of these objects of a type in a zone.
     pub(super) fn into_query(self, type_name: TypeName, zone: Zone) -> Query {
         let Self { filter, order, offset, limit } = self;
-        Query { type_name, zone, filter, order, offset, limit }
+        Query { type_name, zone, filter, order, offset, limit, total: false }
     }
 }

@@ -1,7 +1,5 @@
 //! Reading a zone's history.
 
-use super::SyncableDataSource;
-use crate::error::{Error, ErrorKind, Result};
 use crate::model::{DeviceId, ObjectId, Position, Record, Tag, TypeName, Zone};
 
 /// Where in a zone's history a reader stands: everything at or before this point was delivered.
@@ -50,12 +48,58 @@ impl Point {
     }
 
     /// Of a reader that loads: the zone's head when it began. `head` is that of now, at which a new load begins.
-    #[must_use]
-    pub fn load_began(&self, head: Head) -> Head {
+    pub(super) fn load_began(&self, head: Head) -> Head {
         match self.position {
             Position::START => head,
             position => Head { position, tag: self.tag },
         }
+    }
+}
+
+/// Where a reader goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum After {
+    /// After this point.
+    Point(Point),
+    /// After the whole session at this position, for a reader that kept the position and not the tag.
+    Position(Position),
+}
+
+impl After {
+    /// The position.
+    #[must_use]
+    pub const fn position(&self) -> Position {
+        match self {
+            Self::Point(point) => point.position,
+            Self::Position(position) => *position,
+        }
+    }
+
+    /// The last record that was delivered of the session there, or by a load, if not all was.
+    #[must_use]
+    pub const fn within(&self) -> Option<&(TypeName, ObjectId)> {
+        match self {
+            Self::Point(point) => point.within.as_ref(),
+            Self::Position(_) => None,
+        }
+    }
+
+    /// Whether the reader [loads](Point::loading).
+    #[must_use]
+    pub const fn loading(&self) -> bool {
+        matches!(self, Self::Point(Point { loading: true, .. }))
+    }
+}
+
+impl From<Point> for After {
+    fn from(point: Point) -> Self {
+        Self::Point(point)
+    }
+}
+
+impl From<Position> for After {
+    fn from(position: Position) -> Self {
+        Self::Position(position)
     }
 }
 
@@ -118,8 +162,8 @@ impl SkipOwn {
 pub struct ChangesRequest {
     /// The zone.
     pub zone: Zone,
-    /// Continue after this point.
-    pub after: Point,
+    /// Where to go on.
+    pub after: After,
     /// Only records of these types; `None` for all.
     pub types: Option<Vec<TypeName>>,
     /// Pass over records of these own pushes.
@@ -167,130 +211,4 @@ pub enum Changes {
     Page(ChangesPage),
     /// The reader must start over.
     ResetRequired(ResetReason),
-}
-
-/// Walks a zone to the last point that is not after a position, by pages that are halved where they would pass it.
-pub(super) async fn walk_to<S: SyncableDataSource + ?Sized>(
-    source: &S,
-    zone: &Zone,
-    position: Position,
-) -> Result<Option<Point>> {
-    const LARGEST: usize = 4_096;
-    const ATTEMPTS: usize = 16;
-    if position == Position::START {
-        return Ok(Some(Point::START));
-    }
-    let mut after = Point::START;
-    let mut records = LARGEST;
-    let mut resets = 0;
-    loop {
-        let request = ChangesRequest {
-            zone: zone.clone(),
-            after: after.clone(),
-            types: None,
-            skip_own: None,
-            limits: PageLimits { records, bytes: usize::MAX },
-            count_remaining: false,
-        };
-        let page = match source.changes(&request).await? {
-            Changes::Page(page) => page,
-            // The horizon moved meanwhile: from the beginning again.
-            Changes::ResetRequired(_) => {
-                resets += 1;
-                if resets == ATTEMPTS {
-                    let message = "the zone's horizon keeps moving";
-                    return Err(Error::new(ErrorKind::Contention, "point", message));
-                }
-                (after, records) = (Point::START, LARGEST);
-                continue;
-            }
-        };
-        if page.head.position < position {
-            return Ok(None);
-        }
-        if page.next.position <= position {
-            if page.caught_up {
-                return Ok(Some(page.next));
-            }
-            if page.next == after {
-                let message = "a page of a zone's history leads nowhere";
-                return Err(Error::new(ErrorKind::Backend, "point", message));
-            }
-            after = page.next;
-        } else if records == 1 {
-            // Started anew, so that the reading knows the horizon.
-            return Ok(Some(if after == Point::START {
-                Point { horizon: page.next.horizon, ..after }
-            } else {
-                after
-            }));
-        } else {
-            records /= 2;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::source::memory::MemoryDataSource;
-    use crate::{ObjectId, Repository, Store, SyncableObject, SyncableRepository, TypeSchema, Value};
-
-    struct Note(String);
-
-    impl SyncableObject for Note {
-        fn schema() -> Result<TypeSchema> {
-            TypeSchema::builder("notes", "id").build()
-        }
-        fn id(&self) -> Result<ObjectId> {
-            ObjectId::new(&self.0)
-        }
-        fn to_body(&self) -> Result<Vec<Value>> {
-            Ok(Vec::new())
-        }
-        fn from_body(id: &ObjectId, _: Vec<Value>) -> Result<Self> {
-            Ok(Self(id.as_str().to_owned()))
-        }
-    }
-
-    async fn rest(source: &MemoryDataSource, after: Point) -> Vec<Record> {
-        let limits = PageLimits { records: usize::MAX, bytes: usize::MAX };
-        let (types, skip_own, count_remaining) = (None, None, false);
-        let request = ChangesRequest { zone: Zone::Global, after, types, skip_own, limits, count_remaining };
-        match source.changes(&request).await.unwrap() {
-            Changes::Page(page) => page.records,
-            Changes::ResetRequired(reason) => panic!("{reason:?}"),
-        }
-    }
-
-    #[tokio::test]
-    async fn a_walk_leads_to_where_a_look_up_does() {
-        let source = MemoryDataSource::new();
-        let store = Store::server(source.clone()).register::<Note>().open().await.unwrap();
-        let notes = Repository::<Note>::new(&store);
-        for session in 0..40_usize {
-            // Sessions of 1 to 7 records, some of which leave nothing of an earlier one.
-            let batch: Vec<_> = (0..=session % 7).map(|n| Note(format!("{}-{n}", session % 11))).collect();
-            for note in &batch {
-                notes.remove(&note.id().unwrap()).await.unwrap();
-            }
-            notes.add_many(&batch).await.unwrap();
-        }
-        let page = ChangesRequest {
-            zone: Zone::Global,
-            after: Point::START,
-            types: None,
-            skip_own: None,
-            limits: PageLimits { records: 1, bytes: 1 },
-            count_remaining: false,
-        };
-        let Changes::Page(page) = source.changes(&page).await.unwrap() else { panic!("no page") };
-        let head = page.head.position.0;
-        for position in (0..=head).map(Position) {
-            let walked = walk_to(&source, &Zone::Global, position).await.unwrap().unwrap();
-            let known = source.point(&Zone::Global, position).await.unwrap().unwrap();
-            assert_eq!(rest(&source, walked).await, rest(&source, known).await, "{position:?}");
-        }
-        assert_eq!(walk_to(&source, &Zone::Global, Position(head + 1)).await.unwrap(), None);
-    }
 }

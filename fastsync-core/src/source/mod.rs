@@ -7,6 +7,8 @@ pub mod entry;
 mod layer;
 pub mod memory;
 mod plan;
+mod reads;
+mod request;
 pub mod rules;
 pub mod sql;
 mod turn;
@@ -16,7 +18,9 @@ use std::{fmt::Debug, sync::Arc};
 
 use async_trait::async_trait;
 
-pub use changes::{Changes, ChangesPage, ChangesRequest, Head, PageLimits, Point, ResetReason, SkipOwn};
+pub use changes::{
+    After, Changes, ChangesPage, ChangesRequest, Head, PageLimits, Point, ResetReason, SkipOwn,
+};
 pub use columns::Columns;
 pub use commit::{
     Action, Clear, Commit, CommitOutcome, Conflict, ConflictReason, Expect, ExpectState, OnMismatch, Receipt,
@@ -24,10 +28,12 @@ pub use commit::{
 };
 pub use layer::{Layer, Method};
 pub use plan::PlannedChange;
+pub use reads::SyncableDataSourceExt;
+pub use request::{AuditRequest, Found, PendingRequest, Preparation, Purge, StateRange};
 pub use turn::Turn;
 
 use crate::error::Result;
-use crate::model::{ObjectId, Position, Record, SessionId, SessionSummary, TypeName, Zone};
+use crate::model::{ObjectId, Record, SessionId, SessionSummary, TypeName, Zone};
 use crate::query::Query;
 use crate::schema::TypeSchema;
 
@@ -46,7 +52,8 @@ use crate::schema::TypeSchema;
 ///
 /// Identity: types, zones, ids and state keys are compared byte by byte.
 ///
-/// Blocking work runs off the caller's async threads. Every method may be called from many tasks at once.
+/// Blocking work runs on threads of the data source's own, or of the runtime that its driver needs anyway, and never on the
+/// caller's async threads. Every method may be called from many tasks at once.
 ///
 /// Each "Behaviour" sentence below is a case of the suite in `fastsync-conformance`.
 #[async_trait]
@@ -54,7 +61,7 @@ pub trait SyncableDataSource: Debug + Send + Sync + 'static {
     /// The short name of the backend for messages, for example `"sqlite"`.
     fn backend(&self) -> &'static str;
 
-    /// Creates or verifies the storage of these types.
+    /// Creates or verifies the storage of these types, and says what it changed for that.
     ///
     /// # Behaviour
     /// - Calling it again with the same types changes nothing.
@@ -84,17 +91,16 @@ pub trait SyncableDataSource: Debug + Send + Sync + 'static {
     ///
     /// [`FieldKind::takes`]: crate::FieldKind::takes
     /// [`FieldSchema::has_initial`]: crate::FieldSchema::has_initial
-    async fn prepare(&self, types: &[TypeSchema]) -> Result<()>;
-
-    /// What [`prepare`](Self::prepare) would do with these types: a dry run.
     ///
-    /// # Behaviour
-    /// - A plan names every type that is new, and every field of a known one that is added, renamed, left out, or may be
+    /// With [`Preparation::Plan`] it is a dry run: it says what would be changed, and changes nothing.
+    ///
+    /// # Behaviour of a plan
+    /// - It names every type that is new, and every field of a known one that is added, renamed, left out, or may be
     ///   null now or must not be any more.
-    /// - A plan is empty exactly if `prepare` would change nothing, whoever prepared the types before.
-    /// - A plan changes nothing: no type is known by it, and no record is another.
-    /// - What `prepare` would refuse, a plan refuses with the same error.
-    async fn plan(&self, types: &[TypeSchema]) -> Result<Vec<PlannedChange>>;
+    /// - It is empty exactly if nothing would be changed, whoever prepared the types before.
+    /// - It changes nothing: no type is known by it, and no record is another.
+    /// - What would be refused, it refuses with the same error.
+    async fn prepare(&self, types: &[TypeSchema], how: Preparation) -> Result<Vec<PlannedChange>>;
 
     /// The records with these ids, tombstones included.
     ///
@@ -105,15 +111,13 @@ pub trait SyncableDataSource: Debug + Send + Sync + 'static {
     /// - A type that was not prepared is `UnknownType`; so it is in every method that takes one.
     async fn get(&self, type_name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Result<Vec<Record>>;
 
-    /// The live records that a query selects.
+    /// The live records that a query selects, and how many there are in all if it [asks](Query::total).
     ///
     /// # Behaviour
     /// - Filter, order, offset and limit are as [`Query`] says; text compares by bytes, tombstones are absent.
+    /// - The total is of the filter alone, whatever offset and limit are, and of the same state as the records.
     /// - A query that does not fit the type is `InvalidInput` (see [`Query::admit`]).
-    async fn find(&self, query: &Query) -> Result<Vec<Record>>;
-
-    /// How many live records the query's filter selects; order, offset and limit are ignored.
-    async fn count(&self, query: &Query) -> Result<u64>;
+    async fn find(&self, query: &Query) -> Result<Found>;
 
     /// The records of a zone in commit order after a point of its history, with the zone's head read in the same
     /// snapshot.
@@ -131,7 +135,8 @@ pub trait SyncableDataSource: Debug + Send + Sync + 'static {
     /// - With `types`, records of other types are passed over.
     /// - With `skip_own`, records last written by that device's pushes up to that number are passed over.
     /// - A start point before the horizon, beyond the head, or whose tag is not that of its position gives
-    ///   [`Changes::ResetRequired`]. The very beginning is before the horizon only with `skip_own`: that reader
+    ///   [`Changes::ResetRequired`]: [`ResetReason::History`] if the point is not in this history, else
+    ///   [`ResetReason::Horizon`]. The very beginning is before the horizon only with `skip_own`: that reader
     ///   has records already, and whether they were deleted since it could not learn.
     /// - A reading that began at the very beginning goes on below the horizon as long as the horizon has not moved
     ///   since ([`Point::horizon`]).
@@ -142,32 +147,20 @@ pub trait SyncableDataSource: Debug + Send + Sync + 'static {
     ///   position. Large tables are read faster in their own order.
     ///   Another data source takes it for [`Point::START`].
     /// - A zone that nothing was written to has head 0 and no records.
+    /// - A reader may go on after a position that it kept without the tag ([`After::Position`]): it gets what was committed
+    ///   after the whole session there, and nothing else. The position may be before the horizon; what was purged since is
+    ///   not told. One that no session has gives [`ResetReason::History`].
     async fn changes(&self, request: &ChangesRequest) -> Result<Changes>;
 
-    /// The point after the whole session at a position, for a reader that kept the position and not the tag.
-    ///
-    /// Provided, by a walk over the zone; a data source that can look a position up does that instead.
-    ///
-    /// # Behaviour
-    /// - Reading on from it gives what was committed after that position, and nothing else.
-    /// - It is of a reading that began at the very beginning: it may be before the horizon, and what was purged
-    ///   since is not told.
-    /// - The beginning is [`Point::START`]; a position that no session has, has no point.
-    async fn point(&self, zone: &Zone, position: Position) -> Result<Option<Point>> {
-        changes::walk_to(self, zone, position).await
-    }
-
     /// Records with local edits that wait to be pushed, by the number of the local commit that edited them last
-    /// (then in a fixed order), after number `after`, at most `limit`.
+    /// (then in a fixed order), and how many there are in all if it is asked.
     ///
     /// # Behaviour
     /// - Tombstones of objects deleted locally are included.
     /// - A record leaves this list exactly when a commit acknowledges its latest change, writes it without
     ///   [`Action::Put::pending`], or clears it.
-    async fn pending(&self, after: u64, limit: usize) -> Result<Vec<Record>>;
-
-    /// How many records [`Self::pending`] would give from the beginning and without a limit.
-    async fn count_pending(&self) -> Result<u64>;
+    /// - The total counts from the beginning, wherever the page begins and ends.
+    async fn pending(&self, request: &PendingRequest) -> Result<Found>;
 
     /// The zones that have records of a type, in their order.
     ///
@@ -176,7 +169,8 @@ pub trait SyncableDataSource: Debug + Send + Sync + 'static {
     ///   not.
     async fn zones(&self, type_name: &TypeName) -> Result<Vec<Zone>>;
 
-    /// Keeps one batch of writes of a large session for [`Writes::Staged`].
+    /// Keeps one batch of writes of a large session for [`Writes::Staged`]. A session may be of any size: neither keeping nor
+    /// committing it may need memory for all of it, beyond its keys.
     ///
     /// # Behaviour
     /// - Staged writes are durable and change nothing that any other method reads.
@@ -184,23 +178,17 @@ pub trait SyncableDataSource: Debug + Send + Sync + 'static {
     /// - Batches are committed in the order of `sequence`, whatever the order of staging.
     async fn stage(&self, session: SessionId, sequence: u64, writes: Vec<Write>) -> Result<()>;
 
-    /// Drops what was staged: of one session, or of every session.
-    ///
-    /// # Behaviour
-    /// - Dropping what is not there is fine.
-    async fn unstage(&self, session: Option<SessionId>) -> Result<()>;
-
     /// Commits a session: the one way to write.
     ///
     /// # Behaviour
     /// - All or nothing: clears, writes and state entries take effect together or not at all.
-    /// - The same session id again gives [`CommitOutcome::Duplicate`] with the first receipt and changes nothing;
-    ///   of two at once exactly one is `Applied`.
+    /// - The same session id again gives [`CommitOutcome::Duplicate`] with the first receipt and changes nothing, whatever it
+    ///   brings; of two at once exactly one is `Applied`.
     /// - Every expectation is checked against the state before this commit, in the same isolation as the write:
     ///   of two commits that expect the same revision of a record exactly one is applied.
     /// - If any write with [`OnMismatch::Abort`] or any state expectation fails, nothing is changed and
     ///   [`CommitOutcome::Conflicts`] names them with what is there instead: at least one, at most
-    ///   [`Conflict::MAX_PER_OUTCOME`] writes and at most as many state entries.
+    ///   [`Conflict::MAX_PER_OUTCOME`] writes and at most as many state entries, in any order.
     /// - A failed write with [`OnMismatch::Skip`] is left out and named in [`Receipt::skipped`].
     /// - A write that a constraint of the user's own table refuses is a conflict with
     ///   [`ConflictReason::Constraint`]; another row is never overwritten.
@@ -212,7 +200,7 @@ pub trait SyncableDataSource: Debug + Send + Sync + 'static {
     ///   position, moves nothing in the history, and is not counted in the audit entry.
     /// - Records are stored with the revision that they bring. Put without `pending` their change is 0; put with
     ///   it, it is the change that they bring or, where that is 0, the number of this commit, which is greater
-    ///   than every number given before.
+    ///   than every number given before. Numbers may be left out.
     /// - Put of a tombstone removes the object from queries and keeps the tombstone for `get` and `changes`.
     /// - Parents (lower priority) are written before children and deleted after them, over the whole commit.
     /// - A key written twice in one inline commit is refused with `InvalidInput`. In staged batches only the last
@@ -223,40 +211,27 @@ pub trait SyncableDataSource: Debug + Send + Sync + 'static {
     /// - After a staged commit is applied its batches are gone; after any other outcome they are still there.
     /// - A record whose body does not fit its type is refused with `InvalidInput` or `TooLarge`. What was staged is
     ///   held against the type as it is at the commit.
-    async fn commit(&self, commit: Commit) -> Result<CommitOutcome>;
+    /// - A commit in a [`Turn`] after another one has its state entries compared after that one is over. Wait for
+    ///   [`Turn::comes`] first; a data source whose commits go on beside each other may do before what nobody sees, and tells
+    ///   by the turn when the next one may do so too.
+    async fn commit(&self, commit: Commit, turn: Turn) -> Result<CommitOutcome>;
 
-    /// Commits as [`commit`](Self::commit) does, where a state entry has what this commit expects only once the commit
-    /// before it in `turn` is over.
-    ///
-    /// Provided: it waits for that and commits. A data source whose commits go on beside each other may do before what
-    /// nobody sees, and says in `turn` when the next one may do so too.
-    ///
-    /// # Behaviour
-    /// - A state entry is compared after the commit before is over.
-    async fn commit_in_turn(&self, commit: Commit, turn: Turn) -> Result<CommitOutcome> {
-        turn.comes().await;
-        self.commit(commit).await
-    }
+    /// Audit entries of committed sessions: of one, or of a zone in commit order.
+    async fn sessions(&self, request: &AuditRequest) -> Result<Vec<SessionSummary>>;
 
-    /// The audit entry of a committed session.
-    async fn session(&self, id: SessionId) -> Result<Option<SessionSummary>>;
+    /// Small durable values, written by commits: the entry of a key if there is one, or all whose keys begin alike, by the bytes
+    /// of the key.
+    async fn state(&self, range: &StateRange) -> Result<Vec<(String, Vec<u8>)>>;
 
-    /// Audit entries of a zone's sessions in commit order after a position, at most `limit`.
-    async fn sessions(&self, zone: &Zone, after: Position, limit: usize) -> Result<Vec<SessionSummary>>;
-
-    /// A small durable value, written by commits.
-    async fn state(&self, key: &str) -> Result<Option<Vec<u8>>>;
-
-    /// All state entries whose key begins with `prefix`, by the bytes of the key.
-    async fn states(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>>;
-
-    /// Removes the tombstones of a zone that were written at or below a position, and moves the horizon there.
+    /// Removes what is not needed any more: tombstones of a zone, or staged batches. Gives how many tombstones that were.
     ///
     /// # Behaviour
-    /// - Live records and younger tombstones stay; the number of tombstones removed is returned.
+    /// - With [`Purge::Tombstones`], those of the zone that were written at or below the position are removed, and the horizon
+    ///   moves there. Live records and younger tombstones stay.
     /// - A tombstone that waits to be pushed stays, however old it is.
     /// - The horizon never moves back and never beyond the head.
-    async fn purge(&self, zone: &Zone, through: Position) -> Result<u64>;
+    /// - With [`Purge::Staged`], the batches of one session or of all are removed. Removing what is not there is fine.
+    async fn purge(&self, what: &Purge) -> Result<u64>;
 }
 
 /// The longest key of a state entry in bytes.
@@ -269,32 +244,20 @@ impl<S: SyncableDataSource + ?Sized> SyncableDataSource for Arc<S> {
     fn backend(&self) -> &'static str {
         (**self).backend()
     }
-    async fn prepare(&self, types: &[TypeSchema]) -> Result<()> {
-        (**self).prepare(types).await
-    }
-    async fn plan(&self, types: &[TypeSchema]) -> Result<Vec<PlannedChange>> {
-        (**self).plan(types).await
+    async fn prepare(&self, types: &[TypeSchema], how: Preparation) -> Result<Vec<PlannedChange>> {
+        (**self).prepare(types, how).await
     }
     async fn get(&self, type_name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Result<Vec<Record>> {
         (**self).get(type_name, zone, ids).await
     }
-    async fn find(&self, query: &Query) -> Result<Vec<Record>> {
+    async fn find(&self, query: &Query) -> Result<Found> {
         (**self).find(query).await
-    }
-    async fn count(&self, query: &Query) -> Result<u64> {
-        (**self).count(query).await
     }
     async fn changes(&self, request: &ChangesRequest) -> Result<Changes> {
         (**self).changes(request).await
     }
-    async fn point(&self, zone: &Zone, position: Position) -> Result<Option<Point>> {
-        (**self).point(zone, position).await
-    }
-    async fn pending(&self, after: u64, limit: usize) -> Result<Vec<Record>> {
-        (**self).pending(after, limit).await
-    }
-    async fn count_pending(&self) -> Result<u64> {
-        (**self).count_pending().await
+    async fn pending(&self, request: &PendingRequest) -> Result<Found> {
+        (**self).pending(request).await
     }
     async fn zones(&self, type_name: &TypeName) -> Result<Vec<Zone>> {
         (**self).zones(type_name).await
@@ -302,28 +265,16 @@ impl<S: SyncableDataSource + ?Sized> SyncableDataSource for Arc<S> {
     async fn stage(&self, session: SessionId, sequence: u64, writes: Vec<Write>) -> Result<()> {
         (**self).stage(session, sequence, writes).await
     }
-    async fn unstage(&self, session: Option<SessionId>) -> Result<()> {
-        (**self).unstage(session).await
+    async fn commit(&self, commit: Commit, turn: Turn) -> Result<CommitOutcome> {
+        (**self).commit(commit, turn).await
     }
-    async fn commit(&self, commit: Commit) -> Result<CommitOutcome> {
-        (**self).commit(commit).await
+    async fn sessions(&self, request: &AuditRequest) -> Result<Vec<SessionSummary>> {
+        (**self).sessions(request).await
     }
-    async fn commit_in_turn(&self, commit: Commit, turn: Turn) -> Result<CommitOutcome> {
-        (**self).commit_in_turn(commit, turn).await
+    async fn state(&self, range: &StateRange) -> Result<Vec<(String, Vec<u8>)>> {
+        (**self).state(range).await
     }
-    async fn session(&self, id: SessionId) -> Result<Option<SessionSummary>> {
-        (**self).session(id).await
-    }
-    async fn sessions(&self, zone: &Zone, after: Position, limit: usize) -> Result<Vec<SessionSummary>> {
-        (**self).sessions(zone, after, limit).await
-    }
-    async fn state(&self, key: &str) -> Result<Option<Vec<u8>>> {
-        (**self).state(key).await
-    }
-    async fn states(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>> {
-        (**self).states(prefix).await
-    }
-    async fn purge(&self, zone: &Zone, through: Position) -> Result<u64> {
-        (**self).purge(zone, through).await
+    async fn purge(&self, what: &Purge) -> Result<u64> {
+        (**self).purge(what).await
     }
 }

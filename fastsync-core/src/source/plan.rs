@@ -10,14 +10,14 @@ use crate::schema::{FieldSchema, TypeSchema};
 /// `Display` says it in one line, for a log or for whoever decides whether to go on.
 ///
 /// ```
-/// use fastsync_core::source::PlannedChange;
-/// use fastsync_core::{FieldKind, MemoryDataSource, SyncableDataSource, TypeSchema};
+/// use fastsync_core::source::{PlannedChange, Preparation};
+/// use fastsync_core::{FieldKind, MemoryDataSource, SyncableDataSource, SyncableDataSourceExt as _, TypeSchema};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> fastsync_core::Result<()> {
 /// let source = MemoryDataSource::new();
 /// let first = TypeSchema::builder("items", "id").field("name", FieldKind::Text).build()?;
-/// source.prepare(&[first]).await?;
+/// source.prepare(&[first], Preparation::Apply).await?;
 ///
 /// let second = TypeSchema::builder("items", "id")
 ///     .field("label", FieldKind::Text)

@@ -8,7 +8,7 @@ use async_lock::OnceCell;
 /// pushes of a device that come one after the other.
 ///
 /// It orders nothing by itself: that a commit finds what it expects is checked by the storage. It tells when there is
-/// something to find, so that [`commit_in_turn`](super::SyncableDataSource::commit_in_turn) can do beforehand what nobody sees.
+/// something to find, so that [`commit`](super::SyncableDataSource::commit) can do beforehand what nobody sees.
 ///
 /// A handle: clones are the same place. Waiting may be dropped at any time.
 ///

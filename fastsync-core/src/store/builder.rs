@@ -20,7 +20,8 @@ use crate::object::SyncableObject;
 use crate::schema::TypeSchema;
 use crate::source::entry::{self, decode, encode};
 use crate::source::{
-    Commit, CommitOutcome, ExpectState, PlannedChange, StateWrite, SyncableDataSource, Writes,
+    Commit, CommitOutcome, ExpectState, PlannedChange, Preparation, StateWrite, SyncableDataSource,
+    SyncableDataSourceExt as _, Writes,
 };
 
 /// Collects what a store needs; everything is checked in [`StoreBuilder::open`].
@@ -207,7 +208,7 @@ impl StoreBuilder {
         let schemas = self.check()?;
         let prepared: Vec<_> = schemas.values().cloned().collect();
         self.migrate_stored(&schemas, &prepared).await?;
-        self.source.prepare(&prepared).await?;
+        self.source.prepare(&prepared, Preparation::Apply).await?;
         let (device, last_edit) = self.identify().await?;
         let events = Events::new(schemas.keys().cloned().collect());
         Ok(Store {
@@ -262,7 +263,7 @@ impl StoreBuilder {
     /// Reads who this store is, or decides it at the first opening.
     pub(super) async fn identify(&self) -> Result<(DeviceId, Hlc)> {
         for _ in 0..ATTEMPTS {
-            if let Some(role) = self.source.state(StateKey::ROLE).await? {
+            if let Some(role) = self.source.entry(StateKey::ROLE).await? {
                 return self.recognise(&decode::<String>(&role)?).await;
             }
             let key = [(); 4].map(|()| self.random.next_u64().to_le_bytes());
@@ -293,7 +294,7 @@ impl StoreBuilder {
             };
             // Another process may be first; then its decision is read in the next round.
             let (CommitOutcome::Applied(_) | CommitOutcome::Conflicts { .. } | CommitOutcome::Duplicate(_)) =
-                self.source.commit(commit).await?;
+                self.source.commit_alone(commit).await?;
         }
         Err(Error::new(ErrorKind::Contention, "open", "the identity of a new store cannot be written"))
     }
@@ -320,18 +321,18 @@ impl StoreBuilder {
     }
 
     pub(super) async fn entry<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
-        self.source.state(key).await?.as_deref().map(decode).transpose()
+        self.source.entry(key).await?.as_deref().map(decode).transpose()
     }
 
     /// Refuses entries of a later form before anything is changed. A server has one for each device of its users: those
     /// are met one by one.
     async fn check_forms(&self) -> Result<()> {
         let entries = match self.role {
-            StoreRole::Client => self.source.states(StateKey::ALL).await?,
+            StoreRole::Client => self.source.entries(StateKey::ALL).await?,
             StoreRole::Server => {
                 let mut entries = Vec::new();
                 for key in [StateKey::EPOCH, StateKey::CURSOR_KEY] {
-                    entries.extend(self.source.state(key).await?.map(|value| (key.to_owned(), value)));
+                    entries.extend(self.source.entry(key).await?.map(|value| (key.to_owned(), value)));
                 }
                 entries
             }

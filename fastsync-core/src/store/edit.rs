@@ -8,7 +8,10 @@ use crate::model::{
     Author, Incarnation, ObjectId, Record, RecordKey, Revision, SessionKind, SyncMetadata, TypeName, Value,
     Zone,
 };
-use crate::source::{Action, Commit, CommitOutcome, ConflictReason, Expect, OnMismatch, Write, Writes};
+use crate::source::{
+    Action, Commit, CommitOutcome, ConflictReason, Expect, OnMismatch, SyncableDataSourceExt as _, Write,
+    Writes,
+};
 
 /// How often an edit is tried again when the records that it touches keep moving.
 const ATTEMPTS: usize = 16;
@@ -133,7 +136,7 @@ impl EditSession {
             if keys.is_empty() {
                 return Ok(0);
             }
-            match self.store.source().commit(commit).await? {
+            match self.store.source().commit_alone(commit).await? {
                 CommitOutcome::Applied(_) | CommitOutcome::Duplicate(_) => {
                     let changed = keys.len();
                     self.store.events().records(keys);

@@ -13,8 +13,8 @@ use crate::query::{Comparison, Filter, Query};
 use crate::schema::TypeSchema;
 use crate::source::entry::{decode, encode};
 use crate::source::{
-    Action, Commit, CommitOutcome, ConflictReason, ExpectState, OnMismatch, PlannedChange, StateWrite, Write,
-    Writes,
+    Action, Commit, CommitOutcome, ConflictReason, ExpectState, OnMismatch, PlannedChange, Preparation,
+    StateWrite, SyncableDataSourceExt as _, Write, Writes,
 };
 
 /// How often a commit is tried again when another process moves what it is about.
@@ -145,7 +145,7 @@ impl StoreBuilder {
         }
         let mut former: BTreeMap<_, _> = schemas.clone();
         former.extend(due.iter().map(|due| (due.name().clone(), due.stored.clone())));
-        self.source.prepare(&former.into_values().collect::<Vec<_>>()).await?;
+        self.source.prepare(&former.into_values().collect::<Vec<_>>(), Preparation::Apply).await?;
         // Nothing is changed in the store of another tenant or role.
         self.identify().await?;
         for _ in 0..ATTEMPTS {
@@ -169,7 +169,7 @@ impl StoreBuilder {
     }
 
     async fn noted(&self, type_name: &TypeName) -> Result<Noted> {
-        let stored = self.source.state(&StateKey::migrated(type_name)).await?;
+        let stored = self.source.entry(&StateKey::migrated(type_name)).await?;
         let version = stored.as_deref().map(decode).transpose()?.unwrap_or_default();
         Ok(Noted { stored, version })
     }
@@ -224,7 +224,7 @@ impl StoreBuilder {
     ) -> Result<()> {
         let mut query = Query { limit: Some(PAGE), ..Query::all(due.name().clone(), zone) };
         loop {
-            let page = self.source.find(&query).await?;
+            let page = self.source.find(&query).await?.records;
             let Some(last) = page.last() else { return Ok(()) };
             let (id, count) = (last.key.id.as_str().to_owned(), page.len() as u64);
             for record in page {
@@ -278,7 +278,7 @@ impl StoreBuilder {
             writes,
             state,
         };
-        let CommitOutcome::Conflicts { writes, .. } = self.source.commit(commit).await? else {
+        let CommitOutcome::Conflicts { writes, .. } = self.source.commit_alone(commit).await? else {
             return Ok(true);
         };
         let refused = writes.into_iter().find_map(|conflict| match conflict.reason {
@@ -299,7 +299,7 @@ impl StoreBuilder {
         &self,
         written: &BTreeMap<TypeName, BTreeSet<FieldName>>,
     ) -> Result<Option<StateWrite>> {
-        let Some(stored) = self.source.state(StateKey::FIELDS).await? else { return Ok(None) };
+        let Some(stored) = self.source.entry(StateKey::FIELDS).await? else { return Ok(None) };
         let mut fields: BTreeMap<TypeName, (u32, BTreeSet<FieldName>)> = decode(&stored)?;
         for (name, written) in written {
             if let Some((_, known)) = fields.get_mut(name) {

@@ -3,6 +3,7 @@
 use super::Store;
 use crate::error::Result;
 use crate::model::Record;
+use crate::source::SyncableDataSourceExt as _;
 
 /// Reads pending records in the order of their local commits, never cutting a local commit in two.
 pub(crate) struct PendingReader<'a> {
@@ -26,7 +27,7 @@ impl<'a> PendingReader<'a> {
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<Record>>> {
         let mut limit = self.page.saturating_add(1);
         loop {
-            let mut records = self.store.source().pending(self.after, limit).await?;
+            let mut records = self.store.source().pending_after(self.after, limit).await?;
             let Some(last) = records.last().map(|record| record.metadata.change) else { return Ok(None) };
             if records.len() < limit {
                 self.after = last;

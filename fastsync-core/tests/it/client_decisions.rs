@@ -105,7 +105,7 @@ async fn check<H: ConflictsHandler<Task>>(handler: H, local: Local, remote: Remo
     edit(&a.tasks, local).await;
     if reset {
         server.tasks.update(&task("other", "y")).await.unwrap();
-        server.store.source().purge(&Zone::Global, Position(2)).await.unwrap();
+        server.store.source().purge_tombstones(&Zone::Global, Position(2)).await.unwrap();
     }
     edit_on_the_server(&server.tasks, remote).await;
 

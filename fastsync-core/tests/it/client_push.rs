@@ -169,7 +169,7 @@ async fn what_a_client_keeps_does_not_grow_with_its_pushes() {
             a.sync.sync().await.unwrap_err();
         }
         a.sync.sync().await.unwrap();
-        kept.push(a.source.states("").await.unwrap().into_iter().map(|(key, _)| key).collect::<Vec<_>>());
+        kept.push(a.source.entries("").await.unwrap().into_iter().map(|(key, _)| key).collect::<Vec<_>>());
     }
     assert_eq!(kept[0], kept[1]);
     assert_eq!(kept[0], kept[2]);

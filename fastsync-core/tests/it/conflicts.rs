@@ -161,7 +161,7 @@ async fn a_stale_edit_never_undoes_a_deletion() {
         a.sync.sync().await.unwrap();
         if purge {
             let head = Position(2);
-            assert_eq!(server.store.source().purge(&Zone::Global, head).await.unwrap(), 1);
+            assert_eq!(server.store.source().purge_tombstones(&Zone::Global, head).await.unwrap(), 1);
         }
         let report = b.sync.push().await.unwrap();
         assert_eq!(report.conflicts[0].settlement, Settlement::KeptServer, "purge: {purge}");

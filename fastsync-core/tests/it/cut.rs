@@ -79,7 +79,7 @@ async fn a_local_commit_that_is_too_large_alone_is_listed_whole_and_the_others_g
         assert_eq!(edit.code, "too_large");
         assert!(edit.message.contains("4 records and about"), "{}", edit.message);
     }
-    let unseen = a.source.states("fastsync/unseen/").await.unwrap();
+    let unseen = a.source.entries("fastsync/unseen/").await.unwrap();
     assert_eq!(unseen[0], ("fastsync/unseen/tasks/global/large 0".to_owned(), vec![1]), "its stored form");
     let refused = gate.refused();
     sync.sync().await.unwrap();

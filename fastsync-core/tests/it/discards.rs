@@ -60,7 +60,7 @@ async fn what_is_in_flight_is_taken_back_first() {
             let (offline, gate) = Gate::before(&server, &a, "ada");
             gate.refuse(|_| Some(refusal(ErrorKind::Unavailable)));
             offline.sync().await.unwrap_err();
-            assert_eq!(a.source.states("fastsync/discarded/").await.unwrap().len(), 3);
+            assert_eq!(a.source.entries("fastsync/discarded/").await.unwrap().len(), 3);
             let a = client_on(&server, "ada", a.source.clone()).await;
             let report = a.sync.sync().await.unwrap();
             assert!(!report.push.forked);
@@ -71,7 +71,7 @@ async fn what_is_in_flight_is_taken_back_first() {
             };
             assert_eq!(server.tasks.get_all().await.unwrap(), expected, "{fault:?}");
             assert_eq!(a.tasks.get_all().await.unwrap(), expected, "{fault:?} {edited_again}");
-            assert!(a.source.states("fastsync/discarded/").await.unwrap().is_empty());
+            assert!(a.source.entries("fastsync/discarded/").await.unwrap().is_empty());
             server.manager.process_push(&SyncContext::new("ada"), delayed).await.unwrap();
             assert_eq!(server.tasks.get_all().await.unwrap(), expected, "{fault:?}: it arrives too late");
         }
@@ -131,7 +131,7 @@ async fn a_mark_is_as_it_always_was() {
     a.link.fail_next(Fault::DropRequest);
     a.sync.push().await.unwrap_err();
     a.sync.discard_pending(&[key("1")]).await.unwrap();
-    let marks = a.source.states("fastsync/discarded/").await.unwrap();
+    let marks = a.source.entries("fastsync/discarded/").await.unwrap();
     assert_eq!(
         marks,
         [("fastsync/discarded/tasks/global/1".to_owned(), b"\x01\x06global\x05tasks\x011\x02".to_vec())]

@@ -98,8 +98,8 @@ async fn everything_can_be_fetched_anew_while_pushes_fail() {
     for fault in FAULTS {
         let (server, a, sync, gate) = unanswered(fault).await;
         server.tasks.remove(&id("theirs")).await.unwrap();
-        let head = server.store.source().sessions(&Zone::Global, Position::START, 99).await.unwrap().len();
-        server.store.source().purge(&Zone::Global, Position(head as u64)).await.unwrap();
+        let head = server.store.source().sessions_of(&Zone::Global, Position::START, 99).await.unwrap().len();
+        server.store.source().purge_tombstones(&Zone::Global, Position(head as u64)).await.unwrap();
         let error = sync.sync().await.unwrap_err();
         if let Ok(pull) = error.pull() {
             assert!(pull.reset.is_some());

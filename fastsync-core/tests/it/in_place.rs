@@ -10,7 +10,7 @@ use crate::support::*;
 
 async fn purge_everything(server: &ServerSide) {
     let head = server.sessions(&Zone::Global).await.len() as u64;
-    server.store.source().purge(&Zone::Global, Position(head)).await.unwrap();
+    server.store.source().purge_tombstones(&Zone::Global, Position(head)).await.unwrap();
 }
 
 /// Fails if rows leave the tables that the server still has, or one stays that it does not have.
@@ -131,7 +131,7 @@ async fn any_number_of_records_can_be_gone() {
         accepting.when_forgotten(WhenForgotten::Accept).build().unwrap().pull().await.unwrap();
         assert_eq!(moved.tasks.get_all().await.unwrap(), other.tasks.get_all().await.unwrap());
         assert_eq!(moved.source.staged_batches(), 0);
-        assert!(moved.source.states("fastsync/pull").await.unwrap().is_empty());
+        assert!(moved.source.entries("fastsync/pull").await.unwrap().is_empty());
     }
 }
 
@@ -160,6 +160,6 @@ async fn a_reset_that_is_cut_off_knows_what_it_has_seen() {
         a.sync.pull().await.unwrap();
         assert_eq!(a.tasks.get_all().await.unwrap(), server.tasks.get_all().await.unwrap(), "{commits}");
         assert_eq!(source.staged_batches(), 0);
-        assert!(source.states("fastsync/pull").await.unwrap().is_empty(), "{commits}");
+        assert!(source.entries("fastsync/pull").await.unwrap().is_empty(), "{commits}");
     }
 }

@@ -120,7 +120,7 @@ async fn a_bad_push_is_refused_by_kind_and_changes_nothing() {
         let error = server.manager.process_push(&ada(), request).await.expect_err(name);
         assert_eq!(error.kind(), kind, "{name}: {error}");
         assert!(server.tasks.get_all().await.unwrap().is_empty(), "{name}");
-        let sessions = server.store.source().sessions(&Zone::Global, Position::START, 10).await.unwrap();
+        let sessions = server.store.source().sessions_of(&Zone::Global, Position::START, 10).await.unwrap();
         assert!(sessions.is_empty(), "{name}: nothing is committed");
     }
     let other_device = ada().with_device(DeviceId::from_uuid(uuid::Uuid::from_u128(3)));
@@ -198,8 +198,13 @@ async fn absent_and_foreign_are_answered_alike() {
         answers.push((outcomes, server.manager.process_pull(&ada(), pull).await.unwrap_err().to_string()));
     }
     assert_eq!(answers[0], answers[1]);
-    let stored =
-        server.store.source().find(&Query::all(TypeName::new("notes").unwrap(), zone("bob"))).await.unwrap();
+    let stored = server
+        .store
+        .source()
+        .find(&Query::all(TypeName::new("notes").unwrap(), zone("bob")))
+        .await
+        .unwrap()
+        .records;
     assert_eq!(stored.len(), 1, "it is as bob left it");
 }
 
@@ -260,6 +265,6 @@ async fn the_same_push_twice_at_once_is_committed_once() {
     )
     .await;
     assert_eq!(one.unwrap(), two.unwrap());
-    let sessions = server.store.source().sessions(&Zone::Global, Position::START, 10).await.unwrap();
+    let sessions = server.store.source().sessions_of(&Zone::Global, Position::START, 10).await.unwrap();
     assert_eq!(sessions.len(), 1);
 }

@@ -50,7 +50,7 @@ async fn slow(server: &ServerSide, source: MemoryDataSource) -> ClientSide {
 async fn assert_equal(client: &ClientSide, server: &ServerSide) {
     assert_eq!(client.tasks.get_all().await.unwrap(), server.tasks.get_all().await.unwrap());
     assert_eq!(client.source.staged_batches(), 0);
-    assert_eq!(client.source.state("fastsync/pull").await.unwrap(), None);
+    assert_eq!(client.source.entry("fastsync/pull").await.unwrap(), None);
 }
 
 fn places(client: &ClientSide) -> Vec<Option<String>> {
@@ -188,7 +188,7 @@ async fn a_place_that_is_too_old_is_given_up() {
     assert!(pull_until(&second, &source, 3).await);
     second.tasks.remove(&id("008")).await.unwrap();
     let head = second.sessions(&Zone::Global).await.len() as u64;
-    second.store.source().purge(&Zone::Global, Position(head)).await.unwrap();
+    second.store.source().purge_tombstones(&Zone::Global, Position(head)).await.unwrap();
     client.sync.pull().await.unwrap();
     assert_equal(&client, &second).await;
 }
@@ -204,7 +204,7 @@ async fn a_required_reset_goes_on_where_it_was() {
     server.tasks.remove(&id("001")).await.unwrap();
     fill(&server, 10..25).await;
     let head = server.sessions(&Zone::Global).await.len() as u64;
-    server.store.source().purge(&Zone::Global, Position(head)).await.unwrap();
+    server.store.source().purge_tombstones(&Zone::Global, Position(head)).await.unwrap();
     for commits in [4, 3] {
         assert!(pull_until(&server, &source, commits).await);
         assert!(source.staged_batches() > 0);

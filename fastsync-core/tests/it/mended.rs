@@ -22,7 +22,7 @@ async fn refused() -> (ServerSide, ClientSide) {
 
 /// The records of each session of the server.
 async fn sizes(server: &ServerSide) -> Vec<u64> {
-    let sessions = server.store.source().sessions(&Zone::Global, Position::START, 100).await.unwrap();
+    let sessions = server.store.source().sessions_of(&Zone::Global, Position::START, 100).await.unwrap();
     sessions.iter().map(|session| session.counts.iter().map(|(_, records)| records).sum()).collect()
 }
 
@@ -38,7 +38,7 @@ async fn a_mended_edit_takes_its_whole_commit_along() {
     assert!(sizes(&server).await.iter().any(|records| *records >= 3));
     assert!(a.sync.rejected().await.unwrap().is_empty());
     assert_eq!(a.pending().await, 0);
-    assert!(a.source.states("fastsync/rejected/").await.unwrap().is_empty());
+    assert!(a.source.entries("fastsync/rejected/").await.unwrap().is_empty());
 }
 
 /// Fails if the commit that mends an edit is torn to bring the refused one together.

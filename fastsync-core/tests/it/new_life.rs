@@ -110,7 +110,7 @@ async fn a_deletion_meanwhile_ends_the_old_life_only() {
         assert!(b.tasks.remove(&id("1")).await.unwrap());
         b.sync.sync().await.unwrap();
         if is_purged {
-            assert_eq!(server.store.source().purge(&Zone::Global, Position(2)).await.unwrap(), 1);
+            assert_eq!(server.store.source().purge_tombstones(&Zone::Global, Position(2)).await.unwrap(), 1);
         }
         a.sync.push().await.unwrap();
         assert_eq!(server.tasks.get_all().await.unwrap(), [task("1", "anew")], "purged: {is_purged}");

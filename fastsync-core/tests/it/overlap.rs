@@ -83,7 +83,7 @@ async fn traveller(
 async fn assert_all_there_once(server: &ServerSide, client: &ClientSide, sessions: usize) {
     assert_eq!(client.pending().await, 0);
     assert_eq!(server.tasks.get_all().await.unwrap().len(), 10 * sessions);
-    let stored = server.store.source().sessions(&Zone::Global, Position(0), 1_000).await.unwrap();
+    let stored = server.store.source().sessions_of(&Zone::Global, Position(0), 1_000).await.unwrap();
     assert_eq!(stored.len(), sessions, "each session is stored once");
 }
 

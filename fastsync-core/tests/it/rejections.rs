@@ -34,7 +34,7 @@ async fn one_bad_object_does_not_block_the_others() {
     a.sync.push().await.unwrap();
     assert_eq!(server.tasks.get_all().await.unwrap().len(), 3);
     assert_eq!(a.pending().await, 0);
-    assert!(a.source.states("fastsync/rejected/").await.unwrap().is_empty(), "the refusal is forgotten");
+    assert!(a.source.entries("fastsync/rejected/").await.unwrap().is_empty(), "the refusal is forgotten");
 }
 
 #[tokio::test]
@@ -185,7 +185,7 @@ async fn giving_up_an_edit_takes_what_the_server_has_by_now() {
                 Meanwhile::Deleted => assert!(server.tasks.remove(&id("1")).await.unwrap()),
                 Meanwhile::Purged => {
                     server.tasks.remove(&id("1")).await.unwrap();
-                    server.store.source().purge(&Zone::Global, Position(2)).await.unwrap();
+                    server.store.source().purge_tombstones(&Zone::Global, Position(2)).await.unwrap();
                 }
             }
             let report = a.sync.pull().await.unwrap();

@@ -69,7 +69,7 @@ async fn a_client_behind_the_horizon_starts_over_and_keeps_its_edits() {
     b.tasks.add(&task("3", "made offline")).await.unwrap();
     a.tasks.remove(&id("1")).await.unwrap();
     a.sync.sync().await.unwrap();
-    assert_eq!(server.store.source().purge(&Zone::Global, Position(2)).await.unwrap(), 1);
+    assert_eq!(server.store.source().purge_tombstones(&Zone::Global, Position(2)).await.unwrap(), 1);
     let report = b.sync.pull().await.unwrap();
     assert_eq!(report.reset, Some(ResetReason::Horizon));
     let left = vec![task("2", "y"), task("3", "made offline")];

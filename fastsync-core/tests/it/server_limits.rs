@@ -31,7 +31,7 @@ async fn stored_bytes(rows: &[Row]) -> usize {
     let server = server().await;
     server.receipt(&ada(), Device::new(1).push(tasks(rows.to_vec()))).await;
     let query = Query::all(type_name("tasks"), Zone::Global);
-    server.store.source().find(&query).await.unwrap().iter().map(Record::approximate_bytes).sum()
+    server.store.source().find(&query).await.unwrap().records.iter().map(Record::approximate_bytes).sum()
 }
 
 /// Fails if the records or the bytes of a session are not limited, or if the limit itself is refused.
@@ -127,7 +127,7 @@ async fn the_limits_of_a_page_hold_over_all_of_its_zones() {
     let groups = (0..3).map(|n| group(team(n), "notes", rows.clone())).collect();
     server.receipt(&ada(), device.push(groups)).await;
     let query = Query::all(type_name("notes"), team(0));
-    let stored = server.store.source().find(&query).await.unwrap();
+    let stored = server.store.source().find(&query).await.unwrap().records;
     let bytes = u32::try_from(stored[0].approximate_bytes()).unwrap();
     for (records, bytes, sizes) in [
         (4, u32::MAX, vec![4, 4, 1]),

@@ -273,7 +273,7 @@ async fn a_note_is_kept_of_what_was_stored_only() {
         matches!(&told[..], [("2", Outcome::Superseded), ("1", Outcome::Rejected { code, .. })] if code == "zone"),
         "{told:?}"
     );
-    let notes = server.store.source().states("").await.unwrap();
+    let notes = server.store.source().entries("").await.unwrap();
     let notes: Vec<_> =
         notes.iter().map(|(key, _)| key.as_str()).filter(|key| !key.starts_with("fastsync/")).collect();
     assert_eq!(notes, ["settled", "stored"]);

@@ -97,8 +97,8 @@ async fn an_edit_session_over_two_types_is_one_session_on_the_server() {
     a.notes.stage_add(&mut edit, &Note { id: "1".into(), text: "private".into() }).unwrap();
     assert_eq!(edit.commit().await.unwrap(), 3);
     a.sync.push().await.unwrap();
-    let global = server.store.source().sessions(&Zone::Global, Position::START, 10).await.unwrap();
-    let own = server.store.source().sessions(&zone("ada"), Position::START, 10).await.unwrap();
+    let global = server.store.source().sessions_of(&Zone::Global, Position::START, 10).await.unwrap();
+    let own = server.store.source().sessions_of(&zone("ada"), Position::START, 10).await.unwrap();
     assert_eq!(global.len(), 1);
     assert_eq!(global, own, "one session at one position of each of its zones");
     assert_eq!(global[0].author.user.as_deref(), Some("ada"));

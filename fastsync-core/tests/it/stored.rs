@@ -31,7 +31,7 @@ impl Random for Counted {
 type Entries = BTreeMap<String, Vec<u8>>;
 
 async fn entries(source: &MemoryDataSource) -> Entries {
-    source.states("").await.unwrap().into_iter().collect()
+    source.entries("").await.unwrap().into_iter().collect()
 }
 
 /// Writes entries as they are, past the store.
@@ -48,7 +48,7 @@ async fn write(source: &MemoryDataSource, state: Vec<StateWrite>) {
         writes: Writes::Inline(Vec::new()),
         state,
     };
-    assert!(matches!(source.commit(commit).await.unwrap(), CommitOutcome::Applied(_)));
+    assert!(matches!(source.commit_alone(commit).await.unwrap(), CommitOutcome::Applied(_)));
 }
 
 /// A copy of a storage with these entries instead of its own.
@@ -65,7 +65,7 @@ async fn with_entries(source: &MemoryDataSource, golden: &Entries) -> MemoryData
 /// A storage on which this entry was written by a later release.
 async fn with_later(source: &MemoryDataSource, key: &str) -> MemoryDataSource {
     let copy = source.snapshot();
-    let mut value = copy.state(key).await.unwrap().unwrap();
+    let mut value = copy.entry(key).await.unwrap().unwrap();
     value[0] = u8::MAX;
     write(&copy, vec![StateWrite::set(key, Some(value))]).await;
     copy
@@ -308,10 +308,10 @@ async fn a_later_form_is_named_while_the_store_is_open() {
         let server = open_server(world.server.snapshot()).await.unwrap();
         let open = world.client.snapshot();
         let client = open_client(&server, open.clone()).await.unwrap();
-        let later = with_later(&world.client, &key).await.state(&key).await.unwrap();
+        let later = with_later(&world.client, &key).await.entry(&key).await.unwrap();
         write(&open, vec![StateWrite::set(&*key, later.clone())]).await;
         let error = client.sync.sync().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{key}: {error}");
-        assert_eq!(open.state(&key).await.unwrap(), later, "{key}");
+        assert_eq!(open.entry(&key).await.unwrap(), later, "{key}");
     }
 }

@@ -91,7 +91,7 @@ async fn a_lost_answer_is_repaired_by_the_next_sync() {
         a.sync.sync().await.unwrap();
         assert_eq!(a.pending().await, 0, "{fault:?}");
         assert_eq!(server.tasks.get_all().await.unwrap(), vec![task("1", "sweep")]);
-        let sessions = server.store.source().sessions(&Zone::Global, Position::START, 10).await.unwrap();
+        let sessions = server.store.source().sessions_of(&Zone::Global, Position::START, 10).await.unwrap();
         assert_eq!(sessions.len(), 1, "{fault:?}: exactly one session is committed");
     }
 }

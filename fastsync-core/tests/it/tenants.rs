@@ -102,7 +102,8 @@ async fn a_zone_to_read_is_not_written() {
     let server = serve_tenants().await;
     let notes = Repository::<Note>::in_zone(&server.store, handbook());
     notes.add(&Note { id: "1".into(), text: "the rules".into() }).await.unwrap();
-    let stored = server.store.source().find(&Query::all(type_name("notes"), handbook())).await.unwrap();
+    let stored =
+        server.store.source().find(&Query::all(type_name("notes"), handbook())).await.unwrap().records;
     let Record { metadata, .. } = &stored[0];
     let mut edit = note("1", "no rules");
     (edit.1, edit.2) = (metadata.revision, metadata.incarnation);
@@ -136,7 +137,7 @@ async fn a_zone_to_read_is_not_written() {
         }
     }
     assert_eq!(
-        server.store.source().find(&Query::all(type_name("notes"), handbook())).await.unwrap(),
+        server.store.source().find(&Query::all(type_name("notes"), handbook())).await.unwrap().records,
         stored
     );
     assert_eq!(server.sessions(&handbook()).await.len(), 1);
@@ -174,7 +175,8 @@ async fn a_zone_of_another_tenant_is_like_an_absent_one() {
     }
     assert_eq!(answers[0], answers[1]);
     assert!(!format!("{answers:?}").contains("umbrella"));
-    let stored = server.store.source().find(&Query::all(type_name("notes"), zone("umbrella"))).await.unwrap();
+    let stored =
+        server.store.source().find(&Query::all(type_name("notes"), zone("umbrella"))).await.unwrap().records;
     assert_eq!(stored.len(), 1);
     assert!(server.sessions(&zone("nobody")).await.is_empty());
 }

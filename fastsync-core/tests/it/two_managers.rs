@@ -19,7 +19,7 @@ async fn two(
 
 /// Each session once, in the name of one device, and nothing left to send.
 async fn assert_pushed_once(server: &ServerSide, clients: [&ClientSide; 2], sessions: usize) {
-    let stored = server.store.source().sessions(&Zone::Global, Position::START, 100).await.unwrap();
+    let stored = server.store.source().sessions_of(&Zone::Global, Position::START, 100).await.unwrap();
     assert_eq!(stored.len(), sessions);
     for client in clients {
         assert!(stored.iter().all(|session| session.author.device == client.store.device()));

@@ -125,7 +125,7 @@ async fn a_withdrawal_of_an_invalid_form_is_refused() {
         let error = server.manager.process_push(&ada(), request).await.expect_err(what);
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{what}");
     }
-    assert!(server.store.source().states("fastsync/pushed/").await.unwrap().is_empty());
+    assert!(server.store.source().entries("fastsync/pushed/").await.unwrap().is_empty());
     assert_eq!(reply(&server, &valid).await, PushReply::Voided { last: 2 });
 }
 

@@ -114,7 +114,7 @@ async fn what_is_fetched_anew_in_one_zone_is_fetched_anew_in_the_other_later() {
     manager(&server, &side, &["a", "b"]).sync().await.unwrap();
     // The deletion is purged, and the reset loses the place where the zone was left.
     assert!(theirs.remove(&id("1")).await.unwrap());
-    server.store.source().purge(&zone("b"), Position(2)).await.unwrap();
+    server.store.source().purge_tombstones(&zone("b"), Position(2)).await.unwrap();
     let only_a = manager(&server, &side, &["a"]);
     only_a.hard_reset(&[], PendingEdits::Refuse).await.unwrap();
     assert!(only_a.status().await.unwrap().in_step);
@@ -143,7 +143,7 @@ async fn a_zone_that_is_granted_again_has_nothing_that_was_deleted_meanwhile() {
     server.tasks.add(&task("1", "x")).await.unwrap();
     only_a.sync().await.unwrap();
     assert!(theirs.remove(&id("1")).await.unwrap());
-    server.store.source().purge(&zone("b"), Position(2)).await.unwrap();
+    server.store.source().purge_tombstones(&zone("b"), Position(2)).await.unwrap();
     *granted.lock().unwrap() = true;
     manager(&server, &side, &["a", "b"]).sync().await.unwrap();
     assert_eq!(ids(&side, "b").await, ["2"]);
@@ -210,7 +210,7 @@ async fn a_new_field_is_fetched_in_each_zone_before_anything_of_it_is_pushed() {
     assert_eq!(b.push().await.unwrap().applied, 1);
     let stored = theirs[1].find_by_id(&id("1")).await.unwrap().unwrap();
     assert_eq!((stored.text.as_str(), stored.colour.as_str()), ("edited", "red"));
-    assert!(storage.states("fastsync/refetch/").await.unwrap().is_empty());
+    assert!(storage.entries("fastsync/refetch/").await.unwrap().is_empty());
     assert_eq!(b.sync().await.unwrap().pull.received, 0);
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::Bound;
 
-use fastsync_core::source::rules::{Reading, Room, ZoneState};
+use fastsync_core::source::rules::{Reading, Room};
 use fastsync_core::source::{Changes, ChangesRequest, Head, Point};
 use fastsync_core::{ObjectId, Position, Record, Tag, TypeName, Zone};
 
@@ -26,18 +26,18 @@ pub(crate) fn changes(registry: &Registry, rows: &impl View, request: &ChangesRe
         }
         None => None,
     };
-    let within = match &request.after.within {
+    let within = match request.after.within() {
         Some((name, id)) => Some((registry.get(name)?.n, id)),
         None => None,
     };
     let zone = zone_row(rows, &request.zone)?.state();
-    let after = request.after.position;
+    let after = request.after.position();
     let reading = match zone.admit(request, tag(rows, &request.zone, zone.head, after)?) {
         Ok(reading) => reading,
         Err(reason) => return Ok(Changes::ResetRequired(reason)),
     };
     let of_zone = ByPosition::Feed.of_zone(&request.zone);
-    if request.after.loading && reading.head.position != Position::START {
+    if request.after.loading() && reading.head.position != Position::START {
         return Walk { registry, rows, request, types, of_zone, reading, read: None }.load(within);
     }
     let start = match within {
@@ -50,14 +50,6 @@ pub(crate) fn changes(registry: &Registry, rows: &impl View, request: &ChangesRe
     };
     let read = within.map(|(kind, id)| ((after, kind), id.clone()));
     Walk { registry, rows, request, types, of_zone, reading, read }.page(start)
-}
-
-pub(crate) fn point(rows: &impl View, of: &Zone, position: Position) -> Run<Option<Point>> {
-    if let Some(start) = ZoneState::EMPTY.point(position, None) {
-        return Ok(Some(start));
-    }
-    let zone = zone_row(rows, of)?.state();
-    Ok(zone.point(position, tag(rows, of, zone.head, position)?))
 }
 
 /// What follows a whole session.

@@ -7,30 +7,25 @@
 macro_rules! kv_data_source {
     ($source:ty) => {
         $crate::kv_data_source! { $source =>
-            prepare(types: &[::fastsync_core::TypeSchema]) -> ();
-            plan(types: &[::fastsync_core::TypeSchema]) -> ::std::vec::Vec<::fastsync_core::source::PlannedChange>;
+            prepare(types: &[::fastsync_core::TypeSchema], how: ::fastsync_core::source::Preparation)
+                -> ::std::vec::Vec<::fastsync_core::source::PlannedChange>;
             get(
                 type_name: &::fastsync_core::TypeName, zone: &::fastsync_core::Zone, ids: &[::fastsync_core::ObjectId]
             ) -> ::std::vec::Vec<::fastsync_core::Record>;
-            find(query: &::fastsync_core::Query) -> ::std::vec::Vec<::fastsync_core::Record>;
-            count(query: &::fastsync_core::Query) -> u64;
+            find(query: &::fastsync_core::Query) -> ::fastsync_core::source::Found;
             changes(request: &::fastsync_core::source::ChangesRequest) -> ::fastsync_core::source::Changes;
-            point(zone: &::fastsync_core::Zone, position: ::fastsync_core::Position)
-                -> ::std::option::Option<::fastsync_core::source::Point>;
-            pending(after: u64, limit: usize) -> ::std::vec::Vec<::fastsync_core::Record>;
-            count_pending() -> u64;
+            pending(request: &::fastsync_core::source::PendingRequest) -> ::fastsync_core::source::Found;
             zones(type_name: &::fastsync_core::TypeName) -> ::std::vec::Vec<::fastsync_core::Zone>;
             stage(
                 session: ::fastsync_core::SessionId, sequence: u64, writes: ::std::vec::Vec<::fastsync_core::source::Write>
             ) -> ();
-            unstage(session: ::std::option::Option<::fastsync_core::SessionId>) -> ();
-            commit(commit: ::fastsync_core::source::Commit) -> ::fastsync_core::source::CommitOutcome;
-            session(id: ::fastsync_core::SessionId) -> ::std::option::Option<::fastsync_core::SessionSummary>;
-            sessions(zone: &::fastsync_core::Zone, after: ::fastsync_core::Position, limit: usize)
+            commit(commit: ::fastsync_core::source::Commit, turn: ::fastsync_core::source::Turn)
+                -> ::fastsync_core::source::CommitOutcome;
+            sessions(request: &::fastsync_core::source::AuditRequest)
                 -> ::std::vec::Vec<::fastsync_core::SessionSummary>;
-            state(key: &str) -> ::std::option::Option<::std::vec::Vec<u8>>;
-            states(prefix: &str) -> ::std::vec::Vec<(::std::string::String, ::std::vec::Vec<u8>)>;
-            purge(zone: &::fastsync_core::Zone, through: ::fastsync_core::Position) -> u64;
+            state(range: &::fastsync_core::source::StateRange)
+                -> ::std::vec::Vec<(::std::string::String, ::std::vec::Vec<u8>)>;
+            purge(what: &::fastsync_core::source::Purge) -> u64;
         }
     };
     ($source:ty => $($method:ident($($name:ident: $type:ty),*) -> $returned:ty;)*) => {

@@ -14,8 +14,8 @@ use crate::kv::rows;
 impl<V: View> Walk<'_, V> {
     /// The next page of a load; `within` is the last record that was given.
     pub(crate) fn load(&self, within: Option<(KindNumber, &ObjectId)>) -> Run<Changes> {
-        let ChangesRequest { zone, limits, after, .. } = self.request;
-        let begin = after.load_began(self.reading.head);
+        let ChangesRequest { zone, limits, .. } = self.request;
+        let begin = self.reading.load_began;
         let page = |records, next, remaining| Ok(Changes::Page(self.reading.page(records, next, remaining)));
         let mut records: Vec<Record> = Vec::new();
         let mut room = Room::new(*limits);

@@ -29,7 +29,10 @@
 //! use std::collections::BTreeMap;
 //! use std::sync::RwLock;
 //!
-//! use fastsync_core::{FieldKind, Query, SyncableDataSource, TypeName, TypeSchema, Zone};
+//! use fastsync_core::source::Preparation;
+//! use fastsync_core::{
+//!     FieldKind, Query, SyncableDataSource, SyncableDataSourceExt as _, TypeName, TypeSchema, Zone,
+//! };
 //! use fastsync_dao_kit::kv::{Changes, Engine, Fail, KvDataSource, Range, Run, Steps, View};
 //! use fastsync_core::ErrorKind;
 //!
@@ -92,7 +95,7 @@
 //! # async fn main() -> fastsync_core::Result<()> {
 //! let source = MyDataSource(KvDataSource::open(2, || Ok(InMemory::default()))?);
 //! let items = TypeSchema::builder("items", "id").field("name", FieldKind::Text).build()?;
-//! source.prepare(&[items]).await?;
+//! source.prepare(&[items], Preparation::Apply).await?;
 //! assert_eq!(source.count(&Query::all(TypeName::new("items")?, Zone::Global)).await?, 0);
 //! # Ok(())
 //! # }

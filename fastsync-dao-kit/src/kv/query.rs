@@ -7,6 +7,7 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::ops::Bound;
 
+use fastsync_core::source::Found;
 use fastsync_core::{Comparison, FieldName, Filter, ObjectId, Order, Query, Record, Value};
 
 use crate::kv::engine::View;
@@ -16,12 +17,20 @@ use crate::kv::range::{Range, after};
 use crate::kv::registry::{Kind, Registry};
 use crate::kv::rows;
 
-pub(crate) fn find(registry: &Registry, rows: &impl View, mut query: Query) -> Run<Vec<Record>> {
+pub(crate) fn find(registry: &Registry, rows: &impl View, mut query: Query) -> Run<Found> {
     let kind = registry.get(&query.type_name)?;
     query.admit(&kind.schema)?;
+    let total = query.total.then(|| count(rows, kind, &query)).transpose()?;
+    Ok(Found { records: page(rows, kind, &query)?, total })
+}
+
+fn page(rows: &impl View, kind: &Kind, query: &Query) -> Run<Vec<Record>> {
     let offset = usize::try_from(query.offset).unwrap_or(usize::MAX);
     let limit = query.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-    let found = selected(rows, kind, &query);
+    if limit == 0 {
+        return Ok(Vec::new());
+    }
+    let found = selected(rows, kind, query);
     let id_field = kind.schema.id_field();
     // The walk goes by the id already.
     if query.order.first().is_none_or(|order| order.field == *id_field && !order.descending) {
@@ -38,10 +47,8 @@ pub(crate) fn find(registry: &Registry, rows: &impl View, mut query: Query) -> R
     Ok(first.into_sorted_vec().into_iter().skip(offset).map(|ranked| ranked.record).collect())
 }
 
-pub(crate) fn count(registry: &Registry, rows: &impl View, mut query: Query) -> Run<u64> {
-    let kind = registry.get(&query.type_name)?;
-    query.admit(&kind.schema)?;
-    selected(rows, kind, &query).try_fold(0_u64, |count, record| record.map(|_| count.saturating_add(1)))
+fn count(rows: &impl View, kind: &Kind, query: &Query) -> Run<u64> {
+    selected(rows, kind, query).try_fold(0_u64, |count, record| record.map(|_| count.saturating_add(1)))
 }
 
 /// The live records that the filter selects, by id.

@@ -2,8 +2,8 @@
 
 use std::ops::Bound;
 
-use fastsync_core::source::Head;
 use fastsync_core::source::rules::ZoneState;
+use fastsync_core::source::{AuditRequest, Found, Head, PendingRequest, StateRange};
 use fastsync_core::{ObjectId, Position, Record, SessionId, SessionSummary, TypeName, Zone};
 
 use crate::kv::engine::View;
@@ -37,17 +37,16 @@ pub(crate) fn indexed(rows: &impl View, kind: &Kind, zone: &Zone, id: ObjectId) 
     record(rows, kind, zone, id)?.ok_or_else(|| Fail::corrupt("an index names a record that is not there"))
 }
 
-pub(crate) fn pending(registry: &Registry, rows: &impl View, after: u64, limit: usize) -> Run<Vec<Record>> {
+pub(crate) fn pending(registry: &Registry, rows: &impl View, request: PendingRequest) -> Run<Found> {
+    let PendingRequest { after, limit, total } = request;
     let waiting = runs::entries(rows.scan(key::pending_after(after)), key::read_pending);
     let found = waiting.take(limit).map(|entry| {
         let ((kind, zone), id) = entry?;
         indexed(rows, &**registry.at(kind)?, &zone, id)
     });
-    found.collect()
-}
-
-pub(crate) fn count_pending(rows: &impl View) -> Run<u64> {
-    runs::count(rows, key::pending_after(0))
+    let records = found.collect::<Run<_>>()?;
+    let total = total.then(|| runs::count(rows, key::pending_after(0))).transpose()?;
+    Ok(Found { records, total })
 }
 
 /// Looks at one record of each zone, and at one of the type in it.
@@ -89,32 +88,38 @@ pub(crate) fn session_row(rows: &impl View, id: SessionId) -> Run<Option<Session
     rows.get(&key::session(id))?.map(|value| rows::decode(value.as_ref())).transpose()
 }
 
-pub(crate) fn session(rows: &impl View, id: SessionId) -> Run<Option<SessionSummary>> {
-    Ok(session_row(rows, id)?.map(|row| row.summary))
+pub(crate) fn sessions(rows: &impl View, request: &AuditRequest) -> Run<Vec<SessionSummary>> {
+    match request {
+        AuditRequest::Session(id) => Ok(session_row(rows, *id)?.map(|row| row.summary).into_iter().collect()),
+        AuditRequest::Zone { zone, after, limit } => {
+            let later = Range::following(key::history(zone), key::positioned(zone, *after));
+            let found = rows.scan(later).take(*limit).map(|row| {
+                let PositionRow { session: id, .. } = rows::decode(row?.1.as_ref())?;
+                let session = session_row(rows, id)?;
+                let session =
+                    session.ok_or_else(|| Fail::corrupt("a position names a session that is not there"))?;
+                Ok(session.summary)
+            });
+            found.collect()
+        }
+    }
 }
 
-pub(crate) fn sessions(
-    rows: &impl View,
-    zone: &Zone,
-    after: Position,
-    limit: usize,
-) -> Run<Vec<SessionSummary>> {
-    let later = Range::following(key::history(zone), key::positioned(zone, after));
-    let found = rows.scan(later).take(limit).map(|row| {
-        let PositionRow { session: id, .. } = rows::decode(row?.1.as_ref())?;
-        session(rows, id)?.ok_or_else(|| Fail::corrupt("a position names a session that is not there"))
-    });
-    found.collect()
+pub(crate) fn state_entry(rows: &impl View, key: &str) -> Run<Option<Vec<u8>>> {
+    Ok(rows.get(&key::state(key))?.map(|value| value.as_ref().to_vec()))
 }
 
-pub(crate) fn state(rows: &impl View, entry: &str) -> Run<Option<Vec<u8>>> {
-    Ok(rows.get(&key::state(entry))?.map(|value| value.as_ref().to_vec()))
-}
-
-pub(crate) fn states(rows: &impl View, prefix: &str) -> Run<Vec<(String, Vec<u8>)>> {
-    let found = rows.scan(Range::prefix(key::state(prefix))).map(|row| {
-        let (key, value) = row?;
-        Ok((key::read_state(key.as_ref())?, value.as_ref().to_vec()))
-    });
-    found.collect()
+pub(crate) fn state(rows: &impl View, range: &StateRange) -> Run<Vec<(String, Vec<u8>)>> {
+    match range {
+        StateRange::Key(key) => {
+            Ok(state_entry(rows, key)?.map(|value| (key.clone(), value)).into_iter().collect())
+        }
+        StateRange::Prefix(prefix) => {
+            let found = rows.scan(Range::prefix(key::state(prefix))).map(|row| {
+                let (key, value) = row?;
+                Ok((key::read_state(key.as_ref())?, value.as_ref().to_vec()))
+            });
+            found.collect()
+        }
+    }
 }

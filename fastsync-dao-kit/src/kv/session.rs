@@ -12,7 +12,7 @@ use crate::kv::draft::Draft;
 use crate::kv::engine::View;
 use crate::kv::fail::Run;
 use crate::kv::key;
-use crate::kv::read::{session_row, state, zone_row};
+use crate::kv::read::{session_row, state_entry, zone_row};
 use crate::kv::record::Place;
 use crate::kv::registry::{Kind, Registry};
 use crate::kv::rows::{self, Head, PositionRow, SessionRow};
@@ -66,7 +66,7 @@ impl Checked {
     pub(crate) fn end(mut self, rows: &impl View, commit: &Commit) -> Run<Result<Passed, CommitOutcome>> {
         for write in &commit.state {
             if write.expect != ExpectState::Anything {
-                self.verdict.state(write, state(rows, &write.key)?.as_deref());
+                self.verdict.state(write, state_entry(rows, &write.key)?.as_deref());
             }
         }
         let tally = self.tally;

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use fastsync_core::source::upgrade::Upgrades;
 use fastsync_core::source::{
-    Changes, ChangesRequest, Commit, CommitOutcome, PlannedChange, Point, Write, Writes,
+    AuditRequest, Changes, ChangesRequest, Commit, CommitOutcome, Found, PendingRequest, PlannedChange,
+    Preparation, Purge, StateRange, Turn, Write, Writes,
 };
 use fastsync_core::{
-    ErrorKind, ObjectId, Position, Query, Record, Result, SessionId, SessionSummary, SyncableDataSource,
-    TypeName, TypeSchema, Zone,
+    ErrorKind, ObjectId, Query, Record, Result, SessionId, SessionSummary, SyncableDataSource, TypeName,
+    TypeSchema, Zone,
 };
 
 use crate::kv::draft::Draft;
@@ -115,28 +116,31 @@ impl<E: Engine> SyncableDataSource for KvDataSource<E> {
         E::NAME
     }
 
-    async fn prepare(&self, types: &[TypeSchema]) -> Result<()> {
+    async fn prepare(&self, types: &[TypeSchema], how: Preparation) -> Result<Vec<PlannedChange>> {
+        let operation = if how == Preparation::Plan { "plan" } else { "prepare" };
+        let (planned, store) = (types.to_vec(), Arc::clone(&self.inner.store));
+        let plan = move |registry: &Registry, _: &E::View| {
+            let mut changes = store.planned()?;
+            changes.extend(registry.decide(&planned)?.changes);
+            Ok(changes)
+        };
         // What is refused is refused before anything is upgraded.
-        self.plan(types).await?;
+        let changes = self.inner.workers.read(operation, plan).await?;
+        if how == Preparation::Plan {
+            return Ok(changes);
+        }
+        let upgrades = self.inner.store.planned().map_err(|fail| fail.into_error(E::NAME, operation))?;
         if self.inner.store.check_version().is_err() {
             self.inner.workers.write_alone("prepare", |store| store.upgrade()).await?;
         }
         let types = types.to_vec();
         self.write("prepare", move |_, draft| {
             // As they are with what others prepare at the same time.
-            Registry::load(draft)?.decide(&types)?.carry_out(draft)
+            let decided = Registry::load(draft)?.decide(&types)?;
+            decided.carry_out(draft)?;
+            Ok([upgrades, decided.changes].concat())
         })
         .await
-    }
-
-    async fn plan(&self, types: &[TypeSchema]) -> Result<Vec<PlannedChange>> {
-        let (types, store) = (types.to_vec(), Arc::clone(&self.inner.store));
-        let plan = move |registry: &Registry, _: &E::View| {
-            let mut planned = store.planned()?;
-            planned.extend(registry.decide(&types)?.changes);
-            Ok(planned)
-        };
-        self.inner.workers.read("plan", plan).await
     }
 
     async fn get(&self, type_name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Result<Vec<Record>> {
@@ -144,14 +148,9 @@ impl<E: Engine> SyncableDataSource for KvDataSource<E> {
         self.read("get", move |registry, rows| read::get(registry, rows, &type_name, &zone, ids)).await
     }
 
-    async fn find(&self, query: &Query) -> Result<Vec<Record>> {
+    async fn find(&self, query: &Query) -> Result<Found> {
         let query = query.clone();
         self.read("find", move |registry, rows| query::find(registry, rows, query)).await
-    }
-
-    async fn count(&self, query: &Query) -> Result<u64> {
-        let query = query.clone();
-        self.read("count", move |registry, rows| query::count(registry, rows, query)).await
     }
 
     async fn changes(&self, request: &ChangesRequest) -> Result<Changes> {
@@ -159,17 +158,9 @@ impl<E: Engine> SyncableDataSource for KvDataSource<E> {
         self.read("changes", move |registry, rows| feed::changes(registry, rows, &request)).await
     }
 
-    async fn point(&self, zone: &Zone, position: Position) -> Result<Option<Point>> {
-        let zone = zone.clone();
-        self.read("point", move |_, rows| feed::point(rows, &zone, position)).await
-    }
-
-    async fn pending(&self, after: u64, limit: usize) -> Result<Vec<Record>> {
-        self.read("pending", move |registry, rows| read::pending(registry, rows, after, limit)).await
-    }
-
-    async fn count_pending(&self) -> Result<u64> {
-        self.read("count_pending", |_, rows| read::count_pending(rows)).await
+    async fn pending(&self, request: &PendingRequest) -> Result<Found> {
+        let request = *request;
+        self.read("pending", move |registry, rows| read::pending(registry, rows, request)).await
     }
 
     async fn zones(&self, type_name: &TypeName) -> Result<Vec<Zone>> {
@@ -182,11 +173,8 @@ impl<E: Engine> SyncableDataSource for KvDataSource<E> {
             .await
     }
 
-    async fn unstage(&self, session: Option<SessionId>) -> Result<()> {
-        self.write("unstage", move |_, draft| staging::unstage(draft, session)).await
-    }
-
-    async fn commit(&self, mut commit: Commit) -> Result<CommitOutcome> {
+    async fn commit(&self, mut commit: Commit, turn: Turn) -> Result<CommitOutcome> {
+        turn.comes().await;
         match std::mem::replace(&mut commit.writes, Writes::Inline(Vec::new())) {
             Writes::Inline(writes) => {
                 self.write("commit", move |registry, draft| commit::commit(registry, draft, commit, writes))
@@ -200,27 +188,22 @@ impl<E: Engine> SyncableDataSource for KvDataSource<E> {
         }
     }
 
-    async fn session(&self, id: SessionId) -> Result<Option<SessionSummary>> {
-        self.read("session", move |_, rows| read::session(rows, id)).await
+    async fn sessions(&self, request: &AuditRequest) -> Result<Vec<SessionSummary>> {
+        let request = request.clone();
+        self.read("sessions", move |_, rows| read::sessions(rows, &request)).await
     }
 
-    async fn sessions(&self, zone: &Zone, after: Position, limit: usize) -> Result<Vec<SessionSummary>> {
-        let zone = zone.clone();
-        self.read("sessions", move |_, rows| read::sessions(rows, &zone, after, limit)).await
+    async fn state(&self, range: &StateRange) -> Result<Vec<(String, Vec<u8>)>> {
+        let range = range.clone();
+        self.read("state", move |_, rows| read::state(rows, &range)).await
     }
 
-    async fn state(&self, key: &str) -> Result<Option<Vec<u8>>> {
-        let key = key.to_owned();
-        self.read("state", move |_, rows| read::state(rows, &key)).await
-    }
-
-    async fn states(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>> {
-        let prefix = prefix.to_owned();
-        self.read("states", move |_, rows| read::states(rows, &prefix)).await
-    }
-
-    async fn purge(&self, zone: &Zone, through: Position) -> Result<u64> {
-        let zone = zone.clone();
-        self.write("purge", move |registry, draft| feed::purge(registry, draft, &zone, through)).await
+    async fn purge(&self, what: &Purge) -> Result<u64> {
+        let what = what.clone();
+        let purge = move |registry: &Registry, draft: &mut Draft<'_, E::View>| match what {
+            Purge::Tombstones { zone, through } => feed::purge(registry, draft, &zone, through),
+            Purge::Staged(session) => staging::unstage(draft, session).map(|()| 0),
+        };
+        self.write("purge", purge).await
     }
 }

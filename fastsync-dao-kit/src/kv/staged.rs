@@ -96,6 +96,8 @@ mod tests {
     use fastsync_core::source::{Action, StateWrite, Writes};
     use fastsync_core::{Position, Query, SyncableDataSource, Zone};
 
+    use fastsync_core::source::SyncableDataSourceExt as _;
+
     use super::*;
     use crate::kv::KvDataSource;
     use crate::kv::tests::{commit, items, open};
@@ -108,7 +110,7 @@ mod tests {
     /// A store with old records, and new ones staged that are to take their place.
     async fn prepared(disk: &Disk) -> (Commit, Vec<Write>) {
         let source = open(disk).await;
-        source.commit(commit(1, OLD.into())).await.unwrap();
+        source.commit_alone(commit(1, OLD.into())).await.unwrap();
         let mut swap = commit(2, NEW.into());
         let Writes::Inline(writes) = std::mem::replace(&mut swap.writes, Writes::Inline(Vec::new())) else {
             panic!("writes")
@@ -149,14 +151,15 @@ mod tests {
             let source = KvDataSource::open(2, || Ok(Toy::open(&disk))).unwrap();
             let all = Query::all(items(), Zone::Global);
             let found = source.find(&all).await.unwrap();
-            assert_eq!(found.len() as u64, NEW, "after {steps} steps");
-            let given = found.iter().filter(|record| record.body.as_deref() == Some(&["given".into()][..]));
+            assert_eq!(found.records.len() as u64, NEW, "after {steps} steps");
+            let given =
+                found.records.iter().filter(|record| record.body.as_deref() == Some(&["given".into()][..]));
             assert_eq!(given.count(), overrides.len());
-            assert_eq!(source.state("swapped").await.unwrap(), Some(vec![1]));
+            assert_eq!(source.entry("swapped").await.unwrap(), Some(vec![1]));
             let summary = source.session(session).await.unwrap().unwrap();
             assert_eq!(summary.counts, [(items(), NEW)]);
             assert_eq!(summary.positions, [(Zone::Global, Position(2))]);
-            let again = source.commit(swap).await.unwrap();
+            let again = source.commit_alone(swap).await.unwrap();
             assert!(matches!(again, CommitOutcome::Duplicate(_)), "{again:?}");
             assert_eq!(source.count(&all).await.unwrap(), NEW);
             if !died {

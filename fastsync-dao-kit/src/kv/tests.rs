@@ -2,7 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
-use fastsync_core::source::{Action, Commit, CommitOutcome, Expect, OnMismatch, Write, Writes};
+use fastsync_core::source::{
+    Action, Commit, CommitOutcome, Expect, OnMismatch, Preparation, SyncableDataSourceExt as _, Write, Writes,
+};
 use fastsync_core::{
     Author, DeviceId, FieldKind, Hlc, Incarnation, ObjectId, Position, Query, Record, RecordKey, Revision,
     SessionId, SessionKind, SyncMetadata, SyncableDataSource, Tag, Timestamp, TypeName, TypeSchema, Value,
@@ -20,7 +22,7 @@ pub(crate) fn items() -> TypeName {
 pub(crate) async fn open(disk: &Disk) -> KvDataSource<Toy> {
     let source = KvDataSource::open(2, || Ok(Toy::open(disk))).unwrap();
     let items = TypeSchema::builder("items", "id").field("name", FieldKind::Text).build().unwrap();
-    source.prepare(&[items]).await.unwrap();
+    source.prepare(&[items], Preparation::Apply).await.unwrap();
     source
 }
 
@@ -62,12 +64,12 @@ async fn concurrent_commits_share_a_flush() {
     // The first one keeps the writer busy while the others queue up.
     let large = tokio::spawn({
         let source = source.clone();
-        async move { source.commit(commit(1, 5_000)).await }
+        async move { source.commit_alone(commit(1, 5_000)).await }
     });
     let mut tasks = Vec::new();
     for n in 2..=COMMITS {
         let source = source.clone();
-        tasks.push(tokio::spawn(async move { source.commit(commit(n.into(), 1)).await }));
+        tasks.push(tokio::spawn(async move { source.commit_alone(commit(n.into(), 1)).await }));
     }
     let mut positions = Vec::new();
     for task in tasks.into_iter().chain([large]) {
@@ -84,11 +86,11 @@ async fn concurrent_commits_share_a_flush() {
     // One after the other, each has its own.
     let before = flushes();
     for n in 0..10 {
-        source.commit(commit(1_000 + n, 1)).await.unwrap();
+        source.commit_alone(commit(1_000 + n, 1)).await.unwrap();
     }
     assert_eq!(flushes() - before, 10);
     // What changes nothing needs none.
-    assert!(matches!(source.commit(commit(1_000, 1)).await.unwrap(), CommitOutcome::Duplicate(_)));
+    assert!(matches!(source.commit_alone(commit(1_000, 1)).await.unwrap(), CommitOutcome::Duplicate(_)));
     assert_eq!(flushes() - before, 10);
 }
 
@@ -104,7 +106,7 @@ async fn a_commit_that_fails_leaves_the_others_of_its_group() {
             {
                 record.body = Some(Vec::new());
             }
-            tokio::spawn(async move { (n, source.commit(commit).await) })
+            tokio::spawn(async move { (n, source.commit_alone(commit).await) })
         })
         .collect();
     for task in tasks {
@@ -113,7 +115,7 @@ async fn a_commit_that_fails_leaves_the_others_of_its_group() {
     }
     let all = Query::all(items(), Zone::Global);
     assert_eq!(source.count(&all).await.unwrap(), 80);
-    let sessions = source.sessions(&Zone::Global, Position::START, 100).await.unwrap();
+    let sessions = source.sessions_of(&Zone::Global, Position::START, 100).await.unwrap();
     let positions: Vec<_> = sessions.iter().map(|session| session.positions[0].1.0).collect();
     assert_eq!(positions, (1..=40).collect::<Vec<_>>());
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use fastsync_core::source::SyncableDataSourceExt as _;
 use fastsync_core::{
     ObjectId, Position, Repository, Server, SessionKind, SessionSummary, SyncManager, SyncableRepository,
     Zone,
@@ -38,10 +39,10 @@ pub(super) async fn check(
     let source = server.store().source();
     for _ in 0..LOOKS {
         let sessions =
-            source.sessions(&Zone::Global, Position::START, usize::MAX >> 1).await.map_err(text)?;
+            source.sessions_of(&Zone::Global, Position::START, usize::MAX >> 1).await.map_err(text)?;
         let outcome = check_sessions(server, &sessions, expected, killed).await;
         let seen = Position(sessions.len() as u64);
-        if source.sessions(&Zone::Global, seen, 1).await.map_err(text)?.is_empty() {
+        if source.sessions_of(&Zone::Global, seen, 1).await.map_err(text)?.is_empty() {
             return outcome;
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fastsync_core::source::{
     Action, Changes, ChangesPage, ChangesRequest, Commit, CommitOutcome, Head, Layer, PageLimits, Point,
-    Turn, Writes,
+    SyncableDataSourceExt as _, Turn, Writes,
 };
 use fastsync_core::{Position, Record, Result, Revision, SyncableDataSource, Tag};
 
@@ -74,7 +74,7 @@ impl Numbered {
 
     async fn number(&self, commit: Commit) -> Result<CommitOutcome> {
         let Some(revision) = revision_of(&commit).filter(|_| commit.positioned) else {
-            return self.inner().commit(commit).await;
+            return self.inner().commit_alone(commit).await;
         };
         match self.taken {
             Taken::BeforeCommit => {
@@ -84,7 +84,7 @@ impl Numbered {
                 } else {
                     self.pause().await;
                 }
-                let outcome = self.inner().commit(commit).await?;
+                let outcome = self.inner().commit_alone(commit).await?;
                 if matches!(outcome, CommitOutcome::Applied(_)) {
                     self.show(revision, position);
                 }
@@ -93,7 +93,7 @@ impl Numbered {
             Taken::AtCommit => {
                 self.pause().await;
                 let _committing = self.committing.lock().await;
-                let outcome = self.inner().commit(commit).await?;
+                let outcome = self.inner().commit_alone(commit).await?;
                 if matches!(outcome, CommitOutcome::Applied(_)) {
                     self.show(revision, self.take());
                 }
@@ -144,7 +144,7 @@ impl Layer for Numbered {
 
     async fn changes(&self, request: &ChangesRequest) -> Result<Changes> {
         let all = ChangesRequest {
-            after: Point::START,
+            after: Point::START.into(),
             limits: PageLimits { records: usize::MAX, bytes: usize::MAX },
             ..request.clone()
         };
@@ -156,7 +156,7 @@ impl Layer for Numbered {
         let mut sessions: BTreeMap<u64, Vec<Record>> = BTreeMap::new();
         for record in page.records {
             let position = positions.visible.get(&record.metadata.revision);
-            if let Some(position) = position.filter(|position| **position > request.after.position.0) {
+            if let Some(position) = position.filter(|position| **position > request.after.position().0) {
                 sessions.entry(*position).or_default().push(record);
             }
         }
@@ -171,7 +171,7 @@ impl Layer for Numbered {
             }
             records.extend(session);
         }
-        let reached = next.unwrap_or(head.max(request.after.position.0));
+        let reached = next.unwrap_or(head.max(request.after.position().0));
         drop(positions);
         let mut positions = self.positions.write().unwrap_or_else(PoisonError::into_inner);
         positions.read = positions.read.max(reached);

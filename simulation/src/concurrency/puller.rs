@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use fastsync_core::protocol::{Cursor, PullPage, PullReply, PullRequest, SyncOperationMetadata};
+use fastsync_core::source::SyncableDataSourceExt as _;
 use fastsync_core::{
     DeviceId, Error, ErrorKind, Position, Query, Result, Revision, Server, Store, SyncContext, SyncManager,
     SyncableObject, TypeName, Value, Zone,
@@ -107,7 +108,7 @@ impl Puller {
             self.walk().await?;
             let records = again(|| live(self.server.store())).await?;
             let source = self.server.store().source();
-            let later = again(|| source.sessions(&Zone::Global, self.position, 1)).await?;
+            let later = again(|| source.sessions_of(&Zone::Global, self.position, 1)).await?;
             if self.position == before && later.is_empty() {
                 return Ok(records);
             }
@@ -162,7 +163,7 @@ impl Puller {
     /// The positions that are visible continue without a gap.
     async fn check_positions(&mut self) -> Result<()> {
         let source = self.server.store().source();
-        let sessions = again(|| source.sessions(&Zone::Global, self.position, 10_000)).await?;
+        let sessions = again(|| source.sessions_of(&Zone::Global, self.position, 10_000)).await?;
         for session in sessions {
             let at = session.positions.iter().find(|(zone, _)| *zone == Zone::Global).map(|(_, at)| *at);
             if at != Some(self.position.next()) {
@@ -202,7 +203,7 @@ async fn again<T, F: Future<Output = Result<T>>>(call: impl Fn() -> F) -> Result
 pub(super) async fn live(store: &Store) -> Result<Vec<fastsync_core::Record>> {
     let mut all = Vec::new();
     for name in ["shelves", "items"] {
-        all.extend(store.source().find(&Query::all(TypeName::new(name)?, Zone::Global)).await?);
+        all.extend(store.source().find(&Query::all(TypeName::new(name)?, Zone::Global)).await?.records);
     }
     Ok(all)
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use fastsync_core::source::SyncableDataSourceExt as _;
 use fastsync_core::{
     Position, PullReport, Query, Record, RecordKey, Repository, SessionKind, Store, SyncableRepository,
     TypeName, Value, Zone,
@@ -28,7 +29,7 @@ pub(super) async fn records_of(store: &Store, zones: &[Zone]) -> BTreeMap<Record
                 continue;
             }
             let query = Query::all(TypeName::new(name).expect("a type name"), zone.clone());
-            let found = store.source().find(&query).await.expect("a store can be read");
+            let found = store.source().find(&query).await.expect("a store can be read").records;
             records.extend(found.into_iter().map(|record| (record.key.clone(), record)));
         }
     }
@@ -56,7 +57,7 @@ pub(super) async fn caught_up(world: &World, client: usize, types: &[&str], pull
     let store = world.client(client).store;
     let local = records_of(&store, &zones).await;
     let server = records_of(&world.server().store, &zones).await;
-    let edited = store.source().pending(0, usize::MAX >> 1).await.unwrap_or_default();
+    let edited = store.source().pending_after(0, usize::MAX >> 1).await.unwrap_or_default();
     let edited: BTreeSet<RecordKey> = edited.into_iter().map(|record| record.key).collect();
     world.ledger.note("caught-up clients compared");
     for key in local.keys().chain(server.keys()).filter(|key| of_types(key) && !edited.contains(*key)) {
@@ -157,7 +158,7 @@ async fn everyone_is_equal(world: &World) {
     for client in 0..world.client_count() {
         let zones = readable(client);
         let store = world.client(client).store;
-        let pending = store.source().pending(0, usize::MAX >> 1).await.unwrap_or_default();
+        let pending = store.source().pending_after(0, usize::MAX >> 1).await.unwrap_or_default();
         if let Some(record) = pending.first() {
             world.ledger.violated(format!("client {client} still has an edit to push: {record:?}"));
         }
@@ -190,7 +191,7 @@ async fn audit(world: &World) {
     let source = world.server().store.source().clone();
     let mut pushes = BTreeSet::new();
     for zone in every_zone() {
-        let sessions = source.sessions(&zone, Position::START, usize::MAX >> 1).await.unwrap_or_default();
+        let sessions = source.sessions_of(&zone, Position::START, usize::MAX >> 1).await.unwrap_or_default();
         for (session, expected) in sessions.iter().zip(1..) {
             let at = session.positions.iter().find(|(of, _)| *of == zone).map(|(_, position)| position.0);
             if at != Some(expected) {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use fastsync_core::source::{
-    Action, Changes, ChangesRequest, Commit, CommitOutcome, Expect, Layer, Point, ResetReason, Turn, Write,
-    Writes,
+    Action, After, Changes, ChangesRequest, Commit, CommitOutcome, Expect, Layer, Point, ResetReason, Turn,
+    Write, Writes,
 };
 use fastsync_core::{Record, Result, SessionId, SessionKind, StoreRole, SyncableDataSource, Value};
 
@@ -157,15 +157,18 @@ impl Layer for Observer {
     async fn changes(&self, request: &ChangesRequest) -> Result<Changes> {
         let mut request = request.clone();
         // A load without its place would begin anew for ever, which is another bug.
-        if self.is(StoreRole::Server, Mutation::SkipTies) && !request.after.loading {
-            request.after.within = None;
+        if let After::Point(point) = &mut request.after
+            && self.is(StoreRole::Server, Mutation::SkipTies)
+            && !point.loading
+        {
+            point.within = None;
         }
         let answer = self.inner().changes(&request).await?;
         if self.is(StoreRole::Server, Mutation::IgnoreHorizon)
             && answer == Changes::ResetRequired(ResetReason::Horizon)
         {
             // Asked as by a new reader, so that it is answered.
-            (request.after, request.skip_own) = (Point::START, None);
+            (request.after, request.skip_own) = (Point::START.into(), None);
             return self.inner().changes(&request).await;
         }
         Ok(answer)
@@ -194,7 +197,7 @@ impl Layer for Observer {
         let landing = self.ledger.landing().await;
         let mut watched = Box::pin(async move {
             let before = observer.before(&commit).await?;
-            let outcome = observer.inner().commit_in_turn(commit.clone(), turn).await?;
+            let outcome = observer.inner().commit(commit.clone(), turn).await?;
             if matches!(outcome, CommitOutcome::Applied(_)) {
                 observer.report(&commit);
                 observer.overwritten(&commit, &before);

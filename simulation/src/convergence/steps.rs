@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use fastsync_core::source::SyncableDataSourceExt as _;
 use fastsync_core::{
     Error, ErrorKind, PendingEdits, Position, Record, Repository, SyncContext, SyncReport,
     SyncableRepository, TypeName, Zone,
@@ -161,7 +162,7 @@ async fn hard_reset(world: &Arc<World>, client: usize, types: u8, edits: u8, cal
     };
     let end = world.client(client);
     let concerned = |record: &Record| names.is_empty() || names.contains(&record.key.type_name);
-    let pending = end.store.source().pending(0, usize::MAX >> 1).await.unwrap_or_default();
+    let pending = end.store.source().pending_after(0, usize::MAX >> 1).await.unwrap_or_default();
     let pending: Vec<Record> = pending.into_iter().filter(concerned).collect();
     let last = pending.iter().map(|record| record.metadata.change).max().unwrap_or(0);
     if edits == PendingEdits::Discard {
@@ -178,7 +179,7 @@ async fn hard_reset(world: &Arc<World>, client: usize, types: u8, edits: u8, cal
         Err(error) => failed(world, client, &error),
         Ok(pull) => {
             world.ledger.note("hard resets");
-            let left = end.store.source().pending(0, usize::MAX >> 1).await.unwrap_or_default();
+            let left = end.store.source().pending_after(0, usize::MAX >> 1).await.unwrap_or_default();
             let waits = |record: &Record| pull.unknown_types.contains(&record.key.type_name);
             let kept = left
                 .iter()
@@ -246,16 +247,16 @@ async fn purge(world: &World, zone: u8, keep: u8) {
     // an edit of that half then stays until it is pushed.
     for client in 0..world.client_count() {
         let source = world.client(client).store.source().clone();
-        if !matches!(source.state("fastsync/pull").await, Ok(None)) {
+        if !matches!(source.entry("fastsync/pull").await, Ok(None)) {
             return;
         }
     }
     let zones = every_zone();
     let zone = &zones[usize::from(zone) % zones.len()];
     let source = world.server().store.source().clone();
-    let sessions = source.sessions(zone, Position::START, usize::MAX >> 1).await.unwrap_or_default();
+    let sessions = source.sessions_of(zone, Position::START, usize::MAX >> 1).await.unwrap_or_default();
     let through = (sessions.len() as u64).saturating_sub(u64::from(keep));
-    match source.purge(zone, Position(through)).await {
+    match source.purge_tombstones(zone, Position(through)).await {
         Ok(purged) => world.ledger.facts().counts.add("tombstones purged", purged),
         Err(error) => world.ledger.violated(format!("the server cannot purge: {error}")),
     }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use fastsync_core::source::SyncableDataSourceExt as _;
 use fastsync_core::{ErrorKind, MemoryDataSource, Result, Store};
 
 use super::process::{Process, say};

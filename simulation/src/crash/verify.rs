@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use fastsync_core::source::SyncableDataSourceExt as _;
 use fastsync_core::{
     Query, Record, RecordKey, Repository, Result, Store, SyncableRepository, TypeName, Zone,
 };
@@ -85,7 +86,7 @@ impl View {
 /// Two stores hold the same live records, but for those that the first one has edited.
 pub(crate) async fn check_equal(whose: &str, client: &Store, server: &Store) -> Result<(), String> {
     let text = |error: fastsync_core::Error| error.to_string();
-    let edited = client.source().pending(0, usize::MAX >> 1).await.map_err(text)?;
+    let edited = client.source().pending_after(0, usize::MAX >> 1).await.map_err(text)?;
     let edited: BTreeSet<RecordKey> = edited.into_iter().map(|record| record.key).collect();
     let local = live(client).await.map_err(text)?;
     let remote = live(server).await.map_err(text)?;
@@ -102,7 +103,7 @@ pub(crate) async fn check_equal(whose: &str, client: &Store, server: &Store) -> 
 async fn live(store: &Store) -> Result<BTreeMap<RecordKey, Record>> {
     let mut all = BTreeMap::new();
     for name in ["shelves", "items"] {
-        let found = store.source().find(&Query::all(TypeName::new(name)?, Zone::Global)).await?;
+        let found = store.source().find(&Query::all(TypeName::new(name)?, Zone::Global)).await?.records;
         all.extend(found.into_iter().map(|record| (record.key.clone(), record)));
     }
     Ok(all)

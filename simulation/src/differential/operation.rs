@@ -2,7 +2,7 @@
 
 use fastsync_core::source::{
     Action, Changes, ChangesRequest, Clear, Commit, CommitOutcome, Expect, ExpectState, OnMismatch,
-    PageLimits, Point, SkipOwn, StateWrite, Write, Writes,
+    PageLimits, Point, SkipOwn, StateWrite, SyncableDataSourceExt as _, Write, Writes,
 };
 use fastsync_core::{
     Author, Comparison, DeviceId, ErrorKind, FieldKind, FieldName, Filter, Hlc, Incarnation, ObjectId, Order,
@@ -327,7 +327,7 @@ impl Maker {
         let expect = match self.random.below(4) {
             0 => ExpectState::Absent,
             1 => ExpectState::Value(vec![1]),
-            2 => match source.state(key).await {
+            2 => match source.entry(key).await {
                 Ok(Some(value)) => ExpectState::Value(value),
                 _ => ExpectState::Absent,
             },
@@ -424,7 +424,14 @@ impl Maker {
         let records = 1 + usize::try_from(self.random.below(40)).expect("small");
         let bytes = if self.random.percent(30) { 300 } else { 1 << 20 };
         let limits = PageLimits { records, bytes };
-        ChangesRequest { zone, after, types, skip_own, limits, count_remaining: self.random.percent(10) }
+        ChangesRequest {
+            zone,
+            after: after.into(),
+            types,
+            skip_own,
+            limits,
+            count_remaining: self.random.percent(10),
+        }
     }
 
     fn query(&self) -> Query {

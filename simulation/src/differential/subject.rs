@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use fastsync_core::source::{
     Action, Changes, ChangesRequest, Clear, Commit, CommitOutcome, Conflict, Expect, PageLimits, Point,
-    Write, Writes,
+    Preparation, SyncableDataSourceExt as _, Write, Writes,
 };
 use fastsync_core::{Error, MemoryDataSource, Position, Query, Record, SyncableDataSource};
 
@@ -97,7 +97,7 @@ impl Subject {
             Place::Memory(source) => Arc::new(source.clone()),
             Place::Storage(storage) => storage.open().await?,
         };
-        source.prepare(&schemas()).await.map_err(text)?;
+        source.prepare(&schemas(), Preparation::Apply).await.map_err(text)?;
         self.source = Some(source);
         Ok(())
     }
@@ -130,7 +130,7 @@ impl Subject {
     ) -> Result<Outcome, Error> {
         Ok(match operation {
             Operation::Commit(commit) => {
-                let outcome = source.commit(self.numbered_commit(commit)).await?;
+                let outcome = source.commit_alone(self.numbered_commit(commit)).await?;
                 if let CommitOutcome::Applied(receipt) = &outcome
                     && receipt.change > 0
                 {
@@ -147,18 +147,18 @@ impl Subject {
                 source.unstage(*session).await?;
                 Outcome::Done
             }
-            Operation::Purge(zone, through) => Outcome::Count(source.purge(zone, *through).await?),
+            Operation::Purge(zone, through) => Outcome::Count(source.purge_tombstones(zone, *through).await?),
             Operation::Get(kind, zone, ids) => {
                 Outcome::Records(self.placed_all(source.get(kind, zone, ids).await?))
             }
-            Operation::Find(query) => Outcome::Records(self.placed_all(source.find(query).await?)),
+            Operation::Find(query) => Outcome::Records(self.placed_all(source.find(query).await?.records)),
             Operation::Count(query) => Outcome::Count(source.count(query).await?),
             Operation::Changes(request) => Outcome::Changes(self.placed_page(source.changes(request).await?)),
             Operation::Session(id) => Outcome::Sessions(source.session(*id).await?.into_iter().collect()),
             Operation::Sessions(zone, after, limit) => {
-                Outcome::Sessions(source.sessions(zone, *after, *limit).await?)
+                Outcome::Sessions(source.sessions_of(zone, *after, *limit).await?)
             }
-            Operation::States(prefix) => Outcome::States(source.states(prefix).await?),
+            Operation::States(prefix) => Outcome::States(source.entries(prefix).await?),
         })
     }
 
@@ -263,11 +263,11 @@ impl Subject {
         };
         for zone in zones() {
             for kind in types() {
-                lines("found", source.find(&Query::all(kind, zone.clone())).await.map_err(text)?);
+                lines("found", source.find(&Query::all(kind, zone.clone())).await.map_err(text)?.records);
             }
             let request = ChangesRequest {
                 zone: zone.clone(),
-                after: Point::START,
+                after: Point::START.into(),
                 types: None,
                 skip_own: None,
                 limits: PageLimits { records: 1_000_000, bytes: 1 << 40 },
@@ -279,7 +279,7 @@ impl Subject {
             }
         }
         let mut pending = BTreeMap::new();
-        for record in source.pending(0, 1_000_000).await.map_err(text)? {
+        for record in source.pending_after(0, 1_000_000).await.map_err(text)? {
             // Within a local commit they come in an order of the data source's own.
             pending.insert((self.edits.place(record.metadata.change), record.key.clone()), record);
         }
@@ -287,13 +287,13 @@ impl Subject {
         let count = source.count_pending().await.map_err(text)?;
         writeln!(all, "{count} pending").expect("a string takes it");
         for zone in zones() {
-            for mut session in source.sessions(&zone, Position::START, 1_000_000).await.map_err(text)? {
+            for mut session in source.sessions_of(&zone, Position::START, 1_000_000).await.map_err(text)? {
                 session.counts.sort();
                 writeln!(all, "{}", serde_json::to_string(&session).expect("JSON"))
                     .expect("a string takes it");
             }
         }
-        for (key, value) in source.states("").await.map_err(text)? {
+        for (key, value) in source.entries("").await.map_err(text)? {
             writeln!(all, "state {key:?} {value:?}").expect("a string takes it");
         }
         Ok(all)

@@ -1,5 +1,6 @@
 //! A database server that a run may kill.
 
+use fastsync_core::source::SyncableDataSourceExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 

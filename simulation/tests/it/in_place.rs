@@ -1,5 +1,6 @@
 //! A reset leaves what is not ours: columns of the user's own beside ours, and rows of their tables that refer to our rows.
 
+use fastsync_core::source::SyncableDataSourceExt as _;
 use fastsync_core::{
     LastWriterWins, LoopbackTransport, MemoryDataSource, ObjectId, PendingEdits, Position, Repository, Store,
     SyncContext, SyncManager, SyncableObject, SyncableRepository as _, Zone, ZoneAccess,
@@ -66,7 +67,7 @@ async fn a_reset_wipes_nothing_that_is_not_ours() {
 
     // What is gone goes, and what refers to it as its owner has said.
     items.remove(&ObjectId::new("2").unwrap()).await.unwrap();
-    server.source().purge(&Zone::Global, Position(3)).await.unwrap();
+    server.source().purge_tombstones(&Zone::Global, Position(3)).await.unwrap();
     client.sync().await.unwrap();
     assert_eq!(left(), (vec!["1cmine".to_owned()], vec!["1".to_owned()]));
 }

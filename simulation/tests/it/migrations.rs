@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use fastsync_core::source::SyncableDataSourceExt as _;
 use fastsync_core::{Migration, Repository, Result, Store, SyncableObject, SyncableRepository};
 use simulation::storage::OnDisk;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 pub use fastsync_conformance::samples::*;
 use fastsync_core::SyncableDataSource;
+use fastsync_core::source::Preparation;
 use fastsync_dao_mongo::MongoDataSource;
 use fastsync_dao_mongo::mongodb::bson::oid::ObjectId as Unique;
 use fastsync_dao_mongo::mongodb::bson::{Document, doc};
@@ -93,7 +94,7 @@ impl Scratch {
         }));
         let client = Client::with_options(options).unwrap();
         let source = MongoDataSource::open(&client.database(&self.name)).await.unwrap();
-        source.prepare(&[items(), notes()]).await.unwrap();
+        source.prepare(&[items(), notes()], Preparation::Apply).await.unwrap();
         (source, sent)
     }
 
@@ -112,7 +113,7 @@ impl Scratch {
     /// With the type [`items`].
     pub async fn items(&self) -> MongoDataSource {
         let source = self.open().await;
-        source.prepare(&[items()]).await.unwrap();
+        source.prepare(&[items()], Preparation::Apply).await.unwrap();
         source
     }
 }

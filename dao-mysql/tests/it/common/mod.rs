@@ -4,6 +4,7 @@
 pub mod server;
 
 pub use fastsync_conformance::samples::*;
+use fastsync_core::source::Preparation;
 use fastsync_core::{Record, SyncableDataSource, Value};
 use fastsync_dao_mysql::{MySqlDataSource, sqlx};
 pub use server::{Database, PATIENCE};
@@ -24,7 +25,7 @@ pub async fn open(database: &Database) -> MySqlDataSource {
 /// A data source with the type of [`items`].
 pub async fn with_items(database: &Database) -> MySqlDataSource {
     let source = open(database).await;
-    source.prepare(&[items()]).await.unwrap();
+    source.prepare(&[items()], Preparation::Apply).await.unwrap();
     source
 }
 

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 pub use fastsync_conformance::samples::*;
+use fastsync_core::source::Preparation;
 use fastsync_core::{FieldKind, SyncableDataSource, TypeSchema};
 use fastsync_dao_sqlite::rusqlite::Connection;
 use fastsync_dao_sqlite::{SqliteConfig, SqliteDataSource};
@@ -36,7 +37,7 @@ impl Fixture {
 
     pub async fn items(&self) -> SqliteDataSource {
         let source = open(&self.path());
-        source.prepare(&[items()]).await.unwrap();
+        source.prepare(&[items()], Preparation::Apply).await.unwrap();
         source
     }
 }

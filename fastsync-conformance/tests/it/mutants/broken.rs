@@ -7,8 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fastsync_conformance::Constraint;
 use fastsync_core::source::{
-    Action, Changes, ChangesRequest, Commit, CommitOutcome, Expect, OnMismatch, PlannedChange, Point, Turn,
-    Write, Writes,
+    Action, AuditRequest, Changes, ChangesRequest, Commit, CommitOutcome, Expect, Found, OnMismatch,
+    PendingRequest, PlannedChange, Preparation, Purge, StateRange, SyncableDataSourceExt as _, Turn, Write,
+    Writes,
 };
 use fastsync_core::{
     Author, DeviceId, Error, ErrorKind, MemoryDataSource, ObjectId, Position, Query, Random, Record,
@@ -151,7 +152,7 @@ impl Broken {
             on_mismatch: OnMismatch::Abort,
         };
         let writes = records.iter().map(acknowledge).collect();
-        self.inner.commit(self.of_its_own(writes)).await.map(drop)
+        self.inner.commit_alone(self.of_its_own(writes)).await.map(drop)
     }
 }
 
@@ -161,24 +162,23 @@ impl SyncableDataSource for Broken {
         "broken"
     }
 
-    async fn prepare(&self, types: &[TypeSchema]) -> Result<()> {
-        self.prepare_with_bug(types).await
-    }
-
-    async fn plan(&self, types: &[TypeSchema]) -> Result<Vec<PlannedChange>> {
-        self.plan_with_bug(types).await
+    async fn prepare(&self, types: &[TypeSchema], how: Preparation) -> Result<Vec<PlannedChange>> {
+        match how {
+            Preparation::Plan => self.plan_with_bug(types).await,
+            Preparation::Apply => {
+                let planned = self.inner.plan(types).await.unwrap_or_default();
+                self.prepare_with_bug(types).await?;
+                Ok(planned)
+            }
+        }
     }
 
     async fn get(&self, type_name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Result<Vec<Record>> {
         self.get_with_bug(type_name, zone, ids).await
     }
 
-    async fn find(&self, query: &Query) -> Result<Vec<Record>> {
+    async fn find(&self, query: &Query) -> Result<Found> {
         self.find_with_bug(query.clone()).await
-    }
-
-    async fn count(&self, query: &Query) -> Result<u64> {
-        self.count_with_bug(query.clone()).await
     }
 
     async fn changes(&self, request: &ChangesRequest) -> Result<Changes> {
@@ -186,26 +186,24 @@ impl SyncableDataSource for Broken {
         self.changes_with_bug(request.clone(), purged).await
     }
 
-    async fn point(&self, zone: &Zone, position: Position) -> Result<Option<Point>> {
-        let lag = u64::from(self.is(Bug::PointsLagBehind));
-        self.inner.point(&self.zone(zone), Position(position.0.saturating_sub(lag))).await
-    }
-
-    async fn pending(&self, after: u64, limit: usize) -> Result<Vec<Record>> {
-        let limit = if self.is(Bug::PendingIsGivenWhole) { usize::MAX } else { limit };
-        let mut found = self.inner.pending(after, limit).await?;
+    async fn pending(&self, request: &PendingRequest) -> Result<Found> {
+        let mut request = *request;
+        if self.is(Bug::PendingIsGivenWhole) && request.limit > 0 {
+            request.limit = usize::MAX;
+        }
+        let mut found = self.inner.pending(&request).await?;
+        let cleared =
+            if self.is(Bug::ClearedEditsStayCounted) { self.notes(|notes| notes.cleared) } else { 0 };
+        found.total = found.total.map(|total| total + cleared);
         match self.bug {
-            Bug::TombstonesAreForgotten => found.retain(|record| !record.is_deleted()),
-            Bug::PendingGoesById => found.sort_by(|a, b| a.key.cmp(&b.key)),
+            Bug::TombstonesAreForgotten => found.records.retain(|record| !record.is_deleted()),
+            Bug::PendingGoesById => found.records.sort_by(|a, b| a.key.cmp(&b.key)),
+            Bug::TotalsAreOfThePage if found.total.is_some() && request.limit > 0 => {
+                found.total = Some(found.records.len() as u64);
+            }
             _ => {}
         }
         Ok(found)
-    }
-
-    async fn count_pending(&self) -> Result<u64> {
-        let cleared =
-            if self.is(Bug::ClearedEditsStayCounted) { self.notes(|notes| notes.cleared) } else { 0 };
-        Ok(self.inner.count_pending().await? + cleared)
     }
 
     async fn zones(&self, type_name: &TypeName) -> Result<Vec<Zone>> {
@@ -239,7 +237,7 @@ impl SyncableDataSource for Broken {
                 }
             }
             Bug::StagedWritesAreVisible => {
-                self.inner.commit(self.of_its_own(writes.clone())).await?;
+                self.inner.commit_alone(self.of_its_own(writes.clone())).await?;
             }
             _ => {}
         }
@@ -249,23 +247,70 @@ impl SyncableDataSource for Broken {
         }
     }
 
-    async fn unstage(&self, session: Option<SessionId>) -> Result<()> {
-        let session = if self.is(Bug::UnstageDropsEverything) { None } else { session };
-        self.inner.unstage(session).await
-    }
-
-    async fn commit(&self, commit: Commit) -> Result<CommitOutcome> {
-        self.commit_with_bug(commit).await
-    }
-
-    async fn commit_in_turn(&self, commit: Commit, turn: Turn) -> Result<CommitOutcome> {
+    async fn commit(&self, commit: Commit, turn: Turn) -> Result<CommitOutcome> {
         if !self.is(Bug::TurnsAreNotWaitedFor) {
             turn.comes().await;
         }
-        self.commit(commit).await
+        self.commit_with_bug(commit).await
     }
 
-    async fn session(&self, id: SessionId) -> Result<Option<SessionSummary>> {
+    async fn sessions(&self, request: &AuditRequest) -> Result<Vec<SessionSummary>> {
+        match request {
+            AuditRequest::Session(id) => Ok(self.session_with_bug(*id).await?.into_iter().collect()),
+            AuditRequest::Zone { zone, after, limit } => {
+                let mut found = self.inner.sessions_of(&self.zone(zone), *after, *limit).await?;
+                match self.bug {
+                    Bug::SessionsGoById => found.sort_by_key(|summary| summary.id),
+                    Bug::TheTrailIsPurged if self.notes(|notes| notes.purged.contains_key(zone)) => {
+                        found.clear();
+                    }
+                    _ => {}
+                }
+                Ok(found)
+            }
+        }
+    }
+
+    async fn state(&self, range: &StateRange) -> Result<Vec<(String, Vec<u8>)>> {
+        let StateRange::Key(key) = range else {
+            let StateRange::Prefix(prefix) = range else { return Ok(Vec::new()) };
+            let prefix = if self.is(Bug::PrefixesAreIgnored) { "" } else { prefix };
+            return self.inner.entries(&self.state_key(prefix)).await;
+        };
+        let mut found = self.inner.entry(&self.state_key(key)).await?;
+        match self.bug {
+            Bug::EmptyValuesAreAbsent => found = found.filter(|value| !value.is_empty()),
+            Bug::StateValuesAreCut => found.iter_mut().for_each(|value| value.truncate(1 << 16)),
+            _ => {}
+        }
+        Ok(found.map(|value| (key.clone(), value)).into_iter().collect())
+    }
+
+    async fn purge(&self, what: &Purge) -> Result<u64> {
+        let (zone, through) = match what {
+            Purge::Tombstones { zone, through } => (zone, *through),
+            Purge::Staged(session) => {
+                let session = if self.is(Bug::UnstageDropsEverything) { None } else { *session };
+                return self.inner.unstage(session).await.map(|()| 0);
+            }
+        };
+        self.keep_busy().await?;
+        self.notes(|notes| notes.purged.insert(zone.clone(), through));
+        let through = match self.bug {
+            Bug::PurgeTakesEverything => Position(u64::MAX),
+            Bug::PurgeDoesNothing => return Ok(0),
+            Bug::PurgeTakesWaitingDeletions => {
+                self.end_edits(self.inner.pending_after(0, usize::MAX).await?).await?;
+                through
+            }
+            _ => through,
+        };
+        self.inner.purge_tombstones(&self.zone(zone), through).await
+    }
+}
+
+impl Broken {
+    async fn session_with_bug(&self, id: SessionId) -> Result<Option<SessionSummary>> {
         let Some(mut summary) = self.inner.session(id).await? else { return Ok(None) };
         match self.bug {
             Bug::SessionsLoseTheirCounts => summary.counts.clear(),
@@ -277,45 +322,5 @@ impl SyncableDataSource for Broken {
             _ => {}
         }
         Ok(Some(summary))
-    }
-
-    async fn sessions(&self, zone: &Zone, after: Position, limit: usize) -> Result<Vec<SessionSummary>> {
-        let mut found = self.inner.sessions(&self.zone(zone), after, limit).await?;
-        match self.bug {
-            Bug::SessionsGoById => found.sort_by_key(|summary| summary.id),
-            Bug::TheTrailIsPurged if self.notes(|notes| notes.purged.contains_key(zone)) => found.clear(),
-            _ => {}
-        }
-        Ok(found)
-    }
-
-    async fn state(&self, key: &str) -> Result<Option<Vec<u8>>> {
-        let mut found = self.inner.state(&self.state_key(key)).await?;
-        match self.bug {
-            Bug::EmptyValuesAreAbsent => found = found.filter(|value| !value.is_empty()),
-            Bug::StateValuesAreCut => found.iter_mut().for_each(|value| value.truncate(1 << 16)),
-            _ => {}
-        }
-        Ok(found)
-    }
-
-    async fn states(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>> {
-        let prefix = if self.is(Bug::PrefixesAreIgnored) { "" } else { prefix };
-        self.inner.states(&self.state_key(prefix)).await
-    }
-
-    async fn purge(&self, zone: &Zone, through: Position) -> Result<u64> {
-        self.keep_busy().await?;
-        self.notes(|notes| notes.purged.insert(zone.clone(), through));
-        let through = match self.bug {
-            Bug::PurgeTakesEverything => Position(u64::MAX),
-            Bug::PurgeDoesNothing => return Ok(0),
-            Bug::PurgeTakesWaitingDeletions => {
-                self.end_edits(self.inner.pending(0, usize::MAX).await?).await?;
-                through
-            }
-            _ => through,
-        };
-        self.inner.purge(&self.zone(zone), through).await
     }
 }

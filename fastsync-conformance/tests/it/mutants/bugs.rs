@@ -102,7 +102,7 @@ bugs! {
     OrMeansAnd: ["query::conditions_combine"];
     TiesComeInAnyOrder: ["query::order_breaks_ties_by_id"];
     OffsetsAreIgnored: ["query::offset_and_limit_cut"];
-    CountsHonourTheLimit: ["query::count_ignores_order_offset_and_limit"];
+    TotalsAreOfThePage: ["query::a_total_is_of_the_filter_alone", "pending::a_total_counts_all_that_wait"];
     IdSearchesFoldCase: ["query::the_id_can_be_queried"];
     /// Ids that are whole numbers are ordered by size.
     IdsAreNumbers: ["ordering::ids_of_every_kind_are_ordered_by_bytes"];
@@ -177,6 +177,7 @@ bugs! {
         "concurrency::a_session_committed_at_once_is_applied_once",
         "durability::a_session_is_a_duplicate_after_a_restart",
     ];
+    DuplicatesAreChecked: ["duplicates::a_duplicate_is_told_whatever_it_brings"];
     DuplicatesLoseTheirReceipt: [
         "duplicates::the_same_session_gives_the_first_receipt",
         "duplicates::a_local_edit_is_a_duplicate_too",
@@ -248,7 +249,7 @@ bugs! {
         "reset::a_point_beyond_the_head_must_reset",
         "load::a_load_of_another_history_must_reset",
     ];
-    PointsLagBehind: ["reset::a_point_is_found_by_its_position"];
+    PositionsLagBehind: ["reset::a_reader_goes_on_by_its_position"];
     PurgeTakesEverything: ["reset::purging_removes_old_tombstones_only"];
     PurgeTakesWaitingDeletions: ["reset::a_deletion_that_waits_is_not_purged"];
     PurgeDoesNothing: ["reset::a_purged_id_is_absent"];

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use fastsync_conformance::birch;
 use fastsync_core::source::{
-    Action, Clear, Commit, CommitOutcome, Conflict, Expect, ExpectState, OnMismatch, Receipt, Write, Writes,
+    Action, Clear, Commit, CommitOutcome, Conflict, Expect, ExpectState, OnMismatch, Receipt,
+    SyncableDataSourceExt as _, Write, Writes,
 };
-use fastsync_core::{ErrorKind, Query, Record, RecordKey, Result, SyncableDataSource, Tag};
+use fastsync_core::{Error, ErrorKind, Query, Record, RecordKey, Result, SyncableDataSource, Tag};
 use tokio::task::yield_now;
 
 use super::broken::{Broken, pause};
@@ -58,6 +59,13 @@ fn overflow<T: Clone>(conflicts: &mut Vec<T>) {
 
 impl Broken {
     pub(super) async fn commit_with_bug(&self, mut commit: Commit) -> Result<CommitOutcome> {
+        if self.is(Bug::DuplicatesAreChecked) {
+            let mut once = writes_mut(&mut commit).clone();
+            last_of_each_key(&mut once);
+            if once.len() < writes_mut(&mut commit).len() {
+                return Err(Error::new(ErrorKind::InvalidInput, "commit", "a key is written twice"));
+            }
+        }
         writes_mut(&mut commit).iter_mut().for_each(|write| self.warp(&mut write.action));
         let mut refused = self.constrained(&commit).await?;
         if !refused.conflicts.is_empty() {
@@ -76,7 +84,7 @@ impl Broken {
                 record.body.iter_mut().for_each(|body| body[0] = "nothing".into());
                 put(record)
             });
-            self.inner.commit(self.apart(&commit, without.collect())).await?;
+            self.inner.commit_alone(self.apart(&commit, without.collect())).await?;
             pause().await;
         }
         self.spoil_commit(&mut commit).await?;
@@ -144,7 +152,7 @@ impl Broken {
             }
             Bug::ClearsLeaveTombstones => {
                 for Clear { type_name, zone, .. } in std::mem::take(&mut commit.clears) {
-                    for mut record in self.inner.find(&Query::all(type_name, zone)).await? {
+                    for mut record in self.inner.find(&Query::all(type_name, zone)).await?.records {
                         record.body = None;
                         writes_mut(commit).push(put(record));
                     }
@@ -189,7 +197,7 @@ impl Broken {
             Bug::PositionBeforeVisibility => {
                 let keys = keys(&commit);
                 self.notes(|notes| notes.hidden.extend(keys.iter().cloned()));
-                let outcome = self.inner.commit(commit).await;
+                let outcome = self.inner.commit_alone(commit).await;
                 pause().await;
                 self.notes(|notes| notes.hidden.retain(|key| !keys.contains(key)));
                 return outcome;
@@ -204,9 +212,9 @@ impl Broken {
             Bug::StateApartFromRecords if !commit.state.is_empty() => {
                 let after =
                     Commit { state: std::mem::take(&mut commit.state), ..self.apart(&commit, vec![]) };
-                let outcome = self.inner.commit(commit).await?;
+                let outcome = self.inner.commit_alone(commit).await?;
                 yield_now().await;
-                return Ok(match self.inner.commit(after).await? {
+                return Ok(match self.inner.commit_alone(after).await? {
                     CommitOutcome::Applied(_) => outcome,
                     failed => failed,
                 });
@@ -215,11 +223,11 @@ impl Broken {
                 let clears =
                     Commit { clears: std::mem::take(&mut commit.clears), ..self.apart(&commit, vec![]) };
                 if self.is(Bug::ClearsComeFirst) {
-                    self.inner.commit(clears).await?;
-                    return self.inner.commit(commit).await;
+                    self.inner.commit_alone(clears).await?;
+                    return self.inner.commit_alone(commit).await;
                 }
-                let outcome = self.inner.commit(commit).await;
-                self.inner.commit(clears).await?;
+                let outcome = self.inner.commit_alone(commit).await;
+                self.inner.commit_alone(clears).await?;
                 return outcome;
             }
             Bug::CommitsBlockTheThread if keys(&commit).len() > 1_000 => {
@@ -227,7 +235,7 @@ impl Broken {
             }
             _ => {}
         }
-        self.inner.commit(commit).await
+        self.inner.commit_alone(commit).await
     }
 
     async fn spoil_outcome(&self, commit: &Commit, outcome: Result<CommitOutcome>) -> Result<CommitOutcome> {
@@ -257,7 +265,7 @@ impl Broken {
             }
             (Bug::ConflictsUseUpTheSession, CommitOutcome::Conflicts { .. }) => {
                 let empty = Commit { session: commit.session, ..self.apart(commit, vec![]) };
-                self.inner.commit(empty).await?;
+                self.inner.commit_alone(empty).await?;
             }
             (Bug::ConflictsDropTheBatches, CommitOutcome::Conflicts { .. }) => {
                 self.inner.unstage(Some(commit.session)).await?;
@@ -284,14 +292,14 @@ impl Broken {
         let last = writes.pop();
         for write in writes {
             let part = Commit { positioned: commit.positioned, ..self.apart(&commit, vec![write]) };
-            let outcome = self.inner.commit(part).await?;
+            let outcome = self.inner.commit_alone(part).await?;
             if !matches!(outcome, CommitOutcome::Applied(_)) {
                 return Ok(outcome);
             }
             yield_now().await;
         }
         writes_mut(&mut commit).extend(last);
-        self.inner.commit(commit).await
+        self.inner.commit_alone(commit).await
     }
 
     async fn commit_stamps_first(&self, commit: &Commit) -> Result<CommitOutcome> {
@@ -303,12 +311,12 @@ impl Broken {
                 *body = old;
             }
         }
-        let outcome = self.inner.commit(stamps).await;
+        let outcome = self.inner.commit_alone(stamps).await;
         if let Ok(CommitOutcome::Applied(_)) = outcome {
             pause().await;
             let mut bodies = self.apart(commit, writes_of(commit).clone());
             expect_anything(&mut bodies);
-            self.inner.commit(bodies).await?;
+            self.inner.commit_alone(bodies).await?;
         }
         outcome
     }

@@ -42,7 +42,7 @@ impl Broken {
         }
         let mut rows = Rows::new();
         for (type_name, _) in rules.types.iter().filter(|(_, schema)| schema.fits(&acme())) {
-            let found = self.inner.find(&Query::all(type_name.clone(), acme())).await?;
+            let found = self.inner.find(&Query::all(type_name.clone(), acme())).await?.records;
             let found = found.into_iter().filter_map(|row| Some((row.key.id, row.body?)));
             rows.insert(type_name.clone(), found.collect());
         }

@@ -1,6 +1,6 @@
 //! Plans that are not what `prepare` does.
 
-use fastsync_core::source::PlannedChange;
+use fastsync_core::source::{PlannedChange, Preparation, SyncableDataSourceExt as _};
 use fastsync_core::{Result, SyncableDataSource, TypeSchema};
 
 use super::broken::Broken;
@@ -28,7 +28,7 @@ impl Broken {
             Bug::PlansGoByFieldsAlone => {
                 changes.retain(|change| !matches!(change, PlannedChange::NoteSchema { .. }));
             }
-            Bug::PlansAreCarriedOut => self.inner.prepare(types).await?,
+            Bug::PlansAreCarriedOut => drop(self.inner.prepare(types, Preparation::Apply).await?),
             _ => {}
         }
         Ok(changes)

@@ -1,6 +1,8 @@
 //! Types that are not prepared as they should be.
 
-use fastsync_core::source::{Action, Clear, Commit, Expect, OnMismatch, Write};
+use fastsync_core::source::{
+    Action, Clear, Commit, Expect, OnMismatch, Preparation, SyncableDataSourceExt as _, Write,
+};
 use fastsync_core::{
     Error, ErrorKind, FieldKind, FieldSchema, IdKind, Query, Record, Result, SyncableDataSource, TypeName,
     TypeSchema, Value, Zone,
@@ -167,7 +169,7 @@ impl Broken {
             }
             _ => {}
         }
-        let result = match self.inner.prepare(&types).await {
+        let result = match self.inner.prepare(&types, Preparation::Apply).await.map(drop) {
             Err(_) if self.is(Bug::ContradictionsAreTaken) => Ok(()),
             Err(error) if self.is(Bug::OneContradictionIsNamed) => {
                 let first = error.message().split(';').next().unwrap_or_default();
@@ -194,7 +196,7 @@ impl Broken {
     /// Writes every record as it is read, which leaves no trace of fields that are gone.
     async fn write_again(&self, before: &TypeSchema, schema: &TypeSchema) -> Result<()> {
         let all = Query::all(schema.name().clone(), fastsync_conformance::acme());
-        let mut found = self.inner.find(&all).await?;
+        let mut found = self.inner.find(&all).await?.records;
         for (at, field) in schema.fields().iter().enumerate().filter(|_| self.is(Bug::DefaultsChangeRecords))
         {
             let Some(old) = before.fields().iter().find(|old| old.name == field.name) else { continue };
@@ -207,11 +209,11 @@ impl Broken {
         if found.is_empty() {
             return Ok(());
         }
-        self.inner.commit(self.of_its_own(found.into_iter().map(put_again).collect())).await.map(drop)
+        self.inner.commit_alone(self.of_its_own(found.into_iter().map(put_again).collect())).await.map(drop)
     }
 
     async fn forget(&self, type_name: &TypeName, zone: &Zone) -> Result<()> {
         let clear = Clear { type_name: type_name.clone(), zone: zone.clone(), through_change: u64::MAX };
-        self.inner.commit(Commit { clears: vec![clear], ..self.of_its_own(vec![]) }).await.map(drop)
+        self.inner.commit_alone(Commit { clears: vec![clear], ..self.of_its_own(vec![]) }).await.map(drop)
     }
 }

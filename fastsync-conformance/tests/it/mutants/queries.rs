@@ -1,6 +1,7 @@
 //! Reading by id and by query.
 
 use fastsync_conformance::birch;
+use fastsync_core::source::Found;
 use fastsync_core::{
     Comparison, ErrorKind, FieldName, Filter, ObjectId, Order, Query, Record, Result, SyncableDataSource,
     TypeName, Value, Zone,
@@ -42,15 +43,18 @@ impl Broken {
         Ok(found)
     }
 
-    pub(super) async fn find_with_bug(&self, query: Query) -> Result<Vec<Record>> {
+    pub(super) async fn find_with_bug(&self, query: Query) -> Result<Found> {
         let query = self.query(query);
-        let mut found = match self.inner.find(&query).await {
+        let Found { records: mut found, mut total } = match self.inner.find(&query).await {
             Err(error) if self.is(Bug::BadQueriesFindNothing) && error.kind() == ErrorKind::InvalidInput => {
-                Vec::new()
+                Found { records: Vec::new(), total: query.total.then_some(0) }
             }
             result => result?,
         };
         match self.bug {
+            Bug::TotalsAreOfThePage if query.total && query.limit != Some(0) => {
+                total = Some(found.len() as u64)
+            }
             Bug::TextIsOrderedWithoutCase if !query.order.is_empty() => {
                 found.sort_by_key(|record| format!("{:?}", record.body).to_lowercase());
             }
@@ -67,24 +71,12 @@ impl Broken {
             Bug::QueriesReachOtherZones if query.zone != birch() => {
                 let mut elsewhere = query;
                 elsewhere.zone = birch();
-                found.extend(self.inner.find(&elsewhere).await?);
+                found.extend(self.inner.find(&elsewhere).await?.records);
             }
             _ => {}
         }
         found.iter_mut().for_each(|record| self.read(record));
-        Ok(found)
-    }
-
-    pub(super) async fn count_with_bug(&self, query: Query) -> Result<u64> {
-        if self.is(Bug::CountsHonourTheLimit) {
-            return Ok(self.inner.find(&query).await?.len() as u64);
-        }
-        match self.inner.count(&self.query(query)).await {
-            Err(error) if self.is(Bug::BadQueriesFindNothing) && error.kind() == ErrorKind::InvalidInput => {
-                Ok(0)
-            }
-            result => result,
-        }
+        Ok(Found { records: found, total })
     }
 
     /// A query as this data source understands it.

@@ -15,7 +15,8 @@ use super::{Client, SettledConflict};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Hlc, Record, RecordKey, SessionId, SyncMetadata};
 use crate::source::{
-    Action, Clear, CommitOutcome, Conflict, ConflictReason, Expect, OnMismatch, StateWrite, Write, Writes,
+    Action, Clear, CommitOutcome, Conflict, ConflictReason, Expect, OnMismatch, StateWrite,
+    SyncableDataSourceExt as _, Write, Writes,
 };
 use crate::store::{StateKey, unchanged};
 
@@ -256,7 +257,7 @@ impl Client {
                 return Ok(Some(applied(settled)));
             }
             let commit = self.apply_commit(session, Vec::new(), writes, state);
-            match self.store.source().commit(commit).await? {
+            match self.store.source().commit_alone(commit).await? {
                 CommitOutcome::Applied(_) | CommitOutcome::Duplicate(_) => return Ok(Some(applied(settled))),
                 CommitOutcome::Conflicts { state, .. } if !state.is_empty() => return Ok(None),
                 CommitOutcome::Conflicts { writes, .. } => {

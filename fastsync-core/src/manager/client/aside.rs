@@ -10,7 +10,7 @@ use crate::model::{DeviceId, FieldName, Hlc, Incarnation, Record, RecordKey, Rev
 use crate::protocol::{Columns, TypeVersion};
 use crate::schema::{IdKind, TypeSchema};
 use crate::source::entry::{decode, encode};
-use crate::source::{Clear, ExpectState, StateWrite};
+use crate::source::{Clear, ExpectState, StateWrite, SyncableDataSourceExt as _};
 use crate::store::{StateKey, Store};
 
 /// A record of the server that this device cannot hold.
@@ -300,7 +300,7 @@ impl Asides {
 impl Client {
     pub(super) async fn load_asides(&self) -> Result<Asides> {
         let mut stored = BTreeMap::new();
-        for (_, value) in self.store.source().states(StateKey::ASIDE).await? {
+        for (_, value) in self.store.source().entries(StateKey::ASIDE).await? {
             let aside = SetAside::decode(&value)?;
             stored.insert(aside.server.key.clone(), (value, aside));
         }

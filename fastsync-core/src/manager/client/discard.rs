@@ -10,8 +10,8 @@ use super::report::PushReport;
 use crate::error::Result;
 use crate::model::{Record, RecordKey};
 use crate::protocol::PushReply;
-use crate::source::StateWrite;
 use crate::source::entry::{decode, encode};
+use crate::source::{StateWrite, SyncableDataSourceExt as _};
 use crate::store::StateKey;
 
 impl Client {
@@ -38,7 +38,7 @@ impl Client {
 
     /// Carries out what is marked: takes back what is in flight, and then gives up what the server has not processed.
     pub(super) async fn discard_marked(&self, pushing: &mut Pushing) -> Result<()> {
-        let marks = self.store.source().states(StateKey::DISCARDED).await?;
+        let marks = self.store.source().entries(StateKey::DISCARDED).await?;
         if marks.is_empty() {
             return Ok(());
         }
@@ -99,7 +99,7 @@ impl Client {
             let refusal =
                 refusals.remove(&local.key).filter(|(_, edit)| edit.change == local.metadata.change);
             let is_unseen = refusal.is_none()
-                || self.store.source().state(&StateKey::unseen(&local.key)).await?.is_some();
+                || self.store.source().entry(&StateKey::unseen(&local.key)).await?.is_some();
             giving_up.add(local, refusal.and_then(|(_, edit)| edit.server), is_unseen);
         }
         let (entries, after) = queue.give_up()?;

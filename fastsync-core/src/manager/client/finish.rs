@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::model::{Record, RecordKey};
 use crate::protocol::Cursor;
 use crate::source::entry::encode;
-use crate::source::{Clear, StateWrite};
+use crate::source::{Clear, StateWrite, SyncableDataSourceExt as _};
 use crate::store::StateKey;
 
 impl Client {
@@ -146,7 +146,7 @@ impl Client {
             }
             return Ok(true);
         }
-        let stored = self.store.source().state(StateKey::PUSH).await?;
+        let stored = self.store.source().entry(StateKey::PUSH).await?;
         if stored != walk.pushed {
             return Ok(false);
         }

@@ -8,7 +8,9 @@ use super::receipt::ReceiptPlan;
 use crate::error::Result;
 use crate::model::{Incarnation, ObjectId, Record, RecordKey, Revision, SyncMetadata, TypeName, Zone};
 use crate::source::entry::{decode, encode};
-use crate::source::{Action, CommitOutcome, Expect, OnMismatch, StateWrite, Write, Writes};
+use crate::source::{
+    Action, CommitOutcome, Expect, OnMismatch, StateWrite, SyncableDataSourceExt as _, Write, Writes,
+};
 use crate::store::{StateKey, unchanged};
 
 /// What becomes of objects that the server had acknowledged and does not know any more: its database was restored from a
@@ -81,7 +83,7 @@ pub(super) fn kept_life(local: &Record) -> Incarnation {
 impl Client {
     pub(super) async fn load_marks(&self) -> Result<Marks> {
         let mut marks = Marks::default();
-        for (_, mark) in self.store.source().states(StateKey::FORGOTTEN).await? {
+        for (_, mark) in self.store.source().entries(StateKey::FORGOTTEN).await? {
             let (key, life) = decode(&mark)?;
             marks.insert(key, life);
         }
@@ -174,7 +176,7 @@ impl Client {
             }
             let commit =
                 self.apply_commit(self.store.new_session(), Vec::new(), Writes::Inline(writes), state);
-            match self.store.source().commit(commit).await? {
+            match self.store.source().commit_alone(commit).await? {
                 CommitOutcome::Applied(_) | CommitOutcome::Duplicate(_) => {}
                 CommitOutcome::Conflicts { .. } => return Err(moved_by_another_process()),
             }
@@ -220,7 +222,7 @@ impl Client {
                 });
                 let writes = Writes::Inline(writes.collect());
                 let commit = self.apply_commit(self.store.new_session(), Vec::new(), writes, Vec::new());
-                self.store.source().commit(commit).await?;
+                self.store.source().commit_alone(commit).await?;
             }
         }
         Ok(())

@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::Zone;
 use crate::protocol::{Cursor, PullReply, ResetRequired};
 use crate::source::entry::{decode, encode};
-use crate::source::{ResetReason, StateWrite};
+use crate::source::{ResetReason, StateWrite, SyncableDataSourceExt as _};
 use crate::store::StateKey;
 
 /// What was lost, as far as a manager needs to know.
@@ -52,7 +52,7 @@ const fn is_loss(reason: ResetReason) -> bool {
 
 impl Client {
     pub(super) async fn load_lost(&self) -> Result<(Noted, Option<Vec<u8>>)> {
-        let stored = self.store.source().state(StateKey::LOST).await?;
+        let stored = self.store.source().entry(StateKey::LOST).await?;
         let noted = stored.as_deref().map(decode).transpose()?.unwrap_or_default();
         Ok((noted, stored))
     }
@@ -82,7 +82,7 @@ impl Client {
     }
 
     async fn load_covered(&self) -> Result<Covered> {
-        let stored = self.store.source().state(StateKey::COVERED).await?;
+        let stored = self.store.source().entry(StateKey::COVERED).await?;
         Ok(stored.as_deref().map(decode).transpose()?.unwrap_or_default())
     }
 

@@ -51,7 +51,7 @@ impl Client {
             let mut query =
                 Query { limit: Some(PAGE), ..Query::all(scope.type_name.clone(), scope.zone.clone()) };
             loop {
-                let page = self.store.source().find(&query).await?;
+                let page = self.store.source().find(&query).await?.records;
                 let Some(last) = page.last() else { break };
                 let (id, count) = (last.key.id.as_str().to_owned(), page.len() as u64);
                 let mut writes = Vec::new();

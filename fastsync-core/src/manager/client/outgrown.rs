@@ -10,8 +10,8 @@ use super::{Client, PushReport};
 use crate::error::Result;
 use crate::model::{FieldName, Record, TypeName};
 use crate::schema::FieldSchema;
-use crate::source::StateWrite;
 use crate::source::entry::{decode, encode};
+use crate::source::{StateWrite, SyncableDataSourceExt as _};
 use crate::store::StateKey;
 
 /// The places of the fields that are new, by type.
@@ -89,7 +89,7 @@ impl Client {
     }
 
     pub(super) async fn load_fields(&self) -> Result<Fields> {
-        let stored = self.store.source().state(StateKey::FIELDS).await?;
+        let stored = self.store.source().entry(StateKey::FIELDS).await?;
         Ok(stored.as_deref().map(decode).transpose()?.unwrap_or_default())
     }
 

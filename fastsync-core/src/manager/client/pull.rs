@@ -12,7 +12,7 @@ use super::{Client, PullReport};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Record, TypeName, Zone};
 use crate::protocol::{Cursor, PullReply, PullRequest, ResetRequired, SyncOperationMetadata};
-use crate::source::ResetReason;
+use crate::source::{ResetReason, SyncableDataSourceExt as _};
 use crate::store::StateKey;
 use crate::transport::PullAnswer;
 
@@ -181,7 +181,7 @@ impl Client {
 
     /// Stages the pages of a leg from where the walk is, all but the last.
     async fn fetch(&self, leg: Leg, walk: &mut Walk) -> Result<Fetched> {
-        walk.pushed = self.store.source().state(StateKey::PUSH).await?;
+        walk.pushed = self.store.source().entry(StateKey::PUSH).await?;
         let mut request = self.request(&leg, walk.place.clone().or_else(|| leg.cursor.clone()));
         let mut answer = self.ask(&request).await?;
         loop {

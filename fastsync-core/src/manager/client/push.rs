@@ -17,7 +17,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::Record;
 use crate::protocol::{PushReceipt, PushReply};
 use crate::source::entry::encode;
-use crate::source::{CommitOutcome, StateWrite, Writes};
+use crate::source::{CommitOutcome, StateWrite, SyncableDataSourceExt as _, Writes};
 use crate::store::StateKey;
 
 /// How often the server may ask for another number or identity before it is called broken.
@@ -300,7 +300,7 @@ impl Client {
         entries.extend(own);
         let commit =
             self.apply_commit(self.store.new_session(), Vec::new(), Writes::Inline(Vec::new()), entries);
-        match self.store.source().commit(commit).await? {
+        match self.store.source().commit_alone(commit).await? {
             CommitOutcome::Applied(_) | CommitOutcome::Duplicate(_) => {
                 *queue = replaced;
                 Ok(())

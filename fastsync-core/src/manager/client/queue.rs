@@ -10,8 +10,8 @@ use super::kept;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ObjectId, TypeName, Zone};
 use crate::protocol::{Row, SyncPayload};
-use crate::source::StateWrite;
 use crate::source::entry::{self, encode, encode_form};
+use crate::source::{StateWrite, SyncableDataSourceExt as _};
 use crate::store::{SessionLimits, StateKey};
 use crate::transport::Outgoing;
 
@@ -160,12 +160,12 @@ fn objects(payload: &SyncPayload) -> impl Iterator<Item = (&Zone, &TypeName, &Ob
 
 impl Client {
     pub(super) async fn load_queue(&self) -> Result<PushQueue> {
-        let stored = self.store.source().state(StateKey::PUSH).await?;
+        let stored = self.store.source().entry(StateKey::PUSH).await?;
         let entry = Entry::decode(stored.as_deref())?;
         let mut sessions = VecDeque::new();
         for place in 1..=entry.sessions {
             let key = StateKey::pushed_session(entry.acknowledged.saturating_add(place));
-            let Some(session) = self.store.source().state(&key).await? else {
+            let Some(session) = self.store.source().entry(&key).await? else {
                 return Err(moved_by_another_process());
             };
             sessions.push_back(Arc::new(kept::decode(&session)?));
@@ -175,7 +175,7 @@ impl Client {
 
     /// The number of the last push whose receipt is stored, and whether one waits for its receipt.
     pub(super) async fn push_standing(&self) -> Result<(u64, bool)> {
-        let stored = self.store.source().state(StateKey::PUSH).await?;
+        let stored = self.store.source().entry(StateKey::PUSH).await?;
         let entry = Entry::decode(stored.as_deref())?;
         Ok((entry.acknowledged, entry.sessions > 0))
     }

@@ -5,7 +5,7 @@ use super::push::{MAX_RENUMBERINGS, Pushing};
 use super::queue::moved_by_another_process;
 use crate::error::{Error, Result};
 use crate::model::{Hlc, Record, Timestamp};
-use crate::source::{Action, CommitOutcome, Expect, OnMismatch, Write, Writes};
+use crate::source::{Action, CommitOutcome, Expect, OnMismatch, SyncableDataSourceExt as _, Write, Writes};
 use crate::store::{PendingReader, StateKey};
 
 /// How many edits are dated anew in one commit. A local commit is in one of them, however large it is.
@@ -46,7 +46,7 @@ impl Client {
             let state = vec![StateKey::clock(time)?];
             let commit =
                 self.apply_commit(self.store.new_session(), Vec::new(), Writes::Inline(writes), state);
-            match self.store.source().commit(commit).await? {
+            match self.store.source().commit_alone(commit).await? {
                 CommitOutcome::Applied(_) | CommitOutcome::Duplicate(_) => pushing.report.redated += edits,
                 CommitOutcome::Conflicts { .. } => return Err(moved_by_another_process()),
             }

@@ -8,7 +8,7 @@ use super::queue::moved_by_another_process;
 use super::rejected::forget_refusal;
 use crate::error::Result;
 use crate::model::{Record, RecordKey};
-use crate::source::{Action, CommitOutcome, Expect, OnMismatch, Write, Writes};
+use crate::source::{Action, CommitOutcome, Expect, OnMismatch, SyncableDataSourceExt as _, Write, Writes};
 use crate::store::PendingReader;
 
 impl Client {
@@ -56,7 +56,7 @@ impl Client {
         }
         let state = keys.iter().flat_map(forget_refusal).collect();
         let commit = self.apply_commit(self.store.new_session(), Vec::new(), Writes::Inline(writes), state);
-        match self.store.source().commit(commit).await? {
+        match self.store.source().commit_alone(commit).await? {
             CommitOutcome::Applied(_) | CommitOutcome::Duplicate(_) => Ok(()),
             CommitOutcome::Conflicts { .. } => Err(moved_by_another_process()),
         }

@@ -10,7 +10,7 @@ use super::{Client, ClientStatus};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Record, RecordKey};
 use crate::source::entry::{decode, encode};
-use crate::source::{ExpectState, StateWrite};
+use crate::source::{ExpectState, StateWrite, SyncableDataSourceExt as _};
 use crate::store::StateKey;
 
 /// An edit that the server refused.
@@ -116,14 +116,14 @@ impl Client {
             else {
                 continue;
             };
-            let is_unseen = self.store.source().state(&StateKey::unseen(key)).await?.is_some();
+            let is_unseen = self.store.source().entry(&StateKey::unseen(key)).await?.is_some();
             giving_up.add(local, refusal.server, is_unseen);
         }
         self.close_rejected(edits, giving_up).await
     }
 
     pub(super) async fn load_refusals(&self) -> Result<Refusals> {
-        let entries = self.store.source().states(StateKey::REJECTED).await?;
+        let entries = self.store.source().entries(StateKey::REJECTED).await?;
         let mut refusals = BTreeMap::new();
         for (_, value) in entries {
             let edit: RejectedEdit = decode(&value)?;

@@ -8,8 +8,8 @@ use super::Client;
 use super::walk::Walk;
 use crate::error::Result;
 use crate::model::{Incarnation, Record, RecordKey, SessionId};
-use crate::source::StateWrite;
 use crate::source::entry::{decode, encode};
+use crate::source::{StateWrite, SyncableDataSourceExt as _};
 use crate::store::StateKey;
 
 /// What stands for an object.
@@ -91,7 +91,7 @@ impl Brought {
 impl Client {
     pub(super) async fn brought(&self, walk: &Walk) -> Result<Brought> {
         let mut signs: HashSet<Sign> = walk.seen.0.iter().copied().collect();
-        for (_, entry) in self.store.source().states(StateKey::PULL_SEEN).await? {
+        for (_, entry) in self.store.source().entries(StateKey::PULL_SEEN).await? {
             signs.extend(decode::<Vec<Sign>>(&entry)?);
         }
         Ok(Brought { walk: walk.session, signs })
@@ -99,7 +99,7 @@ impl Client {
 
     /// The entries that remove what a walk has kept.
     pub(super) async fn forget_seen(&self) -> Result<Vec<StateWrite>> {
-        let kept = self.store.source().states(StateKey::PULL_SEEN).await?;
+        let kept = self.store.source().entries(StateKey::PULL_SEEN).await?;
         Ok(kept.into_iter().map(|(key, _)| StateWrite::set(key, None)).collect())
     }
 }

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::model::{Author, SessionId, SessionKind, TypeName};
 use crate::protocol::Cursor;
 use crate::source::entry::{decode, encode};
-use crate::source::{Clear, Commit, StateWrite, Writes};
+use crate::source::{Clear, Commit, StateWrite, SyncableDataSourceExt as _, Writes};
 use crate::store::StateKey;
 
 /// The stored form of a cursor: its text.
@@ -18,7 +18,7 @@ pub(super) fn encode_cursor(cursor: &Cursor) -> Result<Vec<u8>> {
 impl Client {
     /// Takes the identity that another handle of this store may have given it since.
     pub(super) async fn know_itself(&self) -> Result<()> {
-        let stored = self.store.source().state(StateKey::DEVICE).await?;
+        let stored = self.store.source().entry(StateKey::DEVICE).await?;
         if let Some(device) = stored.as_deref().map(decode).transpose()? {
             self.store.set_device(device);
         }
@@ -26,19 +26,19 @@ impl Client {
     }
 
     pub(super) async fn load_cursor(&self) -> Result<Option<Cursor>> {
-        let stored = self.store.source().state(StateKey::CURSOR).await?;
+        let stored = self.store.source().entry(StateKey::CURSOR).await?;
         let text: Option<String> = stored.as_deref().map(decode).transpose()?;
         Ok(text.map(Cursor::from))
     }
 
     pub(super) async fn load_unknown_types(&self) -> Result<BTreeSet<TypeName>> {
-        let stored = self.store.source().state(StateKey::UNKNOWN_TYPES).await?;
+        let stored = self.store.source().entry(StateKey::UNKNOWN_TYPES).await?;
         Ok(stored.as_deref().map(decode).transpose()?.unwrap_or_default())
     }
 
     /// Those of the unknown types of which the server asks for a later version.
     pub(super) async fn load_outdated_types(&self) -> Result<BTreeSet<TypeName>> {
-        let stored = self.store.source().state(StateKey::OUTDATED_TYPES).await?;
+        let stored = self.store.source().entry(StateKey::OUTDATED_TYPES).await?;
         Ok(stored.as_deref().map(decode).transpose()?.unwrap_or_default())
     }
 

@@ -9,7 +9,7 @@ use super::Client;
 use super::collect::Withheld;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Record, TypeName, Zone};
-use crate::source::{Clear, CommitOutcome, Writes};
+use crate::source::{Clear, CommitOutcome, SyncableDataSourceExt as _, Writes};
 use crate::store::{PendingReader, StateKey};
 
 /// Edits of one type that no push sends, for one reason.
@@ -138,7 +138,7 @@ impl Client {
         let refetch = clears.iter().map(|clear| StateKey::refetch_in(&clear.type_name, &clear.zone));
         let refetch = refetch.collect::<Result<Vec<_>>>()?;
         let commit = self.apply_commit(session, clears, Writes::Inline(Vec::new()), refetch);
-        match self.store.source().commit(commit).await? {
+        match self.store.source().commit_alone(commit).await? {
             CommitOutcome::Applied(_) | CommitOutcome::Duplicate(_) => Ok(()),
             CommitOutcome::Conflicts { .. } => {
                 Err(Error::new(ErrorKind::Backend, "hard_reset", "a clear has no conflicts"))

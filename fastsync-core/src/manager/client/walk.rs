@@ -16,7 +16,9 @@ use super::{Client, SyncPhase, SyncProgress};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Hlc, Record, RecordKey, SessionId, TypeName};
 use crate::protocol::{Cursor, PullPage, PullRequest, SyncOperationMetadata};
-use crate::source::{CommitOutcome, ExpectState, ResetReason, StateWrite, Write, Writes};
+use crate::source::{
+    CommitOutcome, ExpectState, ResetReason, StateWrite, SyncableDataSourceExt as _, Write, Writes,
+};
 use crate::store::StateKey;
 
 /// How many sequence numbers a walk that goes on leaves out: the walk before may have used some that no note knows of, two
@@ -94,7 +96,7 @@ impl Client {
     /// The walk of a pull by this plan: one that was cut off, or a new one. None if another process is at it. A reset that
     /// the server required of a walk that was cut off becomes part of the plan.
     pub(super) async fn walk(&self, plan: &mut PullPlan, stored: Option<&Cursor>) -> Result<Option<Walk>> {
-        let noted = self.store.source().state(StateKey::PULL).await?;
+        let noted = self.store.source().entry(StateKey::PULL).await?;
         let note = noted.as_deref().map(Note::decode).transpose()?;
         let stale = note.as_ref().map(|(note, _)| note.session);
         let note = match note {
@@ -203,7 +205,7 @@ impl Client {
         }
         let commit =
             self.apply_commit(self.store.new_session(), Vec::new(), Writes::Inline(Vec::new()), state);
-        match self.store.source().commit(commit).await? {
+        match self.store.source().commit_alone(commit).await? {
             CommitOutcome::Applied(_) | CommitOutcome::Duplicate(_) => {
                 walk.noted = value;
                 walk.seen.is_kept();

@@ -9,8 +9,8 @@ use super::Client;
 use super::pull::PullPlan;
 use crate::error::Result;
 use crate::model::{FieldName, TypeName, Zone};
-use crate::source::StateWrite;
 use crate::source::entry::{self, decode, encode, encode_form};
+use crate::source::{StateWrite, SyncableDataSourceExt as _};
 use crate::store::StateKey;
 
 /// Types with the zone in which they are to be fetched anew, if it is one, and what was known there before.
@@ -57,7 +57,7 @@ impl Client {
 
     async fn load_refetch_marks(&self) -> Result<Marks> {
         let mut marks = Marks::new();
-        for (key, mark) in self.store.source().states(StateKey::REFETCH).await? {
+        for (key, mark) in self.store.source().entries(StateKey::REFETCH).await? {
             let known = read_mark(&mark)?;
             let name = key.strip_prefix(StateKey::REFETCH).unwrap_or(&key);
             let (name, zone) = match name.split_once('/') {
@@ -71,7 +71,7 @@ impl Client {
 
     /// The zones that any manager of this store has pulled.
     pub(super) async fn load_zones(&self) -> Result<BTreeSet<Zone>> {
-        let stored = self.store.source().state(StateKey::ZONES).await?;
+        let stored = self.store.source().entry(StateKey::ZONES).await?;
         Ok(stored.as_deref().map(decode).transpose()?.unwrap_or_default())
     }
 

@@ -12,6 +12,7 @@ use crate::manager::SyncManager;
 use crate::manager::registry::Registry;
 use crate::protocol::CursorSeal;
 use crate::repository::SyncableRepository;
+use crate::source::SyncableDataSourceExt as _;
 use crate::source::entry::decode;
 use crate::store::{SessionLimits, StateKey, Store, StoreRole};
 
@@ -156,7 +157,7 @@ impl ServerBuilder {
 }
 
 async fn read_identity<T: DeserializeOwned>(store: &Store, key: &str) -> Result<T> {
-    let stored = store.source().state(key).await?;
+    let stored = store.source().entry(key).await?;
     stored
         .as_deref()
         .map(decode)

@@ -8,7 +8,9 @@ use crate::context::{SyncContext, ZoneAccess};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Record, TypeName, Zone};
 use crate::protocol::{Columns, PullPage, PullReply, PullRequest, ResetRequired, Standing, SyncPayload};
-use crate::source::{Changes, ChangesRequest, PageLimits, Point, ResetReason, SkipOwn};
+use crate::source::{
+    Changes, ChangesRequest, PageLimits, Point, ResetReason, SkipOwn, SyncableDataSourceExt as _,
+};
 use crate::store::StateKey;
 
 impl Server {
@@ -128,7 +130,7 @@ impl Server {
             return Ok(None);
         }
         let key = StateKey::pushed_by(context.tenant.as_deref(), &context.user, request.metadata.device);
-        let stored = self.store.source().state(&key).await?;
+        let stored = self.store.source().entry(&key).await?;
         let last = LastPush::decode(stored.as_deref())?.map_or(0, |last| last.number);
         Ok((last < request.own_through).then_some(last))
     }
@@ -157,7 +159,7 @@ impl Server {
     async fn is_lost(&self, zone: &Zone, point: &Point) -> Result<bool> {
         let request = ChangesRequest {
             zone: zone.clone(),
-            after: point.clone(),
+            after: point.clone().into(),
             types: None,
             skip_own: None,
             limits: PageLimits { records: 1, bytes: 1 },
@@ -210,7 +212,7 @@ impl Server {
                 .source()
                 .changes(&ChangesRequest {
                     zone: zone.clone(),
-                    after,
+                    after: after.into(),
                     types: (!all_types).then(|| types.keys().cloned().collect()),
                     skip_own,
                     limits,

@@ -11,8 +11,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Author, DeviceId, Record, RecordKey, Revision, SessionId, SessionKind, Tag, TypeName};
 use crate::protocol::{Outcome, PushMode, PushReply, PushRequest};
 use crate::source::{
-    Action, Commit, CommitOutcome, Conflict, ConflictReason, Expect, OnMismatch, StateWrite, Turn, Write,
-    Writes,
+    Action, Commit, CommitOutcome, Conflict, ConflictReason, Expect, OnMismatch, StateWrite,
+    SyncableDataSourceExt as _, Turn, Write, Writes,
 };
 use crate::store::StateKey;
 
@@ -73,7 +73,7 @@ impl Server {
             // What was processed before stays so, whatever this server refuses now.
             Err(error) => {
                 begun.progress.turn.comes().await;
-                let stored = self.store.source().state(&state_key).await?;
+                let stored = self.store.source().entry(&state_key).await?;
                 let last = LastPush::decode(stored.as_deref())?;
                 return match LastPush::standing(last.as_ref(), (number, id), follows, digest) {
                     Standing::Refused(reply) => Ok(reply),
@@ -109,7 +109,7 @@ impl Server {
                 Some(last) => (Some(last.encode()?), Some(last)),
                 None => {
                     turn.comes().await;
-                    let stored = self.store.source().state(&state_key).await?;
+                    let stored = self.store.source().entry(&state_key).await?;
                     let last = LastPush::decode(stored.as_deref())?;
                     (stored, last)
                 }
@@ -198,7 +198,7 @@ impl Server {
                 writes: Writes::Inline(writes),
                 state: state(&plan)?,
             };
-            match self.store.source().commit_in_turn(commit, turn.clone()).await? {
+            match self.store.source().commit(commit, turn.clone()).await? {
                 CommitOutcome::Applied(_) => {
                     let newest = session.records.iter().map(|record| record.metadata.modified_at).max();
                     self.store.hybrid().observe(self.store.clock(), newest.unwrap_or_default());

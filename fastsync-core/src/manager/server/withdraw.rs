@@ -7,7 +7,7 @@ use crate::context::SyncContext;
 use crate::error::Result;
 use crate::model::{Author, SessionKind};
 use crate::protocol::{PushReply, PushRequest};
-use crate::source::{Commit, CommitOutcome, StateWrite, Writes};
+use crate::source::{Commit, CommitOutcome, StateWrite, SyncableDataSourceExt as _, Writes};
 use crate::store::StateKey;
 
 /// How often the device's entry is looked at again because it moved: as often as the device has pushes under way, and more.
@@ -24,7 +24,7 @@ impl Server {
         let device = request.metadata.device;
         let key = StateKey::pushed_by(context.tenant.as_deref(), &context.user, device);
         for _ in 0..ATTEMPTS {
-            let stored = self.store.source().state(&key).await?;
+            let stored = self.store.source().entry(&key).await?;
             let last = LastPush::decode(stored.as_deref())?;
             match LastPush::standing_of_withdrawal(last.as_ref(), request.number, request.session) {
                 Standing::Refused(reply) => return Ok(reply),
@@ -47,7 +47,7 @@ impl Server {
                 writes: Writes::Inline(Vec::new()),
                 state: vec![state],
             };
-            match self.store.source().commit(commit).await? {
+            match self.store.source().commit_alone(commit).await? {
                 CommitOutcome::Applied(_) | CommitOutcome::Duplicate(_) => {
                     return Ok(PushReply::Voided { last: after.number });
                 }

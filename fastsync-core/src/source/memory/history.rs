@@ -10,7 +10,7 @@ use crate::model::{
     DeviceId, ObjectId, Position, Record, RecordKey, SessionId, SessionSummary, Tag, TypeName, Zone,
 };
 use crate::source::rules::{Reading, Room, ZoneState};
-use crate::source::{Changes, ChangesPage, ChangesRequest, Head, Point};
+use crate::source::{AuditRequest, Changes, ChangesPage, ChangesRequest, Head, Point};
 
 /// What happened in one zone.
 #[derive(Debug, Default, Clone)]
@@ -90,21 +90,21 @@ pub(super) fn changes(state: &State, request: &ChangesRequest) -> Result<Changes
             Some(orders.collect::<Result<BTreeSet<_>>>()?)
         }
     };
-    let within = match &request.after.within {
+    let within = match request.after.within() {
         None => None,
         Some((name, id)) => Some((state.types.get(name)?.order, id.clone())),
     };
     let nothing = History::default();
     let history = state.histories.get(&request.zone).unwrap_or(&nothing);
-    let reading = match history.zone().admit(request, history.tag(request.after.position)) {
+    let reading = match history.zone().admit(request, history.tag(request.after.position())) {
         Ok(reading) => reading,
         Err(reason) => return Ok(Changes::ResetRequired(reason)),
     };
     let walk = Walk { state, history, request, types, reading };
-    let page = if request.after.loading && reading.head.position != Position::START {
+    let page = if request.after.loading() && reading.head.position != Position::START {
         walk.load(within)
     } else {
-        walk.feed(request.after.position, within)
+        walk.feed(request.after.position(), within)
     };
     Ok(Changes::Page(page))
 }
@@ -132,7 +132,7 @@ impl<'a> Walk<'a> {
 
     /// A page by type and id of what is there.
     fn load(&self, within: Option<(TypeOrder, ObjectId)>) -> ChangesPage {
-        let begin = self.request.after.load_began(self.history.head());
+        let begin = self.reading.load_began;
         let mut rows = self.rows(within).map(|record| (begin.position, record));
         let (records, cut) = self.fill(&mut rows);
         if cut.is_some() {
@@ -211,23 +211,22 @@ fn place_of(record: &Record) -> (TypeName, ObjectId) {
     (record.key.type_name.clone(), record.key.id.clone())
 }
 
-pub(super) fn point(state: &State, zone: &Zone, position: Position) -> Option<Point> {
-    let nothing = History::default();
-    let history = state.histories.get(zone).unwrap_or(&nothing);
-    history.zone().point(position, history.tag(position))
-}
-
 fn record_at(state: &State, zone: &Zone, order: TypeOrder, id: &ObjectId) -> Option<Record> {
     let registered = state.types.at(order)?;
     let stored = state.table(registered.schema.name(), zone)?.get(id)?;
     Some(registered.record(zone, id, stored))
 }
 
-pub(super) fn sessions(state: &State, zone: &Zone, after: Position, limit: usize) -> Vec<SessionSummary> {
-    let Some(history) = state.histories.get(zone) else { return Vec::new() };
-    let later = history.sessions.range((Excluded(after), Unbounded)).take(limit);
-    let found = later.filter_map(|(_, session)| state.sessions.get(&session.id));
-    found.map(|session| session.summary.clone()).collect()
+pub(super) fn sessions(state: &State, request: &AuditRequest) -> Vec<SessionSummary> {
+    let summary = |id: &SessionId| state.sessions.get(id).map(|session| session.summary.clone());
+    match request {
+        AuditRequest::Session(id) => summary(id).into_iter().collect(),
+        AuditRequest::Zone { zone, after, limit } => {
+            let history = state.histories.get(zone).into_iter();
+            let later = history.flat_map(|history| history.sessions.range((Excluded(*after), Unbounded)));
+            later.take(*limit).filter_map(|(_, session)| summary(&session.id)).collect()
+        }
+    }
 }
 
 pub(super) fn purge(state: &mut State, zone: &Zone, through: Position) -> u64 {

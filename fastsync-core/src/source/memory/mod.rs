@@ -17,10 +17,11 @@ use async_trait::async_trait;
 pub use self::constraints::MemoryConstraint;
 use self::state::State;
 use super::{
-    Changes, ChangesRequest, Commit, CommitOutcome, PlannedChange, Point, SyncableDataSource, Write,
+    AuditRequest, Changes, ChangesRequest, Commit, CommitOutcome, Found, PendingRequest, PlannedChange,
+    Preparation, Purge, StateRange, SyncableDataSource, Turn, Write,
 };
 use crate::error::Result;
-use crate::model::{ObjectId, Position, Record, SessionId, SessionSummary, TypeName, Zone};
+use crate::model::{ObjectId, Record, SessionId, SessionSummary, TypeName, Zone};
 use crate::query::Query;
 use crate::schema::TypeSchema;
 
@@ -90,40 +91,24 @@ impl SyncableDataSource for MemoryDataSource {
         "memory"
     }
 
-    async fn prepare(&self, types: &[TypeSchema]) -> Result<()> {
-        self.with(|state| state.prepare(types))
-    }
-
-    async fn plan(&self, types: &[TypeSchema]) -> Result<Vec<PlannedChange>> {
-        self.with(|state| Ok(state.types.decide(types)?.changes))
+    async fn prepare(&self, types: &[TypeSchema], how: Preparation) -> Result<Vec<PlannedChange>> {
+        self.with(|state| state.prepare(types, how))
     }
 
     async fn get(&self, type_name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Result<Vec<Record>> {
         self.with(|state| state.get(type_name, zone, ids))
     }
 
-    async fn find(&self, query: &Query) -> Result<Vec<Record>> {
+    async fn find(&self, query: &Query) -> Result<Found> {
         self.with(|state| query::find(state, query))
-    }
-
-    async fn count(&self, query: &Query) -> Result<u64> {
-        self.with(|state| query::count(state, query))
     }
 
     async fn changes(&self, request: &ChangesRequest) -> Result<Changes> {
         self.with(|state| history::changes(state, request))
     }
 
-    async fn point(&self, zone: &Zone, position: Position) -> Result<Option<Point>> {
-        self.with(|state| Ok(history::point(state, zone, position)))
-    }
-
-    async fn pending(&self, after: u64, limit: usize) -> Result<Vec<Record>> {
-        self.with(|state| Ok(state.pending(after, limit)))
-    }
-
-    async fn count_pending(&self) -> Result<u64> {
-        self.with(|state| Ok(state.count_pending()))
+    async fn pending(&self, request: &PendingRequest) -> Result<Found> {
+        self.with(|state| Ok(state.pending(request)))
     }
 
     async fn zones(&self, type_name: &TypeName) -> Result<Vec<Zone>> {
@@ -134,41 +119,37 @@ impl SyncableDataSource for MemoryDataSource {
         self.with(|state| commit::stage(state, session, sequence, writes))
     }
 
-    async fn unstage(&self, session: Option<SessionId>) -> Result<()> {
-        self.with(|state| {
-            match session {
-                Some(session) => drop(state.staged.remove(&session)),
-                None => state.staged.clear(),
-            }
-            Ok(())
-        })
-    }
-
-    async fn commit(&self, commit: Commit) -> Result<CommitOutcome> {
+    async fn commit(&self, commit: Commit, turn: Turn) -> Result<CommitOutcome> {
+        turn.comes().await;
         self.with(|state| commit::commit(state, commit))
     }
 
-    async fn session(&self, id: SessionId) -> Result<Option<SessionSummary>> {
-        self.with(|state| Ok(state.sessions.get(&id).map(|session| session.summary.clone())))
+    async fn sessions(&self, request: &AuditRequest) -> Result<Vec<SessionSummary>> {
+        self.with(|state| Ok(history::sessions(state, request)))
     }
 
-    async fn sessions(&self, zone: &Zone, after: Position, limit: usize) -> Result<Vec<SessionSummary>> {
-        self.with(|state| Ok(history::sessions(state, zone, after, limit)))
-    }
-
-    async fn state(&self, key: &str) -> Result<Option<Vec<u8>>> {
-        self.with(|state| Ok(state.entries.get(key).cloned()))
-    }
-
-    async fn states(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>> {
+    async fn state(&self, range: &StateRange) -> Result<Vec<(String, Vec<u8>)>> {
         self.with(|state| {
-            let from_prefix = state.entries.range(prefix.to_owned()..);
-            let found = from_prefix.take_while(|(key, _)| key.starts_with(prefix));
-            Ok(found.map(|(key, value)| (key.clone(), value.clone())).collect())
+            let entry = |(key, value): (&String, &Vec<u8>)| (key.clone(), value.clone());
+            Ok(match range {
+                StateRange::Key(key) => state.entries.get_key_value(key).map(entry).into_iter().collect(),
+                StateRange::Prefix(prefix) => {
+                    let later = state.entries.range(prefix.clone()..);
+                    later.take_while(|(key, _)| key.starts_with(prefix)).map(entry).collect()
+                }
+            })
         })
     }
 
-    async fn purge(&self, zone: &Zone, through: Position) -> Result<u64> {
-        self.with(|state| Ok(history::purge(state, zone, through)))
+    async fn purge(&self, what: &Purge) -> Result<u64> {
+        self.with(|state| {
+            Ok(match what {
+                Purge::Tombstones { zone, through } => history::purge(state, zone, *through),
+                Purge::Staged(session) => {
+                    state.unstage(*session);
+                    0
+                }
+            })
+        })
     }
 }

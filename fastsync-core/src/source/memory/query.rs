@@ -6,22 +6,20 @@ use std::cmp::Ordering;
 use super::schema::RegisteredType;
 use super::state::{State, Stored};
 use crate::error::Result;
-use crate::model::{FieldName, ObjectId, Record, Value};
+use crate::model::{FieldName, ObjectId, Value};
 use crate::query::{Order, Query};
+use crate::source::Found;
 
-pub(super) fn find(state: &State, query: &Query) -> Result<Vec<Record>> {
+pub(super) fn find(state: &State, query: &Query) -> Result<Found> {
     let (registered, query) = admitted(state, query)?;
     let mut rows = selected(state, registered, &query);
+    let total = query.total.then_some(rows.len() as u64);
     rows.sort_by(|a, b| compare_rows(&query.order, a, b));
     let offset = usize::try_from(query.offset).unwrap_or(usize::MAX);
     let limit = query.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     let page = rows.into_iter().skip(offset).take(limit);
-    Ok(page.map(|row| registered.record(&query.zone, row.id, row.stored)).collect())
-}
-
-pub(super) fn count(state: &State, query: &Query) -> Result<u64> {
-    let (registered, query) = admitted(state, query)?;
-    Ok(selected(state, registered, &query).len() as u64)
+    let records = page.map(|row| registered.record(&query.zone, row.id, row.stored)).collect();
+    Ok(Found { records, total })
 }
 
 fn admitted<'a>(state: &'a State, query: &Query) -> Result<(&'a RegisteredType, Query)> {

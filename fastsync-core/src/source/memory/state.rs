@@ -14,7 +14,7 @@ use crate::model::{
     Value, Zone,
 };
 use crate::schema::TypeSchema;
-use crate::source::Write;
+use crate::source::{Found, PendingRequest, PlannedChange, Preparation, Write};
 
 /// Everything that one storage holds.
 #[derive(Debug, Default, Clone)]
@@ -54,13 +54,16 @@ pub(super) struct CommittedSession {
 }
 
 impl State {
-    pub(super) fn prepare(&mut self, types: &[TypeSchema]) -> Result<()> {
+    pub(super) fn prepare(&mut self, types: &[TypeSchema], how: Preparation) -> Result<Vec<PlannedChange>> {
         let decided = self.types.decide(types)?;
+        if how == Preparation::Plan {
+            return Ok(decided.changes);
+        }
         self.types = decided.types;
         for name in decided.unsettled {
             self.settle(&name);
         }
-        Ok(())
+        Ok(decided.changes)
     }
 
     /// Replaces the nulls that a type no longer allows.
@@ -118,16 +121,22 @@ impl State {
         Ok(tables.filter(|(_, table)| !table.is_empty()).map(|(zone, _)| zone.clone()).collect())
     }
 
-    pub(super) fn pending(&self, after: u64, limit: usize) -> Vec<Record> {
-        let later = self.pending.range((Excluded(after), Unbounded)).flat_map(|(_, records)| records);
+    pub(super) fn pending(&self, request: &PendingRequest) -> Found {
+        let later = self.pending.range((Excluded(request.after), Unbounded)).flat_map(|(_, records)| records);
         let record = |((order, key), stored): (&(TypeOrder, RecordKey), &Arc<Stored>)| {
             Some(self.types.at(*order)?.record(&key.zone, &key.id, stored))
         };
-        later.take(limit).filter_map(record).collect()
+        let records = later.take(request.limit).filter_map(record).collect();
+        let count = || self.pending.values().map(|records| records.len() as u64).sum();
+        Found { records, total: request.total.then(count) }
     }
 
-    pub(super) fn count_pending(&self) -> u64 {
-        self.pending.values().map(|records| records.len() as u64).sum()
+    /// Drops staged batches, of one session or of all.
+    pub(super) fn unstage(&mut self, session: Option<SessionId>) {
+        match session {
+            Some(session) => drop(self.staged.remove(&session)),
+            None => self.staged.clear(),
+        }
     }
 
     /// Puts a record in place of what is there, and keeps every index in step. Without a position of its own it keeps

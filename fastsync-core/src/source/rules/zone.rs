@@ -1,7 +1,7 @@
 //! Reading the history of a zone: who may go on, and what is said at the end of a page.
 
 use crate::model::{Position, Record, Tag};
-use crate::source::{ChangesPage, ChangesRequest, Head, Point, ResetReason};
+use crate::source::{After, ChangesPage, ChangesRequest, Head, Point, ResetReason};
 
 /// What a data source keeps of a zone as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,10 +23,12 @@ impl ZoneState {
     /// # Errors
     /// Why it must start over.
     pub fn admit(&self, request: &ChangesRequest, found: Option<Tag>) -> Result<Reading, ResetReason> {
-        let after = &request.after;
-        if self.head.tag_at(after.position, found) != Some(after.tag) {
-            return Err(ResetReason::History);
-        }
+        let tag = self.head.tag_at(request.after.position(), found);
+        let after = match &request.after {
+            After::Point(point) if tag == Some(point.tag) => point.clone(),
+            After::Position(position) => self.point(*position, tag).ok_or(ResetReason::History)?,
+            After::Point(_) => return Err(ResetReason::History),
+        };
         let began = after.position == Position::START;
         // A reader that has nothing misses nothing; one with records of its own may have one that was deleted.
         let has_nothing = began && request.skip_own.is_none();
@@ -34,17 +36,14 @@ impl ZoneState {
             return Err(ResetReason::Horizon);
         }
         let horizon = if began { self.horizon } else { after.horizon };
-        Ok(Reading { head: self.head, horizon, counts: request.count_remaining })
+        let load_began = after.load_began(self.head);
+        Ok(Reading { head: self.head, load_began, horizon, counts: request.count_remaining })
     }
 
-    /// The point after the whole session at a position; none if no session has it. `found` is as in [`Self::admit`].
-    #[must_use]
-    pub fn point(&self, position: Position, found: Option<Tag>) -> Option<Point> {
-        if position == Position::START {
-            return Some(Point::START);
-        }
-        let tag = self.head.tag_at(position, found)?;
-        Some(Point { position, tag, horizon: self.horizon, ..Point::START })
+    /// The point after the whole session at a position with this tag.
+    fn point(&self, position: Position, tag: Option<Tag>) -> Option<Point> {
+        let horizon = if position == Position::START { Position::START } else { self.horizon };
+        Some(Point { position, tag: tag?, horizon, ..Point::START })
     }
 }
 
@@ -53,6 +52,8 @@ impl ZoneState {
 pub struct Reading {
     /// The newest session in the snapshot of this call.
     pub head: Head,
+    /// If the reader loads: the newest session when it began to.
+    pub load_began: Head,
     /// The horizon when this reading began at the very beginning.
     pub horizon: Position,
     /// Whether it is asked for how many records follow.
@@ -88,7 +89,7 @@ mod tests {
         let skip_own = own.then(|| SkipOwn { device: DeviceId::from_uuid(uuid::Uuid::nil()), through: 1 });
         ChangesRequest {
             zone: Zone::Global,
-            after,
+            after: after.into(),
             types: None,
             skip_own,
             limits: PageLimits { records: 10, bytes: 1_000 },
@@ -148,8 +149,19 @@ mod tests {
         assert_eq!((last.caught_up, last.remaining, last.next.position), (true, Some(0), Position(9)));
         let page = reading.page(Vec::new(), at(3, 30), Some(2));
         assert_eq!((page.caught_up, page.remaining, page.next.horizon), (false, Some(2), Position(5)));
-        assert_eq!(ZONE.point(Position(9), None), Some(Point { horizon: Position(5), ..at(9, 90) }));
-        assert_eq!(ZONE.point(Position(8), None), None);
-        assert_eq!(ZONE.point(Position(0), None), Some(Point::START));
+    }
+
+    /// Fails if a position is not enough to go on, or if one that nobody took is.
+    #[test]
+    fn a_reader_goes_on_by_its_position_alone() {
+        let admit = |position, found| {
+            let after = After::Position(Position(position));
+            let request = ChangesRequest { after, ..request(Point::START, false) };
+            ZONE.admit(&request, found).map(|reading| reading.horizon.0)
+        };
+        assert_eq!(admit(9, None), Ok(5));
+        assert_eq!(admit(2, Some(Tag(20))), Ok(5), "before the horizon too");
+        assert_eq!([admit(8, None), admit(10, Some(Tag(1)))], [Err(ResetReason::History); 2]);
+        assert_eq!(admit(0, None), Ok(5));
     }
 }

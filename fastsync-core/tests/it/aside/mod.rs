@@ -77,10 +77,10 @@ async fn a_row_that_the_own_table_refuses_is_set_aside_and_the_rest_arrives() {
         assert_eq!(listed.fields, [field("list"), field("text"), field("done")]);
 
         // Tried again and again, and neither counted nor written again.
-        let entry = client.source.states("fastsync/aside/").await.unwrap();
+        let entry = client.source.entries("fastsync/aside/").await.unwrap();
         let report = client.sync.sync().await.unwrap().pull;
         assert_eq!((report.received, report.set_aside, report.from_aside), (0, 0, 0));
-        assert_eq!(client.source.states("fastsync/aside/").await.unwrap(), entry);
+        assert_eq!(client.source.entries("fastsync/aside/").await.unwrap(), entry);
 
         // The user gives the value free: the next pull takes the record in, though it brings nothing.
         client.tasks.update(&task("mine", "slot 2")).await.unwrap();

@@ -31,7 +31,7 @@ async fn a_type_that_is_too_old_waits_for_an_upgrade_and_the_others_go_on() {
         assert_eq!(device.sync.status().await.unwrap().pending, 1);
     }
     // The stored form of what waits.
-    let outdated = storage.state("fastsync/outdated-types").await.unwrap();
+    let outdated = storage.entry("fastsync/outdated-types").await.unwrap();
     assert_eq!(outdated.as_deref(), Some(&b"\x01\x01\x05tasks"[..]));
     assert_eq!((device.get("1").await, device.get("2").await), (task("1", "sent"), task("2", "waits")));
     assert_eq!(stored.find_by_id(&id("2")).await.unwrap(), None);
@@ -63,7 +63,7 @@ async fn a_push_of_before_is_answered_when_it_is_repeated() {
     assert_eq!((report.push.applied, names(&report.pull.outdated_types)), (1, vec!["tasks"]));
     assert_eq!(device.sync.status().await.unwrap().pending, 0);
     assert_eq!(stored.find_by_id(&id("1")).await.unwrap().unwrap().text, "sent");
-    let sessions = server.store().source().sessions(&Zone::Global, Position::START, 10).await.unwrap();
+    let sessions = server.store().source().sessions_of(&Zone::Global, Position::START, 10).await.unwrap();
     assert_eq!(sessions.len(), 1);
 }
 

@@ -133,7 +133,7 @@ async fn an_error_says_nothing_of_the_history() {
     b.sync.sync().await.unwrap();
     b.tasks.remove(&id("1")).await.unwrap();
     b.sync.sync().await.unwrap();
-    server.store.source().purge(&Zone::Global, Position(2)).await.unwrap();
+    server.store.source().purge_tombstones(&Zone::Global, Position(2)).await.unwrap();
     a.tasks.update(&task("1", "mine")).await.unwrap();
     let link = Arc::new(SignedOut(a.link.clone(), true.into()));
     let manager = a.manager().transport(Arc::clone(&link)).build().unwrap();

@@ -39,7 +39,7 @@ async fn a_zone_that_was_lost_is_asked_about_with_all_its_types() {
     global.sync().await.unwrap();
     assert_eq!(forgotten(&a).await, ["2", "l", "n"]);
     assert_eq!(a.tasks.get_all().await.unwrap().len(), 2);
-    assert!(a.source.state("fastsync/lost").await.unwrap().is_none());
+    assert!(a.source.entry("fastsync/lost").await.unwrap().is_none());
 }
 
 /// Fails if the policy of a manager decides about objects of zones that it does not pull.
@@ -166,5 +166,5 @@ async fn a_reset_asks_about_the_zones_of_other_managers() {
     assert_eq!((report.reset, report.forgotten), (None, 0), "its own zone is whole");
     assert_eq!(a.sync.sync().await.unwrap().pull.forgotten, 1);
     assert_eq!(forgotten(&a).await, ["n"]);
-    assert!(a.source.state("fastsync/lost").await.unwrap().is_none());
+    assert!(a.source.entry("fastsync/lost").await.unwrap().is_none());
 }

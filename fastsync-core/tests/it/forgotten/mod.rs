@@ -87,8 +87,8 @@ async fn an_empty_server_takes_nothing_away() {
         assert_eq!((report.push.applied, report.push.conflicts.len()), (3, 0));
         assert_eq!(empty.tasks.get_all().await.unwrap().len(), 2 + usize::from(edits_first));
         assert_in_step(&a, &empty).await;
-        assert!(a.source.states("fastsync/forgotten/").await.unwrap().is_empty());
-        assert!(a.source.state("fastsync/lost").await.unwrap().is_none());
+        assert!(a.source.entries("fastsync/forgotten/").await.unwrap().is_empty());
+        assert!(a.source.entry("fastsync/lost").await.unwrap().is_none());
     }
 }
 
@@ -114,7 +114,7 @@ async fn what_is_accepted_goes() {
     assert_eq!(forgotten(&a).await, [""; 0]);
     a.sync.sync().await.unwrap();
     assert_in_step(&a, &empty).await;
-    assert!(a.source.states("fastsync/forgotten/").await.unwrap().is_empty());
+    assert!(a.source.entries("fastsync/forgotten/").await.unwrap().is_empty());
 }
 
 /// Fails if a policy does something else than it says.

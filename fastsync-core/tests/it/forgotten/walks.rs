@@ -24,7 +24,7 @@ async fn only_the_zones_that_were_lost_are_forgotten() {
         let theirs = Repository::<Note>::in_zone(&server.store, zone("ada"));
         theirs.remove(&id("1")).await.unwrap();
         let head = server.sessions(&zone("ada")).await.len() as u64;
-        server.store.source().purge(&zone("ada"), Position(head)).await.unwrap();
+        server.store.source().purge_tombstones(&zone("ada"), Position(head)).await.unwrap();
         let a = moved(&a, &server).await;
         let report = a.sync.sync().await.unwrap().pull;
         assert_eq!(report.reset, Some(ResetReason::History));
@@ -59,7 +59,7 @@ async fn a_zone_of_another_manager_is_asked_about_too() {
     let report = a.sync.sync().await.unwrap().pull;
     assert_eq!((report.reset, report.forgotten), (Some(ResetReason::History), 1));
     assert_eq!(forgotten(&a).await, ["2", "n"]);
-    assert!(a.source.state("fastsync/lost").await.unwrap().is_none());
+    assert!(a.source.entry("fastsync/lost").await.unwrap().is_none());
     assert_eq!(a.sync.sync().await.unwrap().pull.reset, None);
 }
 
@@ -222,7 +222,7 @@ async fn a_type_that_the_restored_server_lacks_is_asked_about_later() {
     let a = moved(&a, &restored(backup).await).await;
     assert_eq!(a.sync.sync().await.unwrap().pull.forgotten, 1);
     assert_eq!(forgotten(&a).await, ["2"]);
-    assert!(a.source.state("fastsync/lost").await.unwrap().is_none());
+    assert!(a.source.entry("fastsync/lost").await.unwrap().is_none());
 }
 
 /// Fails if everything that was forgotten at once has one number: each push would read all of it at once.
@@ -236,7 +236,7 @@ async fn what_was_forgotten_at_once_is_read_in_parts() {
     let empty = server().await;
     let a = moved(&a, &empty).await;
     assert_eq!(a.sync.sync().await.unwrap().pull.forgotten, 2_500);
-    let pending = a.source.pending(0, usize::MAX >> 1).await.unwrap();
+    let pending = a.source.pending_after(0, usize::MAX >> 1).await.unwrap();
     let parts: Vec<_> = pending.chunk_by(|a, b| a.metadata.change == b.metadata.change).collect();
     assert_eq!(pending.len(), 2_500);
     assert!(parts.len() == 3 && parts.iter().all(|part| part.len() <= 1_000), "{}", parts.len());

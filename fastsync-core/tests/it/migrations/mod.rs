@@ -96,7 +96,7 @@ async fn migrated(source: impl SyncableDataSource) -> Repository<v2::Person> {
 }
 
 async fn records(source: &impl SyncableDataSource) -> Vec<Record> {
-    source.find(&Query::all(TypeName::new("people").unwrap(), Zone::Global)).await.unwrap()
+    source.find(&Query::all(TypeName::new("people").unwrap(), Zone::Global)).await.unwrap().records
 }
 
 fn metadata(records: &[Record]) -> Vec<(ObjectId, SyncMetadata)> {
@@ -111,7 +111,7 @@ async fn stored_objects_are_migrated_once_and_stay_what_they_are() {
     people.add_many(&[old("1", "Ada Byron"), old("2", "Plato")]).await.unwrap();
     people.add(&old("3", "Alan Turing")).await.unwrap();
     people.remove(&id("3")).await.unwrap();
-    let (before, waiting) = (records(&source).await, source.pending(0, 10).await.unwrap());
+    let (before, waiting) = (records(&source).await, source.pending_after(0, 10).await.unwrap());
 
     let planned = upgraded(source.clone()).plan().await.unwrap();
     let planned: Vec<_> = planned.iter().map(ToString::to_string).collect();
@@ -119,14 +119,14 @@ async fn stored_objects_are_migrated_once_and_stay_what_they_are() {
     let people = migrated(source.clone()).await;
     assert_eq!(people.get_all().await.unwrap(), [new("1", "Ada", "Byron"), new("2", "Plato", "")]);
     assert_eq!(metadata(&records(&source).await), metadata(&before));
-    assert_eq!(metadata(&source.pending(0, 10).await.unwrap()), metadata(&waiting));
+    assert_eq!(metadata(&source.pending_after(0, 10).await.unwrap()), metadata(&waiting));
 
     people.update(&new("2", "Platon", "of Athens")).await.unwrap();
     assert_eq!(upgraded(source.clone()).plan().await.unwrap(), []);
     let people = migrated(source.clone()).await;
     assert_eq!(people.find_by_id(&id("2")).await.unwrap(), Some(new("2", "Platon", "of Athens")));
     // The form of the entry, and the version.
-    assert_eq!(source.state("fastsync/migrated/people").await.unwrap(), Some(vec![1, 2]));
+    assert_eq!(source.entry("fastsync/migrated/people").await.unwrap(), Some(vec![1, 2]));
 }
 
 /// Fails if versions that a device skipped are left out, come in the order of registration, or see other values.

@@ -57,7 +57,7 @@ async fn both_ends_migrate_what_they_have_and_exchange_the_rest() {
 
     let (server, people) = new_server(&theirs).await;
     assert_eq!(metadata(&records(&theirs).await), before);
-    let sessions = theirs.sessions(&Zone::Global, Position::START, 10).await.unwrap();
+    let sessions = theirs.sessions_of(&Zone::Global, Position::START, 10).await.unwrap();
     assert_eq!(sessions.len(), 1, "a migration takes no position");
     people.update(&new("2", "A.", "Turing")).await.unwrap();
     let device = new_device(&ours, &server).await;
@@ -118,7 +118,7 @@ async fn a_push_without_an_answer_stays_in_the_old_form() {
         assert!(!device.sync.status().await.unwrap().push_in_flight);
         assert_eq!(people.get_all().await.unwrap(), [new("1", "Ada", "Byron")]);
         assert_eq!(device.people.get_all().await.unwrap(), [new("1", "Ada", "Byron")]);
-        let sessions = theirs.sessions(&Zone::Global, Position::START, 10).await.unwrap();
+        let sessions = theirs.sessions_of(&Zone::Global, Position::START, 10).await.unwrap();
         assert_eq!(sessions.len(), 1);
     }
 }

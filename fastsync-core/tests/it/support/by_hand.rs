@@ -114,7 +114,7 @@ impl ServerSide {
 
     /// The sessions committed to a zone.
     pub async fn sessions(&self, zone: &Zone) -> Vec<SessionSummary> {
-        self.store.source().sessions(zone, Position::START, 1_000).await.unwrap()
+        self.store.source().sessions_of(zone, Position::START, 1_000).await.unwrap()
     }
 }
 

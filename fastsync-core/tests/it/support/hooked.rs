@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use fastsync_core::source::{Commit, CommitOutcome, Layer, Turn, Write};
+use fastsync_core::source::{
+    Commit, CommitOutcome, Found, Layer, PendingRequest, PlannedChange, Preparation, Turn, Write,
+};
 use fastsync_core::*;
 use futures_util::future::{BoxFuture, FutureExt as _};
 
@@ -98,13 +100,17 @@ impl Layer for Hooked {
     fn inner(&self) -> &MemoryDataSource {
         &self.inner
     }
-    async fn prepare(&self, types: &[TypeSchema]) -> Result<()> {
-        self.first(Call::Prepare).await;
-        self.inner.prepare(types).await
+    async fn prepare(&self, types: &[TypeSchema], how: Preparation) -> Result<Vec<PlannedChange>> {
+        if how == Preparation::Apply {
+            self.first(Call::Prepare).await;
+        }
+        self.inner.prepare(types, how).await
     }
-    async fn pending(&self, after: u64, limit: usize) -> Result<Vec<Record>> {
-        self.first(Call::Pending).await;
-        self.inner.pending(after, limit).await
+    async fn pending(&self, request: &PendingRequest) -> Result<Found> {
+        if request.limit > 0 {
+            self.first(Call::Pending).await;
+        }
+        self.inner.pending(request).await
     }
     async fn stage(&self, session: SessionId, sequence: u64, writes: Vec<Write>) -> Result<()> {
         self.first(Call::Stage).await;
@@ -113,6 +119,6 @@ impl Layer for Hooked {
     async fn commit(&self, commit: Commit, turn: Turn) -> Result<CommitOutcome> {
         self.first(Call::Commit(commit.kind)).await;
         self.clears.fetch_add(usize::from(!commit.clears.is_empty()), Ordering::SeqCst);
-        self.inner.commit_in_turn(commit, turn).await.map(|outcome| self.answered(outcome))
+        self.inner.commit(commit, turn).await.map(|outcome| self.answered(outcome))
     }
 }

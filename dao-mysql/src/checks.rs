@@ -3,20 +3,21 @@
 use std::collections::HashMap;
 
 use fastsync_core::{ErrorKind, Result};
-use sqlx::MySqlConnection;
+use fastsync_dao_kit::sql::{Dialect, Link as _, Row as _, Run, Sql};
+use sqlx::MySql;
+use sqlx::pool::PoolConnection;
 
 use crate::config::{Durability, MySqlConfig, Warning};
-use crate::dialect::Dialect;
-use crate::error::{Fail, Run};
-use crate::sql::{Sql, text};
+use crate::dialect::Version;
+use crate::driver::MySqlLink;
 
 /// The least `max_allowed_packet`: the largest record with its id, several times over.
 const MIN_PACKET: u64 = 4 << 20;
 
 /// What the checks found.
 #[derive(Debug)]
-pub(crate) struct Server {
-    pub(crate) dialect: Dialect,
+pub(crate) struct Checked {
+    pub(crate) dialect: &'static Dialect,
     /// About how many bytes a statement may bind.
     pub(crate) packet: usize,
     /// Whether table names keep their case.
@@ -30,19 +31,20 @@ const SETTINGS: &str = "SHOW VARIABLES WHERE Variable_name IN ('version', 'innod
      'foreign_key_checks', 'unique_checks', 'lower_case_table_names', 'default_storage_engine', 'innodb_doublewrite', \
      'wsrep_on', 'wsrep_sync_wait')";
 
-pub(crate) async fn check(connection: &mut MySqlConnection, config: &MySqlConfig) -> Run<Server> {
+/// Checks the server of a connection.
+pub(crate) async fn check(connection: PoolConnection<MySql>, config: &MySqlConfig) -> Run<Checked> {
+    // Whichever server it is: these are spelled alike.
+    let mut link = MySqlLink::new(connection, Version::parse("").spelling());
     let mut settings = HashMap::new();
-    for row in Sql::new(SETTINGS).all(connection).await? {
-        settings.insert(text(&row, 0)?.to_ascii_lowercase(), text(&row, 1)?.to_owned());
+    for row in link.all(Sql::new(SETTINGS)).await? {
+        settings.insert(row.text(0)?.to_ascii_lowercase(), row.text(1)?.to_owned());
     }
     let sql =
         "SELECT 1 FROM information_schema.engines WHERE engine = 'InnoDB' AND support IN ('YES', 'DEFAULT')";
-    let has_innodb = Sql::new(sql).first(connection).await?.is_some();
-    let has_database = match Sql::new("SELECT DATABASE()").first(connection).await? {
-        Some(row) => crate::sql::bytes(&row, 0)?.is_some(),
-        None => false,
-    };
-    judge(&settings, has_innodb, has_database, config).map_err(Fail::Core)
+    let has_innodb = !link.all(Sql::new(sql)).await?.is_empty();
+    let chosen = link.all(Sql::new("SELECT DATABASE()")).await?;
+    let has_database = chosen.first().map(|row| row.bytes(0)).transpose()?.flatten().is_some();
+    Ok(judge(&settings, has_innodb, has_database, config)?)
 }
 
 /// Every reason to refuse is named at once.
@@ -51,14 +53,14 @@ fn judge(
     has_innodb: bool,
     has_database: bool,
     config: &MySqlConfig,
-) -> Result<Server> {
+) -> Result<Checked> {
     let get = |name: &str| settings.get(name).map_or("", String::as_str);
     let mut problems = Vec::new();
     let mut warnings = Vec::new();
 
-    let dialect = Dialect::parse(get("version"));
-    if dialect.version < dialect.oldest() {
-        let (major, minor, patch) = dialect.oldest();
+    let version = Version::parse(get("version"));
+    if version.version < version.oldest() {
+        let (major, minor, patch) = version.oldest();
         problems.push(format!(
             "the server is {}, {major}.{minor}.{patch} is the oldest that works",
             get("version")
@@ -150,10 +152,10 @@ fn judge(
     }
     if !problems.is_empty() {
         let error = fastsync_core::Error::new(ErrorKind::Config, "open", problems.join("; "));
-        return Err(error.with_backend(crate::error::BACKEND));
+        return Err(error);
     }
-    Ok(Server {
-        dialect,
+    Ok(Checked {
+        dialect: version.spelling(),
         // Half for what is bound, the rest for texts and headers; a larger statement is no faster.
         packet: usize::try_from(packet / 2).unwrap_or(usize::MAX).min(8 << 20),
         case_sensitive: get("lower_case_table_names") == "0",

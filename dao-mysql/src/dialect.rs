@@ -1,5 +1,7 @@
 //! Where MariaDB and MySQL differ: everything that is spelled differently comes from here.
 
+use fastsync_dao_kit::sql::{ColumnTypes, Defaults, Dialect, Forms, Literals, Marks, Numbers, Upsert};
+
 /// Which server this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Family {
@@ -9,12 +11,12 @@ pub(crate) enum Family {
 
 /// A server and its version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Dialect {
+pub(crate) struct Version {
     pub(crate) family: Family,
     pub(crate) version: (u32, u32, u32),
 }
 
-impl Dialect {
+impl Version {
     /// From what the server says of itself, such as `10.11.19-MariaDB-0+deb12u1` or `9.7.4`.
     pub(crate) fn parse(version: &str) -> Self {
         let family =
@@ -34,28 +36,84 @@ impl Dialect {
         }
     }
 
-    /// The collation of utf8mb4 that compares by code points, which is by the bytes of UTF-8, and pads nothing.
-    pub(crate) const fn collation(self) -> &'static str {
+    /// How this server spells statements.
+    pub(crate) const fn spelling(self) -> &'static Dialect {
         match self.family {
-            Family::MariaDb => "utf8mb4_nopad_bin",
-            Family::MySql => "utf8mb4_0900_bin",
+            Family::MariaDb => &MARIADB,
+            Family::MySql => &MYSQL,
         }
     }
+}
 
-    /// The end of every `CREATE TABLE`.
-    pub(crate) fn table_options(self) -> String {
-        let collation = self.collation();
-        format!("ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARACTER SET utf8mb4 COLLATE {collation}")
-    }
-
-    /// The default of a column. MySQL takes an expression only for the types that are stored apart from their row;
-    /// MariaDB takes either, and adds a column with a plain value without writing the rows.
-    pub(crate) fn default(self, value: &str) -> String {
-        match self.family {
-            Family::MariaDb if !value.ends_with(')') => format!("DEFAULT {value}"),
-            _ => format!("DEFAULT ({value})"),
+/// The collation of utf8mb4 that compares by code points, which is by the bytes of UTF-8, and pads nothing, has another name
+/// on each of them.
+macro_rules! dialect {
+    ($collation:literal, $defaults:ident, $loose_update:literal) => {
+        Dialect {
+            quote: '`',
+            marks: Marks::Question,
+            most_placeholders: 65_535,
+            columns: ColumnTypes {
+                // The table says how they compare.
+                key: "VARCHAR({})",
+                boolean: "TINYINT(1)",
+                integer: "BIGINT",
+                real: "DOUBLE",
+                decimal: "DECIMAL(56,28)",
+                bytes: "LONGBLOB",
+                text: concat!("LONGTEXT CHARACTER SET utf8mb4 COLLATE ", $collation),
+                short_text: concat!("VARCHAR({}) CHARACTER SET utf8mb4 COLLATE ", $collation),
+            },
+            literals: Literals {
+                truths: ["0", "1"],
+                text: "CONVERT(X'{}' USING utf8mb4)",
+                bytes: "X'{}'",
+                defaults: Defaults::$defaults,
+            },
+            collation: $collation,
+            by_bytes: concat!("CONVERT({} USING utf8mb4) COLLATE ", $collation),
+            table_options: concat!(
+                " ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARACTER SET utf8mb4 COLLATE ",
+                $collation
+            ),
+            known: "IFNULL({}, 0)",
+            orders: ["ASC", "DESC"],
+            // A decimal number and a text would be compared as floating point numbers.
+            decimal_mark: "CAST(? AS DECIMAL(56,28))",
+            forms: Forms {
+                upsert: Upsert::OnDuplicateKey,
+                numbers: Numbers::LastInsertId,
+                index_hint: " FORCE INDEX ({})",
+                join: "STRAIGHT_JOIN",
+                // Of a small table all rows would be looked at, and each would be waited for.
+                delete: "DELETE u FROM {table} AS u FORCE INDEX (PRIMARY) WHERE {where}",
+                delete_joined: "DELETE u FROM {from} STRAIGHT_JOIN {table} AS u ON {on} WHERE {where}",
+                purge: "DELETE r, t FROM fastsync_tombstones AS t STRAIGHT_JOIN fastsync_records AS r \
+                     ON r.zone = t.zone AND r.type = t.type AND r.id = t.id \
+                     WHERE t.zone = ? AND t.position <= ? AND r.`change` = 0",
+                rows_per_purged: 2,
+                whole_sum: "CAST({} AS UNSIGNED)",
+                schema: "DATABASE()",
+                allow_null: "MODIFY COLUMN {name} {declared} NULL",
+                loose_update: $loose_update,
+                survives_refusals: true,
+            },
         }
-    }
+    };
+}
+
+// MariaDB takes a default either way, and adds a column with a plain value without writing the rows. MySQL takes an expression
+// only for the types that are stored apart from their row.
+static MARIADB: Dialect =
+    dialect!("utf8mb4_nopad_bin", ExpressionsOfCalls, "SET STATEMENT foreign_key_checks = 0 FOR UPDATE {}");
+
+static MYSQL: Dialect =
+    dialect!("utf8mb4_0900_bin", Expressions, "UPDATE /*+ SET_VAR(foreign_key_checks = OFF) */ {}");
+
+/// How a server spells statements whose transactions end with the first refusal.
+#[cfg(test)]
+pub(crate) const fn careful(dialect: &Dialect) -> Dialect {
+    Dialect { forms: Forms { survives_refusals: false, ..dialect.forms }, ..*dialect }
 }
 
 #[cfg(test)]
@@ -71,7 +129,7 @@ mod tests {
             ("8.0.36-28.1", Family::MySql, (8, 0, 36)),
             ("nonsense", Family::MySql, (0, 0, 0)),
         ] {
-            assert_eq!(Dialect::parse(text), Dialect { family, version }, "{text}");
+            assert_eq!(Version::parse(text), Version { family, version }, "{text}");
         }
     }
 }

@@ -1,103 +1,43 @@
 //! From MySQL's errors to ours: the only place.
 
-use fastsync_core::{Error, ErrorKind};
+use fastsync_core::ErrorKind;
+use fastsync_dao_kit::sql::{Fail, Meaning, Native};
+use sqlx::error::DatabaseError;
 use sqlx::mysql::MySqlDatabaseError;
 
-pub(crate) const BACKEND: &str = "mysql";
-
-/// A failure inside the data source, before the operation is named.
-#[derive(Debug)]
-pub(crate) enum Fail {
-    Sql(sqlx::Error),
-    Core(Error),
-    /// Another commit was there between a look and a write; nothing was written, and another look decides.
-    Moved,
-}
-
-pub(crate) type Run<T> = Result<T, Fail>;
-
-impl From<sqlx::Error> for Fail {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Sql(error)
-    }
-}
-
-impl From<Error> for Fail {
-    fn from(error: Error) -> Self {
-        Self::Core(error.with_backend(BACKEND))
-    }
-}
-
-impl Fail {
-    pub(crate) fn new(kind: ErrorKind, operation: &'static str, message: impl Into<String>) -> Self {
-        Self::Core(Error::new(kind, operation, message).with_backend(BACKEND))
-    }
-
-    pub(crate) fn invalid(operation: &'static str, message: impl Into<String>) -> Self {
-        Self::new(ErrorKind::InvalidInput, operation, message)
-    }
-
-    /// Stored data that this version cannot read.
-    pub(crate) fn corrupt(what: impl Into<String>) -> Self {
-        Self::new(ErrorKind::Corrupt, "read", what)
-    }
-
-    /// The server's number of this failure.
-    pub(crate) fn number(&self) -> Option<u16> {
-        let Self::Sql(sqlx::Error::Database(error)) = self else { return None };
-        error.try_downcast_ref::<MySqlDatabaseError>().map(MySqlDatabaseError::number)
-    }
-
-    /// Whether the same transaction may well succeed when it is tried again.
-    pub(crate) fn is_transient(&self) -> bool {
-        match self.number() {
-            Some(number) => TRANSIENT.contains(&number),
-            None => matches!(self, Self::Moved),
+/// An error with what it means.
+pub(crate) fn failed(error: sqlx::Error) -> Fail {
+    let (meaning, (kind, message)) = match &error {
+        sqlx::Error::Database(database) => {
+            let number =
+                database.try_downcast_ref::<MySqlDatabaseError>().map_or(0, MySqlDatabaseError::number);
+            (meaning(number, &**database), classify_number(number))
         }
-    }
+        _ => (Meaning::Other, classify(&error)),
+    };
+    Native { meaning, kind, message, source: Box::new(error) }.into()
+}
 
-    /// Whether a row with such a key is there already.
-    pub(crate) fn is_duplicate(&self) -> bool {
-        self.number().is_some_and(|number| DUPLICATE.contains(&number))
-    }
-
-    /// Whether another row has a unique value of the row that is written.
-    pub(crate) fn is_clash(&self) -> bool {
-        self.is_duplicate() || self.number() == Some(GUARD)
-    }
-
-    /// The database's text if a rule of the user's table refuses a row: a unique column, a foreign key, a check, a
-    /// column that is too narrow, a trigger.
-    pub(crate) fn refusal(&self) -> Option<String> {
-        let Self::Sql(sqlx::Error::Database(error)) = self else { return None };
-        let number = self.number()?;
-        if number == GUARD {
-            return Some("another row has the value of a unique column".to_owned());
+fn meaning(number: u16, error: &dyn DatabaseError) -> Meaning {
+    let state = error.code();
+    match number {
+        GUARD => Meaning::Guarded,
+        NO_TABLE => Meaning::NoTable,
+        number if TRANSIENT.contains(&number) => Meaning::Transient,
+        number if DUPLICATE.contains(&number) => Meaning::Duplicate(error.message().to_owned()),
+        // 4025 is another error on MySQL, and is told apart by its state.
+        number
+            if REFUSED.contains(&number)
+                || (number == 4025 && state.as_deref() == Some("23000"))
+                || state.as_deref() == Some("45000") =>
+        {
+            Meaning::Refused(error.message().to_owned())
         }
-        let refused = DUPLICATE.contains(&number)
-            || REFUSED.contains(&number)
-            // 4025 is another error on MySQL, and is told apart by its state.
-            || (number == 4025 && error.code().as_deref() == Some("23000"))
-            || error.code().as_deref() == Some("45000");
-        refused.then(|| error.message().to_owned())
-    }
-
-    pub(crate) fn into_error(self, operation: &'static str) -> Error {
-        match self {
-            Self::Core(error) => error,
-            Self::Moved => contention(operation),
-            Self::Sql(error) => {
-                let (kind, message) = classify(&error);
-                Error::new(kind, operation, message).with_backend(BACKEND).with_source(error)
-            }
-        }
+        _ => Meaning::Other,
     }
 }
 
-fn contention(operation: &'static str) -> Error {
-    Error::new(ErrorKind::Contention, operation, "other commits were in the way each time")
-        .with_backend(BACKEND)
-}
+const NO_TABLE: u16 = 1146;
 
 /// The row under an upsert is not the one with its id: a subquery of the statement has two rows on purpose.
 const GUARD: u16 = 1242;
@@ -117,11 +57,6 @@ const REFUSED: &[u16] = &[
 
 fn classify(error: &sqlx::Error) -> (ErrorKind, &'static str) {
     match error {
-        sqlx::Error::Database(database) => {
-            let number =
-                database.try_downcast_ref::<MySqlDatabaseError>().map_or(0, MySqlDatabaseError::number);
-            classify_number(number)
-        }
         sqlx::Error::PoolTimedOut => {
             (ErrorKind::Unavailable, "no connection of the pool was free within its acquire timeout")
         }
@@ -150,7 +85,7 @@ fn classify_number(number: u16) -> (ErrorKind, &'static str) {
         1044 | 1045 | 1049 | 1142 | 1143 | 1227 | 1698 | 3118 | 3159 => {
             (ErrorKind::Config, "the server refuses the user, the database or a privilege")
         }
-        1146 => (ErrorKind::Config, "a table is not there: `prepare` makes the tables"),
+        NO_TABLE => (ErrorKind::Config, "a table is not there: `prepare` makes the tables"),
         1054 => (ErrorKind::Config, "a column is not there: a table was changed past `prepare`"),
         1118 | 1071 | 1117 => (ErrorKind::Config, "a table of this shape exceeds the server's limits"),
         1153 => (ErrorKind::TooLarge, "a value is larger than max_allowed_packet"),
@@ -190,7 +125,8 @@ mod tests {
         for (number, kind) in table {
             assert_eq!(classify_number(number).0, kind, "{number}");
         }
-        assert_eq!(Fail::from(sqlx::Error::PoolTimedOut).into_error("get").kind(), ErrorKind::Unavailable);
-        assert_eq!(Fail::Moved.into_error("commit").kind(), ErrorKind::Contention);
+        let error = failed(sqlx::Error::PoolTimedOut).into_error("mysql", "get");
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert_eq!(Fail::Moved.into_error("mysql", "commit").kind(), ErrorKind::Contention);
     }
 }

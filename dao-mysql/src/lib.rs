@@ -83,39 +83,18 @@
 #[cfg(test)]
 extern crate self as fastsync_dao_mysql;
 
-mod adopt;
-mod attempt;
-mod audit;
+mod catalog;
 mod checks;
-mod codec;
-mod columns;
-mod commit;
 mod config;
 mod dialect;
+mod driver;
 mod error;
-mod feed;
-mod finish;
-mod index;
-mod load;
-mod plan;
-mod prepare;
-mod query;
-mod read;
-mod registry;
-mod retry;
-mod rows;
+mod server;
 mod source;
-mod sql;
-mod staging;
-mod store;
-mod swap;
 #[cfg(test)]
 mod tests;
-mod unnoticed;
-mod upgrade;
 #[cfg(test)]
 mod upgrade_tests;
-mod walk;
 
 pub use config::{Durability, MySqlConfig, Warning};
 pub use source::MySqlDataSource;

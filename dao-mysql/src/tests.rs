@@ -4,20 +4,20 @@ use std::task::Poll;
 use std::time::Duration;
 
 use fastsync_core::source::{
-    Action, Changes, ChangesRequest, Commit, Expect, OnMismatch, PageLimits, Point, Preparation,
-    SyncableDataSourceExt as _, Write, Writes,
+    Action, Changes, ChangesRequest, Commit, CommitOutcome, ConflictReason, Expect, OnMismatch, PageLimits,
+    Point, Preparation, SyncableDataSourceExt as _, Write, Writes,
 };
 use fastsync_core::{
-    Author, DeviceId, FieldKind, Hlc, Incarnation, ObjectId, Record, RecordKey, Revision, SessionId,
+    Author, DeviceId, FieldKind, Hlc, Incarnation, ObjectId, Query, Record, RecordKey, Revision, SessionId,
     SessionKind, SyncMetadata, SyncableDataSource, Tag, Timestamp, TypeName, TypeSchema, Zone,
 };
 use sqlx::mysql::{MySqlPool, MySqlPoolOptions, MySqlRow};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
+use sqlx::{AssertSqlSafe, Row};
 use uuid::Uuid;
 
-use crate::columns::columns;
-use crate::registry::Type;
-use crate::{MySqlDataSource, feed, index, load, read, rows, walk};
+use fastsync_dao_kit::sql::{Access, Database as _, Link as _, Row as _, Sql, Type, hot_statements};
+
+use crate::MySqlDataSource;
 
 #[allow(dead_code, unreachable_pub, clippy::print_stderr)]
 #[path = "../tests/it/common/server.rs"]
@@ -76,12 +76,6 @@ async fn explain(pool: &MySqlPool, sql: &str) -> Vec<(String, String, String, St
         .collect()
 }
 
-/// A statement with a number for each placeholder.
-fn filled(sql: &str, values: &[&str]) -> String {
-    let mut values = values.iter().copied().chain(std::iter::repeat("1"));
-    sql.split_inclusive('?').map(|part| part.replace('?', values.next().unwrap())).collect()
-}
-
 #[tokio::test]
 async fn hot_statements_use_their_indexes_and_sort_nothing() {
     if let Some(reason) = server::skip() {
@@ -97,50 +91,20 @@ async fn hot_statements_use_their_indexes_and_sort_nothing() {
     for number in 1..=200 {
         source.commit_alone(commit(number, 20)).await.unwrap();
     }
-    let mut connection = database.options().connect().await.unwrap();
     // Of an empty table every plan reads everything.
     for sql in [
         "INSERT INTO fastsync_pending (`change`, zone, type, id) SELECT position, zone, type, id FROM fastsync_records",
         "ANALYZE TABLE fastsync_records, fastsync_positions, fastsync_pending, items",
     ] {
-        sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+        sqlx::raw_sql(sql).execute(source.pool()).await.unwrap();
     }
-    let kind =
-        Type::new(1, items(), &columns(&mut connection, "items").await.unwrap(), &source.store().server);
-    connection.close().await.unwrap();
+    let server = source.server();
+    let mut link = server.link().await.unwrap();
+    let columns = server.columns(&mut link, "items").await.unwrap();
+    let kind = Type::new(1, items(), &columns, link.dialect());
+    drop(link);
 
-    let feed = |place: &str| {
-        format!(
-            "{}r.zone = 1 AND {place} AND r.type = 1 ORDER BY r.position, r.type, r.id LIMIT 1001",
-            walk::select(&kind, walk::FEED)
-        )
-    };
-    let cases = [
-        (feed("r.position > 100"), "fastsync_feed"),
-        (feed("r.position > 200"), "fastsync_feed"),
-        (
-            feed(
-                "(r.position > 100 OR (r.position = 100 AND r.type > 1) OR (r.position = 100 AND r.type = 1 AND r.id > 'x'))",
-            ),
-            "fastsync_feed",
-        ),
-        (feed("r.position > 100 AND r.position NOT IN (120, 130)"), "fastsync_feed"),
-        (
-            format!(
-                "{}r.zone = 1 AND r.type = 1 AND r.id > 'x' AND r.position > 0 ORDER BY r.id LIMIT 1001",
-                walk::select(&kind, load::ROWS)
-            ),
-            "PRIMARY",
-        ),
-        (filled(walk::OWN, &[]), "fastsync_own"),
-        (filled(read::PENDING, &[]), "PRIMARY"),
-        (filled(feed::PURGE, &[]), "PRIMARY"),
-        (read::get_statement(&kind).replace('?', "1") + "('a', 'b')", "PRIMARY"),
-        (read::bodies_statement(&kind) + "('a', 'b')", "PRIMARY"),
-        (index::look_up_statement().replace('?', "1") + "('a', 'b') FOR UPDATE", "PRIMARY"),
-        (rows::delete_statement(&kind) + "('a', 'b')", "PRIMARY"),
-    ];
-    for (sql, index) in cases {
+    for (sql, index) in hot_statements(&kind) {
         for (table, access, key, extra) in explain(source.pool(), &sql).await {
             // An answer that is known to be empty without looking has no plan.
             if extra.contains("Impossible") || extra.contains("no matching row") {
@@ -239,4 +203,60 @@ async fn an_empty_pull_and_a_page_read_as_much_after_many_sessions_as_after_few(
     for (few, many) in few.iter().zip(many) {
         assert!(*many <= few + few / 5, "rows read after 100 and after 1,000 sessions: {costs:?}");
     }
+}
+
+/// What a transaction wrote must not be committed by whoever has the connection next.
+#[tokio::test]
+async fn a_transaction_that_nobody_ends_is_taken_back() {
+    if server::skip().is_some() {
+        return;
+    }
+    let database = server::Database::new();
+    let pool = MySqlPoolOptions::new().max_connections(1).connect_lazy_with(database.options());
+    let source = MySqlDataSource::new(pool).await.unwrap();
+    source.prepare(&[items()], Preparation::Apply).await.unwrap();
+    let insert = || Sql::new("INSERT INTO items (id, name) VALUES ('a', 'b')");
+    let count = || Sql::new("SELECT COUNT(*) FROM items");
+    for is_dropped in [true, false] {
+        let mut link = source.server().link().await.unwrap();
+        link.begin(Access::Write).await.unwrap();
+        link.execute(insert()).await.unwrap();
+        if is_dropped {
+            drop(link);
+            link = source.server().link().await.unwrap();
+        } else {
+            // As if its end had failed.
+            link.begin(Access::Write).await.unwrap();
+            link.commit().await.unwrap();
+        }
+        assert_eq!(link.all(count()).await.unwrap()[0].number(0).unwrap(), 0, "dropped: {is_dropped}");
+    }
+}
+
+/// There are servers whose transactions end with the first refusal. This one's do not, and go on behind a savepoint as well.
+#[tokio::test]
+async fn refused_rows_are_told_apart_behind_savepoints() {
+    if server::skip().is_some() {
+        return;
+    }
+    let database = server::Database::new();
+    let source = MySqlDataSource::careful(database.pool()).await.unwrap();
+    source.prepare(&[items()], Preparation::Apply).await.unwrap();
+    database.sql("CREATE UNIQUE INDEX names ON items (name(20))").await;
+    // The first of ten records is a deletion, and the others have one name.
+    let CommitOutcome::Conflicts { writes, state } = source.commit_alone(commit(1, 3)).await.unwrap() else {
+        panic!("two rows have one name")
+    };
+    assert!(state.is_empty() && writes.len() == 1, "{writes:?}");
+    assert!(matches!(writes[0].reason, ConflictReason::Constraint(_)), "{writes:?}");
+    let mut skipping = commit(2, 3);
+    if let Writes::Inline(writes) = &mut skipping.writes {
+        writes.iter_mut().for_each(|write| write.on_mismatch = OnMismatch::Skip);
+    }
+    let CommitOutcome::Applied(receipt) = source.commit_alone(skipping).await.unwrap() else {
+        panic!("the other row is written")
+    };
+    assert_eq!(receipt.skipped.len(), 1);
+    let all = Query::all(TypeName::new("items").unwrap(), Zone::Global);
+    assert_eq!(source.count(&all).await.unwrap(), 1);
 }

@@ -5,50 +5,49 @@ use std::pin::Pin;
 use fastsync_core::source::upgrade::{UpgradeStep, Upgrades};
 use fastsync_core::source::{Commit, PlannedChange, Preparation, SyncableDataSourceExt as _};
 use fastsync_core::{ErrorKind, Query, Result, SyncableDataSource, TypeName, Zone};
-use sqlx::{MySqlConnection, query_scalar};
+use sqlx::query_scalar;
 
-use crate::checks::Server;
-use crate::columns::columns;
-use crate::error::Run;
-use crate::sql::Sql;
+use fastsync_dao_kit::sql::{Database as _, Link as _, Run, Sql, Upgrade};
+
+use crate::driver::MySqlLink;
+use crate::server::Server;
 use crate::tests::server::{Database, skip};
 use crate::tests::{commit, items};
-use crate::upgrade::Upgrade;
 use crate::{MySqlConfig, MySqlDataSource};
 
 type Step<'a> = Pin<Box<dyn Future<Output = Run<()>> + Send + 'a>>;
 
-fn add_readers<'a>(connection: &'a mut MySqlConnection, _: &'a Server) -> Step<'a> {
+fn add_readers<'a>(link: &'a mut MySqlLink, server: &'a Server) -> Step<'a> {
     Box::pin(async move {
-        if columns(connection, "fastsync_zones").await?.iter().all(|column| column.name != "readers") {
+        if server.columns(link, "fastsync_zones").await?.iter().all(|column| column.name != "readers") {
             let alter = "ALTER TABLE fastsync_zones ADD COLUMN readers INT NOT NULL DEFAULT 7";
-            Sql::new(alter).execute(connection).await?;
+            link.execute(Sql::new(alter)).await?;
         }
         Ok(())
     })
 }
 
 /// Fails in the middle as long as `trip` is not there.
-fn move_readers<'a>(connection: &'a mut MySqlConnection, server: &'a Server) -> Step<'a> {
+fn move_readers<'a>(link: &'a mut MySqlLink, _: &'a Server) -> Step<'a> {
     Box::pin(async move {
-        let options = server.dialect.table_options();
+        let options = link.dialect().table_options;
         let create =
             "CREATE TABLE IF NOT EXISTS fastsync_readers (zone INT NOT NULL PRIMARY KEY, n INT NOT NULL)";
-        Sql::new(format!("{create} {options}")).execute(connection).await?;
-        Sql::new("SELECT 1 FROM trip").all(connection).await?;
+        link.execute(Sql::new(format!("{create}{options}"))).await?;
+        link.all(Sql::new("SELECT 1 FROM trip")).await?;
         let copy = "INSERT IGNORE INTO fastsync_readers SELECT n, readers FROM fastsync_zones";
-        Sql::new(copy).execute(connection).await?;
+        link.execute(Sql::new(copy)).await?;
         Ok(())
     })
 }
 
-static STEPS: &[UpgradeStep<Upgrade>] = &[
+static STEPS: &[UpgradeStep<Upgrade<Server>>] = &[
     UpgradeStep { from: 1, what: "count the readers of a zone", action: add_readers },
     UpgradeStep { from: 2, what: "keep readers in a table", action: move_readers },
 ];
 
 /// A release that knows version 3.
-const LATER: Upgrades<Upgrade> = Upgrades::new(STEPS);
+const LATER: Upgrades<Upgrade<Server>> = Upgrades::new(STEPS);
 
 async fn open_later(database: &Database) -> Result<MySqlDataSource> {
     MySqlDataSource::open_as(database.pool(), MySqlConfig::new(), LATER).await

@@ -2,28 +2,13 @@
 
 use std::fmt;
 
-use fastsync_core::{Decimal, Value};
+use fastsync_core::Value;
+use fastsync_dao_kit::sql::Digits;
 use sqlx::PgConnection;
 
 use crate::error::Run;
 use crate::native::{MICROS, Native, is_as_fine};
 use crate::sql::{Schema, integer, number, text, truth};
-
-/// How many digits a decimal column holds before and behind the point.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Digits {
-    pub(crate) whole: u64,
-    pub(crate) scale: u64,
-}
-
-impl Digits {
-    /// Whether the column holds the number as it is.
-    pub(crate) fn hold(self, number: Decimal) -> bool {
-        let whole = number.mantissa().unsigned_abs() / 10_u128.pow(number.scale());
-        let digits = if whole == 0 { 0 } else { u64::from(whole.ilog10()).saturating_add(1) };
-        digits <= self.whole && u64::from(number.scale()) <= self.scale
-    }
-}
 
 /// What a column of the user's own declaration holds, where that is less than every value of its type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 use fastsync_core::source::Found;
 use fastsync_core::{Comparison, ErrorKind, FieldName, Filter, Query, Record, RecordKey, Value};
+use fastsync_dao_kit::sql::after_prefix;
 use sqlx::PgConnection;
 
 use crate::codec::{ENTRY, ENTRY_COLUMNS, Entry, devices, read_body, read_id};
@@ -191,36 +192,4 @@ fn join(sql: &mut Sql, kind: &Type, filters: &[Filter], negated: bool, with: &st
 
 fn unsupported() -> Fail {
     Fail::new(ErrorKind::Unsupported, "query", "this data source does not know the filter")
-}
-
-/// The least text, by code points, that is greater than every text with this prefix; `None` if there is none.
-fn after_prefix(prefix: &str) -> Option<String> {
-    let mut text = prefix.to_owned();
-    while let Some(last) = text.pop() {
-        // The range of characters passes over the surrogates.
-        if let Some(next) = (last..=char::MAX).nth(1) {
-            text.push(next);
-            return Some(text);
-        }
-    }
-    None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::after_prefix;
-
-    #[test]
-    fn what_follows_a_prefix() {
-        for (prefix, end) in [
-            ("a", Some("b")),
-            ("aZ", Some("a[")),
-            ("a\u{d7ff}", Some("a\u{e000}")),
-            ("a\u{10ffff}", Some("b")),
-            ("\u{10ffff}\u{10ffff}", None),
-            ("", None),
-        ] {
-            assert_eq!(after_prefix(prefix).as_deref(), end, "{prefix:?}");
-        }
-    }
 }

@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use fastsync_core::source::{Action, OnMismatch};
 use fastsync_core::{Decimal, FieldKind, Record, Value};
+use fastsync_dao_kit::sql::Digits;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::attempt::Attempt;
-use crate::columns::{Column, Digits, Limit, columns};
+use crate::columns::{Column, Limit, columns};
 use crate::error::Run;
 use crate::native::Native;
 use crate::registry::Type;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use fastsync_core::source::sql::{foreign_key_problems, trigger_problems};
+use fastsync_dao_kit::sql::{foreign_key_problems, trigger_problems};
 use sqlx::PgConnection;
 
 use crate::error::Run;

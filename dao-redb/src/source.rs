@@ -15,7 +15,7 @@ use crate::engine::Redb;
 #[derive(Debug, Clone)]
 pub struct RedbDataSource(KvDataSource<Redb>);
 
-fastsync_dao_kit::kv_data_source!(RedbDataSource);
+fastsync_dao_kit::data_source!(RedbDataSource);
 
 impl RedbDataSource {
     /// Opens a store with the default settings; it is made if it is not there.

@@ -15,7 +15,7 @@ use crate::engine::Sled;
 #[derive(Debug, Clone)]
 pub struct SledDataSource(KvDataSource<Sled>);
 
-fastsync_dao_kit::kv_data_source!(SledDataSource);
+fastsync_dao_kit::data_source!(SledDataSource);
 
 impl SledDataSource {
     /// Opens a store with the default settings; it is made if it is not there.

@@ -1,11 +1,15 @@
 //! What FastSync data sources of one family share.
 //!
-//! You write a data source for an embedded key-value engine? Implement [`kv::Engine`], which is two methods
-//! (a third has a default), a name and a type, and [`kv::View`], which is three methods. Everything else is in [`kv`] once: keys and rows, commits and their conditions, the feed,
-//! staging, queries, types and their growth, upgrades, threads.
+//! You write a data source for an embedded key-value engine? Take the feature `kv` and implement [`kv::Engine`], which is
+//! two methods (a third has a default), a name and a type, and [`kv::View`], which is three methods. Everything else is in
+//! [`kv`] once: keys and rows, commits and their conditions, the feed, staging, queries, types and their growth, upgrades,
+//! threads.
 //!
-//! There is no driver here, and nothing for applications: they use `fastsync-dao-redb`, `fastsync-dao-sled` or a data
-//! source of your own.
+//! You write one for an SQL server? Take the feature `sql`: fill in a [`sql::Dialect`], and implement [`sql::Link`], a
+//! connection, and [`sql::Database`], what the catalog says of tables. [`sql`] has the rest.
+//!
+//! [`data_source!`] gives the result a name of its own. There is no driver and no runtime here, and nothing for applications:
+//! they use `fastsync-dao-redb`, `fastsync-dao-sled`, `fastsync-dao-mysql` or a data source of your own.
 #![cfg_attr(
     not(test),
     warn(
@@ -18,4 +22,11 @@
     )
 )]
 
+mod forward;
+#[cfg(feature = "kv")]
 pub mod kv;
+#[cfg(feature = "sql")]
+pub mod sql;
+
+#[doc(hidden)]
+pub use async_trait::async_trait;

@@ -27,6 +27,12 @@ const CLOSED: &[(&str, &str, &str)] = &[
          ExpectState Found Head NotedType OnMismatch PageLimits PendingRequest Point Preparation Purge Reading Receipt Record RecordKey Registered \
          SessionSummary SkipOwn StateConflict StateRange StateWrite SyncMetadata UpgradeStep Write Writes ZoneState",
     ),
+    (
+        "fastsync-dao-kit",
+        "what a driver says of its database and is told: whoever writes one is to look at every member",
+        "Access Column ColumnTypes Defaults Dialect Digits Done Finding Forms Found Holds Literals Marks Meaning Native \
+         Numbers Step Table Type Uniques Upsert",
+    ),
     ("fastsync-conformance", "a harness makes every one of them", "Constraint"),
     ("fastsync-conformance", "a case has no other end", "Outcome"),
     ("fastsync-conformance", "the types of an application, all of whose fields are known", "New Old"),

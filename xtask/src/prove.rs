@@ -68,7 +68,7 @@ pub(crate) const PROOFS: &[Entry] = &[
         &[],
         forms!(["client-crash"], "8"),
     )
-    .on(&[SQLITE]),
+    .on(&[KIT, SQLITE]),
     proof(
         "client-crash-redb",
         "the same of a client on redb",
@@ -89,7 +89,7 @@ pub(crate) const PROOFS: &[Entry] = &[
         &[],
         forms!(["server-crash"], "8"),
     )
-    .on(&[SQLITE]),
+    .on(&[KIT, SQLITE]),
     proof(
         "server-crash-redb",
         "the same of a server on redb",
@@ -110,7 +110,7 @@ pub(crate) const PROOFS: &[Entry] = &[
         &["mysql"],
         forms!(["server-crash", "--store", "mysql"], "7", "100"),
     )
-    .on(&[MYSQL]),
+    .on(&[KIT, MYSQL]),
     proof(
         "server-crash-postgres",
         "the same of a server on PostgreSQL",
@@ -131,7 +131,7 @@ pub(crate) const PROOFS: &[Entry] = &[
         &["mysql"],
         forms!(["server-crash", "--store", "mysql", "--database"], "9", "15"),
     )
-    .on(&[MYSQL]),
+    .on(&[KIT, MYSQL]),
     proof(
         "database-crash-postgres",
         "the same with kill -9 of PostgreSQL itself, under a server that lives on",
@@ -153,7 +153,7 @@ pub(crate) const PROOFS: &[Entry] = &[
         &[],
         forms!(["concurrency"], "5"),
     )
-    .on(&[SQLITE]),
+    .on(&[KIT, SQLITE]),
     proof(
         "concurrency-redb",
         "8 pushers and 2 pullers in one process on one redb store",
@@ -175,7 +175,7 @@ pub(crate) const PROOFS: &[Entry] = &[
         &["mysql"],
         forms!(["concurrency", "--store", "mysql"], "5"),
     )
-    .on(&[MYSQL]),
+    .on(&[KIT, MYSQL]),
     proof(
         "concurrency-postgres",
         "16 pushers, 4 pullers and a process that is killed, on one PostgreSQL, with pauses inside \
@@ -208,7 +208,7 @@ pub(crate) const APART: &[Entry] = &[proof(
     &["galera"],
     forms!(["concurrency", "--store", "mysql"], "5"),
 )
-.on(&[MYSQL])];
+.on(&[KIT, MYSQL])];
 
 #[derive(clap::Args)]
 pub(crate) struct Args {

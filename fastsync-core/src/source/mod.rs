@@ -10,7 +10,6 @@ mod plan;
 mod reads;
 mod request;
 pub mod rules;
-pub mod sql;
 mod turn;
 pub mod upgrade;
 

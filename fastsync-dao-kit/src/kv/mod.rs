@@ -89,7 +89,7 @@
 //! #[derive(Debug, Clone)]
 //! struct MyDataSource(KvDataSource<InMemory>);
 //!
-//! fastsync_dao_kit::kv_data_source!(MyDataSource);
+//! fastsync_dao_kit::data_source!(MyDataSource);
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> fastsync_core::Result<()> {
@@ -107,7 +107,6 @@ mod engine;
 mod fail;
 mod feed;
 mod file;
-mod forward;
 mod key;
 mod load;
 mod query;
@@ -133,9 +132,6 @@ mod upgrade;
 #[cfg(test)]
 mod upgrade_tests;
 mod workers;
-
-#[doc(hidden)]
-pub use async_trait::async_trait;
 
 pub use draft::Changes;
 pub use engine::{Engine, View};

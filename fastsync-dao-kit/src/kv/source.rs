@@ -25,7 +25,7 @@ use crate::kv::{commit, feed, query, read, staged, staging};
 
 /// A data source over an [`Engine`]. A cheap handle: clones share the store.
 ///
-/// [`kv_data_source!`](crate::kv_data_source) makes a type of your own of it.
+/// [`data_source!`](crate::data_source) makes a type of your own of it.
 pub struct KvDataSource<E: Engine> {
     inner: Arc<Inner<E>>,
 }

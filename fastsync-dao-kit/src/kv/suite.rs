@@ -20,7 +20,7 @@ struct ToyHarness {
 #[derive(Debug, Clone)]
 struct Wrapped(KvDataSource<Toy>);
 
-crate::kv_data_source!(Wrapped);
+crate::data_source!(Wrapped);
 
 #[async_trait]
 impl Harness for ToyHarness {

@@ -1,0 +1,200 @@
+//! A table that is there already: what is missing is added, what contradicts is named.
+
+use fastsync_core::source::PlannedChange;
+use fastsync_core::source::rules::NotedType;
+use fastsync_core::{FieldSchema, TypeName, TypeSchema, Value, ZoneRestriction};
+
+use crate::sql::column::{Column, is_text};
+use crate::sql::ddl::Step;
+use crate::sql::dialect::Dialect;
+use crate::sql::statement::quoted;
+
+/// What came of comparing a table with a type.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Finding {
+    /// They contradict each other.
+    Problem(String),
+    /// What brings the table nearer to the type.
+    Step(Step),
+}
+
+/// A finding, which may depend on the rows of the table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// A condition on rows, as the table is before all steps: the finding counts only if a row
+    /// meets it.
+    pub only_if: Option<String>,
+    /// The finding.
+    pub finding: Finding,
+}
+
+/// Compares a table with a type; gives all contradictions, and the steps in their order.
+///
+/// `earlier`: the type as it was prepared before. `columns`: those of the table.
+#[must_use]
+pub fn adopt(
+    dialect: &Dialect,
+    earlier: Option<&NotedType>,
+    schema: &TypeSchema,
+    mut columns: Vec<Column>,
+) -> Vec<Found> {
+    let table = schema.name();
+    let mut steps = Vec::new();
+    for (stored, name) in earlier.into_iter().flat_map(|earlier| earlier.renamed(schema)) {
+        // It has its new name already if a `prepare` was cut off.
+        if let Some(column) = columns.iter_mut().find(|column| column.name == stored.as_str()) {
+            column.name = name.as_str().to_owned();
+            steps.push(Found::step(Step::rename(table, stored, name)));
+        }
+    }
+    let mut adoption =
+        Adoption { dialect, table, earlier, problems: Vec::new(), alters: Vec::new(), fills: Vec::new() };
+    let mut keys = vec![schema.id_field().as_str()];
+    if schema.restriction() == ZoneRestriction::Restricted {
+        keys.insert(0, "zone");
+    }
+    adoption.keys(&keys, &columns);
+    for field in schema.fields() {
+        match columns.iter().find(|column| column.name.eq_ignore_ascii_case(field.name.as_str())) {
+            Some(column) => adoption.field(field, column),
+            None => adoption.missing(field),
+        }
+    }
+    for extra in &columns {
+        let is_ours = keys.iter().any(|key| key.eq_ignore_ascii_case(&extra.name))
+            || schema.fields().iter().any(|field| field.name.as_str().eq_ignore_ascii_case(&extra.name));
+        if !is_ours && !extra.nullable && !extra.has_default && !extra.is_generated {
+            let name = &extra.name;
+            adoption.problem(format!("column {table}.{name} is no field, and needs a value in every row"));
+        }
+    }
+    let Adoption { problems, alters, fills, .. } = adoption;
+    let (parts, changes): (Vec<_>, Vec<_>) = alters.into_iter().unzip();
+    if !parts.is_empty() {
+        steps.push(Found::step(Step::alter(table, &parts, changes)));
+    }
+    problems.into_iter().chain(steps).chain(fills).collect()
+}
+
+impl Found {
+    const fn step(step: Step) -> Self {
+        Self { only_if: None, finding: Finding::Step(step) }
+    }
+}
+
+struct Adoption<'a> {
+    dialect: &'a Dialect,
+    table: &'a TypeName,
+    earlier: Option<&'a NotedType>,
+    problems: Vec<Found>,
+    /// Parts of an `ALTER TABLE`, and what each changes.
+    alters: Vec<(String, PlannedChange)>,
+    fills: Vec<Found>,
+}
+
+impl Adoption<'_> {
+    fn problem(&mut self, text: String) {
+        self.problems.push(Found { only_if: None, finding: Finding::Problem(text) });
+    }
+
+    fn problem_if(&mut self, condition: String, text: String) {
+        self.problems.push(Found { only_if: Some(condition), finding: Finding::Problem(text) });
+    }
+
+    /// The id and the zone are compared by bytes, and trailing spaces count.
+    fn keys(&mut self, keys: &[&str], columns: &[Column]) {
+        let table = self.table;
+        for key in keys {
+            match columns.iter().find(|column| column.name.eq_ignore_ascii_case(key)) {
+                None => self.problem(format!("table {table}: column {key} is missing")),
+                Some(column) => self.key(column),
+            }
+        }
+        let mut primary: Vec<_> = columns
+            .iter()
+            .filter(|column| column.is_primary)
+            .map(|column| column.name.to_ascii_lowercase())
+            .collect();
+        primary.sort_unstable();
+        let mut wanted: Vec<_> = keys.iter().map(|key| key.to_ascii_lowercase()).collect();
+        wanted.sort_unstable();
+        if primary != wanted {
+            self.problem(format!("table {table}: the primary key is not ({})", keys.join(", ")));
+        }
+    }
+
+    fn key(&mut self, column: &Column) {
+        let table = self.table;
+        let Column { name, full_type, collation, .. } = column;
+        let wanted = self.dialect.collation;
+        if let Some(key_type) = column.key_type {
+            self.problem(format!("column {table}.{name} is {full_type}, not {key_type}"));
+        } else if collation != wanted {
+            self.problem(format!(
+                "column {table}.{name} has collation {collation}, only {wanted} compares by bytes"
+            ));
+        }
+        if column.is_generated {
+            self.problem(format!("column {table}.{name} is generated"));
+        }
+    }
+
+    /// A field without a column.
+    fn missing(&mut self, field: &FieldSchema) {
+        let (table, name) = (self.table, &field.name);
+        if !field.has_initial() {
+            let problem = format!("field {table}.{name} needs a default, for the rows that are there");
+            self.problem_if("TRUE".to_owned(), problem);
+        }
+        let change = PlannedChange::AddField { type_name: table.clone(), field: name.clone() };
+        self.alters.push((format!("ADD COLUMN {}", self.dialect.column(field)), change));
+    }
+
+    fn field(&mut self, field: &FieldSchema, column: &Column) {
+        self.check(field, column);
+        let (table, name) = (self.table, &field.name);
+        let lacks = |earlier: &NotedType| earlier.schema.lacks(&earlier.dropped, field);
+        let is_lacking = self.earlier.is_some_and(lacks);
+        // Under the name that it has until the steps are done.
+        let has_nulls = || format!("{} IS NULL", quoted(&column.stored));
+        let fill = || Finding::Step(Step::fill(table, field));
+        if field.nullable && !column.nullable {
+            if self.earlier.is_none() {
+                return self.problem(format!("column {table}.{name} is NOT NULL, the field may be null"));
+            }
+            let change = PlannedChange::AllowNull { type_name: table.clone(), field: name.clone() };
+            let part = self.dialect.forms.allow_null.replace("{name}", &quoted(&column.name));
+            self.alters.push((part.replace("{declared}", &column.declared), change));
+            // What was written while the field was left out has the column's own default.
+            if is_lacking && !field.has_zero() {
+                self.fills.push(Found { only_if: None, finding: fill() });
+            }
+        } else if !field.nullable && (is_lacking || field.default.is_some() && column.nullable) {
+            self.fills.push(Found { only_if: (!is_lacking).then(has_nulls), finding: fill() });
+        } else if !field.nullable && column.nullable {
+            let problem = format!("column {table}.{name} holds nulls, the field always has a value");
+            self.problem_if(has_nulls(), problem);
+        }
+    }
+
+    fn check(&mut self, field: &FieldSchema, column: &Column) {
+        let (table, name, full_type, kind) = (self.table, &field.name, &column.full_type, field.kind);
+        if column.name != name.as_str() {
+            self.problem(format!("column {table}.{name} is called {}", column.name));
+        }
+        if !column.holds.fits(kind) {
+            self.problem(format!("column {table}.{name} is {full_type}, which does not fit {kind:?}"));
+        } else if let Some(problem) = column.text_problem.as_ref().filter(|_| is_text(kind)) {
+            self.problem(format!("column {table}.{name} {problem}"));
+        }
+        if matches!(&field.default, Some(Value::Decimal(number)) if !column.digits().hold(*number)) {
+            self.problem(format!("column {table}.{name} is {full_type}, which would round the default"));
+        }
+        if column.is_generated {
+            self.problem(format!("column {table}.{name} is generated"));
+        }
+        if column.is_primary {
+            self.problem(format!("column {table}.{name} is part of the primary key"));
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Filters and orders as SQL, over the user's table, which is called `u`.
+
+use fastsync_core::{Comparison, Error, ErrorKind, FieldName, Filter, Order, Result, Value};
+
+use crate::sql::dialect::Dialect;
+use crate::sql::kind::Type;
+use crate::sql::statement::{Arguments, Sql};
+
+/// Appends a condition.
+///
+/// Below a negation an unknown (null) must count as false, elsewhere it does anyway; a plain
+/// comparison lets the server use an index.
+///
+/// # Errors
+/// `Unsupported` if a later release of the core has a filter that is not known here.
+pub fn push_filter<A: Arguments>(sql: &mut Sql<A>, kind: &Type, filter: &Filter) -> Result<()> {
+    Writer { dialect: kind.dialect(), kind }.condition(sql, filter, false)
+}
+
+/// The expressions of an order; the id is the last of them.
+#[must_use]
+pub fn order_by(kind: &Type, order: &[Order]) -> String {
+    let [up, down] = kind.dialect().orders;
+    let direction = |by: &Order| if by.descending { down } else { up };
+    let fields = order.iter().map(|by| format!("{} {}", kind.comparable(&by.field), direction(by)));
+    fields.chain([kind.comparable(kind.schema.id_field())]).collect::<Vec<_>>().join(", ")
+}
+
+struct Writer<'a> {
+    dialect: &'a Dialect,
+    kind: &'a Type,
+}
+
+impl Writer<'_> {
+    fn condition<A: Arguments>(&self, sql: &mut Sql<A>, filter: &Filter, negated: bool) -> Result<()> {
+        let (open, close) = if negated { self.dialect.known() } else { ("(", ")") };
+        match filter {
+            Filter::All => drop(sql.push(self.dialect.truth(true))),
+            Filter::And(filters) => self.join(sql, filters, negated, (" AND ", true))?,
+            Filter::Or(filters) => self.join(sql, filters, negated, (" OR ", false))?,
+            Filter::Not(inner) => {
+                sql.push("NOT (");
+                self.condition(sql, inner, true)?;
+                sql.push(")");
+            }
+            Filter::IsNull(field) => drop(sql.push("(").push(&self.kind.comparable(field)).push(" IS NULL)")),
+            Filter::Compare(field, comparison, value) => {
+                let operator = match comparison {
+                    Comparison::Equal => " = ",
+                    Comparison::NotEqual => " <> ",
+                    Comparison::Less => " < ",
+                    Comparison::LessOrEqual => " <= ",
+                    Comparison::Greater => " > ",
+                    Comparison::GreaterOrEqual => " >= ",
+                    _ => return Err(unsupported()),
+                };
+                let kind = self.kind.kind_of(field);
+                sql.push(open)
+                    .push(&self.kind.comparable(field))
+                    .push(operator)
+                    .push(self.dialect.mark(kind));
+                sql.add((kind, value)).push(close);
+            }
+            Filter::In(field, values) => self.list(sql, field, values, (open, close)),
+            Filter::StartsWith(field, text) => {
+                // As a range, which an index serves. LIKE would do so as well, but MariaDB ends its range at U+FFFF and
+                // misses what comes after.
+                let column = self.kind.comparable(field);
+                sql.push(open).push(&column).push(" >= ").push_bind(text.as_str());
+                if let Some(end) = after_prefix(text) {
+                    sql.push(" AND ").push(&column).push(" < ").push_bind(end.as_str());
+                }
+                sql.push(close);
+            }
+            Filter::Contains(field, text) => {
+                let pattern = format!("%{}%", pattern(text));
+                sql.push(open).push(&self.kind.comparable(field)).push(" LIKE ").push_bind(pattern.as_str());
+                sql.push(" ESCAPE '!'").push(close);
+            }
+            _ => return Err(unsupported()),
+        }
+        Ok(())
+    }
+
+    fn join<A: Arguments>(
+        &self,
+        sql: &mut Sql<A>,
+        filters: &[Filter],
+        negated: bool,
+        (with, of_none): (&str, bool),
+    ) -> Result<()> {
+        if filters.is_empty() {
+            sql.push(self.dialect.truth(of_none));
+            return Ok(());
+        }
+        for (at, part) in filters.iter().enumerate() {
+            sql.push(if at == 0 { "(" } else { with });
+            self.condition(sql, part, negated)?;
+        }
+        sql.push(")");
+        Ok(())
+    }
+
+    fn list<A: Arguments>(
+        &self,
+        sql: &mut Sql<A>,
+        field: &FieldName,
+        values: &[Value],
+        (open, close): (&str, &str),
+    ) {
+        if values.is_empty() {
+            sql.push(self.dialect.truth(false));
+            return;
+        }
+        let kind = self.kind.kind_of(field);
+        let marks = vec![self.dialect.mark(kind); values.len()].join(",");
+        sql.push(open).push(&self.kind.comparable(field)).push(" IN (").push(&marks).push(")");
+        sql.add_all(values.iter().map(|value| (kind, value))).push(close);
+    }
+}
+
+/// A text as a pattern that means itself.
+fn pattern(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len());
+    for character in text.chars() {
+        if matches!(character, '%' | '_' | '!') {
+            pattern.push('!');
+        }
+        pattern.push(character);
+    }
+    pattern
+}
+
+fn unsupported() -> Error {
+    Error::new(ErrorKind::Unsupported, "query", "this data source does not know the filter")
+}
+
+/// The least text, by code points, that is greater than every text with this prefix; `None` if
+/// there is none.
+#[must_use]
+pub fn after_prefix(prefix: &str) -> Option<String> {
+    let mut text = prefix.to_owned();
+    while let Some(last) = text.pop() {
+        // The range of characters passes over the surrogates.
+        if let Some(next) = (last..=char::MAX).nth(1) {
+            text.push(next);
+            return Some(text);
+        }
+    }
+    None
+}

@@ -30,5 +30,8 @@ pub mod an_engine_of_your_own {}
 #[doc = include_str!("guide/mongodb.md")]
 pub mod mongodb {}
 
+#[doc = include_str!("guide/postgres.md")]
+pub mod postgres {}
+
 #[doc = include_str!("guide/moving-from-fastsync.md")]
 pub mod moving_from_fastsync {}

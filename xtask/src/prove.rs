@@ -13,6 +13,7 @@ const KIT: &str = "fastsync-dao-kit";
 const REDB: &str = "fastsync-dao-redb";
 const SLED: &str = "fastsync-dao-sled";
 const MYSQL: &str = "fastsync-dao-mysql";
+const POSTGRES: &str = "fastsync-dao-postgres";
 const MONGO: &str = "fastsync-dao-mongo";
 
 /// A proof of the program `simulation`: it takes `--long`, `--seed N` and `--store NAME` after its name, prints its seed,
@@ -58,7 +59,7 @@ pub(crate) const PROOFS: &[Entry] = &[
         "convergence",
         "replicas end equal: model-based property test, cases of up to 200 steps, 3 to 5 clients, 2 zones, \
          3 types, every rule, every data source",
-        &["mysql", "mongo"],
+        &["mysql", "postgres", "mongo"],
         forms!(["convergence"], "20"),
     ),
     proof(
@@ -111,6 +112,13 @@ pub(crate) const PROOFS: &[Entry] = &[
     )
     .on(&[KIT, MYSQL]),
     proof(
+        "server-crash-postgres",
+        "the same of a server on PostgreSQL",
+        &["postgres"],
+        forms!(["server-crash", "--store", "postgres"], "7", "100"),
+    )
+    .on(&[POSTGRES]),
+    proof(
         "server-crash-mongo",
         "the same of a server on MongoDB",
         &["mongo"],
@@ -124,6 +132,13 @@ pub(crate) const PROOFS: &[Entry] = &[
         forms!(["server-crash", "--store", "mysql", "--database"], "9", "15"),
     )
     .on(&[KIT, MYSQL]),
+    proof(
+        "database-crash-postgres",
+        "the same with kill -9 of PostgreSQL itself, under a server that lives on",
+        &["postgres"],
+        forms!(["server-crash", "--store", "postgres", "--database"], "9", "15"),
+    )
+    .on(&[POSTGRES]),
     proof(
         "database-crash-mongo",
         "the same with kill -9 of MongoDB itself, under a server that lives on",
@@ -162,6 +177,14 @@ pub(crate) const PROOFS: &[Entry] = &[
     )
     .on(&[KIT, MYSQL]),
     proof(
+        "concurrency-postgres",
+        "16 pushers, 4 pullers and a process that is killed, on one PostgreSQL, with pauses inside \
+         transactions, cut connections and an idle stranger",
+        &["postgres"],
+        forms!(["concurrency", "--store", "postgres"], "5"),
+    )
+    .on(&[POSTGRES]),
+    proof(
         "concurrency-mongo",
         "16 pushers, 4 pullers and a process that is killed, on one MongoDB",
         &["mongo"],
@@ -171,7 +194,7 @@ pub(crate) const PROOFS: &[Entry] = &[
     proof(
         "differential",
         "the same random operations on every data source: equal outcomes, equal contents at every checkpoint",
-        &["mysql", "mongo"],
+        &["mysql", "postgres", "mongo"],
         forms!(["differential"], "5"),
     ),
 ];

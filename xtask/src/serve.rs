@@ -13,7 +13,7 @@ pub(crate) struct Args {
     /// Install no server.
     #[arg(long)]
     no_install: bool,
-    /// Names of servers: mysql, mongo, or galera in the place of mysql.
+    /// Names of servers: mysql, postgres, mongo; galera in the place of mysql, postgres-18 in that of postgres.
     #[arg(value_name = "SERVER", required = true)]
     names: Vec<String>,
     /// What is run while they are there; without it they are there until the input ends.

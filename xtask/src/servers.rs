@@ -7,6 +7,7 @@ mod galera;
 mod keeper;
 mod mongo;
 mod mysql;
+mod postgres;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -111,6 +112,27 @@ const SERVERS: &[Server] = &[
         start: galera::start,
     },
     Server {
+        name: "postgres",
+        about: "PostgreSQL; FASTSYNC_POSTGRES_URL names another server, of a user who may make databases, and \
+                FASTSYNC_POSTGRES_BIN a folder with the programs of one",
+        needed_by: &["fastsync-dao-postgres"],
+        on_demand: false,
+        variable: Some(postgres::VARIABLE),
+        program: postgres::PROGRAM,
+        install: apt!["postgresql-15", "util-linux"],
+        start: postgres::start,
+    },
+    Server {
+        name: "postgres-18",
+        about: "PostgreSQL 18, in the place of Debian's",
+        needed_by: &["fastsync-dao-postgres"],
+        on_demand: true,
+        variable: Some(postgres::VARIABLE),
+        program: "pip3",
+        install: apt!["python3-pip", "util-linux"],
+        start: postgres::start_later,
+    },
+    Server {
         name: "mongo",
         about: "MongoDB, a replica set of one; FASTSYNC_MONGO_URL names another server, of a user who may make databases",
         needed_by: &["fastsync-dao-mongo", "axum-mongo"],
@@ -134,8 +156,13 @@ pub(crate) struct Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.kept.clear();
-        if let Some(folder) = &self.folder {
-            let _ = std::fs::remove_dir_all(folder);
+        let Some(folder) = &self.folder else { return };
+        // A server of several processes writes until the last of them has seen that the first is gone.
+        for _ in 0..50 {
+            if std::fs::remove_dir_all(folder).is_ok() || !folder.exists() {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(100));
         }
     }
 }

@@ -3,6 +3,7 @@
 mod audit;
 mod broken;
 mod disturbance;
+mod disturbance_postgres;
 mod outage;
 mod puller;
 mod pusher;

@@ -8,12 +8,12 @@ use tokio::io::AsyncReadExt;
 
 use super::audit::{self, Expected};
 use super::broken::{Numbered, Taken};
-use super::disturbance::Disturbance;
 use super::outage::Outage;
 use super::puller::Seen;
 use super::pusher::Done;
 use super::victims::{self, Least, Life, Victims};
 use super::worker::{Plan, open, open_beside, work};
+use super::{disturbance, disturbance_postgres};
 use crate::counts::Counts;
 use crate::crash::process::{Process, say};
 use crate::random::Seeded;
@@ -27,6 +27,12 @@ pub const PROOF: &str = "concurrency";
 const BROKEN_TRIES: u64 = 5;
 
 /// How many work on a storage at once.
+/// What disturbs a run, by the server.
+enum Disturbance {
+    MySql(disturbance::Disturbance),
+    Postgres(disturbance_postgres::Disturbance),
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Scale {
     /// Half of them in each process.
@@ -40,7 +46,7 @@ struct Scale {
 const fn scale(kind: StorageKind) -> Scale {
     match kind {
         StorageKind::Disk(_) => Scale { pushers: 8, pages: [&[73], &[1_000]], most: 200 },
-        StorageKind::MySql | StorageKind::Mongo => {
+        StorageKind::MySql | StorageKind::Postgres | StorageKind::Mongo => {
             Scale { pushers: 16, pages: [&[73, 500], &[1_000, 7_000]], most: 500 }
         }
     }
@@ -62,7 +68,7 @@ pub fn minimum(kind: StorageKind, sessions: u64) -> Vec<(&'static str, u64)> {
         minimum.push(("pushing processes killed", least.lives));
         minimum.push(("sessions of the killed", least.sessions));
     }
-    if kind == StorageKind::MySql {
+    if matches!(kind, StorageKind::MySql | StorageKind::Postgres) {
         minimum.push(("connections cut", sessions / 100));
     }
     if kind.is_cluster() {
@@ -122,7 +128,12 @@ pub async fn run(kind: StorageKind, seed: u64, sessions: u64) -> Result<Counts, 
     // Here the tables are made.
     let server = open(storage.open().await?).await.map_err(text)?;
     let disturbance = match kind {
-        StorageKind::MySql => Some(Disturbance::start(storage.place()).await?),
+        StorageKind::MySql => {
+            Some(Disturbance::MySql(disturbance::Disturbance::start(storage.place()).await?))
+        }
+        StorageKind::Postgres => {
+            Some(Disturbance::Postgres(disturbance_postgres::Disturbance::start(storage.place()).await?))
+        }
         _ => None,
     };
     let outage = Outage::start(&storage);
@@ -140,7 +151,11 @@ pub async fn run(kind: StorageKind, seed: u64, sessions: u64) -> Result<Counts, 
         counts.add("outages of a node", outage.end().await?);
     }
     if let Some(disturbance) = disturbance {
-        counts.add("connections cut", disturbance.end().await?);
+        let cuts = match disturbance {
+            Disturbance::MySql(disturbance) => disturbance.end().await?,
+            Disturbance::Postgres(disturbance) => disturbance.end().await?,
+        };
+        counts.add("connections cut", cuts);
     }
     let expected = Expected {
         pushers,

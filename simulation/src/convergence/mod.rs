@@ -69,8 +69,14 @@ const PER_THOUSAND: &[(&str, u64)] = &[
 ];
 
 /// What cases are counted under, by the kind of the server's storage.
-const SERVERS: [&str; 5] =
-    ["servers on SQLite", "servers on redb", "servers on sled", "servers on MySQL", "servers on MongoDB"];
+const SERVERS: [&str; 6] = [
+    "servers on SQLite",
+    "servers on redb",
+    "servers on sled",
+    "servers on MySQL",
+    "servers on PostgreSQL",
+    "servers on MongoDB",
+];
 
 /// How long a case may take: one on a database takes seconds.
 const MOST: Duration = Duration::from_secs(300);

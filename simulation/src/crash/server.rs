@@ -58,7 +58,7 @@ pub async fn child(args: &[String]) -> Result<(), String> {
 const fn longest_life(kind: StorageKind) -> u64 {
     match kind {
         StorageKind::Mongo => 6_000_000,
-        StorageKind::Disk(_) | StorageKind::MySql => 495_000,
+        StorageKind::Disk(_) | StorageKind::MySql | StorageKind::Postgres => 495_000,
     }
 }
 

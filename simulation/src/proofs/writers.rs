@@ -21,7 +21,7 @@ fn round_of(kind: StorageKind) -> u64 {
     match kind {
         StorageKind::Disk(_) => 1_000,
         StorageKind::MySql if kind.is_cluster() => 250,
-        StorageKind::MySql | StorageKind::Mongo => 300,
+        StorageKind::MySql | StorageKind::Postgres | StorageKind::Mongo => 300,
     }
 }
 

@@ -26,6 +26,7 @@ impl DatabaseServer {
         let variable = match kind {
             StorageKind::Disk(_) => return Err(format!("{} has no server to kill", kind.name())),
             StorageKind::MySql => "FASTSYNC_MYSQL_PID_FILE",
+            StorageKind::Postgres => "FASTSYNC_POSTGRES_PID_FILE",
             StorageKind::Mongo => "FASTSYNC_MONGO_PID_FILE",
         };
         Self::named(variable)

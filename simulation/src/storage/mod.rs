@@ -4,6 +4,7 @@ mod database;
 mod disk;
 mod mongo;
 pub(crate) mod mysql;
+pub(crate) mod postgres;
 
 use std::path::Path;
 use std::str::FromStr;
@@ -23,6 +24,8 @@ pub enum StorageKind {
     Disk(OnDisk),
     /// A database on the server of `FASTSYNC_MYSQL_URL`.
     MySql,
+    /// A database on the server of `FASTSYNC_POSTGRES_URL`.
+    Postgres,
     /// A database on the server of `FASTSYNC_MONGO_URL`.
     Mongo,
 }
@@ -38,11 +41,12 @@ impl FromStr for StorageKind {
 
 impl StorageKind {
     /// Every one that there is.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Disk(OnDisk::Sqlite),
         Self::Disk(OnDisk::Redb),
         Self::Disk(OnDisk::Sled),
         Self::MySql,
+        Self::Postgres,
         Self::Mongo,
     ];
 
@@ -52,6 +56,7 @@ impl StorageKind {
         match self {
             Self::Disk(disk) => disk.name(),
             Self::MySql => "mysql",
+            Self::Postgres => "postgres",
             Self::Mongo => "mongo",
         }
     }
@@ -62,6 +67,7 @@ impl StorageKind {
         let variable = match self {
             Self::Disk(_) => return None,
             Self::MySql => mysql::URL,
+            Self::Postgres => postgres::URL,
             Self::Mongo => mongo::URL,
         };
         std::env::var_os(variable).is_none().then(|| format!("{variable} is not set"))
@@ -107,6 +113,7 @@ impl Storage {
                 (folder.path().join("store").display().to_string(), Some(folder))
             }
             StorageKind::MySql => (mysql::create().await?, None),
+            StorageKind::Postgres => (postgres::create().await?, None),
             StorageKind::Mongo => (mongo::create(), None),
         };
         Ok(Self { kind, name: format!("{}:{place}", kind.name()), _folder: folder })
@@ -142,7 +149,7 @@ impl Storage {
     pub(crate) async fn open_light(&self) -> Result<Arc<dyn SyncableDataSource>, String> {
         match self.kind {
             StorageKind::Disk(disk) => disk.open_light(Path::new(self.place())).map_err(text),
-            StorageKind::MySql | StorageKind::Mongo => self.open().await,
+            StorageKind::MySql | StorageKind::Postgres | StorageKind::Mongo => self.open().await,
         }
     }
 
@@ -158,7 +165,7 @@ impl Storage {
     pub(crate) fn check(&self) -> Result<(), String> {
         match self.kind {
             StorageKind::Disk(disk) => disk.check(Path::new(self.place())),
-            StorageKind::MySql | StorageKind::Mongo => Ok(()),
+            StorageKind::MySql | StorageKind::Postgres | StorageKind::Mongo => Ok(()),
         }
     }
 
@@ -167,6 +174,7 @@ impl Storage {
         match self.kind {
             StorageKind::Disk(_) => Ok(()),
             StorageKind::MySql => mysql::remove(self.place()).await,
+            StorageKind::Postgres => postgres::remove(self.place()).await,
             StorageKind::Mongo => mongo::remove(self.place()).await,
         }
     }
@@ -182,6 +190,7 @@ pub(crate) async fn open(name: &str) -> Result<Arc<dyn SyncableDataSource>, Stri
     match kind.parse()? {
         StorageKind::Disk(disk) => disk.open(Path::new(place)).map_err(text),
         StorageKind::MySql => mysql::open(place, seat).await,
+        StorageKind::Postgres => postgres::open(place).await,
         StorageKind::Mongo => mongo::open(place).await,
     }
 }

@@ -1,0 +1,233 @@
+//! Tests that need what is inside: the plans of the statements.
+
+use std::task::Poll;
+use std::time::Duration;
+
+use fastsync_core::source::{
+    Action, Changes, ChangesRequest, Commit, Expect, OnMismatch, PageLimits, Point, Preparation,
+    SyncableDataSourceExt as _, Write, Writes,
+};
+use fastsync_core::{
+    Author, DeviceId, FieldKind, Hlc, Incarnation, ObjectId, Record, RecordKey, Revision, SessionId,
+    SessionKind, SyncMetadata, SyncableDataSource, Tag, Timestamp, TypeName, TypeSchema, Zone,
+};
+use sqlx::postgres::{PgPool, PgPoolOptions, PgRow};
+use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, Row};
+use uuid::Uuid;
+
+use crate::columns::columns;
+use crate::registry::Type;
+use crate::store::{READ, WRITE};
+use crate::{PostgresDataSource, feed, index, read, rows, walk};
+
+#[allow(dead_code, unreachable_pub, clippy::print_stderr)]
+#[path = "../tests/it/common/server.rs"]
+pub(crate) mod server;
+
+pub(crate) fn items() -> TypeSchema {
+    TypeSchema::builder("items", "id").field("name", FieldKind::Text).build().unwrap()
+}
+
+pub(crate) fn commit(number: u128, records: usize) -> Commit {
+    let device = DeviceId::from_uuid(Uuid::from_u128(1));
+    let put = |n: usize| {
+        let key = RecordKey {
+            zone: Zone::Global,
+            type_name: TypeName::new("items").unwrap(),
+            id: ObjectId::from(Uuid::from_u128((number << 64) + n as u128)),
+        };
+        let metadata = SyncMetadata {
+            revision: Revision::from_bits(1),
+            incarnation: Incarnation::from_bits(1),
+            modified_at: Hlc::default(),
+            modified_by: device,
+            change: 0,
+        };
+        let body = (!n.is_multiple_of(10)).then(|| vec!["some text".into()]);
+        Write {
+            action: Action::Put { record: Record { key, body, metadata }, pending: false },
+            expect: Expect::Absent,
+            on_mismatch: OnMismatch::Abort,
+        }
+    };
+    Commit {
+        session: SessionId::from_uuid(Uuid::from_u128(number)),
+        kind: SessionKind::Push,
+        author: Author { user: None, device, number: 1 },
+        at: Timestamp::from_millis(0),
+        tag: Tag(1),
+        positioned: true,
+        clears: Vec::new(),
+        writes: Writes::Inline((0..records).map(put).collect()),
+        state: Vec::new(),
+    }
+}
+
+/// The lines of a plan.
+async fn explain(connection: &mut PgConnection, sql: &str) -> Vec<String> {
+    let explain = AssertSqlSafe(format!("EXPLAIN (COSTS OFF) {sql}"));
+    let rows: Vec<PgRow> = sqlx::raw_sql(explain).fetch_all(connection).await.unwrap();
+    rows.iter().map(|row| row.try_get_unchecked::<String, _>(0).unwrap()).collect()
+}
+
+/// A statement with a value for each parameter.
+fn filled(sql: &str, values: &[&str]) -> String {
+    let mut values = values.iter().copied().chain(std::iter::repeat("1"));
+    let sql = sql.replace('@', "public.fastsync_");
+    sql.split_inclusive('?').map(|part| part.replace('?', values.next().unwrap())).collect()
+}
+
+/// Each is tried with the statistics of a table that nobody has looked at yet, and with those of what is in it.
+#[tokio::test]
+async fn hot_statements_use_their_indexes_and_sort_nothing() {
+    if let Some(reason) = server::skip() {
+        #[allow(clippy::print_stderr)]
+        {
+            eprintln!("SKIPPED: {reason}");
+        }
+        return;
+    }
+    let database = server::Database::new();
+    let source = PostgresDataSource::new(database.pool()).await.unwrap();
+    source.prepare(&[items()], Preparation::Apply).await.unwrap();
+    for number in 1..=200 {
+        source.commit_alone(commit(number, 20)).await.unwrap();
+    }
+    let mut connection = database.options().connect().await.unwrap();
+    let place = &source.store().schema;
+    let kind = Type::new(1, items(), &columns(&mut connection, place, "items").await.unwrap(), place);
+
+    let page = |condition: &str| {
+        format!(
+            "{}r.position > 0 AND r.zone = 1 AND {condition} AND r.type = 1 ORDER BY r.position, r.type, r.id LIMIT 1001",
+            walk::select(&kind)
+        )
+    };
+    let ids = "ARRAY['a', 'b']";
+    let cases = [
+        (READ, page("r.position > 100"), "fastsync_feed"),
+        (READ, page("r.position > 200"), "fastsync_feed"),
+        (READ, page("(r.position, r.type, r.id) > (100, 1, 'x')"), "fastsync_feed"),
+        (READ, page("r.position > 100 AND r.position <> ALL (ARRAY[120, 130])"), "fastsync_feed"),
+        (
+            READ,
+            format!(
+                "{}r.zone = 1 AND r.type = 1 AND r.id > 'x' AND r.position > 0 ORDER BY r.id LIMIT 1001",
+                walk::select(&kind)
+            ),
+            "fastsync_records_pkey",
+        ),
+        (READ, walk::OWN.to_owned(), "fastsync_own"),
+        (READ, read::PENDING.to_owned(), "fastsync_pending"),
+        (READ, filled(&read::get_statement(&kind), &["1", "1", ids]), "fastsync_records_pkey"),
+        (READ, filled(&read::bodies_statement(&kind), &[ids]), "items_pkey"),
+        (WRITE, feed::PURGE.to_owned(), "fastsync_tombstones"),
+        (WRITE, filled(index::LOOK_UP, &["1", "1", ids]), "fastsync_records_pkey"),
+        (WRITE, filled(&rows::delete_statement(&kind), &[ids]), "items_pkey"),
+    ];
+    for is_analyzed in [false, true] {
+        if is_analyzed {
+            sqlx::raw_sql("ANALYZE").execute(&mut connection).await.unwrap();
+        }
+        for (begin, sql, index) in &cases {
+            let sql = filled(sql, &[]);
+            sqlx::raw_sql(*begin).execute(&mut connection).await.unwrap();
+            let plan = explain(&mut connection, &sql).await;
+            sqlx::raw_sql("ROLLBACK").execute(&mut connection).await.unwrap();
+            let text = plan.join("\n");
+            assert!(plan.iter().any(|line| line.contains(index)), "{sql}\n{text}");
+            for bad in ["Seq Scan on items", "Seq Scan on fastsync_records", "Hash", "Merge"] {
+                assert!(!text.contains(bad), "{bad}: {sql}\n{text}");
+            }
+            // What is locked in its order may be sorted first, by the thousand.
+            assert!(!text.contains("Sort") || *begin == WRITE, "{sql}\n{text}");
+        }
+    }
+}
+
+/// How many rows and index entries the server has read so far for this session: sessions tell it when they end a transaction.
+async fn rows_read(pool: &PgPool) -> i64 {
+    let select = "SELECT pg_stat_force_next_flush()";
+    sqlx::raw_sql(select).execute(pool).await.unwrap();
+    let select =
+        "SELECT CAST(SUM(seq_tup_read + COALESCE(idx_tup_fetch, 0)) AS BIGINT) FROM pg_stat_user_tables";
+    sqlx::query_scalar(select).fetch_one(pool).await.unwrap()
+}
+
+/// Its caller is gone while the server was asked. A connection of which the driver then does not know what it does would
+/// be given to the next one with a transaction open, or to nobody any more.
+#[tokio::test]
+async fn a_read_that_nobody_waits_for_leaves_its_connection_usable() {
+    if server::skip().is_some() {
+        return;
+    }
+    let database = server::Database::new();
+    let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(Duration::from_secs(10));
+    let pool = pool.connect_lazy_with(database.options());
+    let source = PostgresDataSource::new(pool.clone()).await.unwrap();
+    source.prepare(&[items()], Preparation::Apply).await.unwrap();
+    for (polls, pause) in (1..20).flat_map(|polls| [0, 100, 300, 2_000].map(|micros| (polls, micros))) {
+        let request = pull(Point::START);
+        let mut call = source.changes(&request);
+        for _ in 0..polls {
+            let once = std::future::poll_fn(|context| Poll::Ready(call.as_mut().poll(context)));
+            if once.await.is_ready() {
+                break;
+            }
+            // The server answers, and nobody reads it.
+            tokio::time::sleep(Duration::from_micros(pause)).await;
+        }
+        drop(call);
+        // Refused inside a transaction.
+        let outside = sqlx::raw_sql("VACUUM fastsync_meta").execute(&pool).await;
+        assert!(
+            outside.is_ok(),
+            "after {polls} polls, {pause} us apart, of a call that was given up: {outside:?}"
+        );
+    }
+}
+
+fn pull(after: Point) -> ChangesRequest {
+    ChangesRequest {
+        zone: Zone::Global,
+        after: after.into(),
+        types: None,
+        skip_own: None,
+        limits: PageLimits { records: 100, bytes: 1 << 24 },
+        count_remaining: false,
+    }
+}
+
+#[tokio::test]
+async fn an_empty_pull_and_a_page_read_as_much_after_many_sessions_as_after_few() {
+    if server::skip().is_some() {
+        return;
+    }
+    let database = server::Database::new();
+    // One connection, so that the session's counters are those of the reads.
+    let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(database.options());
+    let source = PostgresDataSource::new(pool).await.unwrap();
+    source.prepare(&[items()], Preparation::Apply).await.unwrap();
+    let mut costs = Vec::new();
+    let mut done = 0;
+    for sessions in [100, 1_000] {
+        for number in done + 1..=sessions {
+            source.commit_alone(commit(number, 4)).await.unwrap();
+        }
+        done = sessions;
+        let mut request = pull(Point::START);
+        let mut cost = Vec::new();
+        for _ in 0..2 {
+            let before = rows_read(source.pool()).await;
+            let Changes::Page(page) = source.changes(&request).await.unwrap() else { panic!("a page") };
+            cost.push(rows_read(source.pool()).await - before);
+            // The second read begins at the end and finds nothing.
+            request.after = Point::at(page.head).into();
+        }
+        costs.push(cost);
+    }
+    let [few, many] = &costs[..] else { panic!("two measurements") };
+    for (few, many) in few.iter().zip(many) {
+        assert!(*many <= few + few / 5, "rows read after 100 and after 1,000 sessions: {costs:?}");
+    }
+}

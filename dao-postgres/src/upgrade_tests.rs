@@ -1,0 +1,152 @@
+//! Sync tables of an earlier version. There is only one version yet, so the steps are made up.
+
+use std::pin::Pin;
+
+use fastsync_core::source::upgrade::{UpgradeStep, Upgrades};
+use fastsync_core::source::{Commit, PlannedChange, Preparation, SyncableDataSourceExt as _};
+use fastsync_core::{ErrorKind, Query, Result, SyncableDataSource, TypeName, Zone};
+use sqlx::{PgConnection, query_scalar};
+
+use crate::error::Run;
+use crate::sql::Schema;
+use crate::tests::server::{Database, skip};
+use crate::tests::{commit, items};
+use crate::upgrade::Upgrade;
+use crate::{PostgresConfig, PostgresDataSource};
+
+type Step<'a> = Pin<Box<dyn Future<Output = Run<()>> + Send + 'a>>;
+
+fn add_readers<'a>(connection: &'a mut PgConnection, schema: &'a Schema) -> Step<'a> {
+    Box::pin(async move {
+        let alter = "ALTER TABLE public.fastsync_zones ADD COLUMN readers integer NOT NULL DEFAULT 7";
+        schema.run(connection, alter).await
+    })
+}
+
+/// Fails in the middle as long as `trip` is not there.
+fn move_readers<'a>(connection: &'a mut PgConnection, schema: &'a Schema) -> Step<'a> {
+    Box::pin(async move {
+        let create = "CREATE TABLE public.fastsync_readers (zone integer PRIMARY KEY, n integer NOT NULL)";
+        schema.run(connection, create).await?;
+        schema.run(connection, "SELECT 1 FROM public.trip").await?;
+        let copy = schema.sql("INSERT INTO @readers SELECT n, readers FROM @zones");
+        copy.execute(connection).await?;
+        Ok(())
+    })
+}
+
+static STEPS: &[UpgradeStep<Upgrade>] = &[
+    UpgradeStep { from: 1, what: "count the readers of a zone", action: add_readers },
+    UpgradeStep { from: 2, what: "keep readers in a table", action: move_readers },
+];
+
+/// A release that knows version 3.
+const LATER: Upgrades<Upgrade> = Upgrades::new(STEPS);
+
+async fn open_later(database: &Database) -> Result<PostgresDataSource> {
+    PostgresDataSource::open_as(database.pool(), PostgresConfig::new(), LATER).await
+}
+
+fn all() -> Query {
+    Query::all(TypeName::new("items").unwrap(), Zone::Global)
+}
+
+/// A database that version 1 wrote, with nine objects; `None`, said aloud, if there is no server.
+#[allow(clippy::print_stderr, reason = "a test says why it is skipped")]
+async fn version_1() -> Option<Database> {
+    if let Some(reason) = skip() {
+        eprintln!("SKIPPED: {reason}");
+        return None;
+    }
+    let database = Database::new();
+    let source = PostgresDataSource::new(database.pool()).await.unwrap();
+    source.prepare(&[items()], Preparation::Apply).await.unwrap();
+    source.commit_alone(commit(1, 10)).await.unwrap();
+    Some(database)
+}
+
+async fn number(database: &Database, sql: &'static str) -> i64 {
+    query_scalar(sql).fetch_one(&database.pool()).await.unwrap()
+}
+
+const VERSION: &str = "SELECT value FROM fastsync_meta WHERE name = 'schema_version'";
+
+#[tokio::test]
+async fn tables_of_version_1_are_upgraded_by_prepare_and_by_nothing_else() {
+    let Some(database) = version_1().await else { return };
+    database.sql("CREATE TABLE trip (n INT)").await;
+    let source = open_later(&database).await.unwrap();
+    let steps: Vec<_> = STEPS.iter().map(UpgradeStep::planned).collect();
+    assert_eq!(source.plan(&[items()]).await.unwrap(), steps);
+    let error = source.count(&all()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.message().contains("`prepare` upgrades"), "{error}");
+    assert_eq!(source.commit_alone(commit(2, 1)).await.unwrap_err().kind(), ErrorKind::Config);
+    assert_eq!(number(&database, VERSION).await, 1);
+
+    source.prepare(&[items()], Preparation::Apply).await.unwrap();
+    assert_eq!(number(&database, VERSION).await, 3);
+    assert_eq!(source.plan(&[items()]).await.unwrap(), []);
+    assert_eq!(source.count(&all()).await.unwrap(), 9);
+    source.commit_alone(Commit { tag: fastsync_core::Tag(2), ..commit(2, 2) }).await.unwrap();
+    assert_eq!(number(&database, "SELECT CAST(n AS BIGINT) FROM fastsync_readers").await, 7);
+
+    let error = PostgresDataSource::new(database.pool()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.message().contains("newer release"), "{error}");
+    assert_eq!(number(&database, VERSION).await, 3);
+}
+
+#[tokio::test]
+async fn a_new_database_goes_through_all_steps() {
+    let Some(database) = version_1().await else { return };
+    drop(database);
+    let database = Database::new();
+    database.sql("CREATE TABLE trip (n INT)").await;
+    let source = open_later(&database).await.unwrap();
+    let planned = source.plan(&[items()]).await.unwrap();
+    let steps = STEPS.iter().map(UpgradeStep::planned);
+    let tables: Vec<_> = [PlannedChange::MakeSyncTables].into_iter().chain(steps).collect();
+    assert_eq!(planned[..3], tables);
+    source.prepare(&[items()], Preparation::Apply).await.unwrap();
+    assert_eq!(number(&database, VERSION).await, 3);
+    assert_eq!(source.count(&all()).await.unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_that_upgrade_at_once_find_it_done() {
+    let Some(database) = version_1().await else { return };
+    database.sql("CREATE TABLE trip (n INT)").await;
+    let mut tasks = Vec::new();
+    for _ in 0..4 {
+        let source = open_later(&database).await.unwrap();
+        tasks.push(tokio::spawn(async move {
+            source.prepare(&[items()], Preparation::Apply).await?;
+            source.count(&all()).await
+        }));
+    }
+    for task in tasks {
+        assert_eq!(task.await.unwrap().unwrap(), 9);
+    }
+    assert_eq!(number(&database, VERSION).await, 3);
+    assert_eq!(number(&database, "SELECT COUNT(*) FROM fastsync_readers").await, 1);
+}
+
+#[tokio::test]
+async fn a_step_that_fails_leaves_the_version_before() {
+    let Some(database) = version_1().await else { return };
+    let source = open_later(&database).await.unwrap();
+    for _ in 0..2 {
+        source.prepare(&[items()], Preparation::Apply).await.unwrap_err();
+        assert_eq!(number(&database, VERSION).await, 1, "nothing is done in part");
+        assert_eq!(source.count(&all()).await.unwrap_err().kind(), ErrorKind::Config);
+    }
+    // Whoever has the version before goes on.
+    let earlier = PostgresDataSource::new(database.pool()).await.unwrap();
+    assert_eq!(earlier.count(&all()).await.unwrap(), 9);
+    database.sql("CREATE TABLE trip (n INT)").await;
+    open_later(&database).await.unwrap().prepare(&[items()], Preparation::Apply).await.unwrap();
+    assert_eq!(number(&database, VERSION).await, 3);
+    source.prepare(&[items()], Preparation::Apply).await.unwrap();
+    assert_eq!(source.count(&all()).await.unwrap(), 9);
+}

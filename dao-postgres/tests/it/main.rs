@@ -1,0 +1,14 @@
+//! The integration tests of `fastsync-dao-postgres`, in one program: each further program is linked anew.
+
+mod clashes;
+mod common;
+mod conformance;
+mod durability;
+mod faults;
+mod fixture;
+mod native;
+mod reads;
+mod staging;
+mod tables;
+mod turns;
+mod unnoticed;

@@ -2,12 +2,17 @@
 
 #[cfg(feature = "rust_decimal")]
 mod decimals;
+mod id_value;
 #[cfg(any(feature = "chrono", feature = "time"))]
 mod moments;
+mod to_object_id;
+
+pub use id_value::IdValue;
+pub use to_object_id::ToObjectId;
 
 use crate::error::{Error, Result};
 use crate::model::{Decimal, ObjectId, Timestamp, Value};
-use crate::schema::{FieldKind, IdKind, TypeSchema};
+use crate::schema::{FieldKind, TypeSchema, ZoneRestriction};
 
 /// A type whose values are kept in step.
 ///
@@ -20,6 +25,14 @@ use crate::schema::{FieldKind, IdKind, TypeSchema};
     note = "add `#[derive(SyncableObject)]` and mark one field with `#[syncable(id)]`"
 )]
 pub trait SyncableObject: Sized + Send + Sync + 'static {
+    /// Which zones its records live in, for checks by the compiler: [`Repository::new`](crate::Repository::new) of a
+    /// restricted type and [`Repository::in_zone`](crate::Repository::in_zone) of a global one do not compile.
+    ///
+    /// The derive sets it. A type that leaves it out is checked at run time, by its [`schema`](Self::schema): an edit in a
+    /// zone of the other sort fails with `UnknownZone`. If it is given, it is the schema's
+    /// [`restriction`](TypeSchema::restriction).
+    const ZONES: Option<ZoneRestriction> = None;
+
     /// Name, fields and options of the type.
     ///
     /// # Errors
@@ -44,65 +57,6 @@ pub trait SyncableObject: Sized + Send + Sync + 'static {
     /// `InvalidInput` if the values do not fit the type.
     fn from_body(id: &ObjectId, body: Vec<Value>) -> Result<Self>;
 }
-
-/// A type that can be the id field of an object.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be an id",
-    note = "ids are `Uuid`, `String`, whole numbers or `ObjectId`; or implement `IdValue`"
-)]
-pub trait IdValue: Sized {
-    /// Which texts are ids of this type.
-    const ID_KIND: IdKind = IdKind::Text;
-
-    /// The id as text.
-    ///
-    /// # Errors
-    /// `InvalidInput` if it is not a valid [`ObjectId`].
-    fn to_object_id(&self) -> Result<ObjectId>;
-
-    /// Reads the id back.
-    ///
-    /// # Errors
-    /// `InvalidInput` if the text is not an id of this type.
-    fn from_object_id(id: &ObjectId) -> Result<Self>;
-}
-
-impl IdValue for ObjectId {
-    fn to_object_id(&self) -> Result<ObjectId> {
-        Ok(self.clone())
-    }
-    fn from_object_id(id: &ObjectId) -> Result<Self> {
-        Ok(id.clone())
-    }
-}
-
-impl IdValue for String {
-    fn to_object_id(&self) -> Result<ObjectId> {
-        ObjectId::new(self)
-    }
-    fn from_object_id(id: &ObjectId) -> Result<Self> {
-        Ok(id.as_str().to_owned())
-    }
-}
-
-macro_rules! parsed_id {
-    ($kind:ident: $($type:ty),*) => {$(
-        impl IdValue for $type {
-            const ID_KIND: IdKind = IdKind::$kind;
-            fn to_object_id(&self) -> Result<ObjectId> {
-                ObjectId::new(self.to_string())
-            }
-            fn from_object_id(id: &ObjectId) -> Result<Self> {
-                id.as_str().parse().map_err(|_| {
-                    Error::invalid("decode", concat!("an id is not a ", stringify!($type)))
-                })
-            }
-        }
-    )*};
-}
-
-parsed_id!(Uuid: uuid::Uuid);
-parsed_id!(Integer: i64, i32, i16, i8, u64, u32, u16, u8);
 
 /// A type that has a column of its own. What has none is stored as JSON.
 #[diagnostic::on_unimplemented(

@@ -16,7 +16,40 @@ use crate::schema::{FieldKind, TypeSchema, ZoneRestriction};
 
 /// A type whose values are kept in step.
 ///
-/// Usually derived (feature `derive`); by hand it is four short functions.
+/// Usually derived (feature `derive`); by hand it is four short functions, and a constant if you want the compiler to check
+/// zones.
+///
+/// ```
+/// use fastsync_core::{
+///     FieldKind, FieldValue, IdValue, ObjectId, Result, SyncableObject, TypeSchema, Value, ZoneRestriction,
+/// };
+///
+/// struct Note {
+///     id: u64,
+///     text: String,
+/// }
+///
+/// impl SyncableObject for Note {
+///     const ZONES: Option<ZoneRestriction> = Some(ZoneRestriction::Restricted);
+///
+///     fn schema() -> Result<TypeSchema> {
+///         let schema = TypeSchema::builder("notes", "id").id_kind(u64::ID_KIND).restricted();
+///         schema.field("text", FieldKind::Text).build()
+///     }
+///     fn id(&self) -> Result<ObjectId> {
+///         self.id.to_object_id()
+///     }
+///     fn to_body(&self) -> Result<Vec<Value>> {
+///         Ok(vec![self.text.to_value()?])
+///     }
+///     fn from_body(id: &ObjectId, body: Vec<Value>) -> Result<Self> {
+///         let text = body.into_iter().next().unwrap_or(Value::Null);
+///         Ok(Self { id: u64::from_object_id(id)?, text: String::from_value(text)? })
+///     }
+/// }
+/// # let note = Note { id: 7, text: "x".into() };
+/// # assert_eq!(Note::from_body(&note.id().unwrap(), note.to_body().unwrap()).unwrap().text, "x");
+/// ```
 ///
 /// Contract: `from_body(&id, body)` of what [`id`](Self::id) and [`to_body`](Self::to_body) gave is an equal
 /// object, and `to_body` fits [`schema`](Self::schema).
@@ -246,16 +279,34 @@ impl<T: FieldValue> FieldValue for Option<T> {
     }
 }
 
-/// What `#[derive(SyncableObject)]` calls. No part of the interface: it changes with the macro.
+/// What `#[derive(SyncableObject)]` and the compiler call. No part of the interface: it changes with the macro.
 #[doc(hidden)]
 #[allow(missing_docs, clippy::missing_errors_doc, clippy::needless_pass_by_value)]
 pub mod __private {
     use serde::{Serialize, de::DeserializeOwned};
 
-    use super::FieldValue;
+    use super::{FieldValue, SyncableObject};
     use crate::error::{Error, Result};
     use crate::model::Value;
-    use crate::schema::TypeSchemaBuilder;
+    use crate::schema::{TypeSchemaBuilder, ZoneRestriction};
+
+    /// What `Repository::new` asks of the type while it is compiled.
+    #[track_caller]
+    pub const fn has_global_objects<T: SyncableObject>() {
+        assert!(
+            !matches!(T::ZONES, Some(ZoneRestriction::Restricted)),
+            "objects of this type live in restricted zones: use `Repository::in_zone(store, zone)`"
+        );
+    }
+
+    /// What `Repository::in_zone` asks of the type while it is compiled.
+    #[track_caller]
+    pub const fn has_restricted_objects<T: SyncableObject>() {
+        assert!(
+            !matches!(T::ZONES, Some(ZoneRestriction::Global)),
+            "objects of this type are global: use `Repository::new(store)`, or make the type `restricted`"
+        );
+    }
 
     pub fn column<T: FieldValue>(schema: TypeSchemaBuilder, name: &str) -> TypeSchemaBuilder {
         let schema =

@@ -4,8 +4,8 @@ use std::{fmt, marker::PhantomData};
 
 use super::SyncableRepository;
 use crate::model::Zone;
+use crate::object::__private::{has_global_objects, has_restricted_objects};
 use crate::object::SyncableObject;
-use crate::schema::ZoneRestriction;
 use crate::store::Store;
 
 /// The repository of a type that needs no rules of its own. [`SyncableRepositoryExt`](super::SyncableRepositoryExt) has the
@@ -21,10 +21,10 @@ pub struct Repository<T> {
 impl<T: SyncableObject> Repository<T> {
     /// The objects of a global type.
     ///
-    /// It does not compile for a restricted type:
+    /// It does not compile for a restricted type, whose objects all have a zone:
     ///
     /// ```compile_fail,E0080
-    /// use fastsync_core::{Repository, Store, SyncableObject};
+    /// use fastsync_core::{MemoryDataSource, Repository, Store, SyncableObject};
     ///
     /// #[derive(SyncableObject)]
     /// #[syncable(restricted)]
@@ -33,31 +33,47 @@ impl<T: SyncableObject> Repository<T> {
     ///     id: String,
     /// }
     ///
-    /// fn notes(store: &Store) -> Repository<Note> {
-    ///     Repository::new(store) // use `Repository::in_zone(store, zone)`
-    /// }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> fastsync_core::Result<()> {
+    /// let store = Store::client(MemoryDataSource::new()).register::<Note>().open().await?;
+    /// let notes = Repository::<Note>::new(&store); // use `Repository::in_zone(&store, zone)`
+    /// # Ok(())
+    /// # }
     /// ```
     ///
-    /// `cargo build` and `cargo test` say so; `cargo check` does not look into the types that a generic function is used
-    /// with.
+    /// The error comes from `cargo build` and `cargo test`. `cargo check` does not show it, since it does not look at the types
+    /// that a generic function is called with. A type that does not say its [zones](SyncableObject::ZONES) is checked at run
+    /// time.
     #[must_use]
     pub fn new(store: &Store) -> Self {
-        const {
-            assert!(
-                !matches!(T::ZONES, Some(ZoneRestriction::Restricted)),
-                "objects of this type live in restricted zones: use `Repository::in_zone(store, zone)`"
-            );
-        }
+        const { has_global_objects::<T>() };
         Self { store: store.clone(), zone: Zone::Global, object: PhantomData }
     }
 
-    /// The objects of a restricted type in one zone. Where a server registers the type, the zone does not
-    /// matter.
+    /// The objects of a restricted type in one zone. Where a server registers the type, the zone does not matter.
+    ///
+    /// ```
+    /// use fastsync_core::{MemoryDataSource, Repository, Store, SyncableObject, Zone};
+    ///
+    /// #[derive(SyncableObject)]
+    /// #[syncable(restricted)]
+    /// struct Note {
+    ///     #[syncable(id)]
+    ///     id: String,
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> fastsync_core::Result<()> {
+    /// let store = Store::client(MemoryDataSource::new()).register::<Note>().open().await?;
+    /// let notes = Repository::<Note>::in_zone(&store, Zone::restricted("ada")?);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// It does not compile for a global type:
     ///
     /// ```compile_fail,E0080
-    /// use fastsync_core::{Repository, Store, SyncableObject, Zone};
+    /// use fastsync_core::{MemoryDataSource, Repository, Store, SyncableObject, Zone};
     ///
     /// #[derive(SyncableObject)]
     /// struct Country {
@@ -65,18 +81,18 @@ impl<T: SyncableObject> Repository<T> {
     ///     id: String,
     /// }
     ///
-    /// fn countries(store: &Store, zone: Zone) -> Repository<Country> {
-    ///     Repository::in_zone(store, zone) // use `Repository::new(store)`
-    /// }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> fastsync_core::Result<()> {
+    /// let store = Store::client(MemoryDataSource::new()).register::<Country>().open().await?;
+    /// let countries = Repository::<Country>::in_zone(&store, Zone::restricted("ada")?);
+    /// # Ok(())
+    /// # }
     /// ```
+    ///
+    /// Code for types of both sorts implements [`SyncableRepository`] by itself.
     #[must_use]
     pub fn in_zone(store: &Store, zone: Zone) -> Self {
-        const {
-            assert!(
-                !matches!(T::ZONES, Some(ZoneRestriction::Global)),
-                "objects of this type are global: use `Repository::new(store)`, or make the type `restricted`"
-            );
-        }
+        const { has_restricted_objects::<T>() };
         Self { store: store.clone(), zone, object: PhantomData }
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Result, ensure};
 use fastsync_core::{
     Client, Error, ErrorKind, LastWriterWins, LoopbackTransport, Repository, Server, SessionLimits, Store,
-    SyncContext, SyncHandler, SyncManager, SyncableRepository, Transport, Zone, ZoneAccess,
+    SyncContext, SyncHandler, SyncManager, SyncableRepositoryExt, Transport, Zone, ZoneAccess,
 };
 use fastsync_transport_http::{HttpTransport, ServeConfig, SyncService, bearer_token, serve};
 use tokio::net::TcpListener;

@@ -9,7 +9,7 @@ use anyhow::{Result, bail, ensure};
 use bytes::Bytes;
 use fastsync_core::source::{Changes, ChangesRequest, PageLimits};
 use fastsync_core::{
-    MemoryDataSource, Position, Repository, Store, SyncableDataSource, SyncableRepository, Zone,
+    MemoryDataSource, Position, Repository, Store, SyncableDataSource, SyncableRepositoryExt, Zone,
 };
 use http_body_util::Full;
 use hyper::body::Incoming;

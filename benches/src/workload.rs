@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
-use fastsync_core::{Client, Repository, SyncManager, SyncableRepository};
+use fastsync_core::{Client, Repository, SyncManager, SyncableRepositoryExt};
 use serde::{Deserialize, Serialize};
 
 use crate::ours::{self, PER_SESSION};

@@ -40,10 +40,11 @@ pub use manager::client::{
 };
 pub use manager::server::{Server, ServerBuilder, ServerLimits, Submission, SubmittedEdit};
 pub use model::*;
-pub use object::{FieldValue, IdValue, SyncableObject};
+pub use object::{FieldValue, IdValue, SyncableObject, ToObjectId};
 pub use query::{Comparison, Filter, Order, Query};
 pub use repository::{
-    Change, Field, Listed, Rejection, Repository, Selection, SyncableRepository, Unreadable,
+    Change, Field, Listed, ObjectStream, Rejection, Repository, Selection, SyncableRepository,
+    SyncableRepositoryExt, Unreadable,
 };
 pub use schema::{
     FieldKind, FieldSchema, IdKind, MAX_RECORD_BYTES, TypeSchema, TypeSchemaBuilder, ZoneRestriction,

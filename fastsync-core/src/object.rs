@@ -2,16 +2,54 @@
 
 #[cfg(feature = "rust_decimal")]
 mod decimals;
+mod id_value;
 #[cfg(any(feature = "chrono", feature = "time"))]
 mod moments;
+mod to_object_id;
+
+pub use id_value::IdValue;
+pub use to_object_id::ToObjectId;
 
 use crate::error::{Error, Result};
 use crate::model::{Decimal, ObjectId, Timestamp, Value};
-use crate::schema::{FieldKind, IdKind, TypeSchema};
+use crate::schema::{FieldKind, TypeSchema, ZoneRestriction};
 
 /// A type whose values are kept in step.
 ///
-/// Usually derived (feature `derive`); by hand it is four short functions.
+/// Usually derived (feature `derive`); by hand it is four short functions, and a constant if you want the compiler to check
+/// zones.
+///
+/// ```
+/// use fastsync_core::{
+///     FieldKind, FieldValue, IdValue, ObjectId, Result, SyncableObject, TypeSchema, Value, ZoneRestriction,
+/// };
+///
+/// struct Note {
+///     id: u64,
+///     text: String,
+/// }
+///
+/// impl SyncableObject for Note {
+///     const ZONES: Option<ZoneRestriction> = Some(ZoneRestriction::Restricted);
+///
+///     fn schema() -> Result<TypeSchema> {
+///         let schema = TypeSchema::builder("notes", "id").id_kind(u64::ID_KIND).restricted();
+///         schema.field("text", FieldKind::Text).build()
+///     }
+///     fn id(&self) -> Result<ObjectId> {
+///         self.id.to_object_id()
+///     }
+///     fn to_body(&self) -> Result<Vec<Value>> {
+///         Ok(vec![self.text.to_value()?])
+///     }
+///     fn from_body(id: &ObjectId, body: Vec<Value>) -> Result<Self> {
+///         let text = body.into_iter().next().unwrap_or(Value::Null);
+///         Ok(Self { id: u64::from_object_id(id)?, text: String::from_value(text)? })
+///     }
+/// }
+/// # let note = Note { id: 7, text: "x".into() };
+/// # assert_eq!(Note::from_body(&note.id().unwrap(), note.to_body().unwrap()).unwrap().text, "x");
+/// ```
 ///
 /// Contract: `from_body(&id, body)` of what [`id`](Self::id) and [`to_body`](Self::to_body) gave is an equal
 /// object, and `to_body` fits [`schema`](Self::schema).
@@ -20,6 +58,14 @@ use crate::schema::{FieldKind, IdKind, TypeSchema};
     note = "add `#[derive(SyncableObject)]` and mark one field with `#[syncable(id)]`"
 )]
 pub trait SyncableObject: Sized + Send + Sync + 'static {
+    /// Which zones its records live in, for checks by the compiler: [`Repository::new`](crate::Repository::new) of a
+    /// restricted type and [`Repository::in_zone`](crate::Repository::in_zone) of a global one do not compile.
+    ///
+    /// The derive sets it. A type that leaves it out is checked at run time, by its [`schema`](Self::schema): an edit in a
+    /// zone of the other sort fails with `UnknownZone`. If it is given, it is the schema's
+    /// [`restriction`](TypeSchema::restriction).
+    const ZONES: Option<ZoneRestriction> = None;
+
     /// Name, fields and options of the type.
     ///
     /// # Errors
@@ -44,65 +90,6 @@ pub trait SyncableObject: Sized + Send + Sync + 'static {
     /// `InvalidInput` if the values do not fit the type.
     fn from_body(id: &ObjectId, body: Vec<Value>) -> Result<Self>;
 }
-
-/// A type that can be the id field of an object.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be an id",
-    note = "ids are `Uuid`, `String`, whole numbers or `ObjectId`; or implement `IdValue`"
-)]
-pub trait IdValue: Sized {
-    /// Which texts are ids of this type.
-    const ID_KIND: IdKind = IdKind::Text;
-
-    /// The id as text.
-    ///
-    /// # Errors
-    /// `InvalidInput` if it is not a valid [`ObjectId`].
-    fn to_object_id(&self) -> Result<ObjectId>;
-
-    /// Reads the id back.
-    ///
-    /// # Errors
-    /// `InvalidInput` if the text is not an id of this type.
-    fn from_object_id(id: &ObjectId) -> Result<Self>;
-}
-
-impl IdValue for ObjectId {
-    fn to_object_id(&self) -> Result<ObjectId> {
-        Ok(self.clone())
-    }
-    fn from_object_id(id: &ObjectId) -> Result<Self> {
-        Ok(id.clone())
-    }
-}
-
-impl IdValue for String {
-    fn to_object_id(&self) -> Result<ObjectId> {
-        ObjectId::new(self)
-    }
-    fn from_object_id(id: &ObjectId) -> Result<Self> {
-        Ok(id.as_str().to_owned())
-    }
-}
-
-macro_rules! parsed_id {
-    ($kind:ident: $($type:ty),*) => {$(
-        impl IdValue for $type {
-            const ID_KIND: IdKind = IdKind::$kind;
-            fn to_object_id(&self) -> Result<ObjectId> {
-                ObjectId::new(self.to_string())
-            }
-            fn from_object_id(id: &ObjectId) -> Result<Self> {
-                id.as_str().parse().map_err(|_| {
-                    Error::invalid("decode", concat!("an id is not a ", stringify!($type)))
-                })
-            }
-        }
-    )*};
-}
-
-parsed_id!(Uuid: uuid::Uuid);
-parsed_id!(Integer: i64, i32, i16, i8, u64, u32, u16, u8);
 
 /// A type that has a column of its own. What has none is stored as JSON.
 #[diagnostic::on_unimplemented(
@@ -292,16 +279,34 @@ impl<T: FieldValue> FieldValue for Option<T> {
     }
 }
 
-/// What `#[derive(SyncableObject)]` calls. No part of the interface: it changes with the macro.
+/// What `#[derive(SyncableObject)]` and the compiler call. No part of the interface: it changes with the macro.
 #[doc(hidden)]
 #[allow(missing_docs, clippy::missing_errors_doc, clippy::needless_pass_by_value)]
 pub mod __private {
     use serde::{Serialize, de::DeserializeOwned};
 
-    use super::FieldValue;
+    use super::{FieldValue, SyncableObject};
     use crate::error::{Error, Result};
     use crate::model::Value;
-    use crate::schema::TypeSchemaBuilder;
+    use crate::schema::{TypeSchemaBuilder, ZoneRestriction};
+
+    /// What `Repository::new` asks of the type while it is compiled.
+    #[track_caller]
+    pub const fn has_global_objects<T: SyncableObject>() {
+        assert!(
+            !matches!(T::ZONES, Some(ZoneRestriction::Restricted)),
+            "objects of this type live in restricted zones: use `Repository::in_zone(store, zone)`"
+        );
+    }
+
+    /// What `Repository::in_zone` asks of the type while it is compiled.
+    #[track_caller]
+    pub const fn has_restricted_objects<T: SyncableObject>() {
+        assert!(
+            !matches!(T::ZONES, Some(ZoneRestriction::Global)),
+            "objects of this type are global: use `Repository::new(store)`, or make the type `restricted`"
+        );
+    }
 
     pub fn column<T: FieldValue>(schema: TypeSchemaBuilder, name: &str) -> TypeSchemaBuilder {
         let schema =

@@ -38,6 +38,7 @@ pub(crate) fn expand(object: &Object) -> TokenStream {
     let write_id = named(&write_id, object, &object.id.name);
     let read_id = named(&read_id, object, &object.id.name);
     let constants = object.columns.iter().map(constant);
+    let zones = if object.restricted { quote!(Restricted) } else { quote!(Global) };
     quote! {
         #[automatically_derived]
         #[allow(deprecated, dead_code, unreachable_pub, non_upper_case_globals)]
@@ -48,6 +49,9 @@ pub(crate) fn expand(object: &Object) -> TokenStream {
         #[automatically_derived]
         #[allow(deprecated)]
         impl ::fastsync_core::SyncableObject for #ident #where_clause {
+            const ZONES: ::core::option::Option<::fastsync_core::ZoneRestriction> =
+                ::core::option::Option::Some(::fastsync_core::ZoneRestriction::#zones);
+
             fn schema() -> ::fastsync_core::Result<::fastsync_core::TypeSchema> {
                 #schema
             }

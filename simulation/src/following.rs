@@ -11,7 +11,7 @@ use fastsync_core::source::{Commit, CommitOutcome, ExpectState, Layer, SyncableD
 use fastsync_core::{
     Client, DeviceId, LoopbackTransport, MemoryDataSource, ObjectId, Outgoing, Position, PullAnswer,
     Repository, Result, Server, SessionLimits, Store, SyncContext, SyncManager, SyncableDataSource,
-    SyncableRepository, Transport, Zone, ZoneAccess,
+    SyncableRepository, SyncableRepositoryExt, Transport, Zone, ZoneAccess,
 };
 
 use crate::counts::Counts;

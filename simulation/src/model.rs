@@ -3,6 +3,7 @@
 mod later;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::marker::PhantomData;
 
 use async_trait::async_trait;
 use fastsync_core::{
@@ -154,6 +155,31 @@ fn unite<T: Mergeable>(conflict: ObjectConflict<T>) -> Result<Resolution<T>> {
         (Some(_), None) => Resolution::Server,
         (None, _) => Resolution::Client,
     })
+}
+
+/// A repository of any type in any zone, for code that does not know which sort of zone the type has.
+pub(crate) struct Anywhere<T> {
+    store: Store,
+    zone: Zone,
+    object: PhantomData<fn() -> T>,
+}
+
+impl<T: SyncableObject> Anywhere<T> {
+    pub(crate) fn new(store: &Store, zone: Zone) -> Self {
+        Self { store: store.clone(), zone, object: PhantomData }
+    }
+}
+
+impl<T: SyncableObject> SyncableRepository for Anywhere<T> {
+    type Object = T;
+
+    fn store(&self) -> &Store {
+        &self.store
+    }
+
+    fn zone(&self) -> Zone {
+        self.zone.clone()
+    }
 }
 
 /// The items of a server, which refuses some.

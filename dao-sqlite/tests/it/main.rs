@@ -11,6 +11,7 @@ mod hasty;
 mod many;
 mod native;
 mod server;
+mod streams;
 mod tables;
 mod two_managers;
 mod unnoticed;

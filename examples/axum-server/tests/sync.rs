@@ -5,7 +5,7 @@ mod common;
 use std::net::SocketAddr;
 
 use common::client;
-use fastsync_core::{ErrorKind, SyncableRepository};
+use fastsync_core::{ErrorKind, SyncableRepositoryExt};
 use todo::Task;
 
 async fn start(folder: &tempfile::TempDir) -> SocketAddr {

@@ -6,7 +6,7 @@ mod clients;
 use std::net::SocketAddr;
 
 use clients::{client, share_a_list};
-use fastsync_core::{ErrorKind, SyncableRepository};
+use fastsync_core::{ErrorKind, SyncableRepositoryExt};
 use fastsync_transport_http::{ServeConfig, serve};
 use todo::Task;
 use tokio::net::TcpListener;

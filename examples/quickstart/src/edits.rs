@@ -1,7 +1,10 @@
 //! What the two clients edit while they are offline.
 
 use anyhow::Context;
-use fastsync_core::{Filter, ObjectId, Selection, SyncableDataSource, SyncableObject, SyncableRepository};
+use fastsync_core::{
+    Filter, ObjectId, Selection, SyncableDataSource, SyncableObject, SyncableRepository,
+    SyncableRepositoryExt,
+};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 

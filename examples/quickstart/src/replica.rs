@@ -4,7 +4,7 @@ use std::path::Path;
 
 use fastsync_core::{
     Client, Repository, Result, SessionLimits, Store, SyncManager, SyncProgress, SyncableRepository,
-    TimestampOrdering,
+    SyncableRepositoryExt, TimestampOrdering,
 };
 use fastsync_transport_http::HttpTransport;
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
-use fastsync_core::{Client, Random, SyncManager, SyncableRepository, SystemRandom};
+use fastsync_core::{Client, Random, SyncManager, SyncableRepositoryExt, SystemRandom};
 use indicatif::HumanCount;
 
 use crate::events::Event;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, ensure};
-use fastsync_core::SyncableRepository;
+use fastsync_core::SyncableRepositoryExt;
 use indicatif::HumanCount;
 
 use crate::edits::{Edited, Renamed};
@@ -32,7 +32,7 @@ pub(crate) async fn conflicts(
     renamed_by_b: &Renamed,
     told: &[Told],
 ) -> anyhow::Result<()> {
-    let city = a.cities.find_by_id(&renamed_by_a.id.into()).await?.context("the renamed city is there")?;
+    let city = a.cities.find_by_id(&renamed_by_a.id).await?.context("the renamed city is there")?;
     let later = renamed_by_a.at.saturating_sub(renamed_by_b.at);
     screen.say(format!(
         "Conflict on {}: A renamed it “{}”, B “{}”",

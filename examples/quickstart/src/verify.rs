@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
-use fastsync_core::{Repository, Store, SyncableObject, SyncableRepository};
+use fastsync_core::{Repository, Store, SyncableObject, SyncableRepositoryExt};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 

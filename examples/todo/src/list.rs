@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context, bail, ensure};
 use fastsync_core::source::SyncableDataSourceExt as _;
 use fastsync_core::{
-    Client, ObjectId, Repository, Selection, Store, SyncManager, SyncableObject, SyncableRepository,
+    Client, ObjectId, Repository, Selection, Store, SyncManager, SyncableObject, SyncableRepositoryExt,
     TimestampOrdering,
 };
 use fastsync_dao_sqlite::SqliteDataSource;
@@ -62,7 +62,7 @@ impl TodoList {
 
     pub(crate) async fn remove(&self, id: &str) -> anyhow::Result<()> {
         let task = self.find(id).await?;
-        self.tasks.remove(&task.id()?).await?;
+        self.tasks.remove(&task.id).await?;
         println!("removed  {}", task.text);
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::{ffi::OsString, fs, path::PathBuf};
 
 use anyhow::Context;
-use fastsync_core::{Clock, SyncableRepository, SystemClock};
+use fastsync_core::{Clock, SyncableRepositoryExt, SystemClock};
 
 use crate::Place;
 use crate::list::TodoList;

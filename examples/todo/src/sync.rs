@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use anyhow::bail;
-use fastsync_core::{Error, ObjectId, SettledConflict, Settlement, SyncableObject, SyncableRepository};
+use fastsync_core::{Error, ObjectId, SettledConflict, Settlement, SyncableObject, SyncableRepositoryExt};
 
 use crate::list::TodoList;
 use crate::{Place, status};

@@ -1,6 +1,7 @@
 //! One release of an application: its type, behind an interface that the cases share.
 
 use std::fmt::{self, Debug};
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -92,8 +93,8 @@ impl<T: SyncableObject> Typed<T> {
         }
     }
 
-    fn repository(&self, store: &Store) -> Repository<T> {
-        Repository::in_zone(store, self.zone())
+    fn repository(&self, store: &Store) -> Known<T> {
+        Known { store: store.clone(), zone: self.zone(), object: PhantomData }
     }
 
     fn zone(&self) -> Zone {
@@ -101,6 +102,31 @@ impl<T: SyncableObject> Typed<T> {
             ZoneRestriction::Global => Zone::Global,
             ZoneRestriction::Restricted => team(),
         }
+    }
+}
+
+/// The objects of a type, which may be global or restricted.
+struct Known<T> {
+    store: Store,
+    zone: Zone,
+    object: PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for Known<T> {
+    fn clone(&self) -> Self {
+        Self { store: self.store.clone(), zone: self.zone.clone(), object: PhantomData }
+    }
+}
+
+impl<T: SyncableObject> SyncableRepository for Known<T> {
+    type Object = T;
+
+    fn store(&self) -> &Store {
+        &self.store
+    }
+
+    fn zone(&self) -> Zone {
+        self.zone.clone()
     }
 }
 
@@ -174,7 +200,7 @@ impl<T: SyncableObject> Release for Typed<T> {
 }
 
 #[async_trait]
-impl<T: SyncableObject> Objects for Repository<T> {
+impl<T: SyncableObject> Objects for Known<T> {
     async fn put(&self, item: &Item) -> Result<()> {
         let object = T::from_body(&item.id, item.body.clone())?;
         match self.find_by_id(&item.id).await? {
@@ -184,7 +210,7 @@ impl<T: SyncableObject> Objects for Repository<T> {
     }
 
     async fn remove(&self, id: &ObjectId) -> Result<()> {
-        SyncableRepository::remove(self, id).await.map(drop)
+        SyncableRepositoryExt::remove(self, id).await.map(drop)
     }
 
     async fn all(&self) -> Result<Vec<Item>> {

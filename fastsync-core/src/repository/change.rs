@@ -1,12 +1,13 @@
 //! Changing an object as it is stored now.
 
+use super::SyncableRepository;
+use super::key::admit;
 use super::read::decode;
-use super::{Rejection, SyncableRepository, admit, record_key};
-use crate::error::{Error, ErrorKind, Result};
-use crate::model::{ObjectId, RecordKey, SyncMetadata};
+use crate::error::{Error, Result};
+use crate::model::{RecordKey, SyncMetadata};
 
-/// What the function given to [`modify`](SyncableRepository::modify) returns: `()`, or a `Result` if it can fail. Its error is
-/// the error of the call, and nothing is changed.
+/// What the function given to [`modify`](super::SyncableRepositoryExt::modify) returns: `()`, or a `Result` if it can fail. Its
+/// error is the error of the call, and nothing is changed.
 pub trait Change {
     /// The outcome.
     ///
@@ -27,12 +28,6 @@ impl<E: Into<Error>> Change for Result<(), E> {
     }
 }
 
-impl From<Rejection> for Error {
-    fn from(Rejection { code, message }: Rejection) -> Self {
-        Self::new(ErrorKind::InvalidInput, "validate", message).with_context("code", code)
-    }
-}
-
 /// An object that was read and changed.
 pub(super) struct Changed<T> {
     pub(super) read: SyncMetadata,
@@ -41,14 +36,13 @@ pub(super) struct Changed<T> {
 }
 
 /// Reads an object and changes it; none if it is not there.
-pub(super) async fn changed<R: SyncableRepository, C: Change>(
+pub(super) async fn changed<R: SyncableRepository + ?Sized, C: Change>(
     repository: &R,
-    id: &ObjectId,
+    key: RecordKey,
     change: impl FnOnce(&mut R::Object) -> C + Send,
 ) -> Result<Option<Changed<R::Object>>> {
-    let key = record_key(repository, id.clone())?;
     let source = repository.store().source();
-    let found = source.get(&key.type_name, &key.zone, std::slice::from_ref(id)).await?;
+    let found = source.get(&key.type_name, &key.zone, std::slice::from_ref(&key.id)).await?;
     let Some(record) = found.into_iter().find(|record| !record.is_deleted()) else { return Ok(None) };
     let read = record.metadata;
     let mut object: R::Object = decode(record)?;

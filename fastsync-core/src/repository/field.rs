@@ -17,7 +17,7 @@ use crate::query::{Comparison, Filter, Order};
 ///
 /// ```
 /// use fastsync_core::{
-///     MemoryDataSource, Repository, Selection, Store, SyncableObject, SyncableRepository,
+///     MemoryDataSource, Repository, Selection, Store, SyncableObject, SyncableRepositoryExt,
 /// };
 ///
 /// #[derive(SyncableObject)]

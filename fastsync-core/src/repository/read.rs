@@ -4,7 +4,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ObjectId, Record, RecordKey, Value};
 use crate::object::SyncableObject;
 
-/// What [`SyncableRepository::list`](super::SyncableRepository::list) finds.
+/// What [`SyncableRepositoryExt::list`](super::SyncableRepositoryExt::list) finds.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Listed<T> {

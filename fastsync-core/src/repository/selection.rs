@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::model::{FieldName, TypeName, Zone};
 use crate::query::{Filter, Order, Query};
 
-/// What to select with [`SyncableRepository::query`](super::SyncableRepository::query).
+/// What to select with [`SyncableRepositoryExt::query`](super::SyncableRepositoryExt::query).
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Selection {

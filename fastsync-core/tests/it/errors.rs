@@ -55,10 +55,10 @@ async fn an_error_of_an_edit_names_the_field_and_the_zone() {
     let large = Task { list: "x".repeat(100), text: "x".repeat(MAX_RECORD_BYTES), ..task("1", "") };
     let error = ada.tasks.add(&large).await.unwrap_err();
     says(&error, &["tasks", "1048576", "field text"]);
-    let error = Repository::<Task>::in_zone(&ada.store, zone("ada")).add(&task("1", "")).await.unwrap_err();
+    let error = Anywhere::<Task>::new(&ada.store, zone("ada")).add(&task("1", "")).await.unwrap_err();
     says(&error, &["tasks", "restricted:ada", "`Repository::new`"]);
     let note = Note { id: "1".into(), text: String::new() };
-    let error = Repository::<Note>::new(&ada.store).add(&note).await.unwrap_err();
+    let error = Anywhere::<Note>::new(&ada.store, Zone::Global).add(&note).await.unwrap_err();
     says(&error, &["notes", "global", "`Repository::in_zone`"]);
 
     ada.notes.add(&note).await.unwrap();

@@ -5,7 +5,9 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use crate::support::{ClientSide, ServerSide, client, ends, own_zone_policy, server, strict_server, task};
+use crate::support::{
+    ClientSide, ServerSide, client, ends, own_zone_policy, server, strict_server, task, zone,
+};
 use async_trait::async_trait;
 use fastsync_core::protocol::{PullRequest, PushReply, PushRequest};
 use fastsync_core::*;
@@ -131,7 +133,7 @@ async fn a_push_waits_for_the_one_that_it_follows() {
     let manager = SyncManager::server(&base.store)
         .register(Repository::<crate::support::List>::new(&base.store), LastWriterWins)
         .register(base.tasks.clone(), LastWriterWins)
-        .register(Repository::<crate::support::Note>::new(&base.store), LastWriterWins)
+        .register(Repository::<crate::support::Note>::in_zone(&base.store, zone("any")), LastWriterWins)
         .zones(SlowAtFirst(AtomicUsize::new(50)))
         .build()
         .await
@@ -163,7 +165,7 @@ async fn processes_that_do_not_know_of_each_other_serve_one_device() {
     let other = SyncManager::server(&server.store)
         .register(Repository::<crate::support::List>::new(&server.store), LastWriterWins)
         .register(server.tasks.clone(), LastWriterWins)
-        .register(Repository::<crate::support::Note>::new(&server.store), LastWriterWins)
+        .register(Repository::<crate::support::Note>::in_zone(&server.store, zone("any")), LastWriterWins)
         .zones(own_zone_policy)
         .build()
         .await

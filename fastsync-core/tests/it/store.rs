@@ -50,7 +50,7 @@ async fn building_names_every_problem() {
         .unwrap();
     let error = SyncManager::client(&store)
         .register(other.lists.clone(), LastWriterWins)
-        .register(Repository::<Note>::new(&store), LastWriterWins)
+        .register(Anywhere::<Note>::new(&store, Zone::Global), LastWriterWins)
         .pull_limits(PullLimits::new(0, 0))
         .build()
         .unwrap_err();
@@ -82,7 +82,7 @@ async fn edits_say_what_is_wrong_and_change_nothing() {
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     assert_eq!(a.tasks.get_all().await.unwrap(), vec![task("1", "x")]);
     // A restricted type has no global records.
-    let global_notes = Repository::<Note>::new(&a.store);
+    let global_notes = Anywhere::<Note>::new(&a.store, Zone::Global);
     let error = global_notes.add(&Note { id: "1".into(), text: String::new() }).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UnknownZone);
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fastsync_core::source::SyncableDataSourceExt as _;
 use fastsync_core::{
-    ObjectId, Position, Repository, Server, SessionKind, SessionSummary, SyncManager, SyncableRepository,
+    ObjectId, Position, Repository, Server, SessionKind, SessionSummary, SyncManager, SyncableRepositoryExt,
     Zone,
 };
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fastsync_core::{
     Client, ErrorKind, LoopbackTransport, MemoryDataSource, ObjectId, Repository, Result, Server,
-    SessionLimits, SettledConflict, Settlement, Store, SyncContext, SyncManager, SyncableRepository,
+    SessionLimits, SettledConflict, Settlement, Store, SyncContext, SyncManager, SyncableRepositoryExt,
 };
 
 use crate::model::{Item, Note, Rule, Shelf, with_token, zone};

@@ -41,7 +41,7 @@ pub(super) async fn open(source: impl SyncableDataSource) -> Result<SyncManager<
     SyncManager::server(&store)
         .register(Repository::<Shelf>::new(&store), Rule::Union)
         .register(CheckedItems(Repository::<Item>::new(&store)), Rule::Union)
-        .register(Repository::<Note>::new(&store), Rule::Union)
+        .register(Repository::<Note>::in_zone(&store, zone("any")), Rule::Union)
         .limits(ServerLimits::default().with_session(session))
         .zones(|_: &SyncContext| ZoneAccess::none().read_write(Zone::Global).read_write(zone("north")))
         .build()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use fastsync_core::source::SyncableDataSourceExt as _;
 use fastsync_core::{
-    Position, PullReport, Query, Record, RecordKey, Repository, SessionKind, Store, SyncableRepository,
+    Position, PullReport, Query, Record, RecordKey, Repository, SessionKind, Store, SyncableRepositoryExt,
     TypeName, Value, Zone,
 };
 

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use fastsync_core::{
     EditSession, ErrorKind, ObjectId, RecordKey, Repository, Result, Store, SyncableObject,
-    SyncableRepository, TypeName, Zone,
+    SyncableRepositoryExt, TypeName, Zone,
 };
 
 use super::case::Edit;
 use super::world::{World, writable, zones};
-use crate::model::{Item, LaterNote, Mergeable, Note, Shelf, with_token};
+use crate::model::{Anywhere, Item, LaterNote, Mergeable, Note, Shelf, with_token};
 
 /// Who edits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,7 +162,7 @@ impl Session<'_> {
     }
 
     async fn grow<T: Growing>(&mut self, zone: Zone, id: &str, refused: bool) -> Result<()> {
-        let repository = Repository::<T>::in_zone(&self.store, zone.clone());
+        let repository = Anywhere::<T>::new(&self.store, zone.clone());
         let token = format!("#{}", self.world.ledger.facts().fresh());
         let id = ObjectId::new(id)?;
         let found = repository.find_by_id(&id).await?;

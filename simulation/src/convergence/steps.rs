@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fastsync_core::source::SyncableDataSourceExt as _;
 use fastsync_core::{
     Error, ErrorKind, PendingEdits, Position, Record, Repository, SyncContext, SyncReport,
-    SyncableRepository, TypeName, Zone,
+    SyncableRepositoryExt, TypeName, Zone,
 };
 
 use super::case::{Call, How, Step};

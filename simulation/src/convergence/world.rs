@@ -266,9 +266,9 @@ impl World {
             .register(Repository::<Shelf>::new(&store), self.setup.rule)
             .register(CheckedItems(Repository::new(&store)), self.setup.rule);
         let manager = if later {
-            manager.register(Repository::<LaterNote>::new(&store), self.setup.rule)
+            manager.register(Repository::<LaterNote>::in_zone(&store, zone("any")), self.setup.rule)
         } else {
-            manager.register(Repository::<Note>::new(&store), self.setup.rule)
+            manager.register(Repository::<Note>::in_zone(&store, zone("any")), self.setup.rule)
         };
         let manager = manager
             .limits(ServerLimits::default())

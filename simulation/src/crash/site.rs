@@ -24,7 +24,7 @@ pub(crate) async fn open_server(source: impl SyncableDataSource) -> Result<(Stor
     let manager = SyncManager::server(&store)
         .register(Repository::<Shelf>::new(&store), Rule::Union)
         .register(CheckedItems(Repository::<Item>::new(&store)), Rule::Union)
-        .register(Repository::<Note>::new(&store), Rule::Union)
+        .register(Repository::<Note>::in_zone(&store, zone("any")), Rule::Union)
         .zones(|_: &SyncContext| ZoneAccess::none().read_write(Zone::Global).read_write(zone("north")))
         .build()
         .await?;

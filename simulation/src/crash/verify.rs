@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fastsync_core::source::SyncableDataSourceExt as _;
 use fastsync_core::{
-    Query, Record, RecordKey, Repository, Result, Store, SyncableRepository, TypeName, Zone,
+    Query, Record, RecordKey, Repository, Result, Store, SyncableRepositoryExt, TypeName, Zone,
 };
 
 use super::workload::{CONTENDED, least_tally, pair, removed_by, row, rows_after, tally_of};

@@ -2,7 +2,7 @@
 
 use fastsync_core::{
     Client, ErrorKind, ObjectId, PullLimits, Repository, Result, SessionLimits, Store, SyncManager,
-    SyncableDataSource, SyncableRepository, Transport,
+    SyncableDataSource, SyncableRepositoryExt, Transport,
 };
 
 use crate::model::{Item, Note, Rule, Shelf, tally, with_token, zone};

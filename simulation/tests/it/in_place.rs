@@ -3,7 +3,7 @@
 use fastsync_core::source::SyncableDataSourceExt as _;
 use fastsync_core::{
     LastWriterWins, LoopbackTransport, MemoryDataSource, ObjectId, PendingEdits, Position, Repository, Store,
-    SyncContext, SyncManager, SyncableObject, SyncableRepository as _, Zone, ZoneAccess,
+    SyncContext, SyncManager, SyncableObject, SyncableRepositoryExt as _, Zone, ZoneAccess,
 };
 use fastsync_dao_sqlite::SqliteDataSource;
 

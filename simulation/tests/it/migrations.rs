@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use fastsync_core::source::SyncableDataSourceExt as _;
-use fastsync_core::{Migration, Repository, Result, Store, SyncableObject, SyncableRepository};
+use fastsync_core::{Migration, Repository, Result, Store, SyncableObject, SyncableRepositoryExt};
 use simulation::storage::OnDisk;
 
 mod first {

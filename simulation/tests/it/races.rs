@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use fastsync_core::protocol::{PullRequest, PushReply};
 use fastsync_core::{
     LoopbackTransport, MemoryDataSource, Outgoing, PullAnswer, Repository, Result, Store, SyncContext,
-    SyncManager, SyncableRepository, Transport, Zone, ZoneAccess,
+    SyncManager, SyncableRepositoryExt, Transport, Zone, ZoneAccess,
 };
 use fastsync_dao_sqlite::SqliteDataSource;
 use simulation::model::{Rule, Shelf};

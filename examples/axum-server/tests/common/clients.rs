@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use fastsync_core::{
-    Client, MemoryDataSource, Repository, Store, SyncManager, SyncableRepository, TimestampOrdering,
+    Client, MemoryDataSource, Repository, Store, SyncManager, SyncableRepositoryExt, TimestampOrdering,
 };
 use fastsync_transport_http::HttpTransport;
 use todo::Task;
@@ -36,7 +36,7 @@ pub async fn share_a_list(adas_server: SocketAddr, bobs_server: SocketAddr) {
     bob.sync().await.unwrap();
     ada.sync().await.unwrap();
     assert_eq!(adas.get_all().await.unwrap(), std::slice::from_ref(&done));
-    adas.remove(&done.id.into()).await.unwrap();
+    adas.remove(&done.id).await.unwrap();
     ada.sync().await.unwrap();
     bob.sync().await.unwrap();
     assert!(bobs.get_all().await.unwrap().is_empty());

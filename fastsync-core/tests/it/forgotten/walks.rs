@@ -339,7 +339,7 @@ async fn a_type_that_a_server_learns_of_in_the_middle_of_a_pull_comes_whole() {
         Store::server(source).register::<List>().register::<Note>().register::<Extra>().open().await.unwrap();
     let manager = SyncManager::server(&store)
         .register(Repository::<List>::new(&store), LastWriterWins)
-        .register(Repository::<Note>::new(&store), LastWriterWins)
+        .register(Repository::<Note>::in_zone(&store, zone("any")), LastWriterWins)
         .register(Repository::<Extra>::new(&store), LastWriterWins);
     let manager = manager.zones(own_zone_policy).build().await.unwrap();
     let earlier = ServerSide { manager, ..server().await };

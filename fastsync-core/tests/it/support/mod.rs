@@ -5,6 +5,7 @@ pub mod by_hand;
 pub mod gate;
 mod hooked;
 
+use std::marker::PhantomData;
 use std::pin::pin;
 use std::sync::{
     Arc, Mutex,
@@ -232,7 +233,7 @@ pub async fn serve(
     let manager = SyncManager::server(&store)
         .register(Repository::<List>::new(&store), LastWriterWins)
         .register(tasks.clone(), handler)
-        .register(Repository::<Note>::new(&store), LastWriterWins)
+        .register(Repository::<Note>::in_zone(&store, zone("any")), LastWriterWins)
         .zones(policy)
         .limits(limits)
         .build()
@@ -257,13 +258,38 @@ impl SyncableRepository for StrictTasks {
     }
 }
 
+/// A repository that does not know whether its zone is of the sort that its type has.
+pub struct Anywhere<T> {
+    store: Store,
+    zone: Zone,
+    object: PhantomData<fn() -> T>,
+}
+
+impl<T> Anywhere<T> {
+    pub fn new(store: &Store, zone: Zone) -> Self {
+        Self { store: store.clone(), zone, object: PhantomData }
+    }
+}
+
+impl<T: SyncableObject> SyncableRepository for Anywhere<T> {
+    type Object = T;
+
+    fn store(&self) -> &Store {
+        &self.store
+    }
+
+    fn zone(&self) -> Zone {
+        self.zone.clone()
+    }
+}
+
 /// A server that refuses bad tasks.
 pub async fn strict_server() -> ServerSide {
     let base = server().await;
     let manager = SyncManager::server(&base.store)
         .register(Repository::<List>::new(&base.store), LastWriterWins)
         .register(StrictTasks(base.store.clone()), LastWriterWins)
-        .register(Repository::<Note>::new(&base.store), LastWriterWins)
+        .register(Repository::<Note>::in_zone(&base.store, zone("any")), LastWriterWins)
         .zones(own_zone_policy)
         .build()
         .await

@@ -65,20 +65,22 @@
 )]
 
 mod attempt;
+mod audit;
 mod bulk;
 mod codec;
+mod command;
 mod commit;
 mod error;
 mod feed;
-mod finish;
 mod job;
 mod lane;
+mod ledger;
 mod load;
-mod lookup;
 mod orphans;
 mod prepare;
 mod query;
 mod read;
+mod records;
 mod registry;
 mod slots;
 mod source;
@@ -89,6 +91,7 @@ mod tests;
 mod upgrade;
 #[cfg(test)]
 mod upgrade_tests;
+mod walk;
 
 pub use mongodb;
 pub use source::MongoDataSource;

@@ -4,13 +4,13 @@ use fastsync_core::source::rules::Room;
 use fastsync_core::source::{ChangesPage, Point};
 use fastsync_core::{ObjectId, Zone};
 use mongodb::ClientSession;
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::bson::{Bson, Document, RawDocument, doc};
 
-use crate::codec::{Entry, capped_len};
+use crate::codec::capped_len;
+use crate::command::{BATCH, RECORDS, raw};
 use crate::error::Run;
-use crate::feed::Walk;
-use crate::read::{Access, Found, records};
-use crate::store::{BATCH, RECORDS, raw};
+use crate::records::{Access, Found, records};
+use crate::walk::Walk;
 
 /// The record that a load gave last.
 type Place = (i32, ObjectId);
@@ -44,18 +44,17 @@ impl Walk<'_> {
     async fn next_rows(&self, session: &mut ClientSession, after: Option<&Place>) -> Run<(Vec<Found>, bool)> {
         let limit = self.request.limits.records.max(1);
         let command = query(&self.request.zone, self.types.as_deref(), after, limit.saturating_add(1));
-        let mut found: Vec<Found> = Vec::new();
+        let mut found = Vec::new();
         let (mut room, mut is_cut) = (Room::new(self.request.limits), false);
-        self.store
-            .each(session, raw(&command)?, &mut |document| {
-                let entry = Entry::read(document)?;
-                is_cut |= !room.takes(entry.row.size());
-                if !is_cut {
-                    found.push(Found::new(&entry, self.request.zone.clone())?);
-                }
-                Ok(())
-            })
-            .await?;
+        let take = &mut |document: &RawDocument| {
+            let row = Found::read(document)?;
+            is_cut |= !room.takes(row.row.size());
+            if !is_cut {
+                found.push(row);
+            }
+            Ok(())
+        };
+        self.store.each(session, raw(&command)?, take).await?;
         Ok((found, is_cut))
     }
 

@@ -5,16 +5,18 @@ use std::sync::Arc;
 
 use fastsync_core::source::rules::{acknowledged, change_of_put};
 use fastsync_core::source::{Action, Conflict, ConflictReason, OnMismatch, Write};
-use fastsync_core::{Record, RecordKey, TypeName, Value};
+use fastsync_core::{RecordKey, TypeName, Value};
 use mongodb::ClientSession;
-use mongodb::bson::{RawArrayBuf, RawDocumentBuf};
+use mongodb::bson::{RawDocument, RawDocumentBuf};
 
 use crate::bulk::{Bulk, Stop, Verb};
-use crate::codec::{Entry, Row, append_fields, object_key, read_id, read_zone, record_id, with_fields};
-use crate::error::{Fail, Run};
-use crate::read::{Access, Found, records};
+use crate::codec::{Row, object_fields, object_key, record_id, with_fields};
+use crate::command::{RECORDS, by_id, fields};
+use crate::error::Run;
+use crate::ledger::Given;
+use crate::records::{Access, Found, records};
 use crate::registry::Type;
-use crate::store::{KEYS_PER_COMMAND, RECORDS, Store, any_of, find};
+use crate::store::Store;
 
 /// What becomes of a record.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -41,15 +43,6 @@ impl Slot<'_> {
     fn is_live(&self) -> bool {
         self.stored.is_some_and(|row| !row.deleted)
     }
-}
-
-/// What a write is given by its commit.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Given {
-    /// The position in the record's zone; 0 if the commit takes none.
-    pub(crate) position: u64,
-    /// The number of the local commit.
-    pub(crate) change: u64,
 }
 
 /// A write that is left out or stops its commit, with the row that is there instead.
@@ -81,41 +74,25 @@ impl<'a> Slots<'a> {
         session: &mut ClientSession,
         keys: Vec<&'a RecordKey>,
     ) -> Run<Self> {
-        let mut slots = HashMap::new();
-        let mut kinds: HashMap<&TypeName, Arc<Type>> = HashMap::new();
+        let (mut slots, mut ids) = (HashMap::with_capacity(keys.len()), Vec::with_capacity(keys.len()));
         for key in keys {
-            let kind = match kinds.get(&key.type_name) {
-                Some(kind) => Arc::clone(kind),
-                None => {
-                    let kind = store.kind(&key.type_name)?;
-                    kinds.insert(&key.type_name, Arc::clone(&kind));
-                    kind
-                }
-            };
-            slots.insert(key, Slot { kind, stored: None, now: None, effect: Effect::Nothing });
+            let kind = store.kind(&key.type_name)?;
+            let id = record_id(&key.zone.to_string(), kind.n, key.id.as_str());
+            let slot = Slot { kind, stored: None, now: None, effect: Effect::Nothing };
+            if slots.insert(key, slot).is_none() {
+                ids.push(id);
+            }
         }
-        let by_n: HashMap<i32, TypeName> =
-            kinds.iter().map(|(name, kind)| (kind.n, (*name).clone())).collect();
-        let ids: Vec<_> = slots
-            .iter()
-            .map(|(key, slot)| record_id(&key.zone.to_string(), slot.kind.n, key.id.as_str()))
-            .collect();
-        for ids in ids.chunks(KEYS_PER_COMMAND) {
-            let mut keys = RawArrayBuf::new();
-            ids.iter().for_each(|id| keys.push(id.clone()));
-            let slots = &mut slots;
-            store
-                .each(session, find(RECORDS, &any_of(keys)), &mut |document| {
-                    let entry = Entry::read(document)?;
-                    let Some(type_name) = by_n.get(&entry.n).cloned() else { return Ok(()) };
-                    let key = RecordKey { zone: read_zone(entry.zone)?, type_name, id: read_id(entry.id)? };
-                    if let Some(slot) = slots.get_mut(&key) {
-                        (slot.stored, slot.now) = (Some(entry.row), Some(entry.row));
-                    }
-                    Ok(())
-                })
-                .await?;
-        }
+        let note = &mut |document: &RawDocument| {
+            let Found { zone, n, id, row } = Found::read(document)?;
+            let Some(kind) = store.types.at(n) else { return Ok(()) };
+            let key = RecordKey { zone, type_name: kind.schema.name().clone(), id };
+            if let Some(slot) = slots.get_mut(&key) {
+                (slot.stored, slot.now) = (Some(row), Some(row));
+            }
+            Ok(())
+        };
+        store.each_of(session, RECORDS, ids, note).await?;
         Ok(Self { slots })
     }
 
@@ -200,11 +177,8 @@ impl<'a> Slots<'a> {
     ) -> Result<(), Stop> {
         let mut removed = HashMap::new();
         for (name, slots) in self.giving_way(gave_way) {
-            let keys: Vec<_> = slots.iter().map(|(key, _)| object_of(key)).collect();
-            for keys in keys.chunks(KEYS_PER_COMMAND) {
-                let found = store.before(name, keys).await?;
-                removed.extend(found.into_iter().map(|(id, document)| ((name, id), document)));
-            }
+            let keys = slots.iter().map(|(key, _)| object_of(key)).collect();
+            removed.insert(name, store.before(name, keys).await?);
         }
         let mut bodies: BTreeMap<&str, [Bulk<'_>; 3]> = BTreeMap::new();
         let mut replaced = Bulk::new(Verb::Update, RECORDS);
@@ -213,8 +187,7 @@ impl<'a> Slots<'a> {
         slots.sort_unstable_by_key(|(key, _)| **key);
         for (key, slot) in slots {
             let Some(now) = slot.now.filter(|_| slot.effect != Effect::Nothing) else { continue };
-            let zone = key.zone.to_string();
-            let id = record_id(&zone, slot.kind.n, key.id.as_str());
+            let id = record_id(&key.zone.to_string(), slot.kind.n, key.id.as_str());
             let row = now.document(&id);
             match slot.stored {
                 Some(_) => replaced.update(&id, &row, None),
@@ -229,23 +202,13 @@ impl<'a> Slots<'a> {
             match slot.effect {
                 Effect::Body(body) if is_there => {
                     // The user's further fields stay.
-                    let mut fields = RawDocumentBuf::new();
-                    append_fields(&mut fields, &slot.kind, key.id.as_str(), body);
-                    let mut update = RawDocumentBuf::new();
-                    update.append("$set", fields);
-                    updates.update(&object, &update, Some(key));
+                    let set = object_fields(&slot.kind, key.id.as_str(), body);
+                    updates.update(&object, &fields([("$set", (&set).into())]), Some(key));
                 }
                 Effect::Body(body) => {
-                    let document = match removed.get(&(collection, object.as_bytes().to_vec())) {
-                        Some(before) => with_fields(before, &slot.kind, key.id.as_str(), body)?,
-                        None => {
-                            let mut document = RawDocumentBuf::new();
-                            document.append_ref("_id", &object);
-                            append_fields(&mut document, &slot.kind, key.id.as_str(), body);
-                            document
-                        }
-                    };
-                    inserts.push(document, Some(key));
+                    let before = removed.get(collection).and_then(|removed| removed.get(object.as_bytes()));
+                    let before = before.cloned().unwrap_or_else(|| by_id(&object));
+                    inserts.push(with_fields(&before, &slot.kind, key.id.as_str(), body)?, Some(key));
                 }
                 Effect::Delete if is_there => deletes.delete(&object, Some(key)),
                 Effect::Delete | Effect::Row | Effect::Nothing => {}
@@ -282,10 +245,8 @@ pub(crate) async fn conflicts(
             stored.push(Found { zone: key.zone.clone(), n: kind.n, id: key.id.clone(), row });
         }
     }
-    let stored =
-        if stored.is_empty() { Vec::new() } else { records(store, session, stored, Access::ByKey).await? };
-    let stored: HashMap<RecordKey, Record> =
-        stored.into_iter().map(|record| (record.key.clone(), record)).collect();
+    let stored = records(store, session, stored, Access::ByKey).await?;
+    let stored: HashMap<_, _> = stored.into_iter().map(|record| (record.key.clone(), record)).collect();
     let conflict = |failed: Failed| {
         let key = failed.write.action.key();
         let current = match (failed.row, failed.body) {
@@ -293,7 +254,7 @@ pub(crate) async fn conflicts(
             (Some(_), None) => stored.get(key).cloned(),
             (None, _) => None,
         };
-        Ok(Conflict { current, reason: failed.reason, write: failed.write })
+        Conflict { current, reason: failed.reason, write: failed.write }
     };
-    failed.into_iter().map(conflict).collect::<Result<_, Fail>>()
+    Ok(failed.into_iter().map(conflict).collect())
 }

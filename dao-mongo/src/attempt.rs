@@ -5,7 +5,6 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use fastsync_core::source::{Clear, CommitOutcome, Conflict, Receipt, StateConflict, Write};
 use fastsync_core::{RecordKey, TypeName};
-use mongodb::ClientSession;
 use mongodb::bson::{RawDocument, doc};
 
 use crate::bulk::{Bulk, Refusal, Stop, Verb};
@@ -16,7 +15,7 @@ use crate::job::Job;
 use crate::ledger::{Given, Ledger, Tally};
 use crate::slots::{Failed, Slots, conflicts};
 use crate::staging::{Staged, load, of_session, parts};
-use crate::store::Store;
+use crate::tx::Tx;
 
 /// What rules of the user's refused in earlier attempts of the same commit.
 #[derive(Debug, Default)]
@@ -60,14 +59,13 @@ enum Draft {
     Applied(Receipt, Vec<Failed>),
 }
 
-pub(crate) struct Attempt<'a> {
-    pub(crate) store: &'a Store,
-    pub(crate) session: &'a mut ClientSession,
+pub(crate) struct Attempt<'a, 's> {
+    pub(crate) tx: &'a mut Tx<'s>,
     pub(crate) refusals: &'a Refusals,
     pub(crate) ledger: Ledger,
 }
 
-impl Attempt<'_> {
+impl Attempt<'_, '_> {
     /// Runs the commits in their order. `earlier` is what an attempt came to whose commit may have gone through.
     pub(crate) async fn run(
         mut self,
@@ -79,7 +77,7 @@ impl Attempt<'_> {
         if let Some(outcomes) = earlier.filter(|_| jobs.iter().any(|job| self.ledger.is_own(job))) {
             return Ok(Verdicts { outcomes: outcomes.to_vec(), must_abort: false });
         }
-        self.ledger.read_state(self.store, self.session, jobs).await?;
+        self.ledger.read_state(self.tx, jobs).await?;
         let verdicts = match jobs {
             [job] if job.is_staged || !job.commit.clears.is_empty() => {
                 let nothing = Staged::default();
@@ -88,7 +86,7 @@ impl Attempt<'_> {
             _ => self.together(jobs).await?,
         };
         if !verdicts.must_abort {
-            self.ledger.write(self.store, self.session).await?;
+            self.ledger.write(self.tx).await?;
         }
         Ok(verdicts)
     }
@@ -96,7 +94,7 @@ impl Attempt<'_> {
     /// Several commits, each of which sees what those before it write.
     async fn together(&mut self, jobs: &[Job]) -> Result<Verdicts, Stop> {
         let keys = jobs.iter().flat_map(|job| job.writes.iter().map(|write| write.action.key())).collect();
-        let mut slots = Slots::load(self.store, self.session, keys).await?;
+        let mut slots = Slots::load(self.tx, keys).await?;
         let mut drafts = Vec::with_capacity(jobs.len());
         for job in jobs {
             drafts.push(self.draft(job, &mut slots)?);
@@ -114,8 +112,8 @@ impl Attempt<'_> {
             });
         }
         let give_way = &self.refusals.give_way;
-        slots.give_way(self.store, self.session, give_way).await?;
-        slots.flush(self.store, self.session, give_way).await?;
+        slots.give_way(self.tx, give_way).await?;
+        slots.flush(self.tx, give_way).await?;
         Ok(Verdicts { outcomes, must_abort: false })
     }
 
@@ -151,7 +149,7 @@ impl Attempt<'_> {
             let outcomes = vec![CommitOutcome::Duplicate(receipt)];
             return Ok(Verdicts { outcomes, must_abort: false });
         }
-        if job.is_staged && parts(self.store, self.session, job.commit.session).await? != staged.parts {
+        if job.is_staged && parts(self.tx, job.commit.session).await? != staged.parts {
             return Err(Stop::Restaged);
         }
         let state = self.ledger.state_conflicts(job);
@@ -175,7 +173,7 @@ impl Attempt<'_> {
             for chunk in 0..=staged.parts.len() {
                 let writes = self.chunk(job, staged, &overridden, chunk).await?;
                 let keys = writes.iter().map(|write| write.action.key()).collect();
-                let mut slots = Slots::load(self.store, self.session, keys).await?;
+                let mut slots = Slots::load(self.tx, keys).await?;
                 if is_check || !checks_first {
                     let mut failed = Vec::new();
                     for (at, write) in writes.iter().enumerate() {
@@ -203,9 +201,9 @@ impl Attempt<'_> {
                     slots.apply(write, given);
                 }
                 match pass {
-                    Pass::Write => slots.flush(self.store, self.session, give_way).await?,
+                    Pass::Write => slots.flush(self.tx, give_way).await?,
                     Pass::Check | Pass::GiveWay => {
-                        slots.give_way(self.store, self.session, give_way).await?;
+                        slots.give_way(self.tx, give_way).await?;
                     }
                 }
             }
@@ -215,9 +213,9 @@ impl Attempt<'_> {
             return Ok(Verdicts { outcomes, must_abort: true });
         }
         if job.is_staged {
-            let staged = self.store.collection(STAGED);
+            let staged = self.tx.store.collection(STAGED);
             let batches = staged.delete_many(of_session(job.commit.session));
-            batches.session(&mut *self.session).await.map_err(Fail::from)?;
+            batches.session(&mut self.tx.session).await.map_err(Fail::from)?;
         }
         let receipt = self.ledger.note(job, &tally);
         let outcomes = vec![CommitOutcome::Applied(Receipt { skipped, ..receipt })];
@@ -233,7 +231,7 @@ impl Attempt<'_> {
         chunk: usize,
     ) -> Result<Cow<'w, [Write]>, Stop> {
         let Some(part) = staged.parts.get(chunk).copied() else { return Ok(Cow::Borrowed(&job.writes)) };
-        let writes = load(self.store, self.session, job.commit.session, part).await?;
+        let writes = load(self.tx, job.commit.session, part).await?;
         let writes = writes.ok_or(Stop::Restaged)?.into_iter().enumerate().filter(|(at, write)| {
             let key = write.action.key();
             !overridden.contains(key) && !staged.is_superseded(part, *at, key)
@@ -241,7 +239,7 @@ impl Attempt<'_> {
         let mut writes: Vec<_> = writes.map(|(_, write)| write).collect();
         for write in &mut writes {
             // A type may have been prepared anew since. What another write replaces need not fit.
-            let kind = self.store.kind(&write.action.key().type_name)?;
+            let kind = self.tx.store.types.get(&write.action.key().type_name)?;
             write.admit_signed(&kind.schema).map_err(Fail::from)?;
         }
         Ok(Cow::Owned(writes))
@@ -252,11 +250,11 @@ impl Attempt<'_> {
     }
 
     async fn conflicts(&mut self, failed: Vec<Failed>) -> Run<Vec<Conflict>> {
-        conflicts(self.store, self.session, failed).await
+        conflicts(self.tx, failed).await
     }
 
     async fn clear(&mut self, clear: &Clear) -> Result<(), Stop> {
-        let kind = self.store.kind(&clear.type_name)?;
+        let kind = self.tx.store.types.get(&clear.type_name)?;
         if !kind.schema.fits(&clear.zone) {
             return Ok(());
         }
@@ -271,12 +269,12 @@ impl Attempt<'_> {
             }
             Ok(())
         };
-        self.store.each(self.session, find(RECORDS, &filter), note).await?;
+        self.tx.each(find(RECORDS, &filter), note).await?;
         let mut objects = Bulk::new(Verb::Delete, kind.collection());
         any_of_each(keys).for_each(|some| objects.delete_all(&some));
-        objects.run(self.store, self.session).await?;
+        objects.run(self.tx).await?;
         let mut rows = Bulk::new(Verb::Delete, RECORDS);
         rows.delete_all(&filter);
-        rows.run(self.store, self.session).await
+        rows.run(self.tx).await
     }
 }

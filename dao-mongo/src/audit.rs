@@ -4,13 +4,13 @@ use fastsync_core::source::{AuditRequest, Receipt};
 use fastsync_core::{
     Author, DeviceId, Position, SessionId, SessionKind, SessionSummary, Timestamp, TypeName, Zone,
 };
-use mongodb::ClientSession;
 use mongodb::bson::{Bson, Document, RawArrayBuf, RawBsonRef, RawDocument, RawDocumentBuf, doc};
 
 use crate::codec::{capped, read_uuid, read_zone, unsigned, uuid_ref};
 use crate::command::{BATCH, SESSIONS, any_of, find, raw};
 use crate::error::{Fail, Run};
 use crate::store::Store;
+use crate::tx::Tx;
 
 /// Finds these sessions.
 pub(crate) fn by_ids(ids: impl IntoIterator<Item = SessionId>) -> RawDocumentBuf {
@@ -41,7 +41,7 @@ pub(crate) fn sessions_query(zone: &Zone, after: u64, through: u64) -> Document 
 }
 
 pub(crate) async fn sessions(store: &Store, request: &AuditRequest) -> Run<Vec<SessionSummary>> {
-    let session = &mut store.snapshot().await?;
+    let tx = &mut Tx::snapshot(store).await?;
     let (command, of) = match request {
         AuditRequest::Session(id) => (by_ids([*id]), None),
         AuditRequest::Zone { zone, after, limit } => {
@@ -50,7 +50,7 @@ pub(crate) async fn sessions(store: &Store, request: &AuditRequest) -> Run<Vec<S
             (raw(&sessions_query(zone, after.0, through))?, Some(zone))
         }
     };
-    let mut summaries = store.all(session, command, &mut read_summary).await?;
+    let mut summaries = tx.all(command, &mut read_summary).await?;
     summaries.sort_by_key(|summary| {
         summary.positions.iter().find(|(zone, _)| Some(zone) == of).map(|(_, position)| *position)
     });
@@ -58,12 +58,8 @@ pub(crate) async fn sessions(store: &Store, request: &AuditRequest) -> Run<Vec<S
 }
 
 /// The receipt of a session that is committed.
-pub(crate) async fn receipt(
-    store: &Store,
-    session: &mut ClientSession,
-    id: SessionId,
-) -> Run<Option<Receipt>> {
-    Ok(store.all(session, by_ids([id]), &mut read_receipt).await?.pop())
+pub(crate) async fn receipt(tx: &mut Tx<'_>, id: SessionId) -> Run<Option<Receipt>> {
+    Ok(tx.all(by_ids([id]), &mut read_receipt).await?.pop())
 }
 
 pub(crate) fn read_receipt(document: &RawDocument) -> Run<Receipt> {

@@ -1,19 +1,18 @@
 //! Write commands of many documents each, so that no record costs a round trip of its own.
 
 use fastsync_core::{ErrorKind, RecordKey};
-use mongodb::ClientSession;
 use mongodb::bson::{RawArrayBuf, RawBsonRef, RawDocumentBuf};
 
 use crate::command::{by_id, fields};
 use crate::error::Fail;
-use crate::store::Store;
+use crate::tx::Tx;
 
 /// How much goes into one command; the server's limits are 100,000 writes and 16 MiB.
 const COMMAND_WRITES: usize = 5_000;
 const COMMAND_BYTES: usize = 8 << 20;
 
-/// What a command does, with the name of its list of documents.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a command does. Those that free unique values come first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Verb {
     Delete,
     Update,
@@ -21,6 +20,7 @@ pub(crate) enum Verb {
 }
 
 impl Verb {
+    /// The command, and its list of documents.
     const fn names(self) -> (&'static str, &'static str) {
         match self {
             Self::Delete => ("delete", "deletes"),
@@ -103,7 +103,7 @@ impl<'a> Bulk<'a> {
     }
 
     /// Runs it in the session's transaction.
-    pub(crate) async fn run(self, store: &Store, session: &mut ClientSession) -> Result<(), Stop> {
+    pub(crate) async fn run(self, tx: &mut Tx<'_>) -> Result<(), Stop> {
         let mut documents = self.documents.into_iter().peekable();
         while documents.peek().is_some() {
             let mut list = RawArrayBuf::new();
@@ -121,8 +121,8 @@ impl<'a> Bulk<'a> {
             let (verb, name) = self.verb.names();
             let command = [(verb, self.collection.into()), (name, (&list).into()), ("ordered", true.into())];
             let command = fields(command);
-            match store.write(session, command).await {
-                Ok(_) => {}
+            match tx.write(command).await {
+                Ok(()) => {}
                 Err(Fail::Write(error)) if error.is_constraint() => {
                     return Err(match keys.get(error.index).copied().flatten() {
                         Some(key) => Stop::Refused(Refusal {

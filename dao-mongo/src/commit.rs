@@ -22,6 +22,7 @@ use crate::ledger::Ledger;
 use crate::orphans::{IDLE, end_abandoned};
 use crate::staging::{Staged, load, parts};
 use crate::store::{Store, transaction};
+use crate::tx::Tx;
 
 /// How long a commit tries against other processes before it answers `Contention`.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -44,7 +45,7 @@ pub(crate) async fn commit(store: &Store, mut commit: Commit) -> Run<CommitOutco
 }
 
 async fn duplicate(store: &Store, id: SessionId) -> Run<Option<CommitOutcome>> {
-    let receipt = receipt(store, &mut store.snapshot().await?, id).await?;
+    let receipt = receipt(&mut Tx::snapshot(store).await?, id).await?;
     Ok(receipt.map(CommitOutcome::Duplicate))
 }
 
@@ -128,10 +129,10 @@ async fn alone(store: &Store, job: Job) -> Run<CommitOutcome> {
 
 /// Which turns the staged writes of a session need, and which of them count.
 async fn look_through(store: &Store, id: SessionId) -> Run<(Staged, BTreeSet<String>)> {
-    let session = &mut store.snapshot().await?;
+    let tx = &mut Tx::snapshot(store).await?;
     let (mut staged, mut turns) = (Staged::default(), BTreeSet::new());
-    for part in parts(store, session, id).await? {
-        let writes = load(store, session, id, part).await?.unwrap_or_default();
+    for part in parts(tx, id).await? {
+        let writes = load(tx, id, part).await?.unwrap_or_default();
         turns.extend(turns_of(&writes));
         staged.add(part, &writes);
     }
@@ -151,32 +152,32 @@ async fn transact(
     let mut refusals = Refusals::default();
     let mut earlier: Option<Vec<CommitOutcome>> = None;
     let mut pauses = Pauses::new(Duration::from_millis(2), Duration::from_millis(32));
-    let (mut session, verdicts) = loop {
-        let mut session = store.writers.session(&store.database).await?;
+    let (mut tx, verdicts) = loop {
+        let mut tx = Tx { store, session: store.writers.session(&store.database).await? };
         // Committed on the primary: whoever reads with majority does not see it yet.
         let local = WriteConcern::builder().w(Acknowledgment::Nodes(1)).build();
-        session.start_transaction().with_options(transaction(local)).await.map_err(Fail::from)?;
+        tx.session.start_transaction().with_options(transaction(local)).await.map_err(Fail::from)?;
         let attempt = async {
-            let ledger = Ledger::open(store, &mut session, jobs, turns).await?;
-            let attempt = Attempt { store, session: &mut session, refusals: &refusals, ledger };
+            let ledger = Ledger::open(&mut tx, jobs, turns).await?;
+            let attempt = Attempt { tx: &mut tx, refusals: &refusals, ledger };
             attempt.run(jobs, staged, earlier.as_deref()).await
         };
         let stop = match attempt.await {
             Ok(verdicts) if verdicts.must_abort => {
-                abort(&mut session).await;
+                abort(&mut tx.session).await;
                 // What the conflicts name must not be taken back by a fail-over either.
                 store.wait_for_majority().await?;
                 return Ok(verdicts.outcomes);
             }
-            Ok(verdicts) => match commit_transaction(&mut session).await {
-                Ok(()) => break (session, verdicts),
+            Ok(verdicts) => match commit_transaction(&mut tx.session).await {
+                Ok(()) => break (tx, verdicts),
                 Err(fail) => {
                     earlier = Some(verdicts.outcomes);
                     Stop::Fail(fail)
                 }
             },
             Err(stop) => {
-                abort(&mut session).await;
+                abort(&mut tx.session).await;
                 stop
             }
         };
@@ -196,7 +197,7 @@ async fn transact(
     // The next commit of these zones need not wait for the disk: it can only be durable after this one.
     drop(guards);
     // The driver repeats the commit with the concern that a majority has journaled it.
-    commit_transaction(&mut session).await?;
+    commit_transaction(&mut tx.session).await?;
     Ok(verdicts.outcomes)
 }
 
@@ -215,17 +216,15 @@ async fn commit_transaction(session: &mut ClientSession) -> Run<()> {
     let mut pauses = Pauses::new(Duration::from_millis(50), Duration::from_millis(50));
     let began = Instant::now();
     loop {
-        let fail = match session.commit_transaction().await {
-            Ok(()) => return Ok(()),
-            Err(error) => Fail::from(error),
-        };
-        if fail.is_unknown_commit() && began.elapsed() < PATIENCE {
-            sleep(pauses.next_pause()).await;
-        } else if fail.is_unknown_commit() {
-            let message = "the server did not say whether the transaction was committed";
-            return Err(Fail::new(ErrorKind::Timeout, "commit", message));
-        } else {
-            return Err(fail);
+        match session.commit_transaction().await.map_err(Fail::from) {
+            Err(fail) if fail.is_unknown_commit() && began.elapsed() < PATIENCE => {
+                sleep(pauses.next_pause()).await;
+            }
+            Err(fail) if fail.is_unknown_commit() => {
+                let message = "the server did not say whether the transaction was committed";
+                return Err(Fail::new(ErrorKind::Timeout, "commit", message));
+            }
+            done => return done,
         }
     }
 }

@@ -96,21 +96,18 @@ impl Fail {
     }
 
     pub(crate) fn into_error(self, operation: &'static str) -> Error {
+        let ours = |kind, message| Error::new(kind, operation, message).with_backend(BACKEND);
         match self {
             Self::Core(error) => error,
             Self::Write(error) => {
-                Error::new(kind_of_code(error.code), operation, "the database refuses a write")
-                    .with_backend(BACKEND)
-                    .with_source(error.message)
+                ours(kind_of_code(error.code), "the database refuses a write").with_source(error.message)
             }
             Self::Mongo(error) => {
                 let (kind, message) = classify(&error);
-                let ours = Error::new(kind, operation, message).with_backend(BACKEND);
-                // What a malformed setting says may hold a password.
-                if matches!(*error.kind, Native::InvalidArgument { .. }) {
-                    ours
-                } else {
-                    ours.with_source(error)
+                match *error.kind {
+                    // What a malformed setting says may hold a password.
+                    Native::InvalidArgument { .. } => ours(kind, message),
+                    _ => ours(kind, message).with_source(error),
                 }
             }
         }

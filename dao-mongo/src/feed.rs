@@ -6,7 +6,6 @@
 use fastsync_core::source::rules::ZoneState;
 use fastsync_core::source::{Changes, ChangesRequest, Head};
 use fastsync_core::{Position, Tag, Zone};
-use mongodb::ClientSession;
 use mongodb::bson::{Document, RawDocument, doc};
 use mongodb::options::{Hint, ReturnDocument};
 
@@ -14,44 +13,47 @@ use crate::codec::{capped, unsigned};
 use crate::command::{RECORDS, ZONES, raw, whole};
 use crate::error::{Fail, Run};
 use crate::store::Store;
+use crate::tx::Tx;
 use crate::walk::{Place, Walk, tag};
 
-async fn zone_state(store: &Store, session: &mut ClientSession, zone: &Zone) -> Run<ZoneState> {
+async fn zone_state(tx: &mut Tx<'_>, zone: &Zone) -> Run<ZoneState> {
     let command = doc! { "find": ZONES, "filter": { "_id": zone.to_string() } };
     let read = &mut |document: &RawDocument| {
         let number = |name| Ok::<_, Fail>(unsigned(document.get_i64(name)?));
         let head = Head { position: Position(number("head")?), tag: Tag(number("tag")?) };
         Ok(ZoneState { head, horizon: Position(number("horizon")?) })
     };
-    Ok(store.all(session, raw(&command)?, read).await?.pop().unwrap_or(ZoneState::EMPTY))
+    Ok(tx.all(raw(&command)?, read).await?.pop().unwrap_or(ZoneState::EMPTY))
 }
 
 pub(crate) async fn changes(store: &Store, request: &ChangesRequest) -> Run<Changes> {
     let types = match &request.types {
-        Some(names) => Some(names.iter().map(|name| Ok(store.kind(name)?.n)).collect::<Run<Vec<i32>>>()?),
+        Some(names) => {
+            Some(names.iter().map(|name| Ok(store.types.get(name)?.n)).collect::<Run<Vec<i32>>>()?)
+        }
         None => None,
     };
     let after = &request.after;
     let within = match after.within() {
-        Some((name, id)) => Some((store.kind(name)?.n, id.clone())),
+        Some((name, id)) => Some((store.types.get(name)?.n, id.clone())),
         None => None,
     };
-    let session = &mut store.snapshot().await?;
-    let zone = zone_state(store, session, &request.zone).await?;
-    let found = tag(store, session, &request.zone, zone.head, after.position()).await?;
+    let tx = &mut Tx::snapshot(store).await?;
+    let zone = zone_state(tx, &request.zone).await?;
+    let found = tag(tx, &request.zone, zone.head, after.position()).await?;
     let reading = match zone.admit(request, found) {
         Ok(reading) => reading,
         Err(reason) => return Ok(Changes::ResetRequired(reason)),
     };
-    let walk = Walk { store, request, types, reading };
+    let walk = Walk { request, types, reading };
     if after.loading() {
-        return walk.load(session, within).await.map(Changes::Page);
+        return walk.load(tx, within).await.map(Changes::Page);
     }
     let place = match within {
         Some((n, id)) => Place::behind(after.position().0, n, &id),
         None => Place::at(capped(after.position().0).saturating_add(1)),
     };
-    walk.page(session, place).await.map(Changes::Page)
+    walk.page(tx, place).await.map(Changes::Page)
 }
 
 /// The tombstones that a purge removes. One that waits to be pushed is not finished with.

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use fastsync_core::source::rules::{self, Verdict};
 use fastsync_core::source::{Action, ExpectState, Receipt, StateConflict, Write};
 use fastsync_core::{Position, SessionId, Tag, TypeName, Zone};
-use mongodb::ClientSession;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Document, RawArrayBuf, RawDocument, RawDocumentBuf, doc};
 use mongodb::options::ReturnDocument;
@@ -17,7 +16,7 @@ use crate::command::{SESSIONS, STATE, ZONES, any_of, fields, find, raw, whole};
 use crate::error::{Fail, Run};
 use crate::job::{CHANGES, Job};
 use crate::read::read_state;
-use crate::store::Store;
+use crate::tx::Tx;
 
 /// The end of a zone's history, or of the numbering of local commits.
 #[derive(Debug, Default)]
@@ -58,15 +57,10 @@ pub(crate) struct Ledger {
 
 impl Ledger {
     /// Takes the turns, and reads the sessions of these commits as they are.
-    pub(crate) async fn open(
-        store: &Store,
-        session: &mut ClientSession,
-        jobs: &[Job],
-        turns: &BTreeSet<String>,
-    ) -> Run<Self> {
+    pub(crate) async fn open(tx: &mut Tx<'_>, jobs: &[Job], turns: &BTreeSet<String>) -> Run<Self> {
         let mut ledger = Self::default();
         for turn in turns {
-            ledger.touch(store, session, turn).await?;
+            ledger.touch(tx, turn).await?;
         }
         let read = &mut |document: &RawDocument| {
             let id = SessionId::from_uuid(read_uuid(document.get_binary("_id")?)?);
@@ -74,17 +68,17 @@ impl Ledger {
             Ok((id, (read_receipt(document)?, attempt)))
         };
         let ids = by_ids(jobs.iter().map(|job| job.commit.session));
-        ledger.committed.extend(store.all(session, ids, read).await?);
+        ledger.committed.extend(tx.all(ids, read).await?);
         Ok(ledger)
     }
 
     /// Writes a zone's document first of all: whoever else has done so since has the turn.
-    async fn touch(&mut self, store: &Store, session: &mut ClientSession, turn: &str) -> Run<()> {
-        let zones = store.database.collection::<Document>(ZONES);
+    async fn touch(&mut self, tx: &mut Tx<'_>, turn: &str) -> Run<()> {
+        let zones = tx.store.database.collection::<Document>(ZONES);
         let none = doc! { "head": 0_i64, "tag": 0_i64, "horizon": 0_i64 };
         let update = doc! { "$inc": { "turn": 1_i64 }, "$setOnInsert": none };
         let touching = zones.find_one_and_update(doc! { "_id": turn }, update).upsert(true);
-        let touched = touching.return_document(ReturnDocument::After).session(session).await?;
+        let touched = touching.return_document(ReturnDocument::After).session(&mut tx.session).await?;
         let touched = touched.unwrap_or_default();
         let (Some(head), Some(tag)) = (whole(touched.get("head")), whole(touched.get("tag"))) else {
             return Err(Fail::corrupt("a zone has no head"));
@@ -94,12 +88,7 @@ impl Ledger {
     }
 
     /// Reads the state entries that something is expected of.
-    pub(crate) async fn read_state(
-        &mut self,
-        store: &Store,
-        session: &mut ClientSession,
-        jobs: &[Job],
-    ) -> Run<()> {
+    pub(crate) async fn read_state(&mut self, tx: &mut Tx<'_>, jobs: &[Job]) -> Run<()> {
         let mut keys = RawArrayBuf::new();
         for write in jobs.iter().flat_map(|job| &job.commit.state) {
             if write.expect != ExpectState::Anything && self.state.insert(write.key.clone(), None).is_none() {
@@ -107,7 +96,7 @@ impl Ledger {
             }
         }
         if !self.state.is_empty() {
-            let found = store.all(session, find(STATE, &any_of(&keys)), &mut read_state).await?;
+            let found = tx.all(find(STATE, &any_of(&keys)), &mut read_state).await?;
             self.state.extend(found.into_iter().map(|(key, value)| (key, Some(value))));
         }
         Ok(())
@@ -196,7 +185,7 @@ impl Ledger {
     }
 
     /// Writes sessions, state entries and the ends of the zones.
-    pub(crate) async fn write(self, store: &Store, session: &mut ClientSession) -> Run<()> {
+    pub(crate) async fn write(self, tx: &mut Tx<'_>) -> Run<()> {
         let mut sessions = Bulk::new(Verb::Insert, SESSIONS);
         self.sessions.into_iter().for_each(|session| sessions.push(session, None));
         let (mut set, mut removed) = (Bulk::new(Verb::Update, STATE), Bulk::new(Verb::Delete, STATE));
@@ -215,7 +204,7 @@ impl Ledger {
             ends.update(turn.as_str(), &next, None);
         }
         for bulk in [sessions, set, removed, ends] {
-            bulk.run(store, session).await?;
+            bulk.run(tx).await?;
         }
         Ok(())
     }

@@ -88,6 +88,7 @@ mod staging;
 mod store;
 #[cfg(test)]
 mod tests;
+mod tx;
 mod upgrade;
 #[cfg(test)]
 mod upgrade_tests;

@@ -3,13 +3,13 @@
 use fastsync_core::source::rules::Room;
 use fastsync_core::source::{ChangesPage, Point};
 use fastsync_core::{ObjectId, Zone};
-use mongodb::ClientSession;
 use mongodb::bson::{Bson, Document, RawDocument, doc};
 
 use crate::codec::capped_len;
 use crate::command::{BATCH, RECORDS, raw};
 use crate::error::Run;
 use crate::records::{Access, Found, records};
+use crate::tx::Tx;
 use crate::walk::Walk;
 
 /// The record that a load gave last.
@@ -17,22 +17,22 @@ type Place = (i32, ObjectId);
 
 impl Walk<'_> {
     /// The next page of a load.
-    pub(crate) async fn load(&self, session: &mut ClientSession, within: Option<Place>) -> Run<ChangesPage> {
+    pub(crate) async fn load(&self, tx: &mut Tx<'_>, within: Option<Place>) -> Run<ChangesPage> {
         let begin = self.reading.load_began;
-        let (found, is_cut) = self.next_rows(session, within.as_ref()).await?;
+        let (found, is_cut) = self.next_rows(tx, within.as_ref()).await?;
         let last = found.last().filter(|_| is_cut).map(|last| (last.n, last.id.clone()));
         let remaining = match &last {
-            Some(last) if self.reading.counts => self.left_to_load(session, last).await?,
+            Some(last) if self.reading.counts => self.left_to_load(tx, last).await?,
             None if begin != self.reading.head => {
-                self.remaining(session, begin.position.next().0, i32::MIN, "").await?
+                self.remaining(tx, begin.position.next().0, i32::MIN, "").await?
             }
             _ => 0,
         };
         let within = match last {
-            Some((n, id)) => Some((self.store.kind_at(n).await?.schema.name().clone(), id)),
+            Some((n, id)) => Some((tx.store.kind_at(n).await?.schema.name().clone(), id)),
             None => None,
         };
-        let records = records(self.store, session, found, Access::ByRange).await?;
+        let records = records(tx, found, Access::ByRange).await?;
         if !is_cut && remaining == 0 {
             return Ok(self.reading.last_page(records));
         }
@@ -41,7 +41,7 @@ impl Walk<'_> {
     }
 
     /// The rows of the page, and whether more follow.
-    async fn next_rows(&self, session: &mut ClientSession, after: Option<&Place>) -> Run<(Vec<Found>, bool)> {
+    async fn next_rows(&self, tx: &mut Tx<'_>, after: Option<&Place>) -> Run<(Vec<Found>, bool)> {
         let limit = self.request.limits.records.max(1);
         let command = query(&self.request.zone, self.types.as_deref(), after, limit.saturating_add(1));
         let mut found = Vec::new();
@@ -54,13 +54,13 @@ impl Walk<'_> {
             }
             Ok(())
         };
-        self.store.each(session, raw(&command)?, take).await?;
+        tx.each(raw(&command)?, take).await?;
         Ok((found, is_cut))
     }
 
-    async fn left_to_load(&self, session: &mut ClientSession, last: &Place) -> Run<u64> {
+    async fn left_to_load(&self, tx: &mut Tx<'_>, last: &Place) -> Run<u64> {
         let filter = filter(&self.request.zone, self.types.as_deref(), Some(last));
-        self.count(session, filter, doc! { "_id": 1 }.into()).await
+        self.count(tx, filter, doc! { "_id": 1 }.into()).await
     }
 }
 

@@ -14,17 +14,18 @@ use crate::read::starts_with;
 use crate::records::rows;
 use crate::registry::Type;
 use crate::store::Store;
+use crate::tx::Tx;
 
 pub(crate) async fn find(store: &Store, query: &Query) -> Run<Found> {
-    let kind = store.kind(&query.type_name)?;
+    let kind = store.types.get(&query.type_name)?;
     let Some(filter) = filter_of(&kind, query)? else {
         return Ok(Found { records: Vec::new(), total: query.total.then_some(0) });
     };
-    let session = &mut store.snapshot().await?;
+    let tx = &mut Tx::snapshot(store).await?;
     let mut total = None;
     if query.total {
         let objects = store.collection(kind.collection());
-        total = Some(objects.count_documents(filter.clone()).session(&mut *session).await?);
+        total = Some(objects.count_documents(filter.clone()).session(&mut tx.session).await?);
     }
     if query.limit == Some(0) || i64::try_from(query.offset).is_err() {
         return Ok(Found { records: Vec::new(), total });
@@ -32,8 +33,8 @@ pub(crate) async fn find(store: &Store, query: &Query) -> Run<Found> {
     let read = &mut |document: &RawDocument| {
         Ok((read_id(document.get_document("_id")?.get_str("id")?)?, read_body(document, &kind)?))
     };
-    let objects = store.all(session, raw(&command(&kind, query, filter))?, read).await?;
-    let rows = rows(store, session, &kind, &query.zone, objects.iter().map(|(id, _)| id)).await?;
+    let objects = tx.all(raw(&command(&kind, query, filter))?, read).await?;
+    let rows = rows(tx, &kind, &query.zone, objects.iter().map(|(id, _)| id)).await?;
     let tracked = objects.into_iter().filter_map(|(id, body)| {
         let row = rows.get(&id).filter(|row| !row.deleted)?;
         let key = RecordKey { zone: query.zone.clone(), type_name: query.type_name.clone(), id };

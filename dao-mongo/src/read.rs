@@ -10,18 +10,19 @@ use crate::command::{BATCH, RECORDS, STATE, by_id, find, raw};
 use crate::error::Run;
 use crate::records::{Access, Found, records, rows};
 use crate::store::Store;
+use crate::tx::Tx;
 
 /// The records with these keys, in this order; those that are not there are left out.
 pub(crate) async fn get(store: &Store, name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Run<Vec<Record>> {
-    let kind = store.kind(name)?;
-    let session = &mut store.snapshot().await?;
-    let mut rows = rows(store, session, &kind, zone, ids.iter()).await?;
+    let kind = store.types.get(name)?;
+    let tx = &mut Tx::snapshot(store).await?;
+    let mut rows = rows(tx, &kind, zone, ids.iter()).await?;
     // An id that is named twice comes once.
     let found = ids.iter().filter_map(|id| {
         let (id, row) = rows.remove_entry(id)?;
         Some(Found { zone: zone.clone(), n: kind.n, id, row })
     });
-    records(store, session, found.collect(), Access::ByKey).await
+    records(tx, found.collect(), Access::ByKey).await
 }
 
 /// The filter, sort and index of pending records.
@@ -38,23 +39,23 @@ pub(crate) fn pending_query(after: u64, limit: usize) -> Document {
 
 pub(crate) async fn pending(store: &Store, request: PendingRequest) -> Run<Pending> {
     let PendingRequest { after, limit, total: counts } = request;
-    let session = &mut store.snapshot().await?;
+    let tx = &mut Tx::snapshot(store).await?;
     let mut total = None;
     if counts {
         let rows = store.collection(RECORDS);
         let counting = rows.count_documents(doc! { "change": { "$gt": 0_i64 } });
         let hint = mongodb::options::Hint::Name("pending".to_owned());
-        total = Some(counting.hint(hint).session(&mut *session).await?);
+        total = Some(counting.hint(hint).session(&mut tx.session).await?);
     }
     if limit == 0 {
         return Ok(Pending { records: Vec::new(), total });
     }
-    let found = store.all(session, raw(&pending_query(after, limit))?, &mut Found::read).await?;
-    Ok(Pending { records: records(store, session, found, Access::ByKey).await?, total })
+    let found = tx.all(raw(&pending_query(after, limit))?, &mut Found::read).await?;
+    Ok(Pending { records: records(tx, found, Access::ByKey).await?, total })
 }
 
 pub(crate) async fn zones(store: &Store, name: &TypeName) -> Run<Vec<Zone>> {
-    let kind = store.kind(name)?;
+    let kind = store.types.get(name)?;
     let found = store.collection(RECORDS).distinct("_id.zone", doc! { "_id.type": kind.n }).await?;
     let zones = found.iter().map(|zone| read_zone(zone.as_str().unwrap_or_default()));
     let mut zones = zones.collect::<Run<Vec<_>>>()?;
@@ -72,7 +73,7 @@ pub(crate) async fn state(store: &Store, range: &StateRange) -> Run<Vec<(String,
             )?
         }
     };
-    store.all(&mut store.snapshot().await?, command, &mut read_state).await
+    Tx::snapshot(store).await?.all(command, &mut read_state).await
 }
 
 /// A state entry.

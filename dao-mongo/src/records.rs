@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use fastsync_core::{ObjectId, Record, RecordKey, Value, Zone};
-use mongodb::ClientSession;
 use mongodb::bson::RawDocument;
 
 use crate::codec::{Entry, Row, object_key, read_body, read_id, read_zone, record_id};
 use crate::command::{RECORDS, by_id, fields, find};
 use crate::error::Run;
 use crate::registry::Type;
-use crate::store::Store;
+use crate::tx::Tx;
 
 /// A row of the index that its body is still to be read for.
 #[derive(Debug)]
@@ -40,12 +39,7 @@ pub(crate) enum Access {
 
 /// The records that index rows stand for, in their order. A live one without its document is left out: somebody
 /// has deleted it past this library.
-pub(crate) async fn records(
-    store: &Store,
-    session: &mut ClientSession,
-    found: Vec<Found>,
-    access: Access,
-) -> Run<Vec<Record>> {
+pub(crate) async fn records(tx: &mut Tx<'_>, found: Vec<Found>, access: Access) -> Run<Vec<Record>> {
     // The live rows of one type in one zone, with their places in the answer.
     let mut groups: BTreeMap<(i32, &Zone), Vec<(&str, usize)>> = BTreeMap::new();
     for (at, entry) in found.iter().enumerate() {
@@ -58,7 +52,7 @@ pub(crate) async fn records(
     bodies.resize_with(found.len(), || None);
     let mut kinds: HashMap<i32, Arc<Type>> = HashMap::new();
     for ((n, zone), live) in groups {
-        let kind = store.kind_at(n).await?;
+        let kind = tx.store.kind_at(n).await?;
         let zone = zone.to_string();
         let key = |(id, _): &(&str, usize)| object_key(&zone, id);
         let place_of: HashMap<&str, usize> = live.iter().copied().collect();
@@ -72,9 +66,9 @@ pub(crate) async fn records(
         match (access, live.first(), live.last()) {
             (Access::ByRange, Some(first), Some(last)) => {
                 let range = fields([("$gte", (&key(first)).into()), ("$lte", (&key(last)).into())]);
-                store.each(session, find(kind.collection(), &by_id(&range)), read).await?;
+                tx.each(find(kind.collection(), &by_id(&range)), read).await?;
             }
-            _ => store.each_of(session, kind.collection(), live.iter().map(key).collect(), read).await?,
+            _ => tx.each_of(kind.collection(), live.iter().map(key).collect(), read).await?,
         }
         kinds.insert(n, kind);
     }
@@ -88,8 +82,7 @@ pub(crate) async fn records(
 
 /// The index rows of these ids; those that are not there are left out.
 pub(crate) async fn rows(
-    store: &Store,
-    session: &mut ClientSession,
+    tx: &mut Tx<'_>,
     kind: &Type,
     zone: &Zone,
     ids: impl Iterator<Item = &ObjectId>,
@@ -102,6 +95,6 @@ pub(crate) async fn rows(
         rows.insert(read_id(entry.id)?, entry.row);
         Ok(())
     };
-    store.each_of(session, RECORDS, keys, read).await?;
+    tx.each_of(RECORDS, keys, read).await?;
     Ok(rows)
 }

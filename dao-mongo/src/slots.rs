@@ -6,7 +6,6 @@ use std::sync::Arc;
 use fastsync_core::source::rules::{acknowledged, change_of_put};
 use fastsync_core::source::{Action, Conflict, ConflictReason, OnMismatch, Write};
 use fastsync_core::{RecordKey, TypeName, Value};
-use mongodb::ClientSession;
 use mongodb::bson::{RawDocument, RawDocumentBuf};
 
 use crate::bulk::{Bulk, Stop, Verb};
@@ -16,7 +15,7 @@ use crate::error::Run;
 use crate::ledger::Given;
 use crate::records::{Access, Found, records};
 use crate::registry::Type;
-use crate::store::Store;
+use crate::tx::Tx;
 
 /// What becomes of a record.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -69,14 +68,11 @@ pub(crate) struct Slots<'a> {
 
 impl<'a> Slots<'a> {
     /// Reads the index rows of these keys in the transaction.
-    pub(crate) async fn load(
-        store: &Store,
-        session: &mut ClientSession,
-        keys: Vec<&'a RecordKey>,
-    ) -> Run<Self> {
+    pub(crate) async fn load(tx: &mut Tx<'_>, keys: Vec<&'a RecordKey>) -> Run<Self> {
+        let store = tx.store;
         let (mut slots, mut ids) = (HashMap::with_capacity(keys.len()), Vec::with_capacity(keys.len()));
         for key in keys {
-            let kind = store.kind(&key.type_name)?;
+            let kind = store.types.get(&key.type_name)?;
             let id = record_id(&key.zone.to_string(), kind.n, key.id.as_str());
             let slot = Slot { kind, stored: None, now: None, effect: Effect::Nothing };
             if slots.insert(key, slot).is_none() {
@@ -92,7 +88,7 @@ impl<'a> Slots<'a> {
             }
             Ok(())
         };
-        store.each_of(session, RECORDS, ids, note).await?;
+        tx.each_of(RECORDS, ids, note).await?;
         Ok(Self { slots })
     }
 
@@ -142,45 +138,35 @@ impl<'a> Slots<'a> {
     }
 
     /// Removes the documents that were noted to be written, of these types: then none is in the way of another.
-    pub(crate) async fn give_way(
-        &self,
-        store: &Store,
-        session: &mut ClientSession,
-        types: &BTreeSet<TypeName>,
-    ) -> Result<(), Stop> {
-        for (name, slots) in self.giving_way(types) {
+    pub(crate) async fn give_way(&self, tx: &mut Tx<'_>, types: &BTreeSet<TypeName>) -> Result<(), Stop> {
+        for (name, keys) in self.giving_way(types) {
             let mut bulk = Bulk::new(Verb::Delete, name);
-            slots.iter().for_each(|(key, _)| bulk.delete(&object_of(key), Some(key)));
-            bulk.run(store, session).await?;
+            keys.into_iter().for_each(|key| bulk.delete(&object_of(key), Some(key)));
+            bulk.run(tx).await?;
         }
         Ok(())
     }
 
     /// The live documents of these types that are written or removed, by collection.
-    fn giving_way(&self, types: &BTreeSet<TypeName>) -> BTreeMap<&str, Vec<(&'a RecordKey, &Slot<'a>)>> {
+    fn giving_way(&self, types: &BTreeSet<TypeName>) -> BTreeMap<&str, Vec<&'a RecordKey>> {
         let mut found: BTreeMap<&str, Vec<_>> = BTreeMap::new();
         for (key, slot) in self.slots.iter().filter(|(key, _)| types.contains(&key.type_name)) {
             let is_written = matches!(slot.effect, Effect::Body(_) | Effect::Delete);
             if is_written && slot.is_live() {
-                found.entry(slot.kind.collection()).or_default().push((*key, slot));
+                found.entry(slot.kind.collection()).or_default().push(*key);
             }
         }
         found
     }
 
     /// Writes what was noted: first what frees unique values. `gave_way`: types whose documents were removed for that.
-    pub(crate) async fn flush(
-        &self,
-        store: &Store,
-        session: &mut ClientSession,
-        gave_way: &BTreeSet<TypeName>,
-    ) -> Result<(), Stop> {
+    pub(crate) async fn flush(&self, tx: &mut Tx<'_>, gave_way: &BTreeSet<TypeName>) -> Result<(), Stop> {
         let mut removed = HashMap::new();
-        for (name, slots) in self.giving_way(gave_way) {
-            let keys = slots.iter().map(|(key, _)| object_of(key)).collect();
-            removed.insert(name, store.before(name, keys).await?);
+        for (name, keys) in self.giving_way(gave_way) {
+            let keys = keys.into_iter().map(object_of).collect();
+            removed.insert(name, tx.before(name, keys).await?);
         }
-        let mut bodies: BTreeMap<&str, [Bulk<'_>; 3]> = BTreeMap::new();
+        let mut bodies = BTreeMap::new();
         let mut replaced = Bulk::new(Verb::Update, RECORDS);
         let mut inserted = Bulk::new(Verb::Insert, RECORDS);
         let mut slots: Vec<_> = self.slots.iter().collect();
@@ -196,33 +182,31 @@ impl<'a> Slots<'a> {
             let object = object_of(key);
             let collection = slot.kind.collection();
             let is_there = slot.is_live() && !gave_way.contains(&key.type_name);
-            let [deletes, updates, inserts] = bodies.entry(collection).or_insert_with(|| {
-                [Verb::Delete, Verb::Update, Verb::Insert].map(|verb| Bulk::new(verb, collection))
-            });
+            let verb = match slot.effect {
+                Effect::Body(_) if is_there => Verb::Update,
+                Effect::Body(_) => Verb::Insert,
+                Effect::Delete if is_there => Verb::Delete,
+                Effect::Delete | Effect::Row | Effect::Nothing => continue,
+            };
+            let bulk = bodies.entry((verb, collection)).or_insert_with(|| Bulk::new(verb, collection));
             match slot.effect {
                 Effect::Body(body) if is_there => {
                     // The user's further fields stay.
                     let set = object_fields(&slot.kind, key.id.as_str(), body);
-                    updates.update(&object, &fields([("$set", (&set).into())]), Some(key));
+                    bulk.update(&object, &fields([("$set", (&set).into())]), Some(key));
                 }
                 Effect::Body(body) => {
                     let before = removed.get(collection).and_then(|removed| removed.get(object.as_bytes()));
                     let before = before.cloned().unwrap_or_else(|| by_id(&object));
-                    inserts.push(with_fields(&before, &slot.kind, key.id.as_str(), body)?, Some(key));
+                    bulk.push(with_fields(&before, &slot.kind, key.id.as_str(), body)?, Some(key));
                 }
-                Effect::Delete if is_there => deletes.delete(&object, Some(key)),
-                Effect::Delete | Effect::Row | Effect::Nothing => {}
+                _ => bulk.delete(&object, Some(key)),
             }
         }
-        let mut rounds: [Vec<Bulk<'_>>; 3] = Default::default();
-        for bulks in bodies.into_values() {
-            rounds.iter_mut().zip(bulks).for_each(|(round, bulk)| round.push(bulk));
+        for bulk in bodies.into_values().chain([replaced, inserted]) {
+            bulk.run(tx).await?;
         }
-        for bulk in rounds.into_iter().flatten() {
-            bulk.run(store, session).await?;
-        }
-        replaced.run(store, session).await?;
-        inserted.run(store, session).await
+        Ok(())
     }
 }
 
@@ -232,20 +216,16 @@ fn object_of(key: &RecordKey) -> RawDocumentBuf {
 }
 
 /// The failed writes with the records that are there instead. Before [`Slots::flush`]: it reads the snapshot.
-pub(crate) async fn conflicts(
-    store: &Store,
-    session: &mut ClientSession,
-    failed: Vec<Failed>,
-) -> Run<Vec<Conflict>> {
+pub(crate) async fn conflicts(tx: &mut Tx<'_>, failed: Vec<Failed>) -> Run<Vec<Conflict>> {
     let mut stored = Vec::new();
     for failed in &failed {
         let key = failed.write.action.key();
         if let (Some(row), None) = (failed.row, &failed.body) {
-            let kind = store.kind(&key.type_name)?;
+            let kind = tx.store.types.get(&key.type_name)?;
             stored.push(Found { zone: key.zone.clone(), n: kind.n, id: key.id.clone(), row });
         }
     }
-    let stored = records(store, session, stored, Access::ByKey).await?;
+    let stored = records(tx, stored, Access::ByKey).await?;
     let stored: HashMap<_, _> = stored.into_iter().map(|record| (record.key.clone(), record)).collect();
     let conflict = |failed: Failed| {
         let key = failed.write.action.key();

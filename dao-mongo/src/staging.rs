@@ -3,7 +3,6 @@
 use fastsync_core::source::rules::{LastWrites, cut};
 use fastsync_core::source::{Write, entry};
 use fastsync_core::{RecordKey, SessionId};
-use mongodb::ClientSession;
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, Bson, Document, RawDocument, RawDocumentBuf, doc};
 
@@ -11,6 +10,7 @@ use crate::codec::{binary, ordered, uuid_ref};
 use crate::command::{BATCH, STAGED, by_id, fields, find, raw};
 use crate::error::{Fail, Run};
 use crate::store::{Store, majority, transaction};
+use crate::tx::Tx;
 
 /// About the most bytes of a document; the server's limit is 16 MiB.
 const PART_BYTES: usize = 8 << 20;
@@ -22,7 +22,7 @@ pub(crate) async fn stage(
     mut writes: Vec<Write>,
 ) -> Run<()> {
     for write in &mut writes {
-        write.admit_signed(&store.kind(&write.action.key().type_name)?.schema)?;
+        write.admit_signed(&store.types.get(&write.action.key().type_name)?.schema)?;
     }
     let mut parts = Vec::new();
     for (part, writes) in (0_i32..).zip(cut(&writes, PART_BYTES, 512)) {
@@ -96,7 +96,7 @@ impl Staged {
 }
 
 /// The parts of a session's batches in order, without their writes.
-pub(crate) async fn parts(store: &Store, session: &mut ClientSession, id: SessionId) -> Run<Vec<Part>> {
+pub(crate) async fn parts(tx: &mut Tx<'_>, id: SessionId) -> Run<Vec<Part>> {
     let command = doc! {
         "find": STAGED, "filter": of_session(id), "sort": { "_id": 1 }, "projection": { "_id": 1 },
         "batchSize": BATCH,
@@ -105,17 +105,12 @@ pub(crate) async fn parts(store: &Store, session: &mut ClientSession, id: Sessio
         let key = document.get_document("_id")?;
         Ok((key.get_i64("sequence")?, key.get_i32("part")?))
     };
-    store.all(session, raw(&command)?, read).await
+    tx.all(raw(&command)?, read).await
 }
 
 /// The writes of one part as they were staged; `None` if it is not there any more.
-pub(crate) async fn load(
-    store: &Store,
-    session: &mut ClientSession,
-    id: SessionId,
-    part: Part,
-) -> Run<Option<Vec<Write>>> {
+pub(crate) async fn load(tx: &mut Tx<'_>, id: SessionId, part: Part) -> Run<Option<Vec<Write>>> {
     let read = &mut |document: &RawDocument| Ok(entry::decode(document.get_binary("writes")?.bytes)?);
     let command = find(STAGED, &by_id(&part_key(id, part)));
-    Ok(store.all(session, command, read).await?.pop())
+    Ok(tx.all(command, read).await?.pop())
 }

@@ -1,22 +1,21 @@
 //! The database: its collections, its types, and how commands are run.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use fastsync_core::ErrorKind;
 use fastsync_core::source::upgrade::{FIRST_VERSION, Upgrades};
-use fastsync_core::{ErrorKind, TypeName};
 use fastsync_dao_kit::retry::Pauses;
-use mongodb::bson::{Document, RawDocument, RawDocumentBuf, doc};
+use mongodb::bson::{Document, RawDocumentBuf, doc};
 use mongodb::options::{
-    Acknowledgment, DatabaseOptions, ReadConcern, ReadPreference, RunCursorCommandOptions, SelectionCriteria,
-    TransactionOptions, WriteConcern,
+    Acknowledgment, DatabaseOptions, ReadConcern, ReadPreference, SelectionCriteria, TransactionOptions,
+    WriteConcern,
 };
-use mongodb::{ClientSession, Collection, Database};
+use mongodb::{Collection, Database};
 
-use crate::command::{BATCH, META, any_of_each, fields, find, whole};
-use crate::error::{Fail, Run, WriteError};
+use crate::command::{META, whole};
+use crate::error::{Fail, Run};
 use crate::lane::Lanes;
 use crate::orphans::Writers;
 use crate::registry::{Type, Types};
@@ -83,10 +82,6 @@ impl Store {
         self.database.collection(name)
     }
 
-    pub(crate) fn kind(&self, name: &TypeName) -> Run<Arc<Type>> {
-        self.types.get(name)
-    }
-
     /// The type with this number; another process may have prepared it after this one began.
     pub(crate) async fn kind_at(&self, n: i32) -> Run<Arc<Type>> {
         if let Some(kind) = self.types.at(n) {
@@ -107,95 +102,6 @@ impl Store {
             }
         }
         read().await
-    }
-
-    /// A session whose reads all see one committed state, the one that its first read sees.
-    pub(crate) async fn snapshot(&self) -> Run<ClientSession> {
-        Ok(self.database.client().start_session().snapshot(true).await?)
-    }
-
-    /// Runs a `find` or `aggregate` and gives each document to `work`.
-    pub(crate) async fn each(
-        &self,
-        session: &mut ClientSession,
-        command: RawDocumentBuf,
-        work: &mut (dyn FnMut(&RawDocument) -> Run<()> + Send),
-    ) -> Run<()> {
-        let options = RunCursorCommandOptions::builder().batch_size(BATCH.unsigned_abs()).build();
-        let cursor = self.database.run_raw_cursor_command(command).with_options(options);
-        let mut cursor = cursor.session(&mut *session).await?.with_type::<RawDocumentBuf>();
-        while cursor.advance(session).await? {
-            work(cursor.current())?;
-        }
-        Ok(())
-    }
-
-    /// As [`Self::each`], of the documents of a collection with these keys.
-    pub(crate) async fn each_of(
-        &self,
-        session: &mut ClientSession,
-        collection: &str,
-        keys: Vec<RawDocumentBuf>,
-        work: &mut (dyn FnMut(&RawDocument) -> Run<()> + Send),
-    ) -> Run<()> {
-        for filter in any_of_each(keys) {
-            self.each(session, find(collection, &filter), work).await?;
-        }
-        Ok(())
-    }
-
-    /// What a `find` or `aggregate` gives, in its order.
-    pub(crate) async fn all<T: Send>(
-        &self,
-        session: &mut ClientSession,
-        command: RawDocumentBuf,
-        read: &mut (dyn FnMut(&RawDocument) -> Run<T> + Send),
-    ) -> Run<Vec<T>> {
-        let mut found = Vec::new();
-        self.each(session, command, &mut |document| {
-            found.push(read(document)?);
-            Ok(())
-        })
-        .await?;
-        Ok(found)
-    }
-
-    /// Documents that the transaction under way has removed, as they were, by their `_id`. Nobody else can change them until
-    /// it ends.
-    pub(crate) async fn before(
-        &self,
-        collection: &str,
-        keys: Vec<RawDocumentBuf>,
-    ) -> Run<HashMap<Vec<u8>, RawDocumentBuf>> {
-        let session = &mut self.database.client().start_session().await?;
-        let mut found = HashMap::with_capacity(keys.len());
-        for filter in any_of_each(keys) {
-            let mut command = find(collection, &filter);
-            // What is committed, also while the majority does not have it yet.
-            command.append_ref("readConcern", &fields([("level", "local".into())]));
-            let by_id = &mut |document: &RawDocument| {
-                found.insert(document.get_document("_id")?.as_bytes().to_vec(), document.to_owned());
-                Ok(())
-            };
-            self.each(session, command, by_id).await?;
-        }
-        Ok(found)
-    }
-
-    /// Runs a write command in a transaction.
-    pub(crate) async fn write(&self, session: &mut ClientSession, command: RawDocumentBuf) -> Run<Document> {
-        let reply = self.database.run_raw_command(command).session(session).await?;
-        // Such an error comes in a reply that says `ok`.
-        if let Some(error) =
-            reply.get_array("writeErrors").ok().and_then(|errors| errors.first()?.as_document())
-        {
-            return Err(Fail::Write(WriteError {
-                index: whole(error.get("index")).and_then(|index| usize::try_from(index).ok()).unwrap_or(0),
-                code: whole(error.get("code")).and_then(|code| i32::try_from(code).ok()).unwrap_or(0),
-                message: error.get_str("errmsg").unwrap_or_default().to_owned(),
-            }));
-        }
-        Ok(reply)
     }
 }
 

@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use fastsync_core::source::rules::{Reading, Room};
 use fastsync_core::source::{ChangesPage, ChangesRequest, Head, Point};
 use fastsync_core::{ObjectId, Position, Tag, Zone};
-use mongodb::ClientSession;
 use mongodb::bson::{Bson, Document, RawDocument, doc};
 
 use crate::audit::{read_device, read_positions, sessions_at};
@@ -13,7 +12,7 @@ use crate::codec::{capped_len, signed, unsigned};
 use crate::command::{BATCH, RECORDS, raw};
 use crate::error::{Fail, Run};
 use crate::records::{Access, Found, records};
-use crate::store::Store;
+use crate::tx::Tx;
 use crate::upgrade::feed_index;
 
 /// Where a walk over the feed stands: the least key of the index that was not delivered.
@@ -37,7 +36,6 @@ impl Place {
 
 /// One call's walk over the feed of a zone.
 pub(crate) struct Walk<'a> {
-    pub(crate) store: &'a Store,
     pub(crate) request: &'a ChangesRequest,
     pub(crate) types: Option<Vec<i32>>,
     pub(crate) reading: Reading,
@@ -52,25 +50,25 @@ struct Collected {
 }
 
 impl Walk<'_> {
-    pub(crate) async fn page(&self, session: &mut ClientSession, start: Place) -> Run<ChangesPage> {
-        let collected = self.collect(session, start).await?;
+    pub(crate) async fn page(&self, tx: &mut Tx<'_>, start: Place) -> Run<ChangesPage> {
+        let collected = self.collect(tx, start).await?;
         let last = collected.found.last().map(|last| (last.row.position, last.n, last.id.clone()));
         let (next, remaining) = match (collected.more, last) {
             (Some(same_session), Some((position, n, id))) => {
                 let remaining = match self.reading.counts {
-                    true => Some(self.remaining(session, position, n, id.as_str()).await?),
+                    true => Some(self.remaining(tx, position, n, id.as_str()).await?),
                     false => None,
                 };
                 let position = Position(position);
-                let tag = tag(self.store, session, &self.request.zone, self.reading.head, position).await?;
+                let tag = tag(tx, &self.request.zone, self.reading.head, position).await?;
                 let tag = tag.ok_or_else(|| Fail::corrupt("a record has a position that no session took"))?;
-                let name = self.store.kind_at(n).await?.schema.name().clone();
+                let name = tx.store.kind_at(n).await?.schema.name().clone();
                 let within = same_session.then_some((name, id));
                 (Some(Point { position, tag, within, ..Point::START }), remaining)
             }
             _ => (None, None),
         };
-        let records = records(self.store, session, collected.found, Access::ByKey).await?;
+        let records = records(tx, collected.found, Access::ByKey).await?;
         Ok(match next {
             Some(next) => self.reading.page(records, next, remaining),
             None => self.reading.last_page(records),
@@ -78,15 +76,15 @@ impl Walk<'_> {
     }
 
     /// The rows of the page. Their sizes are in the index, so no body is read that the page has no room for.
-    async fn collect(&self, session: &mut ClientSession, mut from: Place) -> Run<Collected> {
+    async fn collect(&self, tx: &mut Tx<'_>, mut from: Place) -> Run<Collected> {
         let limit = self.request.limits.records.max(1);
         let mut room = Room::new(self.request.limits);
         let mut page = Collected::default();
         loop {
             let wanted = limit.saturating_sub(page.found.len()).saturating_add(1);
-            let rows = self.rows(session, &from, wanted).await?;
+            let rows = self.rows(tx, &from, wanted).await?;
             let is_end = rows.len() < wanted;
-            let own = self.own_positions(session, &rows).await?;
+            let own = self.own_positions(tx, &rows).await?;
             if let Some(last) = rows.last() {
                 from = if own.contains(&last.row.position) {
                     Place::at(signed(last.row.position).saturating_add(1))
@@ -107,13 +105,13 @@ impl Walk<'_> {
         }
     }
 
-    async fn rows(&self, session: &mut ClientSession, from: &Place, limit: usize) -> Run<Vec<Found>> {
+    async fn rows(&self, tx: &mut Tx<'_>, from: &Place, limit: usize) -> Run<Vec<Found>> {
         let command = feed_query(&self.request.zone, self.types.as_deref(), from, limit);
-        self.store.all(session, raw(&command)?, &mut Found::read).await
+        tx.all(raw(&command)?, &mut Found::read).await
     }
 
     /// Which of the positions are pushes that the reader made itself.
-    async fn own_positions(&self, session: &mut ClientSession, rows: &[Found]) -> Run<HashSet<u64>> {
+    async fn own_positions(&self, tx: &mut Tx<'_>, rows: &[Found]) -> Run<HashSet<u64>> {
         let Some(own) = self.request.skip_own else { return Ok(HashSet::new()) };
         let mut positions: Vec<_> = rows.iter().map(|row| row.row.position).collect();
         positions.dedup();
@@ -125,19 +123,13 @@ impl Walk<'_> {
             let (device, number) = read_device(document)?;
             Ok(if own.covers(device, number) { read_positions(document)? } else { Vec::new() })
         };
-        let sessions = self.store.all(session, raw(&sessions_at(zone, &positions))?, read).await?;
+        let sessions = tx.all(raw(&sessions_at(zone, &positions))?, read).await?;
         let positions = sessions.into_iter().flatten().filter(|(of, _)| of == zone);
         Ok(positions.map(|(_, position)| position.0).collect())
     }
 
     /// How many entries follow; own pushes are counted with them.
-    pub(crate) async fn remaining(
-        &self,
-        session: &mut ClientSession,
-        position: u64,
-        n: i32,
-        id: &str,
-    ) -> Run<u64> {
+    pub(crate) async fn remaining(&self, tx: &mut Tx<'_>, position: u64, n: i32, id: &str) -> Run<u64> {
         let position = signed(position);
         let mut filter = doc! {
             "_id.zone": self.request.zone.to_string(),
@@ -151,11 +143,11 @@ impl Walk<'_> {
         if let Some(types) = &self.types {
             filter.insert("_id.type", doc! { "$in": types.clone() });
         }
-        self.count(session, filter, "feed".into()).await
+        self.count(tx, filter, "feed".into()).await
     }
 
     /// How many rows of the index match; `hint` says by which of its own indexes they are found.
-    pub(crate) async fn count(&self, session: &mut ClientSession, filter: Document, hint: Bson) -> Run<u64> {
+    pub(crate) async fn count(&self, tx: &mut Tx<'_>, filter: Document, hint: Bson) -> Run<u64> {
         let counting = doc! {
             "aggregate": RECORDS, "pipeline": [{ "$match": filter }, { "$count": "count" }], "cursor": {},
             "hint": hint,
@@ -163,24 +155,18 @@ impl Walk<'_> {
         let read = &mut |document: &RawDocument| {
             Ok(document.get_i32("count").map(i64::from).or_else(|_| document.get_i64("count"))?)
         };
-        Ok(self.store.all(session, raw(&counting)?, read).await?.pop().map_or(0, unsigned))
+        Ok(tx.all(raw(&counting)?, read).await?.pop().map_or(0, unsigned))
     }
 }
 
 /// The tag of the session at a position; `None` if there is no such position.
-pub(crate) async fn tag(
-    store: &Store,
-    session: &mut ClientSession,
-    of: &Zone,
-    head: Head,
-    position: Position,
-) -> Run<Option<Tag>> {
+pub(crate) async fn tag(tx: &mut Tx<'_>, of: &Zone, head: Head, position: Position) -> Run<Option<Tag>> {
     if !head.looks_up(position) {
         return Ok(head.tag_at(position, None));
     }
     let command = raw(&sessions_at(of, &[position.0]))?;
     let read = &mut |document: &RawDocument| Ok(Tag(unsigned(document.get_i64("tag")?)));
-    Ok(store.all(session, command, read).await?.pop())
+    Ok(tx.all(command, read).await?.pop())
 }
 
 /// The next rows of a zone's feed from a key of the index on.

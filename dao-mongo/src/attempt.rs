@@ -1,20 +1,21 @@
 //! One transaction: every commit in it is checked against the snapshot and what the commits before it write.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-use fastsync_core::source::rules::{self, Verdict};
-use fastsync_core::source::{Action, CommitOutcome, Conflict, Receipt, StateConflict, Write};
-use fastsync_core::{RecordKey, SessionId, Tag, TypeName, Zone};
-use mongodb::ClientSession;
-use mongodb::bson::{Bson, RawDocumentBuf};
+use fastsync_core::source::{Clear, CommitOutcome, Conflict, Receipt, StateConflict, Write};
+use fastsync_core::{RecordKey, TypeName};
+use mongodb::bson::{RawDocument, doc};
 
-use crate::bulk::{Refusal, Stop};
+use crate::bulk::{Bulk, Refusal, Stop, Verb};
+use crate::codec::{Entry, capped, object_key};
+use crate::command::{RECORDS, STAGED, any_of_each, find, raw, within};
 use crate::error::{Fail, Run};
-use crate::job::{CHANGES, Job};
-use crate::slots::{Failed, Given, Slots, conflicts};
+use crate::job::Job;
+use crate::ledger::{Given, Ledger, Tally};
+use crate::slots::{Failed, Slots, conflicts};
 use crate::staging::{Staged, load, of_session, parts};
-use crate::store::{STAGED, Store};
+use crate::tx::Tx;
 
 /// What rules of the user's refused in earlier attempts of the same commit.
 #[derive(Debug, Default)]
@@ -43,22 +44,6 @@ pub(crate) struct Verdicts {
     pub(crate) must_abort: bool,
 }
 
-/// The end of a zone's history, or of the numbering of local commits.
-#[derive(Debug, Default)]
-pub(crate) struct End {
-    pub(crate) number: u64,
-    pub(crate) tag: u64,
-    pub(crate) moved: bool,
-}
-
-/// What a commit has written.
-#[derive(Debug, Default)]
-pub(crate) struct Tally {
-    pub(crate) positions: BTreeMap<Zone, u64>,
-    pub(crate) put: rules::Tally<Zone, TypeName>,
-    pub(crate) change: u64,
-}
-
 /// One round over the writes of a commit that are read part by part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Pass {
@@ -74,57 +59,25 @@ enum Draft {
     Applied(Receipt, Vec<Failed>),
 }
 
-pub(crate) struct Attempt<'a> {
-    pub(crate) store: &'a Store,
-    pub(crate) session: &'a mut ClientSession,
+pub(crate) struct Attempt<'a, 's> {
+    pub(crate) tx: &'a mut Tx<'s>,
     pub(crate) refusals: &'a Refusals,
-    /// By the `_id` in `fastsync_zones`.
-    pub(crate) ends: BTreeMap<String, End>,
-    /// The sessions that are committed already, with the call that committed them.
-    pub(crate) committed: HashMap<SessionId, (Receipt, Option<Bson>)>,
-    /// The state entries that are expected or written, as they are now.
-    pub(crate) state: HashMap<String, Option<Vec<u8>>>,
-    pub(crate) written: BTreeSet<String>,
-    pub(crate) sessions: Vec<RawDocumentBuf>,
+    pub(crate) ledger: Ledger,
 }
 
-impl<'a> Attempt<'a> {
-    pub(crate) fn new(store: &'a Store, session: &'a mut ClientSession, refusals: &'a Refusals) -> Self {
-        Self {
-            store,
-            session,
-            refusals,
-            ends: BTreeMap::new(),
-            committed: HashMap::new(),
-            state: HashMap::new(),
-            written: BTreeSet::new(),
-            sessions: Vec::new(),
-        }
-    }
-
+impl Attempt<'_, '_> {
     /// Runs the commits in their order. `earlier` is what an attempt came to whose commit may have gone through.
     pub(crate) async fn run(
         mut self,
         jobs: &[Job],
         staged: Option<&Staged>,
-        turns: &BTreeSet<String>,
         earlier: Option<&[CommitOutcome]>,
     ) -> Result<Verdicts, Stop> {
-        for turn in turns {
-            self.touch(turn).await?;
-        }
-        self.look_up_sessions(jobs).await?;
-        let own = |(at, job): (usize, &Job)| {
-            let (_, attempt) = self.committed.get(&job.commit.session)?;
-            let is_own = attempt.as_ref() == Some(&Bson::ObjectId(job.attempt));
-            earlier.filter(|_| is_own)?.get(at).cloned()
-        };
         // The transaction is all or nothing, so if one of its commits is there, all are.
-        if jobs.iter().enumerate().any(|job| own(job).is_some()) {
-            let outcomes = earlier.map(<[_]>::to_vec).unwrap_or_default();
-            return Ok(Verdicts { outcomes, must_abort: false });
+        if let Some(outcomes) = earlier.filter(|_| jobs.iter().any(|job| self.ledger.is_own(job))) {
+            return Ok(Verdicts { outcomes: outcomes.to_vec(), must_abort: false });
         }
-        self.look_up_state(jobs).await?;
+        self.ledger.read_state(self.tx, jobs).await?;
         let verdicts = match jobs {
             [job] if job.is_staged || !job.commit.clears.is_empty() => {
                 let nothing = Staged::default();
@@ -133,7 +86,7 @@ impl<'a> Attempt<'a> {
             _ => self.together(jobs).await?,
         };
         if !verdicts.must_abort {
-            self.finish().await?;
+            self.ledger.write(self.tx).await?;
         }
         Ok(verdicts)
     }
@@ -141,7 +94,7 @@ impl<'a> Attempt<'a> {
     /// Several commits, each of which sees what those before it write.
     async fn together(&mut self, jobs: &[Job]) -> Result<Verdicts, Stop> {
         let keys = jobs.iter().flat_map(|job| job.writes.iter().map(|write| write.action.key())).collect();
-        let mut slots = Slots::load(self.store, self.session, keys).await?;
+        let mut slots = Slots::load(self.tx, keys).await?;
         let mut drafts = Vec::with_capacity(jobs.len());
         for job in jobs {
             drafts.push(self.draft(job, &mut slots)?);
@@ -159,16 +112,16 @@ impl<'a> Attempt<'a> {
             });
         }
         let give_way = &self.refusals.give_way;
-        slots.give_way(self.store, self.session, give_way).await?;
-        slots.flush(self.store, self.session, give_way).await?;
+        slots.give_way(self.tx, give_way).await?;
+        slots.flush(self.tx, give_way).await?;
         Ok(Verdicts { outcomes, must_abort: false })
     }
 
     fn draft<'w>(&mut self, job: &'w Job, slots: &mut Slots<'w>) -> Run<Draft> {
-        if let Some((receipt, _)) = self.committed.get(&job.commit.session) {
-            return Ok(Draft::Duplicate(Receipt { skipped: Vec::new(), ..receipt.clone() }));
+        if let Some(receipt) = self.ledger.duplicate(job) {
+            return Ok(Draft::Duplicate(receipt));
         }
-        let state = self.state_conflicts(job);
+        let state = self.ledger.state_conflicts(job);
         let mut applied = Vec::with_capacity(job.writes.len());
         let mut failed = Vec::new();
         for write in &job.writes {
@@ -183,23 +136,23 @@ impl<'a> Attempt<'a> {
         }
         let mut tally = Tally::default();
         for write in applied {
-            let given = self.give(job, write, &mut tally)?;
+            let given = self.ledger.give(job, write, &mut tally)?;
             slots.apply(write, given);
         }
-        let receipt = self.note(job, &tally)?;
+        let receipt = self.ledger.note(job, &tally);
         Ok(Draft::Applied(receipt, failed))
     }
 
     /// A commit with clears, or one whose writes are staged: they are read part by part.
     async fn alone(&mut self, job: &Job, staged: &Staged) -> Result<Verdicts, Stop> {
-        if let Some((receipt, _)) = self.committed.get(&job.commit.session) {
-            let outcomes = vec![CommitOutcome::Duplicate(receipt.clone())];
+        if let Some(receipt) = self.ledger.duplicate(job) {
+            let outcomes = vec![CommitOutcome::Duplicate(receipt)];
             return Ok(Verdicts { outcomes, must_abort: false });
         }
-        if job.is_staged && parts(self.store, self.session, job.commit.session).await? != staged.parts {
+        if job.is_staged && parts(self.tx, job.commit.session).await? != staged.parts {
             return Err(Stop::Restaged);
         }
-        let state = self.state_conflicts(job);
+        let state = self.ledger.state_conflicts(job);
         let overridden: HashSet<_> = job.writes.iter().map(|write| write.action.key()).collect();
         let give_way = &self.refusals.give_way;
         // Checks see the state before the clears, so with clears they come in a pass of their own. So they do before
@@ -220,7 +173,7 @@ impl<'a> Attempt<'a> {
             for chunk in 0..=staged.parts.len() {
                 let writes = self.chunk(job, staged, &overridden, chunk).await?;
                 let keys = writes.iter().map(|write| write.action.key()).collect();
-                let mut slots = Slots::load(self.store, self.session, keys).await?;
+                let mut slots = Slots::load(self.tx, keys).await?;
                 if is_check || !checks_first {
                     let mut failed = Vec::new();
                     for (at, write) in writes.iter().enumerate() {
@@ -242,15 +195,15 @@ impl<'a> Attempt<'a> {
                         continue;
                     }
                     let given = match pass {
-                        Pass::Write => self.give(job, write, &mut tally)?,
-                        Pass::Check | Pass::GiveWay => Given { position: 0, change: 0 },
+                        Pass::Write => self.ledger.give(job, write, &mut tally)?,
+                        Pass::Check | Pass::GiveWay => Given::default(),
                     };
                     slots.apply(write, given);
                 }
                 match pass {
-                    Pass::Write => slots.flush(self.store, self.session, give_way).await?,
+                    Pass::Write => slots.flush(self.tx, give_way).await?,
                     Pass::Check | Pass::GiveWay => {
-                        slots.give_way(self.store, self.session, give_way).await?;
+                        slots.give_way(self.tx, give_way).await?;
                     }
                 }
             }
@@ -260,11 +213,11 @@ impl<'a> Attempt<'a> {
             return Ok(Verdicts { outcomes, must_abort: true });
         }
         if job.is_staged {
-            let staged = self.store.collection(STAGED);
+            let staged = self.tx.store.collection(STAGED);
             let batches = staged.delete_many(of_session(job.commit.session));
-            batches.session(&mut *self.session).await.map_err(Fail::from)?;
+            batches.session(&mut self.tx.session).await.map_err(Fail::from)?;
         }
-        let receipt = self.note(job, &tally)?;
+        let receipt = self.ledger.note(job, &tally);
         let outcomes = vec![CommitOutcome::Applied(Receipt { skipped, ..receipt })];
         Ok(Verdicts { outcomes, must_abort: false })
     }
@@ -278,7 +231,7 @@ impl<'a> Attempt<'a> {
         chunk: usize,
     ) -> Result<Cow<'w, [Write]>, Stop> {
         let Some(part) = staged.parts.get(chunk).copied() else { return Ok(Cow::Borrowed(&job.writes)) };
-        let writes = load(self.store, self.session, job.commit.session, part).await?;
+        let writes = load(self.tx, job.commit.session, part).await?;
         let writes = writes.ok_or(Stop::Restaged)?.into_iter().enumerate().filter(|(at, write)| {
             let key = write.action.key();
             !overridden.contains(key) && !staged.is_superseded(part, *at, key)
@@ -286,7 +239,8 @@ impl<'a> Attempt<'a> {
         let mut writes: Vec<_> = writes.map(|(_, write)| write).collect();
         for write in &mut writes {
             // A type may have been prepared anew since. What another write replaces need not fit.
-            write.admit_signed(&self.store.kind(&write.action.key().type_name)?.schema)?;
+            let kind = self.tx.store.types.get(&write.action.key().type_name)?;
+            write.admit_signed(&kind.schema).map_err(Fail::from)?;
         }
         Ok(Cow::Owned(writes))
     }
@@ -296,43 +250,31 @@ impl<'a> Attempt<'a> {
     }
 
     async fn conflicts(&mut self, failed: Vec<Failed>) -> Run<Vec<Conflict>> {
-        conflicts(self.store, self.session, failed).await
+        conflicts(self.tx, failed).await
     }
 
-    fn state_conflicts(&self, job: &Job) -> Vec<StateConflict> {
-        let mut verdict = Verdict::default();
-        for write in &job.commit.state {
-            verdict.state(write, self.state.get(&write.key).and_then(Option::as_deref));
+    async fn clear(&mut self, clear: &Clear) -> Result<(), Stop> {
+        let kind = self.tx.store.types.get(&clear.type_name)?;
+        if !kind.schema.fits(&clear.zone) {
+            return Ok(());
         }
-        verdict.into_state()
-    }
-
-    /// What a write gets from its commit: the next position of its zone, the number of the local commit.
-    fn give(&mut self, job: &Job, write: &Write, tally: &mut Tally) -> Run<Given> {
-        let Action::Put { record, pending } = &write.action else {
-            return Ok(Given { position: 0, change: 0 });
-        };
-        let key = &record.key;
-        tally.put.put(&key.zone, &key.type_name, *pending);
-        if *pending && tally.change == 0 {
-            tally.change = self.advance(CHANGES, Tag(0))?;
-        }
-        let position = match tally.positions.get(&key.zone) {
-            Some(position) => *position,
-            None if job.commit.positioned => {
-                let position = self.advance(&key.zone.to_string(), job.commit.tag)?;
-                tally.positions.insert(key.zone.clone(), position);
-                position
+        let edits = doc! { "$not": { "$gt": capped(clear.through_change) } };
+        let filter = raw(&doc! { "_id": within(&clear.zone, Some(kind.n)), "change": edits })?;
+        let zone = clear.zone.to_string();
+        let mut keys = Vec::new();
+        let note = &mut |document: &RawDocument| {
+            let entry = Entry::read(document)?;
+            if !entry.row.deleted {
+                keys.push(object_key(&zone, entry.id));
             }
-            None => 0,
+            Ok(())
         };
-        Ok(Given { position, change: tally.change })
-    }
-
-    fn advance(&mut self, turn: &str, tag: Tag) -> Run<u64> {
-        let end = self.ends.get_mut(turn).ok_or_else(|| Fail::corrupt("a zone was not touched"))?;
-        end.number = end.number.saturating_add(1);
-        (end.tag, end.moved) = (tag.0, true);
-        Ok(end.number)
+        self.tx.each(find(RECORDS, &filter), note).await?;
+        let mut objects = Bulk::new(Verb::Delete, kind.collection());
+        any_of_each(keys).for_each(|some| objects.delete_all(&some));
+        objects.run(self.tx).await?;
+        let mut rows = Bulk::new(Verb::Delete, RECORDS);
+        rows.delete_all(&filter);
+        rows.run(self.tx).await
     }
 }

@@ -1,18 +1,18 @@
 //! Write commands of many documents each, so that no record costs a round trip of its own.
 
-use fastsync_core::RecordKey;
-use mongodb::ClientSession;
+use fastsync_core::{ErrorKind, RecordKey};
 use mongodb::bson::{RawArrayBuf, RawBsonRef, RawDocumentBuf};
 
-use crate::error::{Fail, Run};
-use crate::store::Store;
+use crate::command::{by_id, fields};
+use crate::error::Fail;
+use crate::tx::Tx;
 
 /// How much goes into one command; the server's limits are 100,000 writes and 16 MiB.
 const COMMAND_WRITES: usize = 5_000;
 const COMMAND_BYTES: usize = 8 << 20;
 
-/// What a command does, with the name of its list of documents.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a command does. Those that free unique values come first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Verb {
     Delete,
     Update,
@@ -20,6 +20,7 @@ pub(crate) enum Verb {
 }
 
 impl Verb {
+    /// The command, and its list of documents.
     const fn names(self) -> (&'static str, &'static str) {
         match self {
             Self::Delete => ("delete", "deletes"),
@@ -55,9 +56,19 @@ pub(crate) enum Stop {
     Fail(Fail),
 }
 
-impl<F: Into<Fail>> From<F> for Stop {
-    fn from(fail: F) -> Self {
-        Self::Fail(fail.into())
+impl From<Fail> for Stop {
+    fn from(fail: Fail) -> Self {
+        Self::Fail(fail)
+    }
+}
+
+impl From<Stop> for Fail {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Fail(fail) => fail,
+            Stop::Refused(refusal) => Self::new(ErrorKind::Constraint, "commit", refusal.text),
+            Stop::Restaged => Self::new(ErrorKind::Contention, "commit", "batches were staged meanwhile"),
+        }
     }
 }
 
@@ -71,35 +82,28 @@ impl<'a> Bulk<'a> {
     }
 
     /// Replaces the document with this `_id`, or changes it with operators.
-    pub(crate) fn update(&mut self, id: &RawDocumentBuf, update: &RawDocumentBuf, of: Option<&'a RecordKey>) {
-        let mut statement = selected(id);
-        statement.append_ref("u", update);
-        statement.append_ref("upsert", true);
-        self.push(statement, of);
+    pub(crate) fn update<'i>(
+        &mut self,
+        id: impl Into<RawBsonRef<'i>>,
+        update: &RawDocumentBuf,
+        of: Option<&'a RecordKey>,
+    ) {
+        let q = by_id(id);
+        let statement = [("q", (&q).into()), ("u", update.into()), ("upsert", true.into())];
+        self.push(fields(statement), of);
     }
 
-    pub(crate) fn delete(&mut self, id: &RawDocumentBuf, of: Option<&'a RecordKey>) {
-        let mut statement = selected(id);
-        statement.append_ref("limit", 1_i32);
-        self.push(statement, of);
+    pub(crate) fn delete<'i>(&mut self, id: impl Into<RawBsonRef<'i>>, of: Option<&'a RecordKey>) {
+        self.push(selecting(&by_id(id), 1), of);
     }
 
-    /// As [`Self::update`], of a document whose `_id` is a text.
-    pub(crate) fn update_text(&mut self, id: &str, update: &RawDocumentBuf) {
-        let mut statement = selected(id);
-        statement.append_ref("u", update);
-        statement.append_ref("upsert", true);
-        self.push(statement, None);
-    }
-
-    pub(crate) fn delete_text(&mut self, id: &str) {
-        let mut statement = selected(id);
-        statement.append_ref("limit", 1_i32);
-        self.push(statement, None);
+    /// Deletes all that match.
+    pub(crate) fn delete_all(&mut self, filter: &RawDocumentBuf) {
+        self.push(selecting(filter, 0), None);
     }
 
     /// Runs it in the session's transaction.
-    pub(crate) async fn run(self, store: &Store, session: &mut ClientSession) -> Result<(), Stop> {
+    pub(crate) async fn run(self, tx: &mut Tx<'_>) -> Result<(), Stop> {
         let mut documents = self.documents.into_iter().peekable();
         while documents.peek().is_some() {
             let mut list = RawArrayBuf::new();
@@ -115,12 +119,10 @@ impl<'a> Bulk<'a> {
                 keys.push(of);
             }
             let (verb, name) = self.verb.names();
-            let mut command = RawDocumentBuf::new();
-            command.append_ref(verb, self.collection);
-            command.append(name, list);
-            command.append_ref("ordered", true);
-            match store.write(session, command).await {
-                Ok(_) => {}
+            let command = [(verb, self.collection.into()), (name, (&list).into()), ("ordered", true.into())];
+            let command = fields(command);
+            match tx.write(command).await {
+                Ok(()) => {}
                 Err(Fail::Write(error)) if error.is_constraint() => {
                     return Err(match keys.get(error.index).copied().flatten() {
                         Some(key) => Stop::Refused(Refusal {
@@ -138,20 +140,7 @@ impl<'a> Bulk<'a> {
     }
 }
 
-fn selected<'i>(id: impl Into<RawBsonRef<'i>>) -> RawDocumentBuf {
-    let mut filter = RawDocumentBuf::new();
-    filter.append_ref("_id", id);
-    let mut statement = RawDocumentBuf::new();
-    statement.append("q", filter);
-    statement
-}
-
-/// Runs one write command that changes no record, and passes on its failure as it is.
-pub(crate) async fn run_plain(bulk: Bulk<'_>, store: &Store, session: &mut ClientSession) -> Run<()> {
-    match bulk.run(store, session).await {
-        Ok(()) => Ok(()),
-        Err(Stop::Fail(fail)) => Err(fail),
-        Err(Stop::Refused(refusal)) => Err(Fail::corrupt(refusal.text)),
-        Err(Stop::Restaged) => Err(Fail::corrupt("unreachable")),
-    }
+/// A statement of a delete, of one document or of all.
+fn selecting(filter: &RawDocumentBuf, limit: i32) -> RawDocumentBuf {
+    fields([("q", filter.into()), ("limit", limit.into())])
 }

@@ -5,9 +5,10 @@ use fastsync_core::{
     SyncMetadata, Value, Zone,
 };
 use mongodb::bson::spec::BinarySubtype;
-use mongodb::bson::{Decimal128, RawBinaryRef, RawBsonRef, RawDocument, RawDocumentBuf};
+use mongodb::bson::{Bson, Decimal128, RawBinaryRef, RawBsonRef, RawDocument, RawDocumentBuf};
 use uuid::Uuid;
 
+use crate::command::fields;
 use crate::error::{Fail, Run};
 use crate::registry::Type;
 
@@ -50,19 +51,12 @@ pub(crate) fn read_uuid(value: RawBinaryRef<'_>) -> Run<Uuid> {
 
 /// The `_id` of a record in the index.
 pub(crate) fn record_id(zone: &str, n: i32, id: &str) -> RawDocumentBuf {
-    let mut key = RawDocumentBuf::new();
-    key.append_ref("zone", zone);
-    key.append_ref("type", n);
-    key.append_ref("id", id);
-    key
+    fields([("zone", zone.into()), ("type", n.into()), ("id", id.into())])
 }
 
 /// The `_id` of an object in the collection of its type.
 pub(crate) fn object_key(zone: &str, id: &str) -> RawDocumentBuf {
-    let mut key = RawDocumentBuf::new();
-    key.append_ref("zone", zone);
-    key.append_ref("id", id);
-    key
+    fields([("zone", zone.into()), ("id", id.into())])
 }
 
 pub(crate) fn read_zone(text: &str) -> Run<Zone> {
@@ -92,8 +86,7 @@ impl Row {
 
     /// The row as a document. What is 0 or false is left out, so that partial indexes stay small.
     pub(crate) fn document(&self, id: &RawDocumentBuf) -> RawDocumentBuf {
-        let mut row = RawDocumentBuf::new();
-        row.append_ref("_id", id);
+        let mut row = fields([("_id", id.into())]);
         if self.position != 0 {
             row.append_ref("position", signed(self.position));
         }
@@ -186,6 +179,11 @@ pub(crate) fn value_ref(value: &Value) -> RawBsonRef<'_> {
     }
 }
 
+/// A value as a document that is built of parts has it.
+pub(crate) fn bson(value: &Value) -> Run<Bson> {
+    Ok(Bson::try_from(value_ref(value).to_raw_bson())?)
+}
+
 /// Where the exponent of a number of BSON begins, above its digits, and what is added to it.
 const EXPONENT_AT: u32 = 113;
 const EXPONENT_BIAS: i32 = 6176;
@@ -218,11 +216,12 @@ fn read_decimal(found: Decimal128) -> Option<Decimal> {
 }
 
 /// The fields of an object: its id and its values, in the order of the schema.
-pub(crate) fn append_fields(document: &mut RawDocumentBuf, kind: &Type, id: &str, body: &[Value]) {
-    document.append_ref(kind.schema.id_field().as_str(), id);
+pub(crate) fn object_fields(kind: &Type, id: &str, body: &[Value]) -> RawDocumentBuf {
+    let mut document = fields([(kind.schema.id_field().as_str(), id.into())]);
     for (field, value) in kind.schema.fields().iter().zip(body) {
         document.append_ref(field.name.as_str(), value_ref(value));
     }
+    document
 }
 
 /// A document as it is, the user's further fields included, with other values in the fields of its object.
@@ -233,8 +232,7 @@ pub(crate) fn with_fields(
     body: &[Value],
 ) -> Run<RawDocumentBuf> {
     let mut new = RawDocumentBuf::new();
-    let mut fields = RawDocumentBuf::new();
-    append_fields(&mut fields, kind, id, body);
+    let fields = object_fields(kind, id, body);
     for element in document {
         let (name, value) = element?;
         new.append_ref(name, fields.get(name)?.unwrap_or(value));

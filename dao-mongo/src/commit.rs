@@ -4,24 +4,25 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fastsync_core::source::{Commit, CommitOutcome, Receipt};
+use fastsync_core::source::{Commit, CommitOutcome};
 use fastsync_core::{ErrorKind, SessionId};
+use fastsync_dao_kit::retry::Pauses;
 use mongodb::ClientSession;
-use mongodb::bson::RawDocumentBuf;
 use mongodb::options::{Acknowledgment, WriteConcern};
 use tokio::sync::oneshot;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::attempt::{Attempt, Refusals};
+use crate::audit::receipt;
 use crate::bulk::Stop;
-use crate::codec::uuid_ref;
-use crate::error::{Fail, Run};
-use crate::finish::read_receipt;
+use crate::error::{Fail, Run, kind_of};
 use crate::job::{Job, turns_of};
 use crate::lane::{Held, Lane, Waiting};
+use crate::ledger::Ledger;
 use crate::orphans::{IDLE, end_abandoned};
 use crate::staging::{Staged, load, parts};
-use crate::store::{SESSIONS, Store, find, pause, transaction};
+use crate::store::{Store, transaction};
+use crate::tx::Tx;
 
 /// How long a commit tries against other processes before it answers `Contention`.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -30,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 type Turns = Vec<Held>;
 
 pub(crate) async fn commit(store: &Store, mut commit: Commit) -> Run<CommitOutcome> {
-    let job = match Job::new(store, &mut commit) {
+    let job = match Job::new(&store.types, &mut commit) {
         Ok(job) => job,
         // Whatever it brings, a session that is there is there.
         Err(fail) => return duplicate(store, commit.session).await?.ok_or(fail),
@@ -44,16 +45,7 @@ pub(crate) async fn commit(store: &Store, mut commit: Commit) -> Run<CommitOutco
 }
 
 async fn duplicate(store: &Store, id: SessionId) -> Run<Option<CommitOutcome>> {
-    let mut filter = RawDocumentBuf::new();
-    filter.append_ref("_id", uuid_ref(id.as_uuid().as_bytes()));
-    let mut receipt: Option<Receipt> = None;
-    let session = &mut store.snapshot().await?;
-    store
-        .each(session, find(SESSIONS, &filter), &mut |document| {
-            receipt = Some(read_receipt(document)?);
-            Ok(())
-        })
-        .await?;
+    let receipt = receipt(&mut Tx::snapshot(store).await?, id).await?;
     Ok(receipt.map(CommitOutcome::Duplicate))
 }
 
@@ -85,36 +77,27 @@ async fn lead(store: &Store, turn: &str, lane: &Arc<Lane>, group: Vec<Waiting>, 
         Ok(outcomes) => {
             replies.into_iter().zip(outcomes).for_each(|(reply, outcome)| drop(reply.send(Ok(outcome))));
         }
-        Err(Stop::Fail(Fail::Mongo(error))) if !is_of_one(&error) => {
+        // Only a document that is too large is about one of them.
+        Err(Stop::Fail(Fail::Mongo(error))) if kind_of(&error) != ErrorKind::TooLarge => {
             replies.into_iter().for_each(|reply| drop(reply.send(Err(error.clone().into()))));
         }
         Err(stop) if jobs.len() == 1 => {
-            replies.into_iter().next().map(|reply| reply.send(Err(fail(stop))));
+            replies.into_iter().next().map(|reply| reply.send(Err(stop.into())));
         }
         // One of them is to blame. The others must not suffer, so each goes by itself.
         Err(_) => {
             for (job, reply) in jobs.iter().zip(replies) {
                 let guard = lane.turn().await;
-                let outcome = transact(store, std::slice::from_ref(job), None, &turns, vec![guard]).await;
-                let outcome = outcome.map_err(fail).map(|outcomes| outcomes.into_iter().next());
-                let none = || Fail::corrupt("a transaction without an outcome");
-                drop(reply.send(outcome.and_then(|outcome| outcome.ok_or_else(none))));
+                let outcomes = transact(store, std::slice::from_ref(job), None, &turns, vec![guard]).await;
+                drop(reply.send(only(outcomes)));
             }
         }
     }
 }
 
-/// Whether a failure can be about one commit of a group: a document that is too large.
-fn is_of_one(error: &mongodb::error::Error) -> bool {
-    Fail::Mongo(error.clone()).into_error("commit").kind() == ErrorKind::TooLarge
-}
-
-fn fail(stop: Stop) -> Fail {
-    match stop {
-        Stop::Fail(fail) => fail,
-        Stop::Refused(refusal) => Fail::new(ErrorKind::Constraint, "commit", refusal.text),
-        Stop::Restaged => Fail::new(ErrorKind::Contention, "commit", "batches were staged meanwhile"),
-    }
+/// The outcome of a transaction of one commit.
+fn only(outcomes: Result<Vec<CommitOutcome>, Stop>) -> Run<CommitOutcome> {
+    outcomes?.pop().ok_or_else(|| Fail::corrupt("a transaction without an outcome"))
 }
 
 /// A commit that needs several turns, or whose writes are staged.
@@ -139,21 +122,17 @@ async fn alone(store: &Store, job: Job) -> Run<CommitOutcome> {
         }
         match transact(store, std::slice::from_ref(&job), Some(&staged), &turns, guards).await {
             Err(Stop::Restaged) if Instant::now() < deadline => {}
-            Err(stop) => return Err(fail(stop)),
-            Ok(outcomes) => {
-                let none = || Fail::corrupt("a transaction without an outcome");
-                return outcomes.into_iter().next().ok_or_else(none);
-            }
+            outcomes => return only(outcomes),
         }
     }
 }
 
 /// Which turns the staged writes of a session need, and which of them count.
 async fn look_through(store: &Store, id: SessionId) -> Run<(Staged, BTreeSet<String>)> {
-    let session = &mut store.snapshot().await?;
+    let tx = &mut Tx::snapshot(store).await?;
     let (mut staged, mut turns) = (Staged::default(), BTreeSet::new());
-    for part in parts(store, session, id).await? {
-        let writes = load(store, session, id, part).await?.unwrap_or_default();
+    for part in parts(tx, id).await? {
+        let writes = load(tx, id, part).await?.unwrap_or_default();
         turns.extend(turns_of(&writes));
         staged.add(part, &writes);
     }
@@ -172,28 +151,33 @@ async fn transact(
     let mut ended_others = began;
     let mut refusals = Refusals::default();
     let mut earlier: Option<Vec<CommitOutcome>> = None;
-    let mut attempts = 0_u32;
-    let (mut session, verdicts) = loop {
-        let mut session = store.writers.session(store).await?;
+    let mut pauses = Pauses::new(Duration::from_millis(2), Duration::from_millis(32));
+    let (mut tx, verdicts) = loop {
+        let mut tx = Tx { store, session: store.writers.session(&store.database).await? };
+        // Committed on the primary: whoever reads with majority does not see it yet.
         let local = WriteConcern::builder().w(Acknowledgment::Nodes(1)).build();
-        session.start_transaction().with_options(transaction(local)).await.map_err(Fail::from)?;
-        let attempt = Attempt::new(store, &mut session, &refusals);
-        let stop = match attempt.run(jobs, staged, turns, earlier.as_deref()).await {
+        tx.session.start_transaction().with_options(transaction(local)).await.map_err(Fail::from)?;
+        let attempt = async {
+            let ledger = Ledger::open(&mut tx, jobs, turns).await?;
+            let attempt = Attempt { tx: &mut tx, refusals: &refusals, ledger };
+            attempt.run(jobs, staged, earlier.as_deref()).await
+        };
+        let stop = match attempt.await {
             Ok(verdicts) if verdicts.must_abort => {
-                abort(&mut session).await;
+                abort(&mut tx.session).await;
                 // What the conflicts name must not be taken back by a fail-over either.
-                store.writers.wait_for_majority(store).await?;
+                store.wait_for_majority().await?;
                 return Ok(verdicts.outcomes);
             }
-            Ok(verdicts) => match commit_locally(&mut session).await {
-                Ok(()) => break (session, verdicts),
+            Ok(verdicts) => match commit_transaction(&mut tx.session).await {
+                Ok(()) => break (tx, verdicts),
                 Err(fail) => {
                     earlier = Some(verdicts.outcomes);
                     Stop::Fail(fail)
                 }
             },
             Err(stop) => {
-                abort(&mut session).await;
+                abort(&mut tx.session).await;
                 stop
             }
         };
@@ -202,19 +186,18 @@ async fn transact(
             Stop::Fail(fail) if is_lost_race(&fail) && began.elapsed() < PATIENCE => {
                 if ended_others.elapsed() > IDLE {
                     // Without the right to look, the server's own limit ends them.
-                    drop(end_abandoned(store, IDLE).await);
+                    drop(end_abandoned(&store.database, IDLE).await);
                     ended_others = Instant::now();
                 }
-                attempts = attempts.saturating_add(1);
-                let most = Duration::from_millis(2_u64.saturating_pow(attempts.min(5)));
-                pause(Duration::from_micros(500), most).await;
+                sleep(pauses.next_pause()).await;
             }
             stop => return Err(stop),
         }
     };
     // The next commit of these zones need not wait for the disk: it can only be durable after this one.
     drop(guards);
-    wait_for_majority(&mut session).await?;
+    // The driver repeats the commit with the concern that a majority has journaled it.
+    commit_transaction(&mut tx.session).await?;
     Ok(verdicts.outcomes)
 }
 
@@ -228,31 +211,20 @@ async fn abort(session: &mut ClientSession) {
     drop(session.abort_transaction().await);
 }
 
-/// Commits on the primary. Whoever reads with majority does not see it yet.
-async fn commit_locally(session: &mut ClientSession) -> Run<()> {
-    commit_with_retries(session).await
-}
-
-/// Waits until a majority has journaled what [`commit_locally`] committed: the driver repeats a commit with that
-/// concern.
-async fn wait_for_majority(session: &mut ClientSession) -> Run<()> {
-    commit_with_retries(session).await
-}
-
-async fn commit_with_retries(session: &mut ClientSession) -> Run<()> {
+/// Commits, and asks again as long as the server does not say whether it has.
+async fn commit_transaction(session: &mut ClientSession) -> Run<()> {
+    let mut pauses = Pauses::new(Duration::from_millis(50), Duration::from_millis(50));
     let began = Instant::now();
     loop {
-        let fail = match session.commit_transaction().await {
-            Ok(()) => return Ok(()),
-            Err(error) => Fail::from(error),
-        };
-        if fail.is_unknown_commit() && began.elapsed() < PATIENCE {
-            pause(Duration::from_millis(1), Duration::from_millis(50)).await;
-        } else if fail.is_unknown_commit() {
-            let message = "the server did not say whether the transaction was committed";
-            return Err(Fail::new(ErrorKind::Timeout, "commit", message));
-        } else {
-            return Err(fail);
+        match session.commit_transaction().await.map_err(Fail::from) {
+            Err(fail) if fail.is_unknown_commit() && began.elapsed() < PATIENCE => {
+                sleep(pauses.next_pause()).await;
+            }
+            Err(fail) if fail.is_unknown_commit() => {
+                let message = "the server did not say whether the transaction was committed";
+                return Err(Fail::new(ErrorKind::Timeout, "commit", message));
+            }
+            done => return done,
         }
     }
 }

@@ -61,54 +61,53 @@ impl Fail {
         Self::new(ErrorKind::Corrupt, "read", what)
     }
 
+    /// The server's number of the error.
+    pub(crate) fn code(&self) -> Option<i32> {
+        match self {
+            Self::Mongo(error) => code(error),
+            Self::Write(error) => Some(error.code),
+            Self::Core(_) => None,
+        }
+    }
+
+    fn has_label(&self, label: &str) -> bool {
+        matches!(self, Self::Mongo(error) if error.contains_label(label))
+    }
+
     /// Whether the whole transaction can be tried again: nothing of it was applied.
     pub(crate) fn is_transient(&self) -> bool {
-        match self {
-            Self::Mongo(error) => {
-                error.contains_label(TRANSIENT_TRANSACTION_ERROR)
-                    || matches!(code(error), Some(codes::WRITE_CONFLICT | codes::SNAPSHOT_UNAVAILABLE))
-            }
-            Self::Write(error) => error.code == codes::WRITE_CONFLICT,
-            Self::Core(_) => false,
-        }
+        self.has_label(TRANSIENT_TRANSACTION_ERROR)
+            || matches!(self.code(), Some(codes::WRITE_CONFLICT | codes::SNAPSHOT_UNAVAILABLE))
     }
 
     /// Whether the transaction may have been committed.
     pub(crate) fn is_unknown_commit(&self) -> bool {
-        matches!(self, Self::Mongo(error) if error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT))
+        self.has_label(UNKNOWN_TRANSACTION_COMMIT_RESULT)
     }
 
     /// Whether the snapshot of a read is not there (yet, or any more).
     pub(crate) fn is_snapshot_gone(&self) -> bool {
-        let gone = [codes::SNAPSHOT_UNAVAILABLE, codes::SNAPSHOT_TOO_OLD];
-        matches!(self, Self::Mongo(error) if code(error).is_some_and(|code| gone.contains(&code)))
+        matches!(self.code(), Some(codes::SNAPSHOT_UNAVAILABLE | codes::SNAPSHOT_TOO_OLD))
     }
 
     /// Whether a unique index has the key already.
     pub(crate) fn is_duplicate_key(&self) -> bool {
-        match self {
-            Self::Mongo(error) => code(error) == Some(codes::DUPLICATE_KEY),
-            Self::Write(error) => error.code == codes::DUPLICATE_KEY,
-            Self::Core(_) => false,
-        }
+        self.code() == Some(codes::DUPLICATE_KEY)
     }
 
     pub(crate) fn into_error(self, operation: &'static str) -> Error {
+        let ours = |kind, message| Error::new(kind, operation, message).with_backend(BACKEND);
         match self {
             Self::Core(error) => error,
             Self::Write(error) => {
-                Error::new(kind_of_code(error.code), operation, "the database refuses a write")
-                    .with_backend(BACKEND)
-                    .with_source(error.message)
+                ours(kind_of_code(error.code), "the database refuses a write").with_source(error.message)
             }
             Self::Mongo(error) => {
                 let (kind, message) = classify(&error);
-                let ours = Error::new(kind, operation, message).with_backend(BACKEND);
-                // What a malformed setting says may hold a password.
-                if matches!(*error.kind, Native::InvalidArgument { .. }) {
-                    ours
-                } else {
-                    ours.with_source(error)
+                match *error.kind {
+                    // What a malformed setting says may hold a password.
+                    Native::InvalidArgument { .. } => ours(kind, message),
+                    _ => ours(kind, message).with_source(error),
                 }
             }
         }
@@ -136,8 +135,7 @@ pub(crate) mod codes {
     pub(crate) const DUPLICATE_KEY: i32 = 11_000;
 }
 
-/// The server's number of an error.
-pub(crate) fn code(error: &mongodb::error::Error) -> Option<i32> {
+fn code(error: &mongodb::error::Error) -> Option<i32> {
     match &*error.kind {
         Native::Command(error) => Some(error.code),
         Native::Write(WriteFailure::WriteError(error)) => Some(error.code),
@@ -170,6 +168,11 @@ fn classify(error: &mongodb::error::Error) -> (ErrorKind, &'static str) {
         ),
         _ => (ErrorKind::Backend, "the driver reports an error"),
     }
+}
+
+/// What callers are told of an error.
+pub(crate) fn kind_of(error: &mongodb::error::Error) -> ErrorKind {
+    classify(error).0
 }
 
 fn kind_of_code(code: i32) -> ErrorKind {

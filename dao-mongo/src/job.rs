@@ -7,7 +7,7 @@ use fastsync_core::source::{Action, Commit, StateWrite, Write, Writes};
 use mongodb::bson::oid::ObjectId;
 
 use crate::error::{Fail, Run};
-use crate::store::Store;
+use crate::registry::Types;
 
 /// The document of `fastsync_zones` that numbers local commits; no zone has this name.
 pub(crate) const CHANGES: &str = "changes";
@@ -28,18 +28,18 @@ pub(crate) struct Job {
 
 impl Job {
     /// Takes the writes out of a commit and refuses what can be refused without looking at the store's records.
-    pub(crate) fn new(store: &Store, commit: &mut Commit) -> Run<Self> {
-        let (mut writes, is_staged) = match std::mem::replace(&mut commit.writes, Writes::Inline(Vec::new()))
-        {
+    pub(crate) fn new(types: &Types, commit: &mut Commit) -> Run<Self> {
+        let writes = std::mem::replace(&mut commit.writes, Writes::Inline(Vec::new()));
+        let (mut writes, is_staged) = match writes {
             Writes::Inline(writes) => (writes, false),
             Writes::Staged { overrides } => (overrides, true),
         };
         for write in &mut writes {
-            write.admit_signed(&store.kind(&write.action.key().type_name)?.schema)?;
+            write.admit_signed(&types.get(&write.action.key().type_name)?.schema)?;
         }
         Write::sort(&mut writes)?;
         for clear in &commit.clears {
-            store.kind(&clear.type_name)?;
+            types.get(&clear.type_name)?;
         }
         StateWrite::check_keys(&commit.state)?;
         for write in &commit.state {

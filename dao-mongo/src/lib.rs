@@ -65,20 +65,22 @@
 )]
 
 mod attempt;
+mod audit;
 mod bulk;
 mod codec;
+mod command;
 mod commit;
 mod error;
 mod feed;
-mod finish;
 mod job;
 mod lane;
+mod ledger;
 mod load;
-mod lookup;
 mod orphans;
 mod prepare;
 mod query;
 mod read;
+mod records;
 mod registry;
 mod slots;
 mod source;
@@ -86,9 +88,11 @@ mod staging;
 mod store;
 #[cfg(test)]
 mod tests;
+mod tx;
 mod upgrade;
 #[cfg(test)]
 mod upgrade_tests;
+mod walk;
 
 pub use mongodb;
 pub use source::MongoDataSource;

@@ -3,36 +3,36 @@
 use fastsync_core::source::rules::Room;
 use fastsync_core::source::{ChangesPage, Point};
 use fastsync_core::{ObjectId, Zone};
-use mongodb::ClientSession;
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::bson::{Bson, Document, RawDocument, doc};
 
-use crate::codec::{Entry, capped_len};
+use crate::codec::capped_len;
+use crate::command::{BATCH, RECORDS, raw};
 use crate::error::Run;
-use crate::feed::Walk;
-use crate::read::{Access, Found, records};
-use crate::store::{BATCH, RECORDS, raw};
+use crate::records::{Access, Found, records};
+use crate::tx::Tx;
+use crate::walk::Walk;
 
 /// The record that a load gave last.
 type Place = (i32, ObjectId);
 
 impl Walk<'_> {
     /// The next page of a load.
-    pub(crate) async fn load(&self, session: &mut ClientSession, within: Option<Place>) -> Run<ChangesPage> {
+    pub(crate) async fn load(&self, tx: &mut Tx<'_>, within: Option<Place>) -> Run<ChangesPage> {
         let begin = self.reading.load_began;
-        let (found, is_cut) = self.next_rows(session, within.as_ref()).await?;
+        let (found, is_cut) = self.next_rows(tx, within.as_ref()).await?;
         let last = found.last().filter(|_| is_cut).map(|last| (last.n, last.id.clone()));
         let remaining = match &last {
-            Some(last) if self.reading.counts => self.left_to_load(session, last).await?,
+            Some(last) if self.reading.counts => self.left_to_load(tx, last).await?,
             None if begin != self.reading.head => {
-                self.remaining(session, begin.position.next().0, i32::MIN, "").await?
+                self.remaining(tx, begin.position.next().0, i32::MIN, "").await?
             }
             _ => 0,
         };
         let within = match last {
-            Some((n, id)) => Some((self.store.kind_at(n).await?.schema.name().clone(), id)),
+            Some((n, id)) => Some((tx.store.kind_at(n).await?.schema.name().clone(), id)),
             None => None,
         };
-        let records = records(self.store, session, found, Access::ByRange).await?;
+        let records = records(tx, found, Access::ByRange).await?;
         if !is_cut && remaining == 0 {
             return Ok(self.reading.last_page(records));
         }
@@ -41,27 +41,26 @@ impl Walk<'_> {
     }
 
     /// The rows of the page, and whether more follow.
-    async fn next_rows(&self, session: &mut ClientSession, after: Option<&Place>) -> Run<(Vec<Found>, bool)> {
+    async fn next_rows(&self, tx: &mut Tx<'_>, after: Option<&Place>) -> Run<(Vec<Found>, bool)> {
         let limit = self.request.limits.records.max(1);
         let command = query(&self.request.zone, self.types.as_deref(), after, limit.saturating_add(1));
-        let mut found: Vec<Found> = Vec::new();
+        let mut found = Vec::new();
         let (mut room, mut is_cut) = (Room::new(self.request.limits), false);
-        self.store
-            .each(session, raw(&command)?, &mut |document| {
-                let entry = Entry::read(document)?;
-                is_cut |= !room.takes(entry.row.size());
-                if !is_cut {
-                    found.push(Found::new(&entry, self.request.zone.clone())?);
-                }
-                Ok(())
-            })
-            .await?;
+        let take = &mut |document: &RawDocument| {
+            let row = Found::read(document)?;
+            is_cut |= !room.takes(row.row.size());
+            if !is_cut {
+                found.push(row);
+            }
+            Ok(())
+        };
+        tx.each(raw(&command)?, take).await?;
         Ok((found, is_cut))
     }
 
-    async fn left_to_load(&self, session: &mut ClientSession, last: &Place) -> Run<u64> {
+    async fn left_to_load(&self, tx: &mut Tx<'_>, last: &Place) -> Run<u64> {
         let filter = filter(&self.request.zone, self.types.as_deref(), Some(last));
-        self.count(session, filter, doc! { "_id": 1 }.into()).await
+        self.count(tx, filter, doc! { "_id": 1 }.into()).await
     }
 }
 

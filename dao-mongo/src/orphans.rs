@@ -11,12 +11,12 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
-use mongodb::ClientSession;
 use mongodb::bson::{Bson, Document, doc};
+use mongodb::{ClientSession, Database};
 use tokio::time::Instant;
 
+use crate::command::WRITERS;
 use crate::error::Run;
-use crate::store::{META, Store, WRITERS};
 
 /// After this long without an operation a transaction counts as abandoned.
 pub(crate) const IDLE: Duration = Duration::from_secs(3);
@@ -32,15 +32,15 @@ pub(crate) struct Writers {
 
 impl Writers {
     /// A session for a transaction.
-    pub(crate) async fn session(&self, store: &Store) -> Run<ClientSession> {
-        let session = store.database.client().start_session().await?;
+    pub(crate) async fn session(&self, database: &Database) -> Run<ClientSession> {
+        let session = database.client().start_session().await?;
         let Some(Bson::Binary(id)) = session.id().get("id").cloned() else { return Ok(session) };
         let is_noted = {
             let noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
             noted.get(&id.bytes).is_some_and(|at| at.elapsed() < NOTED)
         };
         if !is_noted {
-            let writers = store.database.collection::<Document>(WRITERS);
+            let writers = database.collection::<Document>(WRITERS);
             let seen = vec![doc! { "$set": { "seen": "$$NOW" } }];
             writers.update_one(doc! { "_id": id.clone() }, seen).upsert(true).await?;
             self.noted.lock().unwrap_or_else(PoisonError::into_inner).insert(id.bytes, Instant::now());
@@ -49,20 +49,11 @@ impl Writers {
     }
 }
 
-impl Writers {
-    /// Waits until everything that was written so far is kept by a majority.
-    pub(crate) async fn wait_for_majority(&self, store: &Store) -> Run<()> {
-        let meta = store.database.collection::<Document>(META);
-        meta.update_one(doc! { "_id": "barrier" }, doc! { "$inc": { "count": 1_i64 } }).upsert(true).await?;
-        Ok(())
-    }
-}
-
 /// Ends the transactions of this library's writers that have been idle for longer; tells how many.
 ///
 /// Only sessions of the same database user are seen and ended, for which no privilege is needed.
-pub(crate) async fn end_abandoned(store: &Store, idle: Duration) -> Run<usize> {
-    let admin = store.database.client().database("admin");
+pub(crate) async fn end_abandoned(database: &Database, idle: Duration) -> Run<usize> {
+    let admin = database.client().database("admin");
     let idle = i64::try_from(idle.as_micros()).unwrap_or(i64::MAX);
     let pipeline = [
         doc! { "$currentOp": { "allUsers": false, "idleSessions": true } },
@@ -70,17 +61,16 @@ pub(crate) async fn end_abandoned(store: &Store, idle: Duration) -> Run<usize> {
         doc! { "$project": { "session": "$lsid.id" } },
     ];
     let found: Vec<_> = admin.aggregate(pipeline).await?.try_collect().await?;
-    let ids: Vec<_> = found.iter().filter_map(|found| found.get("session")).collect();
+    let ids: Vec<Bson> = found.iter().filter_map(|found| found.get("session").cloned()).collect();
     if ids.is_empty() {
         return Ok(0);
     }
-    let ids: Vec<Bson> = ids.into_iter().cloned().collect();
-    let writers = store.database.collection::<Document>(WRITERS);
+    let writers = database.collection::<Document>(WRITERS);
     let ours: Vec<_> = writers.find(doc! { "_id": { "$in": ids } }).await?.try_collect().await?;
-    let ours: Vec<_> =
-        ours.iter().filter_map(|writer| Some(doc! { "id": writer.get("_id")?.clone() })).collect();
-    if !ours.is_empty() {
-        admin.run_command(doc! { "killSessions": ours.clone() }).await?;
+    let ours: Vec<_> = ours.iter().map(|writer| doc! { "id": writer.get("_id").cloned() }).collect();
+    let ended = ours.len();
+    if ended > 0 {
+        admin.run_command(doc! { "killSessions": ours }).await?;
     }
-    Ok(ours.len())
+    Ok(ended)
 }

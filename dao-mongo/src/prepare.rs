@@ -3,41 +3,17 @@
 use std::collections::{HashMap, HashSet};
 
 use fastsync_core::TypeSchema;
+use fastsync_core::source::PlannedChange;
 use fastsync_core::source::rules::{self, NotedType, Registered};
-use fastsync_core::source::{PlannedChange, entry};
 use futures_util::TryStreamExt;
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::bson::{Document, doc};
 use mongodb::results::CollectionType;
 
-use crate::codec::value_ref;
-use crate::error::{Fail, Run, code, codes};
-use crate::registry::{StoredType, Type};
-use crate::store::{META, Store, whole};
-use crate::upgrade::{found, upgrade};
-
-/// Makes a collection beforehand: making it within a transaction locks more.
-pub(crate) async fn create(store: &Store, name: &str) -> Run<()> {
-    match store.database.create_collection(name).await {
-        Err(error) if code(&error) != Some(codes::NAMESPACE_EXISTS) => Err(error.into()),
-        _ => Ok(()),
-    }
-}
-
-/// The types that were prepared, by number, and how often they were changed.
-pub(crate) async fn stored_types(store: &Store) -> Run<(Vec<StoredType>, i64)> {
-    let found = store.database.collection::<Document>(META).find_one(doc! { "_id": "types" }).await?;
-    let Some(found) = found else { return Ok((Vec::new(), 0)) };
-    let types = found.get_array("types").map_err(|_| unreadable())?;
-    let read = |stored: &Bson| -> Run<StoredType> {
-        Ok(entry::decode_json(stored.as_str().ok_or_else(unreadable)?.as_bytes())?)
-    };
-    let types = types.iter().map(read).collect::<Run<Vec<_>>>()?;
-    Ok((types, whole(found.get("changes")).unwrap_or(0)))
-}
-
-fn unreadable() -> Fail {
-    Fail::corrupt("fastsync_meta holds a type that cannot be read")
-}
+use crate::codec::bson;
+use crate::error::Run;
+use crate::registry::{StoredType, Type, replace_types, stored_types};
+use crate::store::Store;
+use crate::upgrade::{create, found, upgrade};
 
 /// What preparing types comes to.
 struct Decided {
@@ -73,16 +49,17 @@ enum Action {
 
 /// Creates or verifies the collections of these types; gives them with their numbers.
 pub(crate) async fn prepare(store: &Store, types: &[TypeSchema]) -> Run<(Vec<Type>, Vec<PlannedChange>)> {
-    let mut changes = store.upgrades.planned(found(store).await?)?;
+    let mut changes = store.upgrades.planned(found(&store.database).await?)?;
     loop {
         let decided = decide(store, types).await?;
         // What is refused is refused before anything is changed.
-        upgrade(store).await?;
+        upgrade(&store.database, &store.upgrades).await?;
         for step in &decided.steps {
             step.run(store).await?;
         }
         // Nothing is noted before all is done.
-        if decided.noted.is_empty() || replace(store, &decided.types, decided.changes).await? {
+        if decided.noted.is_empty() || replace_types(&store.database, &decided.types, decided.changes).await?
+        {
             decided.add_to(&mut changes);
             return Ok((decided.prepared, changes));
         }
@@ -92,7 +69,7 @@ pub(crate) async fn prepare(store: &Store, types: &[TypeSchema]) -> Run<(Vec<Typ
 
 /// What [`prepare`] would do.
 pub(crate) async fn plan(store: &Store, types: &[TypeSchema]) -> Run<Vec<PlannedChange>> {
-    let mut planned = store.upgrades.planned(found(store).await?)?;
+    let mut planned = store.upgrades.planned(found(&store.database).await?)?;
     let decided = decide(store, types).await?;
     decided.add_to(&mut planned);
     Ok(planned)
@@ -101,7 +78,7 @@ pub(crate) async fn plan(store: &Store, types: &[TypeSchema]) -> Run<Vec<Planned
 /// Parents first. Nothing is changed.
 async fn decide(store: &Store, types: &[TypeSchema]) -> Run<Decided> {
     let sorted = rules::in_order(types)?;
-    let (before, changes) = stored_types(store).await?;
+    let (before, changes) = stored_types(&store.database).await?;
     let known: Vec<_> = before.iter().map(|stored| (stored.n, stored.noted.clone())).collect();
     let mut new: Vec<NotedType> = Vec::new();
     let mut decided = Decided {
@@ -152,7 +129,7 @@ async fn decide(store: &Store, types: &[TypeSchema]) -> Run<Decided> {
 impl Step {
     async fn run(&self, store: &Store) -> Run<()> {
         match &self.action {
-            Action::Create => create(store, &self.collection).await?,
+            Action::Create => create(&store.database, &self.collection).await?,
             Action::Update(selected, update) => {
                 let collection = store.collection(&self.collection);
                 collection.update_many(selected.clone(), update.clone()).await?;
@@ -222,23 +199,7 @@ fn fill(schema: &TypeSchema, known: &NotedType, steps: &mut Vec<Step>) -> Run<()
             }
             _ => continue,
         };
-        let value = Bson::try_from(value_ref(&value).to_raw_bson()).map_err(|_| unreadable())?;
-        add(change, without, doc! { "$set": { name: value } });
+        add(change, without, doc! { "$set": { name: bson(&value)? } });
     }
     Ok(())
-}
-
-/// Stores the types unless another process did so since they were read.
-async fn replace(store: &Store, types: &[StoredType], changes: i64) -> Run<bool> {
-    let types = types.iter().map(entry::encode_json).collect::<fastsync_core::Result<Vec<_>>>()?;
-    let meta = store.database.collection::<Document>(META);
-    let next = doc! { "_id": "types", "changes": changes.saturating_add(1), "types": types };
-    if changes == 0 {
-        return match meta.insert_one(next).await {
-            Err(error) if code(&error) == Some(codes::DUPLICATE_KEY) => Ok(false),
-            other => Ok(other.map(|_| true)?),
-        };
-    }
-    let replaced = meta.replace_one(doc! { "_id": "types", "changes": changes }, next).await?;
-    Ok(replaced.matched_count == 1)
 }

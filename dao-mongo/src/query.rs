@@ -3,42 +3,38 @@
 //! No text or value of a query can be an operator: every value stands where an operator takes its operand
 //! (`$eq`, `$in`, `$literal`), and field names are those of a registered schema.
 
-use std::collections::HashMap;
-
 use fastsync_core::source::Found;
-use fastsync_core::{Comparison, ErrorKind, FieldName, Filter, ObjectId, Query, RecordKey, Value};
-use mongodb::bson::{Binary, Bson, Document, doc, spec::BinarySubtype};
+use fastsync_core::{Comparison, ErrorKind, FieldName, Filter, Query, RecordKey};
+use mongodb::bson::{Bson, Document, RawDocument, doc};
 
-use crate::codec::{capped, decimal128, read_body, read_id};
+use crate::codec::{bson, capped, read_body, read_id};
+use crate::command::{BATCH, raw, within};
 use crate::error::{Fail, Run};
-use crate::read::{after_prefix, rows};
+use crate::read::starts_with;
+use crate::records::rows;
 use crate::registry::Type;
-use crate::store::{BATCH, Store, raw, within};
+use crate::store::Store;
+use crate::tx::Tx;
 
 pub(crate) async fn find(store: &Store, query: &Query) -> Run<Found> {
-    let kind = store.kind(&query.type_name)?;
+    let kind = store.types.get(&query.type_name)?;
     let Some(filter) = filter_of(&kind, query)? else {
         return Ok(Found { records: Vec::new(), total: query.total.then_some(0) });
     };
-    let session = &mut store.snapshot().await?;
+    let tx = &mut Tx::snapshot(store).await?;
     let mut total = None;
     if query.total {
         let objects = store.collection(kind.collection());
-        total = Some(objects.count_documents(filter.clone()).session(&mut *session).await?);
+        total = Some(objects.count_documents(filter.clone()).session(&mut tx.session).await?);
     }
     if query.limit == Some(0) || i64::try_from(query.offset).is_err() {
         return Ok(Found { records: Vec::new(), total });
     }
-    let mut objects: Vec<(ObjectId, Vec<Value>)> = Vec::new();
-    store
-        .each(session, raw(&command(&kind, query, filter))?, &mut |document| {
-            let id = read_id(document.get_document("_id")?.get_str("id")?)?;
-            objects.push((id, read_body(document, &kind)?));
-            Ok(())
-        })
-        .await?;
-    let ids: Vec<_> = objects.iter().map(|(id, _)| id).collect();
-    let rows: HashMap<_, _> = rows(store, session, &kind, &query.zone, &ids).await?;
+    let read = &mut |document: &RawDocument| {
+        Ok((read_id(document.get_document("_id")?.get_str("id")?)?, read_body(document, &kind)?))
+    };
+    let objects = tx.all(raw(&command(&kind, query, filter))?, read).await?;
+    let rows = rows(tx, &kind, &query.zone, objects.iter().map(|(id, _)| id)).await?;
     let tracked = objects.into_iter().filter_map(|(id, body)| {
         let row = rows.get(&id).filter(|row| !row.deleted)?;
         let key = RecordKey { zone: query.zone.clone(), type_name: query.type_name.clone(), id };
@@ -90,10 +86,10 @@ fn condition(filter: Filter) -> Run<Document> {
         Filter::Not(filter) => doc! { "$nor": [condition(*filter)?] },
         Filter::IsNull(field) => on(&field, doc! { "$eq": Bson::Null }),
         Filter::In(field, values) => {
-            on(&field, doc! { "$in": values.into_iter().map(value).collect::<Vec<_>>() })
+            on(&field, doc! { "$in": values.iter().map(bson).collect::<Run<Vec<_>>>()? })
         }
         Filter::Compare(field, comparison, operand) => {
-            let operand = value(operand);
+            let operand = bson(&operand)?;
             match comparison {
                 Comparison::Equal => on(&field, doc! { "$eq": operand }),
                 Comparison::NotEqual => on(&field, doc! { "$nin": [operand, Bson::Null] }),
@@ -105,13 +101,7 @@ fn condition(filter: Filter) -> Run<Document> {
                 _ => return Err(unsupported()),
             }
         }
-        Filter::StartsWith(field, text) => {
-            let mut range = doc! { "$gte": &text };
-            if let Some(end) = after_prefix(&text) {
-                range.insert("$lt", end);
-            }
-            on(&field, range)
-        }
+        Filter::StartsWith(field, text) => on(&field, starts_with(&text)),
         Filter::Contains(field, text) => {
             let place = doc! { "$indexOfBytes": [format!("${field}"), { "$literal": text }] };
             doc! { "$expr": { "$gte": [place, 0] } }
@@ -130,16 +120,4 @@ fn on(field: &FieldName, condition: Document) -> Document {
 
 fn unsupported() -> Fail {
     Fail::new(ErrorKind::Unsupported, "query", "this data source does not know the filter")
-}
-
-fn value(value: Value) -> Bson {
-    match value {
-        Value::Null => Bson::Null,
-        Value::Bool(value) => Bson::Boolean(value),
-        Value::Integer(value) => Bson::Int64(value),
-        Value::Real(value) => Bson::Double(value),
-        Value::Text(text) | Value::Json(text) => Bson::String(text),
-        Value::Decimal(number) => Bson::Decimal128(decimal128(number)),
-        Value::Bytes(bytes) => Bson::Binary(Binary { subtype: BinarySubtype::Generic, bytes }),
-    }
 }

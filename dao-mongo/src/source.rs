@@ -1,7 +1,6 @@
 //! The data source: each method runs to its end as a task of its own.
 
-use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use fastsync_core::source::upgrade::Upgrades;
@@ -16,11 +15,9 @@ use fastsync_core::{
 use mongodb::{Client, Database};
 
 use crate::error::{BACKEND, Fail, Run};
-use crate::prepare::stored_types;
-use crate::registry::add_stored;
-use crate::store::{Store, pause};
+use crate::store::Store;
 use crate::upgrade::{self, Upgrade};
-use crate::{commit, feed, prepare, query, read, staging};
+use crate::{audit, commit, feed, prepare, query, read, staging};
 
 /// Records in a MongoDB database. A cheap handle: clones share the connections.
 ///
@@ -37,9 +34,6 @@ impl std::fmt::Debug for MongoDataSource {
             .finish_non_exhaustive()
     }
 }
-
-/// How often a read begins anew because its snapshot is not there.
-const READ_ATTEMPTS: u32 = 20;
 
 impl MongoDataSource {
     /// Connects with a URI, for example `mongodb://localhost:27017/?replicaSet=rs0`, and opens a database.
@@ -73,10 +67,8 @@ impl MongoDataSource {
         source
             .run_in_any_version("connect", |store| async move {
                 store.check_server().await?;
-                store.note_version(upgrade::set_up(&store).await?);
-                let (types, _) = stored_types(&store).await?;
-                add_stored(&mut store.registry.write().unwrap_or_else(PoisonError::into_inner), types);
-                Ok(())
+                store.note_version(upgrade::set_up(&store.database, &store.upgrades).await?);
+                store.types.load(&store.database).await
             })
             .await?;
         Ok(source)
@@ -107,37 +99,10 @@ impl MongoDataSource {
         T: Send + 'static,
         F: Future<Output = Run<T>> + Send + 'static,
     {
-        match tokio::spawn(work(Arc::clone(&self.store))).await {
-            Ok(result) => result.map_err(|fail| fail.into_error(operation)),
-            Err(_) => {
-                let gone =
-                    Fail::new(ErrorKind::Backend, operation, "the operation panicked or its runtime ended");
-                Err(gone.into_error(operation))
-            }
-        }
-    }
-
-    /// Runs a read, which may find that its snapshot is not there.
-    async fn read<T, F>(
-        &self,
-        operation: &'static str,
-        work: impl Fn(Arc<Store>) -> F + Send + 'static,
-    ) -> Result<T>
-    where
-        T: Send + 'static,
-        F: Future<Output = Run<T>> + Send + 'static,
-    {
-        self.run(operation, |store| async move {
-            let mut attempts = 0;
-            loop {
-                match work(Arc::clone(&store)).await {
-                    Err(fail) if fail.is_snapshot_gone() && attempts < READ_ATTEMPTS => attempts += 1,
-                    result => return result,
-                }
-                pause(Duration::from_millis(1), Duration::from_millis(20)).await;
-            }
-        })
-        .await
+        let gone =
+            |_| Err(Fail::new(ErrorKind::Backend, operation, "the operation panicked or its runtime ended"));
+        let done = tokio::spawn(work(Arc::clone(&self.store))).await;
+        done.unwrap_or_else(gone).map_err(|fail| fail.into_error(operation))
     }
 }
 
@@ -156,45 +121,35 @@ impl SyncableDataSource for MongoDataSource {
         self.run_in_any_version("prepare", |store| async move {
             let (prepared, changes) = prepare::prepare(&store, &types).await?;
             store.note_version(store.upgrades.version());
-            let mut registry = store.registry.write().unwrap_or_else(PoisonError::into_inner);
-            for kind in prepared {
-                registry.insert(kind.n, kind.schema.name().clone(), kind);
-            }
+            store.types.put(prepared);
             Ok(changes)
         })
         .await
     }
 
     async fn get(&self, type_name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Result<Vec<Record>> {
-        let wanted = Arc::new((type_name.clone(), zone.clone(), ids.to_vec()));
-        let work = move |store: Arc<Store>| {
-            let wanted = Arc::clone(&wanted);
-            async move { read::get(&store, &wanted.0, &wanted.1, &wanted.2).await }
-        };
-        self.read("get", work).await
+        let (name, zone, ids) = (type_name.clone(), zone.clone(), ids.to_vec());
+        let read =
+            |store: Arc<Store>| async move { store.retried(|| read::get(&store, &name, &zone, &ids)).await };
+        self.run("get", read).await
     }
 
     async fn find(&self, query: &Query) -> Result<Found> {
-        let query = Arc::new(query.clone());
-        let work = move |store: Arc<Store>| {
-            let query = Arc::clone(&query);
-            async move { query::find(&store, &query).await }
-        };
-        self.read("find", work).await
+        let query = query.clone();
+        let read = |store: Arc<Store>| async move { store.retried(|| query::find(&store, &query)).await };
+        self.run("find", read).await
     }
 
     async fn changes(&self, request: &ChangesRequest) -> Result<Changes> {
-        let request = Arc::new(request.clone());
-        let work = move |store: Arc<Store>| {
-            let request = Arc::clone(&request);
-            async move { feed::changes(&store, &request).await }
-        };
-        self.read("changes", work).await
+        let request = request.clone();
+        let read = |store: Arc<Store>| async move { store.retried(|| feed::changes(&store, &request)).await };
+        self.run("changes", read).await
     }
 
     async fn pending(&self, request: &PendingRequest) -> Result<Found> {
         let request = *request;
-        self.read("pending", move |store| async move { read::pending(&store, request).await }).await
+        let read = |store: Arc<Store>| async move { store.retried(|| read::pending(&store, request)).await };
+        self.run("pending", read).await
     }
 
     async fn zones(&self, type_name: &TypeName) -> Result<Vec<Zone>> {
@@ -213,21 +168,16 @@ impl SyncableDataSource for MongoDataSource {
     }
 
     async fn sessions(&self, request: &AuditRequest) -> Result<Vec<SessionSummary>> {
-        let request = Arc::new(request.clone());
-        let work = move |store: Arc<Store>| {
-            let request = Arc::clone(&request);
-            async move { read::sessions(&store, &request).await }
-        };
-        self.read("sessions", work).await
+        let request = request.clone();
+        let read =
+            |store: Arc<Store>| async move { store.retried(|| audit::sessions(&store, &request)).await };
+        self.run("sessions", read).await
     }
 
     async fn state(&self, range: &StateRange) -> Result<Vec<(String, Vec<u8>)>> {
-        let range = Arc::new(range.clone());
-        let work = move |store: Arc<Store>| {
-            let range = Arc::clone(&range);
-            async move { read::state(&store, &range).await }
-        };
-        self.read("state", work).await
+        let range = range.clone();
+        let read = |store: Arc<Store>| async move { store.retried(|| read::state(&store, &range)).await };
+        self.run("state", read).await
     }
 
     async fn purge(&self, what: &Purge) -> Result<u64> {

@@ -3,13 +3,14 @@
 use fastsync_core::source::rules::{LastWrites, cut};
 use fastsync_core::source::{Write, entry};
 use fastsync_core::{RecordKey, SessionId};
-use mongodb::ClientSession;
 use mongodb::bson::spec::BinarySubtype;
-use mongodb::bson::{Binary, Bson, Document, RawBsonRef, RawDocumentBuf, doc};
+use mongodb::bson::{Binary, Bson, Document, RawDocument, RawDocumentBuf, doc};
 
-use crate::codec::{ordered, uuid_ref};
+use crate::codec::{binary, ordered, uuid_ref};
+use crate::command::{BATCH, STAGED, by_id, fields, find, raw};
 use crate::error::{Fail, Run};
-use crate::store::{STAGED, Store, raw};
+use crate::store::{Store, majority, transaction};
+use crate::tx::Tx;
 
 /// About the most bytes of a document; the server's limit is 16 MiB.
 const PART_BYTES: usize = 8 << 20;
@@ -21,18 +22,13 @@ pub(crate) async fn stage(
     mut writes: Vec<Write>,
 ) -> Run<()> {
     for write in &mut writes {
-        write.admit_signed(&store.kind(&write.action.key().type_name)?.schema)?;
+        write.admit_signed(&store.types.get(&write.action.key().type_name)?.schema)?;
     }
     let mut parts = Vec::new();
     for (part, writes) in (0_i32..).zip(cut(&writes, PART_BYTES, 512)) {
         let bytes = entry::encode(writes)?;
-        let mut key = RawDocumentBuf::new();
-        key.append_ref("session", uuid_ref(session.as_uuid().as_bytes()));
-        key.append_ref("sequence", ordered(sequence));
-        key.append_ref("part", part);
-        let mut document = RawDocumentBuf::new();
-        document.append("_id", key);
-        document.append_ref("writes", crate::codec::binary(&bytes));
+        let key = part_key(session, (ordered(sequence), part));
+        let document = fields([("_id", (&key).into()), ("writes", binary(&bytes))]);
         parts.push(document);
     }
     let collection = store.collection(STAGED);
@@ -40,12 +36,11 @@ pub(crate) async fn stage(
         [part] => collection.insert_one(part).await.map(drop),
         // All of its parts or none, so that the batch that came first is the one that is kept.
         _ => {
-            let mut transaction = store.database.client().start_session().await?;
-            let options = crate::store::transaction(crate::store::majority());
-            transaction.start_transaction().with_options(options).await?;
-            let inserted = collection.insert_many(&parts).session(&mut transaction).await;
-            match inserted {
-                Ok(_) => transaction.commit_transaction().await,
+            let mut own = store.database.client().start_session().await?;
+            let options = transaction(majority());
+            own.start_transaction().with_options(options).await?;
+            match collection.insert_many(&parts).session(&mut own).await {
+                Ok(_) => own.commit_transaction().await,
                 Err(error) => Err(error),
             }
         }
@@ -72,6 +67,12 @@ pub(crate) async fn unstage(store: &Store, session: Option<SessionId>) -> Run<()
 /// A part of a batch; parts order as the writes in them count.
 pub(crate) type Part = (i64, i32);
 
+/// The `_id` of a part.
+fn part_key(session: SessionId, (sequence, part): Part) -> RawDocumentBuf {
+    let session = session.as_uuid();
+    fields([("session", uuid_ref(session.as_bytes())), ("sequence", sequence.into()), ("part", part.into())])
+}
+
 /// What is staged under a session: its parts, and which write of each key is the last.
 #[derive(Debug, Default)]
 pub(crate) struct Staged {
@@ -95,43 +96,21 @@ impl Staged {
 }
 
 /// The parts of a session's batches in order, without their writes.
-pub(crate) async fn parts(store: &Store, session: &mut ClientSession, id: SessionId) -> Run<Vec<Part>> {
+pub(crate) async fn parts(tx: &mut Tx<'_>, id: SessionId) -> Run<Vec<Part>> {
     let command = doc! {
         "find": STAGED, "filter": of_session(id), "sort": { "_id": 1 }, "projection": { "_id": 1 },
-        "batchSize": crate::store::BATCH,
+        "batchSize": BATCH,
     };
-    let mut parts = Vec::new();
-    store
-        .each(session, raw(&command)?, &mut |document| {
-            let key = document.get_document("_id")?;
-            parts.push((key.get_i64("sequence")?, key.get_i32("part")?));
-            Ok(())
-        })
-        .await?;
-    Ok(parts)
+    let read = &mut |document: &RawDocument| {
+        let key = document.get_document("_id")?;
+        Ok((key.get_i64("sequence")?, key.get_i32("part")?))
+    };
+    tx.all(raw(&command)?, read).await
 }
 
 /// The writes of one part as they were staged; `None` if it is not there any more.
-pub(crate) async fn load(
-    store: &Store,
-    session: &mut ClientSession,
-    id: SessionId,
-    (sequence, part): Part,
-) -> Run<Option<Vec<Write>>> {
-    let mut key = RawDocumentBuf::new();
-    key.append_ref("session", uuid_ref(id.as_uuid().as_bytes()));
-    key.append_ref("sequence", sequence);
-    key.append_ref("part", part);
-    let mut filter = RawDocumentBuf::new();
-    filter.append("_id", key);
-    let mut found = None;
-    store
-        .each(session, crate::store::find(STAGED, &filter), &mut |document| {
-            if let Some(RawBsonRef::Binary(blob)) = document.get("writes")? {
-                found = Some(entry::decode(blob.bytes)?);
-            }
-            Ok(())
-        })
-        .await?;
-    Ok(found)
+pub(crate) async fn load(tx: &mut Tx<'_>, id: SessionId, part: Part) -> Run<Option<Vec<Write>>> {
+    let read = &mut |document: &RawDocument| Ok(entry::decode(document.get_binary("writes")?.bytes)?);
+    let command = find(STAGED, &by_id(&part_key(id, part)));
+    Ok(tx.all(command, read).await?.pop())
 }

@@ -1,40 +1,28 @@
 //! The database: its collections, its types, and how commands are run.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use fastsync_core::source::rules::unknown_type;
+use fastsync_core::ErrorKind;
 use fastsync_core::source::upgrade::{FIRST_VERSION, Upgrades};
-use fastsync_core::{ErrorKind, TypeName, Zone};
-use mongodb::bson::{Bson, Document, RawArrayBuf, RawDocument, RawDocumentBuf, doc};
+use fastsync_dao_kit::retry::Pauses;
+use mongodb::bson::{Document, RawDocumentBuf, doc};
 use mongodb::options::{
-    Acknowledgment, DatabaseOptions, ReadConcern, ReadPreference, RunCursorCommandOptions, SelectionCriteria,
-    TransactionOptions, WriteConcern,
+    Acknowledgment, DatabaseOptions, ReadConcern, ReadPreference, SelectionCriteria, TransactionOptions,
+    WriteConcern,
 };
-use mongodb::{ClientSession, Collection, Database};
+use mongodb::{Collection, Database};
 
-use crate::error::{Fail, Run, WriteError};
+use crate::command::{META, whole};
+use crate::error::{Fail, Run};
 use crate::lane::Lanes;
 use crate::orphans::Writers;
-use crate::prepare::stored_types;
-use crate::registry::{Registry, Type, add_stored};
+use crate::registry::{Type, Types};
 use crate::upgrade::Upgrade;
 
-pub(crate) const RECORDS: &str = "fastsync_records";
-pub(crate) const ZONES: &str = "fastsync_zones";
-pub(crate) const SESSIONS: &str = "fastsync_sessions";
-pub(crate) const STATE: &str = "fastsync_state";
-pub(crate) const STAGED: &str = "fastsync_staged";
-pub(crate) const META: &str = "fastsync_meta";
-pub(crate) const WRITERS: &str = "fastsync_writers";
-
-/// How many documents a cursor brings at a time; the server also cuts at 16 MiB.
-pub(crate) const BATCH: i32 = 10_000;
-
-/// How many keys one command names: about a megabyte with long ids.
-pub(crate) const KEYS_PER_COMMAND: usize = 5_000;
+/// How often a read begins anew because its snapshot is not there.
+const READ_ATTEMPTS: u32 = 20;
 
 /// The wire version of MongoDB 5.0, the first with snapshot reads outside of transactions.
 const WIRE_VERSION_5_0: i32 = 13;
@@ -42,7 +30,7 @@ const WIRE_VERSION_5_0: i32 = 13;
 #[derive(Debug)]
 pub(crate) struct Store {
     pub(crate) database: Database,
-    pub(crate) registry: RwLock<Registry>,
+    pub(crate) types: Types,
     pub(crate) lanes: Lanes,
     pub(crate) writers: Writers,
     pub(crate) upgrades: Upgrades<Upgrade>,
@@ -61,7 +49,7 @@ impl Store {
             .build();
         Self {
             database: database.client().database_with_options(database.name(), options),
-            registry: RwLock::default(),
+            types: Types::default(),
             lanes: Lanes::default(),
             writers: Writers::default(),
             upgrades,
@@ -83,87 +71,37 @@ impl Store {
         judge(&self.database.run_command(doc! { "hello": 1 }).await?)
     }
 
+    /// Waits until everything that was written so far is kept by a majority.
+    pub(crate) async fn wait_for_majority(&self) -> Run<()> {
+        let meta = self.database.collection::<Document>(META);
+        meta.update_one(doc! { "_id": "barrier" }, doc! { "$inc": { "count": 1_i64 } }).upsert(true).await?;
+        Ok(())
+    }
+
     pub(crate) fn collection(&self, name: &str) -> Collection<RawDocumentBuf> {
         self.database.collection(name)
     }
 
-    pub(crate) fn kind(&self, name: &TypeName) -> Run<Arc<Type>> {
-        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
-        registry.get(name).cloned().ok_or_else(|| unknown_type(name).into())
-    }
-
     /// The type with this number; another process may have prepared it after this one began.
     pub(crate) async fn kind_at(&self, n: i32) -> Run<Arc<Type>> {
-        let known = || self.registry.read().unwrap_or_else(PoisonError::into_inner).at(n).cloned();
-        if let Some(kind) = known() {
+        if let Some(kind) = self.types.at(n) {
             return Ok(kind);
         }
-        let (stored, _) = stored_types(self).await?;
-        add_stored(&mut self.registry.write().unwrap_or_else(PoisonError::into_inner), stored);
-        known().ok_or_else(|| Fail::corrupt(format!("the index names type {n}, which was never prepared")))
+        self.types.load(&self.database).await?;
+        let known = self.types.at(n);
+        known.ok_or_else(|| Fail::corrupt(format!("the index names type {n}, which was never prepared")))
     }
 
-    /// A session whose reads all see one committed state, the one that its first read sees.
-    pub(crate) async fn snapshot(&self) -> Run<ClientSession> {
-        Ok(self.database.client().start_session().snapshot(true).await?)
-    }
-
-    /// Runs a `find` or `aggregate` and gives each document.
-    pub(crate) async fn each(
-        &self,
-        session: &mut ClientSession,
-        command: RawDocumentBuf,
-        work: &mut (dyn FnMut(&RawDocument) -> Run<()> + Send),
-    ) -> Run<()> {
-        let options = RunCursorCommandOptions::builder().batch_size(BATCH.unsigned_abs()).build();
-        let cursor = self.database.run_raw_cursor_command(command).with_options(options);
-        let mut cursor = cursor.session(&mut *session).await?.with_type::<RawDocumentBuf>();
-        while cursor.advance(session).await? {
-            work(cursor.current())?;
+    /// Runs a read again whose snapshot is not there.
+    pub(crate) async fn retried<T, F: Future<Output = Run<T>>>(&self, read: impl Fn() -> F) -> Run<T> {
+        let mut pauses = Pauses::new(Duration::from_millis(20), Duration::from_millis(20));
+        for _ in 0..READ_ATTEMPTS {
+            match read().await {
+                Err(fail) if fail.is_snapshot_gone() => tokio::time::sleep(pauses.next_pause()).await,
+                result => return result,
+            }
         }
-        Ok(())
-    }
-
-    /// Documents that the transaction under way has removed, as they were, by their `_id`. Nobody else can change them until
-    /// it ends.
-    pub(crate) async fn before(
-        &self,
-        collection: &str,
-        keys: &[RawDocumentBuf],
-    ) -> Run<HashMap<Vec<u8>, RawDocumentBuf>> {
-        let mut all = RawArrayBuf::new();
-        keys.iter().for_each(|key| all.push(key.clone()));
-        let mut command = find(collection, &any_of(all));
-        // What is committed, also while the majority does not have it yet.
-        let mut local = RawDocumentBuf::new();
-        local.append_ref("level", "local");
-        command.append("readConcern", local);
-        let options = RunCursorCommandOptions::builder().batch_size(BATCH.unsigned_abs()).build();
-        let cursor = self.database.run_raw_cursor_command(command).with_options(options).await?;
-        let mut cursor = cursor.with_type::<RawDocumentBuf>();
-        let mut found = HashMap::with_capacity(keys.len());
-        while cursor.advance().await? {
-            let document = cursor.current();
-            let id = document.get_document("_id")?.as_bytes().to_vec();
-            found.insert(id, document.to_owned());
-        }
-        Ok(found)
-    }
-
-    /// Runs a write command in a transaction.
-    pub(crate) async fn write(&self, session: &mut ClientSession, command: RawDocumentBuf) -> Run<Document> {
-        let reply = self.database.run_raw_command(command).session(session).await?;
-        // Such an error comes in a reply that says `ok`.
-        if let Some(error) =
-            reply.get_array("writeErrors").ok().and_then(|errors| errors.first()?.as_document())
-        {
-            return Err(Fail::Write(WriteError {
-                index: whole(error.get("index")).and_then(|index| usize::try_from(index).ok()).unwrap_or(0),
-                code: whole(error.get("code")).and_then(|code| i32::try_from(code).ok()).unwrap_or(0),
-                message: error.get_str("errmsg").unwrap_or_default().to_owned(),
-            }));
-        }
-        Ok(reply)
+        read().await
     }
 }
 
@@ -196,65 +134,6 @@ pub(crate) fn transaction(write_concern: WriteConcern) -> TransactionOptions {
         .write_concern(write_concern)
         .selection_criteria(SelectionCriteria::ReadPreference(ReadPreference::Primary))
         .build()
-}
-
-/// A whole number of a reply, of whatever kind the server chose.
-pub(crate) fn whole(value: Option<&Bson>) -> Option<i64> {
-    match value? {
-        Bson::Int32(number) => Some((*number).into()),
-        Bson::Int64(number) => Some(*number),
-        // Counts come as doubles from old versions.
-        Bson::Double(number) if number.fract() == 0.0 && number.abs() < 1e15 =>
-        {
-            #[allow(clippy::cast_possible_truncation, reason = "checked by the guard")]
-            Some(*number as i64)
-        }
-        _ => None,
-    }
-}
-
-/// `{ find: collection, filter, batchSize }`; options can be appended.
-pub(crate) fn find(collection: &str, filter: &RawDocumentBuf) -> RawDocumentBuf {
-    let mut command = RawDocumentBuf::new();
-    command.append_ref("find", collection);
-    command.append_ref("filter", filter);
-    command.append_ref("batchSize", BATCH);
-    command
-}
-
-/// `{ _id: { $in: keys } }`
-pub(crate) fn any_of(keys: RawArrayBuf) -> RawDocumentBuf {
-    let mut condition = RawDocumentBuf::new();
-    condition.append("$in", keys);
-    by_id(condition)
-}
-
-/// `{ _id: condition }`
-pub(crate) fn by_id(condition: RawDocumentBuf) -> RawDocumentBuf {
-    let mut filter = RawDocumentBuf::new();
-    filter.append("_id", condition);
-    filter
-}
-
-/// Every `_id` of the index of one type in a zone, or of every object in a zone: their last part varies.
-pub(crate) fn within(zone: &Zone, n: Option<i32>) -> Document {
-    let key = |last: Bson| match n {
-        Some(n) => doc! { "zone": zone.to_string(), "type": n, "id": last },
-        None => doc! { "zone": zone.to_string(), "id": last },
-    };
-    doc! { "$gt": key(Bson::MinKey), "$lt": key(Bson::MaxKey) }
-}
-
-pub(crate) fn raw(document: &Document) -> Run<RawDocumentBuf> {
-    Ok(RawDocumentBuf::from_document(document)?)
-}
-
-/// Sleeps for a time between `low` and `high`: whoever collided should not collide again.
-pub(crate) async fn pause(low: Duration, high: Duration) {
-    use std::hash::{BuildHasher, RandomState};
-    let random = RandomState::new().hash_one(0_u8) & 0xffff;
-    let spread = high.saturating_sub(low).as_micros().saturating_mul(random.into()) >> 16;
-    tokio::time::sleep(low + Duration::from_micros(u64::try_from(spread).unwrap_or(0))).await;
 }
 
 #[cfg(test)]

@@ -9,8 +9,9 @@ use mongodb::Client;
 use mongodb::bson::{Bson, Document, doc, oid::ObjectId as Unique};
 use uuid::Uuid;
 
-use crate::store::{RECORDS, SESSIONS, STAGED, STATE, Store, WRITERS, ZONES};
-use crate::{MongoDataSource, feed, load, query, read, staging};
+use crate::command::{RECORDS, SESSIONS, STAGED, STATE, WRITERS, ZONES};
+use crate::store::Store;
+use crate::{MongoDataSource, audit, feed, load, query, read, staging, walk};
 
 pub(crate) fn url() -> Option<String> {
     let url = std::env::var("FASTSYNC_MONGO_URL").ok();
@@ -102,10 +103,10 @@ async fn every_query_of_push_and_pull_uses_an_index_and_sorts_nothing() {
     let all = Query::all(name(), zone.clone());
     let by_id = query::command(&kind, &all, query::filter_of(&kind, &all).unwrap().unwrap());
     let queries = [
-        feed::feed_start(&zone),
+        walk::feed_start(&zone),
         load::load_middle(&zone),
-        feed::sessions_at(&zone, &[3, 7]),
-        read::sessions_query(&zone, 2, 9),
+        audit::sessions_at(&zone, &[3, 7]),
+        audit::sessions_query(&zone, 2, 9),
         read::pending_query(3, 10),
         by_id,
         doc! { "find": RECORDS, "filter": some(vec![key.clone(), key]) },
@@ -144,7 +145,7 @@ async fn a_transaction_left_open_is_ended_by_who_is_held_up() {
     let (store, source) = open(&url).await;
     source.commit_alone(commit(1, "first")).await.unwrap();
 
-    let mut dead = store.writers.session(&store).await.unwrap();
+    let mut dead = store.writers.session(&store.database).await.unwrap();
     dead.start_transaction().await.unwrap();
     let zones = store.database.collection::<Document>(ZONES);
     let touch = doc! { "$inc": { "turn": 1_i64, "head": 1_i64 } };
@@ -178,14 +179,14 @@ async fn transactions_of_others_and_those_that_go_on_are_not_ended() {
     writers.delete_one(writer.clone()).await.unwrap();
     theirs.start_transaction().await.unwrap();
     own.insert_one(doc! { "note": "mine" }).session(&mut theirs).await.unwrap();
-    assert_eq!(crate::orphans::end_abandoned(&store, Duration::ZERO).await.unwrap(), 0);
+    assert_eq!(crate::orphans::end_abandoned(&store.database, Duration::ZERO).await.unwrap(), 0);
     theirs.commit_transaction().await.unwrap();
 
     writers.insert_one(writer).await.unwrap();
     theirs.start_transaction().await.unwrap();
     own.insert_one(doc! { "note": "more" }).session(&mut theirs).await.unwrap();
-    assert_eq!(crate::orphans::end_abandoned(&store, Duration::from_secs(3_600)).await.unwrap(), 0);
-    assert_eq!(crate::orphans::end_abandoned(&store, Duration::ZERO).await.unwrap(), 1);
+    assert_eq!(crate::orphans::end_abandoned(&store.database, Duration::from_secs(3_600)).await.unwrap(), 0);
+    assert_eq!(crate::orphans::end_abandoned(&store.database, Duration::ZERO).await.unwrap(), 1);
     assert!(theirs.commit_transaction().await.is_err());
     store.database.drop().await.unwrap();
 }

@@ -9,8 +9,9 @@ use mongodb::bson::{Document, doc, oid::ObjectId as Unique};
 use mongodb::{Client, Database};
 
 use crate::MongoDataSource;
+use crate::command::{META, ZONES, whole};
 use crate::error::{Fail, Run};
-use crate::store::{META, Store, ZONES, whole};
+
 use crate::tests::{commit, open, url};
 use crate::upgrade::Upgrade;
 
@@ -18,9 +19,9 @@ const READERS: &str = "fastsync_readers";
 
 type Step<'a> = Pin<Box<dyn Future<Output = Run<()>> + Send + 'a>>;
 
-fn add_readers(store: &Store) -> Step<'_> {
+fn add_readers(database: &Database) -> Step<'_> {
     Box::pin(async move {
-        let zones = store.database.collection::<Document>(ZONES);
+        let zones = database.collection::<Document>(ZONES);
         let set = doc! { "$set": { "readers": 7_i64 } };
         zones.update_many(doc! { "readers": { "$exists": false } }, set).await?;
         Ok(())
@@ -28,15 +29,15 @@ fn add_readers(store: &Store) -> Step<'_> {
 }
 
 /// Fails in the middle as long as `trip` is empty.
-fn count_readers(store: &Store) -> Step<'_> {
+fn count_readers(database: &Database) -> Step<'_> {
     Box::pin(async move {
-        let readers = store.database.collection::<Document>(READERS);
+        let readers = database.collection::<Document>(READERS);
         let begun = doc! { "$setOnInsert": { "begun": true } };
         readers.update_one(doc! { "_id": "all" }, begun).upsert(true).await?;
-        if store.database.collection::<Document>("trip").find_one(doc! {}).await?.is_none() {
+        if database.collection::<Document>("trip").find_one(doc! {}).await?.is_none() {
             return Err(Fail::corrupt("it trips"));
         }
-        let zones = store.database.collection::<Document>(ZONES);
+        let zones = database.collection::<Document>(ZONES);
         let n = zones.count_documents(doc! { "readers": 7_i64 }).await?;
         readers
             .update_one(doc! { "_id": "all" }, doc! { "$set": { "n": i64::try_from(n).unwrap() } })

@@ -8,6 +8,8 @@
 //! You write one for an SQL server? Take the feature `sql`: fill in a [`sql::Dialect`], and implement [`sql::Link`], a
 //! connection, and [`sql::Database`], what the catalog says of tables. [`sql`] has the rest.
 //!
+//! [`retry`] and [`text`] are for every family, and need no feature.
+//!
 //! [`data_source!`] gives the result a name of its own. There is no driver and no runtime here, and nothing for applications:
 //! they use `fastsync-dao-redb`, `fastsync-dao-sled`, `fastsync-dao-mysql` or a data source of your own.
 #![cfg_attr(
@@ -25,8 +27,10 @@
 mod forward;
 #[cfg(feature = "kv")]
 pub mod kv;
+pub mod retry;
 #[cfg(feature = "sql")]
 pub mod sql;
+pub mod text;
 
 #[doc(hidden)]
 pub use async_trait::async_trait;

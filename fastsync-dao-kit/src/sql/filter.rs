@@ -5,6 +5,7 @@ use fastsync_core::{Comparison, Error, ErrorKind, FieldName, Filter, Order, Resu
 use crate::sql::dialect::Dialect;
 use crate::sql::kind::Type;
 use crate::sql::statement::{Arguments, Sql};
+use crate::text::after_prefix;
 
 /// Appends a condition.
 ///
@@ -133,19 +134,4 @@ fn pattern(text: &str) -> String {
 
 fn unsupported() -> Error {
     Error::new(ErrorKind::Unsupported, "query", "this data source does not know the filter")
-}
-
-/// The least text, by code points, that is greater than every text with this prefix; `None` if
-/// there is none.
-#[must_use]
-pub fn after_prefix(prefix: &str) -> Option<String> {
-    let mut text = prefix.to_owned();
-    while let Some(last) = text.pop() {
-        // The range of characters passes over the surrogates.
-        if let Some(next) = (last..=char::MAX).nth(1) {
-            text.push(next);
-            return Some(text);
-        }
-    }
-    None
 }

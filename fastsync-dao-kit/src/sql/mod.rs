@@ -91,7 +91,7 @@ pub use ddl::Step;
 pub use dialect::{ColumnTypes, Defaults, Dialect, Forms, Literals, Marks, Numbers, Upsert};
 pub use driver::{Access, Database, Done, Link, Row, Table, Uniques};
 pub use fail::{Fail, Meaning, Native, Run};
-pub use filter::{after_prefix, order_by, push_filter};
+pub use filter::{order_by, push_filter};
 pub use hot::hot_statements;
 pub use kind::Type;
 pub use retry::Attempts;
@@ -99,3 +99,5 @@ pub use source::SqlDataSource;
 pub use statement::{Arguments, Bind, Sql, marks, quoted, rows_of_marks};
 pub use unnoticed::{foreign_key_problems, trigger_problems};
 pub use upgrade::{Upgrade, statements};
+
+pub use crate::text::after_prefix;

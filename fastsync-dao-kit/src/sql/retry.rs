@@ -1,9 +1,8 @@
 //! Trying again what lost to another transaction.
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher as _, Hasher as _};
 use std::time::Duration;
 
+use crate::retry::Pauses;
 use crate::sql::fail::{Fail, Run};
 
 /// The longest wait between two attempts.
@@ -13,15 +12,14 @@ const LONGEST: Duration = Duration::from_millis(400);
 #[derive(Debug)]
 pub struct Attempts {
     left: u32,
-    /// The next wait is at most this long.
-    ceiling: Duration,
+    pauses: Pauses,
 }
 
 impl Attempts {
     /// So many attempts; at least one.
     #[must_use]
     pub const fn new(attempts: u32) -> Self {
-        Self { left: attempts.saturating_sub(1), ceiling: Duration::from_millis(4) }
+        Self { left: attempts.saturating_sub(1), pauses: Pauses::new(Duration::from_millis(4), LONGEST) }
     }
 
     /// How long to wait before the next attempt.
@@ -33,17 +31,7 @@ impl Attempts {
             return Err(fail);
         }
         self.left = self.left.saturating_sub(1);
-        Ok(self.pause())
-    }
-
-    /// A random part of the ceiling, so that those who met do not meet again; the ceiling doubles.
-    fn pause(&mut self) -> Duration {
-        let ceiling = self.ceiling;
-        self.ceiling = ceiling.saturating_mul(2).min(LONGEST);
-        // The keys of the standard hasher are random bits that need no further crate.
-        let random = RandomState::new().build_hasher().finish();
-        let micros = u64::try_from(ceiling.as_micros()).unwrap_or(u64::MAX);
-        Duration::from_micros(random.checked_rem(micros).unwrap_or_default())
+        Ok(self.pauses.next_pause())
     }
 }
 
@@ -58,14 +46,5 @@ mod tests {
         assert!(attempts.after(Fail::Moved).is_ok());
         assert!(matches!(attempts.after(Fail::Moved), Err(Fail::Moved)));
         assert!(Attempts::new(3).after(Fail::corrupt("x")).is_err());
-    }
-
-    #[test]
-    fn pauses_stay_below_a_ceiling_that_is_bounded() {
-        let mut attempts = Attempts::new(100);
-        for _ in 0..100 {
-            assert!(attempts.pause() <= LONGEST);
-        }
-        assert_eq!(attempts.ceiling, LONGEST);
     }
 }

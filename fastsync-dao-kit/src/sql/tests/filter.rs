@@ -1,7 +1,7 @@
 use fastsync_core::{Comparison, Decimal, FieldKind, FieldName, Filter, Order, TypeSchema, Value};
 
 use crate::sql::tests::{self, Bound, WITH_BACKTICKS, WITH_NUMBERS, sent};
-use crate::sql::{Column, Dialect, Holds, Sql, Type, after_prefix, order_by, push_filter};
+use crate::sql::{Column, Dialect, Holds, Sql, Type, order_by, push_filter};
 
 fn column(name: &str, collation: &str) -> Column {
     Column { collation: collation.to_owned(), ..tests::column(name, Holds::Text(100)) }
@@ -74,18 +74,4 @@ fn an_order_ends_with_the_id() {
     assert_eq!(order_by(&kind(&WITH_BACKTICKS), &[]), "u.`id`");
     let expected = "u.`title` COLLATE \"C\" DESC NULLS LAST, u.`size` ASC NULLS FIRST, u.`id`";
     assert_eq!(order_by(&kind(&WITH_NUMBERS), &order), expected);
-}
-
-#[test]
-fn what_follows_a_prefix() {
-    for (prefix, end) in [
-        ("a", Some("b")),
-        ("aZ", Some("a[")),
-        ("a\u{d7ff}", Some("a\u{e000}")),
-        ("a\u{10ffff}", Some("b")),
-        ("\u{10ffff}\u{10ffff}", None),
-        ("", None),
-    ] {
-        assert_eq!(after_prefix(prefix).as_deref(), end, "{prefix:?}");
-    }
 }

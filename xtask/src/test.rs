@@ -100,7 +100,7 @@ const STEPS: &[Step] = &[
         run.cargo(&["test", "--doc", "--workspace", "--all-features"])
     }),
     step("examples", "the example programs, each in its self-test form", true, 45, examples),
-    step("prove", "the short form of every proof", true, 225, proofs),
+    step("prove", "the short form of every proof", true, 260, proofs),
     beside(step("cluster", "the proof that needs a cluster of three MariaDB nodes", false, 70, cluster)),
     beside(step("memory", "peak memory of a first pull, of data and of twice the data", false, 65, memory)),
     beside(step("instructions", "what the hot paths cost, counted", false, 50, instructions)),

@@ -91,7 +91,7 @@ fn read_summary(document: &RawDocument) -> Run<SessionSummary> {
     for count in document.get_array("counts")? {
         let RawBsonRef::Document(count) = count? else { return Err(Fail::corrupt("a session has no count")) };
         let name = TypeName::new(count.get_str("type")?)
-            .map_err(|_| Fail::corrupt("a session names a type that is none"))?;
+            .map_err(|_| Fail::corrupt("a session names an invalid type"))?;
         counts.push((name, unsigned(count.get_i64("records")?)));
     }
     counts.sort();

@@ -46,7 +46,7 @@ pub(crate) fn uuid_ref(bytes: &[u8; 16]) -> RawBsonRef<'_> {
 }
 
 pub(crate) fn read_uuid(value: RawBinaryRef<'_>) -> Run<Uuid> {
-    Uuid::from_slice(value.bytes).map_err(|_| Fail::corrupt("a sync document holds an id that is none"))
+    Uuid::from_slice(value.bytes).map_err(|_| Fail::corrupt("a sync document contains an invalid id"))
 }
 
 /// The `_id` of a record in the index.
@@ -60,11 +60,11 @@ pub(crate) fn object_key(zone: &str, id: &str) -> RawDocumentBuf {
 }
 
 pub(crate) fn read_zone(text: &str) -> Run<Zone> {
-    Zone::parse(text).map_err(|_| Fail::corrupt("a sync document names a zone that is none"))
+    Zone::parse(text).map_err(|_| Fail::corrupt("a sync document names an invalid zone"))
 }
 
 pub(crate) fn read_id(text: &str) -> Run<ObjectId> {
-    ObjectId::new(text).map_err(|_| Fail::corrupt("a sync document holds an id that is none"))
+    ObjectId::new(text).map_err(|_| Fail::corrupt("a sync document contains an invalid id"))
 }
 
 /// What the index knows of a record.

@@ -170,7 +170,7 @@ fn classify(error: &mongodb::error::Error) -> (ErrorKind, &'static str) {
     }
 }
 
-/// What callers are told of an error.
+/// The kind and message that callers see.
 pub(crate) fn kind_of(error: &mongodb::error::Error) -> ErrorKind {
     classify(error).0
 }

@@ -3,10 +3,10 @@
 use fastsync_core::source::PlannedChange;
 use fastsync_core::source::rules::NotedType;
 use fastsync_core::{FieldSchema, TypeName, TypeSchema, ZoneRestriction};
+use fastsync_dao_kit::sql::Run;
 use sqlx::PgConnection;
 
 use crate::columns::{Column, columns};
-use crate::error::Run;
 use crate::native::Native;
 use crate::prepare::{Step, column, value};
 use crate::sql::{Schema, quoted, text, truth};

@@ -9,10 +9,10 @@ use fastsync_core::source::{
     Write,
 };
 use fastsync_core::{ObjectId, Record, RecordKey};
+use fastsync_dao_kit::sql::{Fail, Run};
 use sqlx::PgConnection;
 
 use crate::codec::Entry;
-use crate::error::{Fail, Run};
 use crate::finish::{Written, finish};
 use crate::index::{Given, entries, look_up};
 use crate::plan::{At, Item, Plan};

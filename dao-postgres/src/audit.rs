@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use fastsync_core::source::{AuditRequest, Receipt};
 use fastsync_core::{Author, DeviceId, Position, SessionId, SessionKind, SessionSummary, Timestamp, Zone};
+use fastsync_dao_kit::sql::{Fail, Run};
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
-use crate::error::{Fail, Run};
 use crate::sql::{MAX_ROWS, bytes, number, text, uuid};
 use crate::store::Store;
 
@@ -17,7 +17,7 @@ use crate::store::Store;
 const SESSION: &str = "s.id, s.kind, s.\"user\", d.id, s.number, s.committed_at, s.counts";
 
 pub(crate) async fn sessions(store: &Store, request: &AuditRequest) -> Run<Vec<SessionSummary>> {
-    let mut connection = store.pool.acquire().await?;
+    let mut connection = store.connection().await?;
     let sql = match request {
         AuditRequest::Session(id) => {
             let select = format!(

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use fastsync_core::{ErrorKind, Result};
+use fastsync_dao_kit::sql::{Fail, Run};
 use sqlx::PgConnection;
 
 use crate::config::{Durability, PostgresConfig, Warning};
-use crate::error::{BACKEND, Fail, Run};
+use crate::error::BACKEND;
 use crate::sql::{Schema, text};
 
 /// The oldest version that its makers still mend.

@@ -3,11 +3,11 @@
 use std::collections::{BTreeSet, HashMap};
 
 use fastsync_core::{DeviceId, Hlc, Incarnation, ObjectId, Record, RecordKey, Revision, SyncMetadata, Value};
+use fastsync_dao_kit::sql::{Fail, Run};
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
-use crate::error::{Fail, Run};
 use crate::native::read;
 use crate::registry::Type;
 use crate::sql::{number, text, truth};

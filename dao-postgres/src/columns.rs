@@ -3,10 +3,9 @@
 use std::fmt;
 
 use fastsync_core::Value;
-use fastsync_dao_kit::sql::Digits;
+use fastsync_dao_kit::sql::{Digits, Run};
 use sqlx::PgConnection;
 
-use crate::error::Run;
 use crate::native::{MICROS, Native, is_as_fine};
 use crate::sql::{Schema, integer, number, text, truth};
 

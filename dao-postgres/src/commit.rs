@@ -14,15 +14,15 @@ use std::time::Duration;
 use fastsync_core::source::{
     Commit, CommitOutcome, Conflict, ExpectState, Receipt, StateConflict, Turn, Writes,
 };
+use fastsync_dao_kit::sql::{Attempts, Fail, Run};
 use sqlx::{Connection as _, PgConnection};
 use tokio::time::timeout;
 
 use crate::attempt::{Attempt, Hopes, conflicts_of};
 use crate::audit::receipt;
-use crate::error::{Fail, Run};
+use crate::error::failed;
 use crate::index::inserts;
 use crate::plan::Plan;
-use crate::retry::Attempts;
 use crate::rows::Refused;
 use crate::store::{CAREFUL, Store, WRITE};
 
@@ -41,7 +41,7 @@ enum Step {
 pub(crate) async fn commit(store: &Store, mut commit: Commit, turn: &Turn) -> Run<CommitOutcome> {
     // Not with a connection: the commit before may wait for one.
     turn.may_begin().await;
-    let mut connection = store.pool.acquire().await?;
+    let mut connection = store.connection().await?;
     let connection = &mut *connection;
     let mut attempts = Attempts::new(store.config.attempts);
     let mut plan = None;
@@ -57,7 +57,7 @@ pub(crate) async fn commit(store: &Store, mut commit: Commit, turn: &Turn) -> Ru
         };
         let known = plan.insert(known);
         let step = match attempt(store, connection, &commit, turn, known, hopes).await {
-            // What was not looked up may be behind whatever stopped this, so all is looked up before it is told.
+            // Whatever stopped this may be a record that was not looked up: look everything up before reporting it.
             Ok(Step::Conflicts { .. }) if hopes.is_new => {
                 hopes = Hopes::default();
                 turn.comes().await;
@@ -70,7 +70,7 @@ pub(crate) async fn commit(store: &Store, mut commit: Commit, turn: &Turn) -> Ru
             }
             Ok(step) => step,
             Err(fail) => {
-                attempts.after(fail).await?;
+                tokio::time::sleep(attempts.after(fail)?).await;
                 turn.comes().await;
                 if known.is_staged {
                     plan = None;
@@ -118,17 +118,19 @@ async fn attempt(
 ) -> Run<Step> {
     // Behind savepoints, deferred constraints are checked at each statement, so that they name its rows.
     let begin = if hopes.is_smooth { WRITE } else { CAREFUL };
-    let mut transaction = connection.begin_with(begin).await?;
+    let mut transaction = connection.begin_with(begin).await.map_err(failed)?;
     let step = step(store, &mut transaction, commit, turn, plan, hopes).await;
     match &step {
         Ok(Step::Done(_)) => {
-            let done = transaction.commit().await.map_err(Fail::from);
+            let done = transaction.commit().await.map_err(failed);
             done.map_err(
                 |fail| if hopes.is_smooth && fail.refusal().is_some() { Fail::Moved } else { fail },
             )?;
         }
         // Now: what comes next may be to wait, and somebody else for its locks.
-        Ok(Step::Conflicts { .. } | Step::Refused(_) | Step::Duplicate) => transaction.rollback().await?,
+        Ok(Step::Conflicts { .. } | Step::Refused(_) | Step::Duplicate) => {
+            transaction.rollback().await.map_err(failed)?
+        }
         // A connection that is broken is rolled back by the server.
         Err(_) => transaction.rollback().await.unwrap_or_default(),
     }

@@ -1,115 +1,69 @@
 //! From PostgreSQL's errors to ours: the only place.
 
-use fastsync_core::{Error, ErrorKind};
+use fastsync_core::ErrorKind;
+use fastsync_dao_kit::sql::{Fail, Meaning, Native};
+use sqlx::error::DatabaseError;
 use sqlx::postgres::PgDatabaseError;
 
 pub(crate) const BACKEND: &str = "postgres";
 
-/// A failure inside the data source, before the operation is named.
-#[derive(Debug)]
-pub(crate) enum Fail {
-    Sql(sqlx::Error),
-    Core(Error),
-    /// Another commit was there between a look and a write, or a first attempt met what it had not looked for; nothing was
-    /// written, and another look decides.
-    Moved,
-}
-
-pub(crate) type Run<T> = Result<T, Fail>;
-
-impl From<sqlx::Error> for Fail {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Sql(error)
-    }
-}
-
-impl From<Error> for Fail {
-    fn from(error: Error) -> Self {
-        Self::Core(error.with_backend(BACKEND))
-    }
-}
-
-impl Fail {
-    pub(crate) fn new(kind: ErrorKind, operation: &'static str, message: impl Into<String>) -> Self {
-        Self::Core(Error::new(kind, operation, message).with_backend(BACKEND))
-    }
-
-    pub(crate) fn invalid(operation: &'static str, message: impl Into<String>) -> Self {
-        Self::new(ErrorKind::InvalidInput, operation, message)
-    }
-
-    /// Stored data that this version cannot read.
-    pub(crate) fn corrupt(what: impl Into<String>) -> Self {
-        Self::new(ErrorKind::Corrupt, "read", what)
-    }
-
-    /// The state (SQLSTATE) that the server gives this failure.
-    pub(crate) fn state(&self) -> Option<&str> {
-        match self {
-            Self::Sql(error) => state(error),
-            _ => None,
+/// An error with what it means.
+pub(crate) fn failed(error: sqlx::Error) -> Fail {
+    let (meaning, (kind, message)) = match &error {
+        sqlx::Error::Database(database) => {
+            let state = state(&**database);
+            let meaning =
+                if is_outdated(&error) { Meaning::Transient } else { meaning(state, database.message()) };
+            (meaning, classify_state(state))
         }
-    }
+        _ => (Meaning::Other, classify(&error)),
+    };
+    Native { meaning, kind, message, source: Box::new(error) }.into()
+}
 
-    /// Whether the same transaction may well succeed when it is tried again.
-    pub(crate) fn is_transient(&self) -> bool {
-        match self.state() {
-            Some(state) => TRANSIENT.contains(&state) || self.is_outdated(),
-            None => matches!(self, Self::Moved),
-        }
-    }
+/// Whether a table was changed since the connection prepared the statement.
+pub(crate) fn is_outdated(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else { return false };
+    state(&**error) == "0A000" && error.message().starts_with("cached plan")
+}
 
-    /// Whether a table was changed since the connection prepared the statement.
-    pub(crate) fn is_outdated(&self) -> bool {
-        let Self::Sql(sqlx::Error::Database(error)) = self else { return false };
-        self.state() == Some("0A000") && error.message().starts_with("cached plan")
-    }
+/// Whether a lock was not to be had within `lock_timeout`.
+pub(crate) fn is_lock_timeout(fail: &Fail) -> bool {
+    let Fail::Native(native) = fail else { return false };
+    let Some(sqlx::Error::Database(error)) = native.source.downcast_ref() else { return false };
+    state(&**error) == LOCK_NOT_AVAILABLE
+}
 
-    /// Whether another row has a unique value of the row that is written.
-    pub(crate) fn is_clash(&self) -> bool {
-        matches!(self.state(), Some("23505" | "23P01"))
-    }
+fn state(error: &dyn DatabaseError) -> &str {
+    error.try_downcast_ref::<PgDatabaseError>().map(PgDatabaseError::code).unwrap_or_default()
+}
 
-    /// The database's text, which names the constraint, if a rule of the user's table refuses a row: a unique column, a foreign
-    /// key, a check, a column that is too narrow, a trigger that raises an error.
-    pub(crate) fn refusal(&self) -> Option<String> {
-        let Self::Sql(sqlx::Error::Database(error)) = self else { return None };
-        let state = self.state()?;
-        let refused = state.starts_with("23") || REFUSED.contains(&state);
-        refused.then(|| error.message().to_owned())
-    }
-
-    pub(crate) fn into_error(self, operation: &'static str) -> Error {
-        match self {
-            Self::Core(error) => error,
-            Self::Moved => contention(operation),
-            Self::Sql(error) => {
-                let (kind, message) = classify(&error);
-                Error::new(kind, operation, message).with_backend(BACKEND).with_source(error)
-            }
-        }
+fn meaning(state: &str, message: &str) -> Meaning {
+    match state {
+        state if TRANSIENT.contains(&state) => Meaning::Transient,
+        "23505" | "23P01" => Meaning::Duplicate(message.to_owned()),
+        "42P01" => Meaning::NoTable,
+        state if is_refusal(state) => Meaning::Refused(message.to_owned()),
+        _ => Meaning::Other,
     }
 }
 
-fn state(error: &sqlx::Error) -> Option<&str> {
-    let sqlx::Error::Database(error) = error else { return None };
-    error.try_downcast_ref::<PgDatabaseError>().map(PgDatabaseError::code)
-}
-
-fn contention(operation: &'static str) -> Error {
-    Error::new(ErrorKind::Contention, operation, "other commits were in the way each time")
-        .with_backend(BACKEND)
+/// Whether a rule of the user's table refuses a row: a unique column, a foreign key, a check, a column that is too narrow, a
+/// trigger that raises an error.
+fn is_refusal(state: &str) -> bool {
+    state.starts_with("23") || REFUSED.contains(&state)
 }
 
 /// Serialization failure, deadlock, lock not available.
-const TRANSIENT: &[&str] = &["40001", "40P01", "55P03"];
+const TRANSIENT: &[&str] = &["40001", "40P01", LOCK_NOT_AVAILABLE];
+
+const LOCK_NOT_AVAILABLE: &str = "55P03";
 
 /// Values that a column cannot hold, and what a function of the user's raises.
 const REFUSED: &[&str] = &["22001", "22003", "22007", "22008", "22023", "22P02", "44000", "P0001"];
 
 fn classify(error: &sqlx::Error) -> (ErrorKind, &'static str) {
     match error {
-        sqlx::Error::Database(_) => classify_state(state(error).unwrap_or_default()),
         sqlx::Error::PoolTimedOut => {
             (ErrorKind::Unavailable, "no connection of the pool was free within its acquire timeout")
         }
@@ -149,9 +103,7 @@ fn classify_state(state: &str) -> (ErrorKind, &'static str) {
         }
         "XX001" | "XX002" => (ErrorKind::Corrupt, "a table of the database is damaged"),
         state if state.starts_with("08") => (ErrorKind::Unavailable, "the connection to the server failed"),
-        state if state.starts_with("23") || REFUSED.contains(&state) => {
-            (ErrorKind::Constraint, "a constraint of a table refuses the write")
-        }
+        state if is_refusal(state) => (ErrorKind::Constraint, "a constraint of a table refuses the write"),
         _ => (ErrorKind::Backend, "the server refused a statement"),
     }
 }
@@ -184,7 +136,26 @@ mod tests {
         for (state, kind) in table {
             assert_eq!(classify_state(state).0, kind, "{state}");
         }
-        assert_eq!(Fail::from(sqlx::Error::PoolTimedOut).into_error("get").kind(), ErrorKind::Unavailable);
-        assert_eq!(Fail::Moved.into_error("commit").kind(), ErrorKind::Contention);
+        assert_eq!(
+            failed(sqlx::Error::PoolTimedOut).into_error(BACKEND, "get").kind(),
+            ErrorKind::Unavailable
+        );
+        assert_eq!(Fail::Moved.into_error(BACKEND, "commit").kind(), ErrorKind::Contention);
+    }
+
+    /// Fails if what may succeed at the next attempt is given up, or if a refused row looks like anything else.
+    #[test]
+    fn every_state_means_what_is_done_next() {
+        for state in ["40001", "40P01", "55P03"] {
+            assert_eq!(meaning(state, ""), Meaning::Transient, "{state}");
+        }
+        let text = || "the database's text".to_owned();
+        for state in ["23505", "23P01"] {
+            assert_eq!(meaning(state, &text()), Meaning::Duplicate(text()), "{state}");
+        }
+        for state in ["23503", "23514", "22001", "P0001"] {
+            assert_eq!(meaning(state, &text()), Meaning::Refused(text()), "{state}");
+        }
+        assert_eq!([meaning("42P01", ""), meaning("42601", "")], [Meaning::NoTable, Meaning::Other]);
     }
 }

@@ -6,10 +6,11 @@
 use fastsync_core::source::rules::{Reading, ZoneState};
 use fastsync_core::source::{Changes, ChangesPage, ChangesRequest, Head, Point};
 use fastsync_core::{ObjectId, Position, Record, RecordKey, Tag, TypeName, Zone};
+use fastsync_dao_kit::sql::{Fail, Run};
 use sqlx::PgConnection;
 
 use crate::codec::devices;
-use crate::error::{Fail, Run};
+use crate::error::failed;
 use crate::sql::number;
 use crate::store::Store;
 use crate::walk::{Found, Place, Walk};
@@ -20,7 +21,7 @@ type NumberedZone = (u64, ZoneState);
 pub(crate) async fn changes(store: &Store, request: &ChangesRequest) -> Run<Changes> {
     let mut snapshot = store.read().await?;
     let changes = changes_in(store, &mut snapshot, request).await;
-    snapshot.rollback().await?;
+    snapshot.rollback().await.map_err(failed)?;
     changes
 }
 
@@ -149,7 +150,7 @@ pub(crate) const PURGE: &str = "DELETE FROM @records WHERE zone = ? AND deleted 
 pub(crate) async fn purge(store: &Store, zone: &Zone, through: Position) -> Run<u64> {
     let mut transaction = store.write().await?;
     let removed = purge_in(store, &mut transaction, zone, through).await?;
-    transaction.commit().await?;
+    transaction.commit().await.map_err(failed)?;
     Ok(removed)
 }
 

@@ -2,9 +2,9 @@
 
 use fastsync_core::source::rules::Tally;
 use fastsync_core::source::{Commit, ExpectState, StateWrite};
+use fastsync_dao_kit::sql::{Fail, Run};
 use sqlx::PgConnection;
 
-use crate::error::{Fail, Run};
 use crate::index::Given;
 use crate::sql::{BYTEA, MAX_BYTES, MAX_ROWS, number};
 use crate::store::Store;

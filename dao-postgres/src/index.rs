@@ -5,10 +5,10 @@ use fastsync_core::source::{Action, Expect, Write};
 use fastsync_core::{Incarnation, ObjectId, Record, RecordKey, Revision};
 use sqlx::PgConnection;
 
+use fastsync_dao_kit::sql::{Fail, Run};
 use std::collections::HashMap;
 
 use crate::codec::{ENTRY_COLUMNS, Entry, read_id};
-use crate::error::{Fail, Run};
 use crate::plan::Item;
 use crate::sql::MAX_ROWS;
 use crate::store::Store;

@@ -113,7 +113,6 @@ mod prepare;
 mod query;
 mod read;
 mod registry;
-mod retry;
 mod rows;
 mod source;
 mod sql;

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use fastsync_core::ObjectId;
 use fastsync_core::source::PageLimits;
 use fastsync_core::source::rules::Room;
+use fastsync_dao_kit::sql::Run;
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 
 use crate::codec::Entry;
-use crate::error::Run;
 use crate::registry::Type;
 use crate::sql::number;
 use crate::walk::{FEED, Found, Walk, found, select};

@@ -4,9 +4,9 @@
 //! before it is written.
 
 use fastsync_core::{FieldKind, FieldName, FieldSchema, IdKind, Value};
+use fastsync_dao_kit::sql::{Fail, Run};
 use uuid::Uuid;
 
-use crate::error::{Fail, Run};
 use crate::sql::{
     BOOL, BYTEA, DATE, FLOAT8, INT8, JSON, Scalar as _, TEXT, TIME, TIMESTAMP, TIMESTAMPTZ, UUID, bytes,
     integer,

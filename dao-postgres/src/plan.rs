@@ -6,10 +6,10 @@ use std::sync::Arc;
 use fastsync_core::source::rules::{LastWrites, Phase};
 use fastsync_core::source::{Action, Commit, StateWrite, Write, Writes};
 use fastsync_core::{ErrorKind, RecordKey, SessionId};
+use fastsync_dao_kit::sql::{Fail, Run};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::error::{Fail, Run};
 use crate::registry::Type;
 use crate::sql::MAX_BYTES;
 use crate::staging::{Part, load, parts};

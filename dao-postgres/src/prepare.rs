@@ -6,15 +6,16 @@ use fastsync_core::source::rules::{self, NotedType, Registered};
 use fastsync_core::source::upgrade::FIRST_VERSION;
 use fastsync_core::source::{PlannedChange, entry};
 use fastsync_core::{ErrorKind, FieldSchema, TypeSchema, Value, ZoneRestriction};
+use fastsync_dao_kit::sql::{Fail, Run};
 use sqlx::PgConnection;
 
 use crate::adopt::adopt;
 use crate::columns::columns;
-use crate::error::{Fail, Run};
+use crate::error::{failed, is_lock_timeout};
 use crate::native::Native;
 use crate::registry::{Type, stored_types};
 use crate::sql::{Schema, literal, number, quoted, text, truth};
-use crate::store::{Store, WRITE};
+use crate::store::Store;
 use crate::unnoticed::unnoticed;
 use crate::upgrade::{upgrade, version};
 
@@ -23,9 +24,9 @@ const LOCK_SECONDS: u64 = 60;
 
 /// Creates or verifies the tables of these types.
 pub(crate) async fn prepare(store: &Store, types: &[TypeSchema]) -> Run<Vec<PlannedChange>> {
-    let mut transaction = store.pool.begin_with(WRITE).await?;
+    let mut transaction = store.write().await?;
     let (kinds, changes) = locked(store, &mut transaction, types).await?;
-    transaction.commit().await?;
+    transaction.commit().await.map_err(failed)?;
     store.note_kinds(kinds);
     Ok(changes)
 }
@@ -60,7 +61,7 @@ async fn lock(schema: &Schema, connection: &mut PgConnection) -> Run<()> {
     schema.run(connection, &wait(&format!("'{LOCK_SECONDS}s'"))).await?;
     let lock = schema.sql("SELECT pg_advisory_xact_lock(hashtextextended('fastsync.' || ?, 0))");
     match lock.bind(schema.name()).execute(connection).await {
-        Err(fail) if fail.state() == Some("55P03") => {
+        Err(fail) if is_lock_timeout(&fail) => {
             let message =
                 format!("another process has prepared this schema for more than {LOCK_SECONDS} seconds");
             return Err(Fail::new(ErrorKind::Unavailable, "prepare", message));
@@ -72,7 +73,7 @@ async fn lock(schema: &Schema, connection: &mut PgConnection) -> Run<()> {
 
 /// What [`prepare`] would do.
 pub(crate) async fn plan(store: &Store, types: &[TypeSchema]) -> Run<Vec<PlannedChange>> {
-    Ok(planned(store, &mut *store.pool.acquire().await?, types).await?.1)
+    Ok(planned(store, &mut *store.connection().await?, types).await?.1)
 }
 
 /// What preparing these types comes to, and what that changes.

@@ -2,11 +2,11 @@
 
 use fastsync_core::source::Found;
 use fastsync_core::{Comparison, ErrorKind, FieldName, Filter, Query, Record, RecordKey, Value};
-use fastsync_dao_kit::sql::after_prefix;
+use fastsync_dao_kit::sql::{Fail, Run, after_prefix};
 use sqlx::PgConnection;
 
 use crate::codec::{ENTRY, ENTRY_COLUMNS, Entry, devices, read_body, read_id};
-use crate::error::{Fail, Run};
+use crate::error::failed;
 use crate::native::Native;
 use crate::registry::Type;
 use crate::sql::{Array, Sql, number, quoted};
@@ -14,13 +14,13 @@ use crate::store::Store;
 
 pub(crate) async fn find(store: &Store, query: &Query) -> Run<Found> {
     if !query.total {
-        let records = page(store, &mut *store.pool.acquire().await?, query).await?;
+        let records = page(store, &mut *store.connection().await?, query).await?;
         return Ok(Found { records, total: None });
     }
     let mut snapshot = store.look().await?;
     let total = Some(count(store, &mut snapshot, query).await?);
     let records = if query.limit == Some(0) { Vec::new() } else { page(store, &mut snapshot, query).await? };
-    snapshot.rollback().await?;
+    snapshot.rollback().await.map_err(failed)?;
     Ok(Found { records, total })
 }
 

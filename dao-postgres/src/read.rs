@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use fastsync_core::source::{Found, PendingRequest, StateRange};
 use fastsync_core::{ObjectId, Record, RecordKey, TypeName, Value, Zone};
+use fastsync_dao_kit::sql::{Fail, Run};
 use sqlx::PgConnection;
 
 use crate::codec::{ENTRY, ENTRY_COLUMNS, Entry, devices, read_body, read_id};
-use crate::error::{Fail, Run};
+use crate::error::failed;
 use crate::registry::Type;
 use crate::sql::{MAX_ROWS, bytes, number, text, truth};
 use crate::store::Store;
@@ -16,14 +17,14 @@ use crate::store::Store;
 pub(crate) async fn get(store: &Store, name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Run<Vec<Record>> {
     if ids.len() <= MAX_ROWS {
         // One statement sees one state by itself.
-        let mut connection = store.pool.acquire().await?;
+        let mut connection = store.connection().await?;
         let kind = store.kind(&mut connection, name).await?;
         return records(store, &mut connection, &kind, zone, ids).await;
     }
     let mut snapshot = store.read().await?;
     let kind = store.kind(&mut snapshot, name).await?;
     let found = records(store, &mut snapshot, &kind, zone, ids).await?;
-    snapshot.rollback().await?;
+    snapshot.rollback().await.map_err(failed)?;
     Ok(found)
 }
 
@@ -173,7 +174,7 @@ pub(crate) async fn pending(store: &Store, request: PendingRequest) -> Run<Found
         rows.push(Indexed { kind, zone, id, entry: Entry::read(&row, 0)? });
     }
     let records = with_bodies(store, &mut snapshot, rows).await?;
-    snapshot.rollback().await?;
+    snapshot.rollback().await.map_err(failed)?;
     Ok(Found { records, total })
 }
 
@@ -184,7 +185,7 @@ async fn count_pending(store: &Store, connection: &mut PgConnection) -> Run<u64>
 }
 
 pub(crate) async fn zones(store: &Store, name: &TypeName) -> Run<Vec<Zone>> {
-    let mut connection = store.pool.acquire().await?;
+    let mut connection = store.connection().await?;
     let kind = store.kind(&mut connection, name).await?;
     let mut sql = store.schema.sql(
         "SELECT z.n FROM @zones AS z \
@@ -214,7 +215,7 @@ pub(crate) async fn state(store: &Store, range: &StateRange) -> Run<Vec<(String,
             sql.push(" ORDER BY name");
         }
     }
-    let mut connection = store.pool.acquire().await?;
+    let mut connection = store.connection().await?;
     let mut entries = Vec::new();
     for row in sql.all(&mut connection).await? {
         entries.push((text(&row, 0)?.to_owned(), bytes(&row, 1)?.unwrap_or_default().to_vec()));

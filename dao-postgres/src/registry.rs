@@ -3,10 +3,10 @@
 use fastsync_core::source::entry;
 use fastsync_core::source::rules::{NotedType, TypeTable};
 use fastsync_core::{FieldName, ObjectId, TypeSchema, Value, ZoneRestriction};
+use fastsync_dao_kit::sql::Run;
 use sqlx::PgConnection;
 
 use crate::columns::{Column, Limit, columns};
-use crate::error::Run;
 use crate::native::{Native, write_id};
 use crate::sql::{Array, Schema, bytes, number, quoted};
 use crate::upgrade::is_there;

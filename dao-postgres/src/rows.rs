@@ -2,9 +2,9 @@
 
 use fastsync_core::Value;
 use fastsync_core::source::Action;
+use fastsync_dao_kit::sql::{Fail, Run};
 use sqlx::PgConnection;
 
-use crate::error::{Fail, Run};
 use crate::plan::Item;
 use crate::registry::Type;
 use crate::sql::{Array, MAX_BYTES, MAX_ROWS, Sql, control};

@@ -13,11 +13,11 @@ use fastsync_core::{
     ErrorKind, ObjectId, Query, Record, Result, SessionId, SessionSummary, SyncableDataSource, TypeName,
     TypeSchema, Zone,
 };
+use fastsync_dao_kit::sql::{Attempts, Fail, Run};
 use sqlx::postgres::{PgPool, PgPoolOptions};
 
 use crate::config::{PostgresConfig, Warning};
-use crate::error::{BACKEND, Fail, Run};
-use crate::retry::Attempts;
+use crate::error::{BACKEND, failed};
 use crate::sql::Schema;
 use crate::store::Store;
 use crate::upgrade::{self, Upgrade};
@@ -48,7 +48,7 @@ impl PostgresDataSource {
     /// As [`Self::with_config`]; `Config` if the URL is invalid. No error has the URL in its text.
     pub async fn connect(url: &str) -> Result<Self> {
         let pool = PgPoolOptions::new().connect(url).await;
-        let pool = pool.map_err(|error| Fail::from(error).into_error("open"))?;
+        let pool = pool.map_err(|error| failed(error).into_error(BACKEND, "open"))?;
         Self::new(pool).await
     }
 
@@ -81,14 +81,14 @@ impl PostgresDataSource {
     ) -> Result<Self> {
         let schema = Schema::new(&config.schema);
         let open = || async {
-            let mut connection = pool.acquire().await?;
+            let mut connection = pool.acquire().await.map_err(failed)?;
             let warnings = checks::check(&mut connection, &schema, &config).await?;
             let found = upgrade::version(&mut connection, &schema).await?;
             found.map_or(Ok(()), |found| upgrades.due(found).map(drop))?;
             Run::Ok((warnings, found))
         };
         let (warnings, found) =
-            retried(config.attempts, open).await.map_err(|fail| fail.into_error("open"))?;
+            retried(config.attempts, open).await.map_err(|fail| fail.into_error(BACKEND, "open"))?;
         Ok(Self { store: Arc::new(Store::new(pool, (schema, warnings), config, upgrades, found)) })
     }
 
@@ -116,7 +116,7 @@ impl PostgresDataSource {
         T: Send + 'static,
         F: Future<Output = Run<T>> + Send + 'static,
     {
-        self.store.check_version().map_err(|fail| fail.into_error(operation))?;
+        self.store.check_version().map_err(|fail| fail.into_error(BACKEND, operation))?;
         self.run_in_any_version(operation, work).await
     }
 
@@ -130,10 +130,10 @@ impl PostgresDataSource {
         F: Future<Output = Run<T>> + Send + 'static,
     {
         match tokio::spawn(work(Arc::clone(&self.store))).await {
-            Ok(done) => done.map_err(|fail| fail.into_error(operation)),
+            Ok(done) => done.map_err(|fail| fail.into_error(BACKEND, operation)),
             Err(_) => {
                 let message = "the runtime ended before the call did; a write may be done or not";
-                Err(Fail::new(ErrorKind::Unavailable, operation, message).into_error(operation))
+                Err(Fail::new(ErrorKind::Unavailable, operation, message).into_error(BACKEND, operation))
             }
         }
     }
@@ -145,7 +145,7 @@ async fn retried<T, F: Future<Output = Run<T>>>(attempts: u32, work: impl Fn() -
     loop {
         match work().await {
             Ok(done) => return Ok(done),
-            Err(fail) => attempts.after(fail).await?,
+            Err(fail) => tokio::time::sleep(attempts.after(fail)?).await,
         }
     }
 }
@@ -242,7 +242,7 @@ impl SyncableDataSource for PostgresDataSource {
             let purge = async || match &what {
                 Purge::Tombstones { zone, through } => feed::purge(&store, zone, *through).await,
                 Purge::Staged(session) => {
-                    let mut connection = store.pool.acquire().await?;
+                    let mut connection = store.connection().await?;
                     staging::unstage(&store.schema, &mut connection, *session).await.map(|()| 0)
                 }
             };

@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use fastsync_dao_kit::sql::{Fail, Run};
 use futures_util::TryStreamExt as _;
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
@@ -16,7 +17,7 @@ use sqlx::{
 };
 use uuid::Uuid;
 
-use crate::error::{Fail, Run};
+use crate::error::{failed, is_outdated};
 
 /// The most rows that one statement writes, or asks for by their keys.
 pub(crate) const MAX_ROWS: usize = 1_000;
@@ -55,14 +56,14 @@ impl Schema {
 
     /// Runs statements without parameters, whose literals may have any character.
     pub(crate) async fn run(&self, connection: &mut PgConnection, statements: &str) -> Run<()> {
-        sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).execute(connection).await?;
+        sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).execute(connection).await.map_err(failed)?;
         Ok(())
     }
 }
 
 /// Runs a statement about the transaction.
 pub(crate) async fn control(connection: &mut PgConnection, statement: &'static str) -> Run<()> {
-    sqlx::raw_sql(statement).execute(connection).await?;
+    sqlx::raw_sql(statement).execute(connection).await.map_err(failed)?;
     Ok(())
 }
 
@@ -169,11 +170,10 @@ impl Sql {
 /// A statement whose result has another form since a table was changed is refused by the server, for as long as the
 /// connection has it prepared.
 async fn told<T>(connection: &mut PgConnection, done: Result<T, sqlx::Error>) -> Run<T> {
-    let done = done.map_err(Fail::from);
-    if done.as_ref().is_err_and(Fail::is_outdated) {
-        sqlx::Connection::clear_cached_statements(connection).await?;
+    if done.as_ref().is_err_and(is_outdated) {
+        sqlx::Connection::clear_cached_statements(connection).await.map_err(failed)?;
     }
-    done
+    done.map_err(failed)
 }
 
 /// The text as the server gets it.
@@ -314,7 +314,7 @@ impl Encode<'_, Postgres> for Parameter {
 
 /// A column of a row in the server's binary form; `None` if it is null.
 pub(crate) fn bytes(row: &PgRow, at: usize) -> Run<Option<&[u8]>> {
-    let value = row.try_get_raw(at)?;
+    let value = row.try_get_raw(at).map_err(failed)?;
     if value.is_null() {
         return Ok(None);
     }

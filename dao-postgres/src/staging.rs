@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use fastsync_core::source::rules::cut;
 use fastsync_core::source::{Write, entry};
 use fastsync_core::{SessionId, TypeName};
+use fastsync_dao_kit::sql::{Fail, Run};
 use sqlx::PgConnection;
 
-use crate::error::{Fail, Run};
+use crate::error::failed;
 use crate::sql::{Schema, bytes, number};
 use crate::store::Store;
 
@@ -44,7 +45,7 @@ pub(crate) async fn stage(store: &Store, session: SessionId, sequence: u64, writ
             break;
         }
     }
-    transaction.commit().await?;
+    transaction.commit().await.map_err(failed)?;
     Ok(())
 }
 

@@ -8,12 +8,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use fastsync_core::source::rules::unknown_type;
 use fastsync_core::source::upgrade::Upgrades;
 use fastsync_core::{TypeName, Zone};
+use fastsync_dao_kit::sql::{Fail, Run};
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgPool;
 use sqlx::{PgConnection, Postgres, Transaction};
 use uuid::Uuid;
 
 use crate::config::{PostgresConfig, Warning};
-use crate::error::{Fail, Run};
+use crate::error::failed;
 use crate::registry::{Registry, Type};
 use crate::sql::{Schema, number, text, uuid};
 use crate::upgrade::Upgrade;
@@ -103,18 +105,23 @@ impl Store {
         }
     }
 
+    /// A connection of the pool, outside a transaction.
+    pub(crate) async fn connection(&self) -> Run<PoolConnection<Postgres>> {
+        self.pool.acquire().await.map_err(failed)
+    }
+
     /// A transaction whose reads see one committed state.
     pub(crate) async fn read(&self) -> Run<Transaction<'static, Postgres>> {
-        Ok(self.pool.begin_with(READ).await?)
+        self.pool.begin_with(READ).await.map_err(failed)
     }
 
     /// The same for a query of the user's, for which the planner chooses freely.
     pub(crate) async fn look(&self) -> Run<Transaction<'static, Postgres>> {
-        Ok(self.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
+        self.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(failed)
     }
 
     pub(crate) async fn write(&self) -> Run<Transaction<'static, Postgres>> {
-        Ok(self.pool.begin_with(WRITE).await?)
+        self.pool.begin_with(WRITE).await.map_err(failed)
     }
 
     /// The prepared type of this name.

@@ -9,13 +9,12 @@ use std::sync::Arc;
 
 use fastsync_core::source::{Action, OnMismatch};
 use fastsync_core::{Decimal, FieldKind, Record, Value};
-use fastsync_dao_kit::sql::Digits;
+use fastsync_dao_kit::sql::{Digits, Run};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::attempt::Attempt;
 use crate::columns::{Column, Limit, columns};
-use crate::error::Run;
 use crate::native::Native;
 use crate::registry::Type;
 use crate::rows::Refused;

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use fastsync_dao_kit::sql::{foreign_key_problems, trigger_problems};
+use fastsync_dao_kit::sql::{Run, foreign_key_problems, trigger_problems};
 use sqlx::PgConnection;
 
-use crate::error::Run;
 use crate::sql::{Schema, text, truth};
 
 /// Names them.

@@ -6,9 +6,9 @@
 use std::pin::Pin;
 
 use fastsync_core::source::upgrade::{FIRST_VERSION, Upgrades};
+use fastsync_dao_kit::sql::Run;
 use sqlx::PgConnection;
 
-use crate::error::Run;
 use crate::sql::{Schema, number};
 
 /// How a step is done.

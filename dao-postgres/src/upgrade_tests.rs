@@ -5,9 +5,9 @@ use std::pin::Pin;
 use fastsync_core::source::upgrade::{UpgradeStep, Upgrades};
 use fastsync_core::source::{Commit, PlannedChange, Preparation, SyncableDataSourceExt as _};
 use fastsync_core::{ErrorKind, Query, Result, SyncableDataSource, TypeName, Zone};
+use fastsync_dao_kit::sql::Run;
 use sqlx::{PgConnection, query_scalar};
 
-use crate::error::Run;
 use crate::sql::Schema;
 use crate::tests::server::{Database, skip};
 use crate::tests::{commit, items};

@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use fastsync_core::source::ChangesRequest;
 use fastsync_core::{ObjectId, Value};
+use fastsync_dao_kit::sql::Run;
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 
 use crate::codec::{ENTRY, ENTRY_COLUMNS, Entry, read_body, read_id};
-use crate::error::Run;
 use crate::registry::Type;
 use crate::sql::{Sql, number, truth};
 use crate::store::Store;

@@ -195,7 +195,7 @@ impl Store {
         let mut statement = self.connection.prepare_cached("SELECT name FROM fastsync_zones WHERE n = ?1")?;
         let name: String = statement.query_row([n], |row| row.get(0))?;
         let zone =
-            Zone::parse(&name).map_err(|_| Fail::corrupt("fastsync_zones holds a name that is none"))?;
+            Zone::parse(&name).map_err(|_| Fail::corrupt("fastsync_zones contains an invalid zone name"))?;
         self.zones.borrow_mut().note(&zone, n);
         Ok(zone)
     }

@@ -57,7 +57,7 @@ impl<'a> Key<'a> {
 }
 
 fn broken() -> Fail {
-    Fail::corrupt("the index holds an id that is none")
+    Fail::corrupt("the index contains an invalid id")
 }
 
 impl ToSql for Key<'_> {

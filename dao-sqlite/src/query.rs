@@ -45,7 +45,7 @@ fn page(store: &Store, kind: &Type, query: &Query, mut sql: Sql) -> Run<Vec<Reco
     let mut records = Vec::new();
     while let Some(row) = rows.next()? {
         let id = row.get_ref(META_COLUMNS)?.as_str().map_err(rusqlite::Error::from)?;
-        let id = ObjectId::new(id).map_err(|_| Fail::corrupt("a table holds an id that is none"))?;
+        let id = ObjectId::new(id).map_err(|_| Fail::corrupt("a table contains an invalid id"))?;
         let body = read_body(row, META_COLUMNS + 1, kind)?;
         let key = RecordKey { zone: query.zone.clone(), type_name: query.type_name.clone(), id };
         records.push(Meta::read(store, row, 0)?.into_record(key, Some(body)));

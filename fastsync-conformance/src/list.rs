@@ -181,17 +181,19 @@ macro_rules! __for_each_case {
                     replaced, removed; empty is a value.",
                 entries_can_be_expected: "`ExpectState`: 'whatever', 'no entry', 'an entry with exactly this \
                     value'; a failure names the current value.",
-                entries_are_listed_by_prefix: "All state entries whose key begins with `prefix`, by the \
-                    bytes of the key.",
+                entries_are_listed_by_prefix: "'[...] all whose key begins with a prefix, by the \
+                    bytes of the key.'",
                 keys_are_bytes: "State keys are compared byte by byte.",
                 keys_have_a_length_limit: "`StateWrite::key`: '1 to `MAX_STATE_KEY_BYTES` bytes.'",
                 values_may_be_large: "'A small durable value': a quarantined record fits too.",
             }
             run_single turn {
-                a_state_entry_is_compared_when_the_turn_comes: "'A state entry is compared after the commit \
-                    before is over': three commits begin in the wrong order, and each finds what it expects.",
-                a_commit_in_turn_does_not_trust_the_one_before: "'A state entry is compared after the commit \
-                    before is over', where that one was never made: nothing is changed.",
+                a_state_entry_is_compared_when_the_turn_comes: "'A state entry is compared after the commit's \
+                    predecessor in its `Turn` is over': three commits begin in the wrong order, and each \
+                    finds what it expects.",
+                a_commit_in_turn_does_not_trust_the_one_before: "'A state entry is compared after the \
+                    commit's predecessor in its `Turn` is over', where that one was never made: nothing is \
+                    changed.",
             }
             run_single changes {
                 an_untouched_zone_is_empty: "A zone that nothing was written to has head 0 and no records.",
@@ -269,17 +271,16 @@ macro_rules! __for_each_case {
                     and whether they were deleted since it could not learn.",
                 a_reading_from_the_beginning_goes_on_below_the_horizon: "A reading that began at the very \
                     beginning goes on below the horizon as long as the horizon has not moved since.",
-                purging_removes_old_tombstones_only: "Live records and younger tombstones stay; the number \
-                    of tombstones removed is returned.",
+                purging_removes_old_tombstones_only: "'Live records and younger tombstones stay.' \
+                    'Returns the number of tombstones removed.'",
                 a_deletion_that_waits_is_not_purged: "A tombstone that waits to be pushed stays, however old \
                     it is.",
                 a_purged_id_is_absent: "After its tombstone was purged, an id is as if it had never been.",
                 the_horizon_moves_up_to_the_head_only: "The horizon never moves back and never beyond the \
                     head.",
-                a_reader_goes_on_by_its_position: "A reader may go on after a position that it kept without the \
-                    tag: it gets what was committed after the whole session there, and nothing else. The \
-                    position may be before the horizon; what was purged since is not told. One that no \
-                    session has gives `ResetReason::History`.",
+                a_reader_goes_on_by_its_position: "With `After::Position`, a reader that kept a position \
+                    without its tag continues after the whole session there. The position may be before the \
+                    horizon. A position that no session has gives `ResetReason::History`.",
             }
             run_single pending {
                 edits_are_numbered_upwards: "Put with `pending` (their change) is [...] the number of this \

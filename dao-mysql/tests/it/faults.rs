@@ -33,7 +33,7 @@ async fn fail(database: &Database, number: u16, times: u32) {
     database.sql(sql).await;
 }
 
-/// Fails if a deadlock (1213), a lock wait timeout (1205) or another of these numbers is told at once, tried
+/// Fails if a deadlock (1213), a lock wait timeout (1205) or another of these numbers is reported at once, tried
 /// without end, or has another kind in the end; or if a failure that will come again is tried again.
 #[tokio::test]
 async fn what_lost_to_another_transaction_is_tried_again() {
@@ -55,7 +55,7 @@ async fn what_lost_to_another_transaction_is_tried_again() {
 }
 
 /// The commit holds the index row of `a` and waits for the object `b`; who holds that asks for `a`, and has
-/// changed more, so that the server ends the commit. Fails if a deadlock is told at once.
+/// changed more, so that the server ends the commit. Fails if a deadlock is reported at once.
 #[tokio::test]
 async fn a_deadlock_is_tried_again() {
     let Some(database) = database() else { return };
@@ -229,7 +229,7 @@ async fn a_record_that_somebody_creates_meanwhile_is_not_overwritten() {
 }
 
 /// Two commit one session at once, and the second finds the record as the first has left it. Fails if it is
-/// told of a conflict with its own work.
+/// given a conflict with its own work.
 #[tokio::test]
 async fn a_session_that_its_twin_has_committed_is_a_duplicate_and_no_conflict() {
     let Some(database) = database() else { return };

@@ -16,7 +16,7 @@ use crate::store::{EditSession, ObjectChanges};
 /// How often an object may move while it is changed.
 const MODIFY_ATTEMPTS: usize = 16;
 
-/// The operations of a repository: every [`SyncableRepository`] has them, and implements none.
+/// The operations of a repository. Every [`SyncableRepository`] has them; none implements them.
 ///
 /// On a client each call is one local commit, which also marks what it changed for the next push. On a server each
 /// call is one session that every reader of the zone sees. All calls are atomic; a dropped future leaves all of

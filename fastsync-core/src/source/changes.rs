@@ -56,7 +56,7 @@ impl Point {
     }
 }
 
-/// Where a reader goes on.
+/// Where a reader continues.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum After {
     /// After this point.
@@ -162,7 +162,7 @@ impl SkipOwn {
 pub struct ChangesRequest {
     /// The zone.
     pub zone: Zone,
-    /// Where to go on.
+    /// Where to continue.
     pub after: After,
     /// Only records of these types; `None` for all.
     pub types: Option<Vec<TypeName>>,

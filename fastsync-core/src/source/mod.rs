@@ -51,8 +51,8 @@ use crate::schema::TypeSchema;
 ///
 /// Identity: types, zones, ids and state keys are compared byte by byte.
 ///
-/// Blocking work runs on threads of the data source's own, or of the runtime that its driver needs anyway, and never on the
-/// caller's async threads. Every method may be called from many tasks at once.
+/// Blocking work never runs on the caller's async threads: use threads of your own, or those of the runtime
+/// that your driver needs anyway. Every method may be called from many tasks at once.
 ///
 /// Each "Behaviour" sentence below is a case of the suite in `fastsync-conformance`.
 #[async_trait]
@@ -60,7 +60,7 @@ pub trait SyncableDataSource: Debug + Send + Sync + 'static {
     /// The short name of the backend for messages, for example `"sqlite"`.
     fn backend(&self) -> &'static str;
 
-    /// Creates or verifies the storage of these types, and says what it changed for that.
+    /// Creates or verifies the storage of these types, and returns what it changed.
     ///
     /// # Behaviour
     /// - Calling it again with the same types changes nothing.
@@ -91,7 +91,7 @@ pub trait SyncableDataSource: Debug + Send + Sync + 'static {
     /// [`FieldKind::takes`]: crate::FieldKind::takes
     /// [`FieldSchema::has_initial`]: crate::FieldSchema::has_initial
     ///
-    /// With [`Preparation::Plan`] it is a dry run: it says what would be changed, and changes nothing.
+    /// With [`Preparation::Plan`] it is a dry run: it returns what it would change, and changes nothing.
     ///
     /// # Behaviour of a plan
     /// - It names every type that is new, and every field of a known one that is added, renamed, left out, or may be
@@ -110,7 +110,7 @@ pub trait SyncableDataSource: Debug + Send + Sync + 'static {
     /// - A type that was not prepared is `UnknownType`; so it is in every method that takes one.
     async fn get(&self, type_name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Result<Vec<Record>>;
 
-    /// The live records that a query selects, and how many there are in all if it [asks](Query::total).
+    /// The live records that a query selects, and their total number if [`Query::total`] is set.
     ///
     /// # Behaviour
     /// - Filter, order, offset and limit are as [`Query`] says; text compares by bytes, tombstones are absent.
@@ -146,13 +146,13 @@ pub trait SyncableDataSource: Debug + Send + Sync + 'static {
     ///   position. Large tables are read faster in their own order.
     ///   Another data source takes it for [`Point::START`].
     /// - A zone that nothing was written to has head 0 and no records.
-    /// - A reader may go on after a position that it kept without the tag ([`After::Position`]): it gets what was committed
-    ///   after the whole session there, and nothing else. The position may be before the horizon; what was purged since is
-    ///   not told. One that no session has gives [`ResetReason::History`].
+    /// - With [`After::Position`], a reader that kept a position without its tag continues after the whole
+    ///   session there. The position may be before the horizon: purged tombstones are then missing from
+    ///   the answer. A position that no session has gives [`ResetReason::History`].
     async fn changes(&self, request: &ChangesRequest) -> Result<Changes>;
 
     /// Records with local edits that wait to be pushed, by the number of the local commit that edited them last
-    /// (then in a fixed order), and how many there are in all if it is asked.
+    /// (then in a fixed order), and their total number if [`PendingRequest::total`] is set.
     ///
     /// # Behaviour
     /// - Tombstones of objects deleted locally are included.
@@ -168,8 +168,8 @@ pub trait SyncableDataSource: Debug + Send + Sync + 'static {
     ///   not.
     async fn zones(&self, type_name: &TypeName) -> Result<Vec<Zone>>;
 
-    /// Keeps one batch of writes of a large session for [`Writes::Staged`]. A session may be of any size: neither keeping nor
-    /// committing it may need memory for all of it, beyond its keys.
+    /// Keeps one batch of writes of a large session for [`Writes::Staged`]. A session may be of any size:
+    /// staging and committing it hold its keys and a few batches in memory, never all its bodies.
     ///
     /// # Behaviour
     /// - Staged writes are durable and change nothing that any other method reads.
@@ -199,7 +199,7 @@ pub trait SyncableDataSource: Debug + Send + Sync + 'static {
     ///   position, moves nothing in the history, and is not counted in the audit entry.
     /// - Records are stored with the revision that they bring. Put without `pending` their change is 0; put with
     ///   it, it is the change that they bring or, where that is 0, the number of this commit, which is greater
-    ///   than every number given before. Numbers may be left out.
+    ///   than every number given before. Numbers may have gaps.
     /// - Put of a tombstone removes the object from queries and keeps the tombstone for `get` and `changes`.
     /// - Parents (lower priority) are written before children and deleted after them, over the whole commit.
     /// - A key written twice in one inline commit is refused with `InvalidInput`. In staged batches only the last
@@ -210,26 +210,26 @@ pub trait SyncableDataSource: Debug + Send + Sync + 'static {
     /// - After a staged commit is applied its batches are gone; after any other outcome they are still there.
     /// - A record whose body does not fit its type is refused with `InvalidInput` or `TooLarge`. What was staged is
     ///   held against the type as it is at the commit.
-    /// - A commit in a [`Turn`] after another one has its state entries compared after that one is over. Wait for
-    ///   [`Turn::comes`] first; a data source whose commits go on beside each other may do before what nobody sees, and tells
-    ///   by the turn when the next one may do so too.
+    /// - A state entry is compared after the commit's predecessor in its [`Turn`] is over. Await
+    ///   [`Turn::comes`] first, unless your commits run beside each other: then do invisible work before
+    ///   that, and signal by the turn how far this commit is.
     async fn commit(&self, commit: Commit, turn: Turn) -> Result<CommitOutcome>;
 
-    /// Audit entries of committed sessions: of one, or of a zone in commit order.
+    /// Audit entries of committed sessions: of one session, or of a zone in commit order.
     async fn sessions(&self, request: &AuditRequest) -> Result<Vec<SessionSummary>>;
 
-    /// Small durable values, written by commits: the entry of a key if there is one, or all whose keys begin alike, by the bytes
-    /// of the key.
+    /// State entries, the small durable values that commits write: the one of a key, or all whose key begins
+    /// with a prefix, by the bytes of the key.
     async fn state(&self, range: &StateRange) -> Result<Vec<(String, Vec<u8>)>>;
 
-    /// Removes what is not needed any more: tombstones of a zone, or staged batches. Gives how many tombstones that were.
+    /// Removes tombstones of a zone, or staged batches. Returns the number of tombstones removed.
     ///
     /// # Behaviour
-    /// - With [`Purge::Tombstones`], those of the zone that were written at or below the position are removed, and the horizon
-    ///   moves there. Live records and younger tombstones stay.
+    /// - [`Purge::Tombstones`] removes those of the zone that were written at or below the position, and
+    ///   moves the horizon there. Live records and younger tombstones stay.
     /// - A tombstone that waits to be pushed stays, however old it is.
     /// - The horizon never moves back and never beyond the head.
-    /// - With [`Purge::Staged`], the batches of one session or of all are removed. Removing what is not there is fine.
+    /// - [`Purge::Staged`] removes the batches of one session or of all. Removing what is not there is fine.
     async fn purge(&self, what: &Purge) -> Result<u64>;
 }
 

@@ -1,4 +1,4 @@
-//! Short forms of what is often asked of a data source.
+//! Short forms of common calls of a data source.
 
 use async_trait::async_trait;
 
@@ -11,13 +11,13 @@ use crate::model::{Position, Record, SessionId, SessionSummary, Zone};
 use crate::query::Query;
 use crate::schema::TypeSchema;
 
-/// Short forms of calls: every data source has them, and implements none.
+/// Short forms of common calls. Every data source has them; none implements them.
 #[async_trait]
 pub trait SyncableDataSourceExt: SyncableDataSource {
     /// What [`prepare`](SyncableDataSource::prepare) would change.
     ///
     /// # Errors
-    /// Those of the call; so it is with all of these.
+    /// Those of the call. The same holds for every method of this trait.
     async fn plan(&self, types: &[TypeSchema]) -> Result<Vec<PlannedChange>> {
         self.prepare(types, Preparation::Plan).await
     }
@@ -38,7 +38,7 @@ pub trait SyncableDataSourceExt: SyncableDataSource {
         counted(self.backend(), "count_pending", self.pending(&PendingRequest::COUNT).await?.total)
     }
 
-    /// Commits after no other one.
+    /// Commits without a predecessor.
     async fn commit_alone(&self, commit: Commit) -> Result<CommitOutcome> {
         self.commit(commit, Turn::default()).await
     }

@@ -2,28 +2,28 @@
 
 use crate::model::{Position, Record, SessionId, Zone};
 
-/// Whether types are prepared, or it is only said what that would change.
+/// Whether to prepare types, or to say what preparing them would change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Preparation {
-    /// The storage is changed.
+    /// Change the storage.
     Apply,
-    /// A dry run.
+    /// Change nothing: a dry run.
     Plan,
 }
 
-/// What was found.
+/// Records, and how many there are.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Found {
     /// The records, in order.
     pub records: Vec<Record>,
-    /// How many there are in all, if it was asked.
+    /// Their total number, whatever the limit; `None` unless the request asked for it.
     pub total: Option<u64>,
 }
 
-/// Which records that wait to be pushed to read.
+/// A request for records that wait to be pushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PendingRequest {
-    /// Only those edited by a later local commit than this one; 0 for all.
+    /// Only records edited by a local commit with a greater number; 0 for all.
     pub after: u64,
     /// The most records.
     pub limit: usize,
@@ -32,49 +32,49 @@ pub struct PendingRequest {
 }
 
 impl PendingRequest {
-    /// How many there are, and none of them.
+    /// The total alone, without records.
     pub const COUNT: Self = Self { after: 0, limit: 0, total: true };
 
-    /// At most `limit` of those after this local commit.
+    /// At most `limit` records edited after this local commit.
     #[must_use]
     pub const fn after(change: u64, limit: usize) -> Self {
         Self { after: change, limit, total: false }
     }
 }
 
-/// Which audit entries to read.
+/// A request for audit entries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AuditRequest {
-    /// The one of this session, if it was committed.
+    /// That of one session; none if it was not committed.
     Session(SessionId),
-    /// Those of a zone, in commit order.
+    /// Those of a zone's sessions, in commit order.
     Zone {
         /// The zone.
         zone: Zone,
-        /// Those after this position.
+        /// Only sessions after this position.
         after: Position,
         /// The most entries.
         limit: usize,
     },
 }
 
-/// Which state entries to read.
+/// A request for state entries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StateRange {
-    /// The one of this key.
+    /// The entry with this key.
     Key(String),
-    /// All whose key begins with this text.
+    /// All entries whose key begins with this text.
     Prefix(String),
 }
 
-/// What to remove.
+/// A request to remove what is no longer needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Purge {
     /// Tombstones.
     Tombstones {
         /// Of this zone.
         zone: Zone,
-        /// Those written at or below this position.
+        /// Only those written at or below this position.
         through: Position,
     },
     /// Staged batches: of one session, or of all.

@@ -1,16 +1,16 @@
-//! The order of commits of which each expects what the one before sets.
+//! The order of commits that each depend on their predecessor's state.
 
 use std::sync::Arc;
 
 use async_lock::OnceCell;
 
-/// A commit's place in a row of commits of one process, of which each expects the state that the one before leaves: the
-/// pushes of a device that come one after the other.
+/// A commit's place in a sequence of commits that each depend on their predecessor's state, such as the
+/// pushes of one device. The sequence is known to one process only.
 ///
-/// It orders nothing by itself: that a commit finds what it expects is checked by the storage. It tells when there is
-/// something to find, so that [`commit`](super::SyncableDataSource::commit) can do beforehand what nobody sees.
+/// A turn does not enforce the order: the storage checks each commit's expectations. It signals how far
+/// the predecessor is, so that [`commit`](super::SyncableDataSource::commit) can do invisible work early.
 ///
-/// A handle: clones are the same place. Waiting may be dropped at any time.
+/// A turn is a handle: clones are the same place. A wait can be cancelled at any time.
 ///
 /// ```
 /// # use futures_util::FutureExt as _;
@@ -41,50 +41,50 @@ struct Signals {
 }
 
 impl Turn {
-    /// The place after this one. The default place is after none.
+    /// The place after this one. The default place has no predecessor.
     #[must_use]
     pub fn next(&self) -> Self {
         Self { before: Some(Arc::clone(&self.own)), own: Arc::default() }
     }
 
-    /// Waits until the commit before has [written](Self::written), or is [over](Self::over).
+    /// Waits until the predecessor has [written](Self::written), or is [over](Self::over).
     ///
-    /// Who begins earlier may hold locks that the commit before waits for.
+    /// A commit that begins earlier may hold locks that its predecessor waits for.
     pub async fn may_begin(&self) {
         if let Some(before) = &self.before {
             before.written.wait().await;
         }
     }
 
-    /// Waits until the commit before has [locked](Self::locked) the state entries, or is [over](Self::over).
+    /// Waits until the predecessor has [locked](Self::locked) the state entries, or is [over](Self::over).
     ///
-    /// Who locks them then, in a storage that has such locks, gets them when that one ends: earlier than it is told so, and
-    /// with what it left.
+    /// In a storage with row locks, a commit that requests the lock now gets it when its predecessor
+    /// ends, before being notified, and then reads what the predecessor wrote.
     pub async fn may_lock(&self) {
         if let Some(before) = &self.before {
             before.locked.wait().await;
         }
     }
 
-    /// Waits until the commit before is over: from then on what this one expects is there, if it ever is.
+    /// Waits until the predecessor is over. What this commit expects is there from then on, if it ever is.
     pub async fn comes(&self) {
         if let Some(before) = &self.before {
             before.over.wait().await;
         }
     }
 
-    /// Tells that this commit waits for no more locks that are held by whoever edits the same objects or tables.
+    /// Signals that this commit holds all its row locks.
     pub fn written(&self) {
         // The first time counts.
         let _ = self.own.written.try_set(());
     }
 
-    /// Tells that this commit has the state entries for itself until it ends.
+    /// Signals that this commit holds the locks of its state entries until it ends.
     pub fn locked(&self) {
         let _ = self.own.locked.try_set(());
     }
 
-    /// Tells that nothing more is done for this commit, whatever became of it. The engine does that.
+    /// Signals that this commit has ended, with whatever outcome. The engine calls this.
     pub fn over(&self) {
         self.written();
         self.locked();

@@ -87,7 +87,7 @@ pub struct Column {
     pub stored: String,
     /// What it holds.
     pub holds: Holds,
-    /// Its type as people are told, such as `bigint(20) unsigned`.
+    /// Its type as messages name it, such as `bigint(20) unsigned`.
     pub full_type: String,
     /// Its type as an `ALTER TABLE` takes it, with character set and collation.
     pub declared: String,

@@ -62,7 +62,7 @@ pub(crate) async fn commit<D: Database>(
         };
         let known = plan.insert(known);
         let step = match attempt(store, link, &commit, turn, known, trusts).await {
-            // What was not looked up may be behind whatever stopped this, so all is looked up before it is told.
+            // Whatever stopped this may be a record that was not looked up: look everything up before reporting it.
             Ok(Step::Conflicts { .. } | Step::Refused(_)) | Err(Fail::Moved) if trusts => {
                 trusts = false;
                 turn.comes().await;

@@ -6,7 +6,7 @@ use fastsync_core::{FieldKind, FieldName, FieldSchema, TypeName, TypeSchema, Val
 use crate::sql::dialect::Dialect;
 use crate::sql::statement::quoted;
 
-/// A statement that changes a table or its rows, and what that is as people are told.
+/// A statement that changes a table or its rows, and how a plan describes it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
     /// What it changes.

@@ -76,7 +76,7 @@ pub trait Row: Send + Sync {
     /// # Errors
     /// `Corrupt` if it is none.
     fn id(&self, at: usize) -> Run<ObjectId> {
-        ObjectId::new(self.text(at)?).map_err(|_| Fail::corrupt("a table holds an id that is none"))
+        ObjectId::new(self.text(at)?).map_err(|_| Fail::corrupt("a table contains an invalid id"))
     }
 
     /// The value of a field in a column of the user's table.

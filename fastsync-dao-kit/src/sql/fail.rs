@@ -25,9 +25,9 @@ pub type Run<T> = Result<T, Fail>;
 pub struct Native {
     /// What it means for what is done next.
     pub meaning: Meaning,
-    /// What callers of the library are told.
+    /// The kind that callers see.
     pub kind: ErrorKind,
-    /// What people are told, without values of a row.
+    /// The message that people see, without values of a row.
     pub message: &'static str,
     /// The error.
     pub source: Box<dyn StdError + Send + Sync>,

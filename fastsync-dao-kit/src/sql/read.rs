@@ -198,7 +198,7 @@ async fn pending_in<D: Database>(
         let kind = store.kind_at(link, row.number(ENTRY_COLUMNS)?).await?;
         let id = row.id(ENTRY_COLUMNS.saturating_add(1))?;
         let zone = Zone::parse(row.text(ENTRY_COLUMNS.saturating_add(2))?)
-            .map_err(|_| Fail::corrupt("fastsync_zones holds a name that is none"))?;
+            .map_err(|_| Fail::corrupt("fastsync_zones contains an invalid zone name"))?;
         rows.push(Indexed { kind, zone, id, entry: Entry::read(&row, 0)? });
     }
     Ok(Found { records: with_bodies(store, link, rows).await?, total })

@@ -205,7 +205,7 @@ impl<D: Database> Store<D> {
         let row =
             row.ok_or_else(|| Fail::corrupt(format!("the index names zone {n}, which is not there")))?;
         let zone = Zone::parse(row.text(0)?)
-            .map_err(|_| Fail::corrupt("fastsync_zones holds a name that is none"))?;
+            .map_err(|_| Fail::corrupt("fastsync_zones contains an invalid zone name"))?;
         lock(&self.zones).note(&zone, n);
         Ok(zone)
     }

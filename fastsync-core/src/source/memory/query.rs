@@ -14,6 +14,9 @@ pub(super) fn find(state: &State, query: &Query) -> Result<Found> {
     let (registered, query) = admitted(state, query)?;
     let mut rows = selected(state, registered, &query);
     let total = query.total.then_some(rows.len() as u64);
+    if query.limit == Some(0) {
+        return Ok(Found { records: Vec::new(), total });
+    }
     rows.sort_by(|a, b| compare_rows(&query.order, a, b));
     let offset = usize::try_from(query.offset).unwrap_or(usize::MAX);
     let limit = query.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));

@@ -43,7 +43,7 @@
 //! that does not compare by bytes, a column that cannot hold the kind, another engine, a generated column, a further
 //! column that needs a value. Your further columns, indexes, foreign keys and triggers stay, and a write that they
 //! refuse (or that is too long for your column, or has more digits than your `DECIMAL(10,2)`, which the server would round
-//! without an error) is a conflict of that write; another row is never overwritten. A foreign key with `CASCADE`, `SET NULL` or
+//! without an error) is a conflict of that write; it never takes the place of another object's row. A foreign key with `CASCADE`, `SET NULL` or
 //! `SET DEFAULT` on a type's table, and a trigger that writes to one or changes what is written (`SET NEW`), are refused: no client
 //! would hear of what they change. A user without the privilege `TRIGGER` does not see triggers, and they are not found then. In tables of your own that refer to a type's they are fine. The
 //! server checks foreign keys row by row, so within one type a row must not name one that is written after it in the

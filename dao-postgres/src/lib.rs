@@ -50,8 +50,8 @@
 //! Your further columns, indexes, foreign keys and triggers stay. A write that they refuse is a conflict of that write,
 //! which names the constraint; so is a text that is too long for your `varchar(20)`, a number beyond your `smallint`, and
 //! one with more digits than your `numeric(10,2)`, and a moment that is finer than your `timestamptz`, which the server would
-//! round without an error. Another row is never
-//! overwritten. Constraints that are `DEFERRABLE` may be broken within a commit, and name the row that breaks them at
+//! round without an error. A refused
+//! write never takes the place of another object's row. Constraints that are `DEFERRABLE` may be broken within a commit, and name the row that breaks them at
 //! its end. A foreign key with `CASCADE`, `SET NULL` or `SET DEFAULT` on a type's table, and a trigger that writes to one
 //! or assigns to `NEW`, are refused: no client would hear of what they change. In tables of your own that refer to a
 //! type's they are fine.

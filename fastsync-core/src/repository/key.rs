@@ -13,7 +13,7 @@ pub(super) fn type_name<R: SyncableRepository + ?Sized>(repository: &R) -> Resul
 /// The key of the object with this id.
 ///
 /// # Errors
-/// `InvalidInput`, with the field, if no object of the type can have it; `UnknownType`.
+/// `InvalidInput`, with the field and the id, if no object of the type can have it; `UnknownType`.
 pub(super) fn key_of<R, I>(repository: &R, id: &I) -> Result<RecordKey>
 where
     R: SyncableRepository + ?Sized,
@@ -23,7 +23,7 @@ where
     let schema = repository.store().schema(&type_name)?;
     let id = id
         .object_id()
-        .and_then(|id| schema.admit_id(&id).map(|()| id))
+        .and_then(|id| schema.admit_id(&id).map_err(|error| error.with_context("id", &id)).map(|()| id))
         .map_err(|error| error.with_context("field", format_args!("{type_name}.{}", schema.id_field())))?;
     Ok(RecordKey { zone: repository.zone(), type_name, id })
 }

@@ -83,7 +83,9 @@ async fn what_cannot_be_an_id_is_refused_with_the_field() {
     refused(texts.find_by_id("").await.unwrap_err(), "ByText.key");
     refused(texts.remove(&"x".repeat(256)).await.unwrap_err(), "ByText.key");
     let uuids = Repository::<ByUuid>::new(&store);
-    refused(uuids.find_by_id("seven").await.unwrap_err(), "ByUuid.key");
+    let error = uuids.find_by_id("seven").await.unwrap_err();
+    assert!(error.to_string().contains("[id: seven]"), "{error}");
+    refused(error, "ByUuid.key");
     refused(uuids.modify(&7, |_: &mut ByUuid| ()).await.unwrap_err(), "ByUuid.key");
     let numbers = Repository::<ByNumber>::new(&store);
     refused(numbers.find_by_id(&ObjectId::new("07").unwrap()).await.unwrap_err(), "ByNumber.key");

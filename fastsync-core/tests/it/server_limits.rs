@@ -167,3 +167,14 @@ async fn a_limit_of_zero_is_no_limit() {
         assert_eq!(error.kind(), ErrorKind::Config, "{limits:?}");
     }
 }
+
+/// Fails if a server takes a repository of restricted objects in the global zone, where none of them can be.
+#[tokio::test]
+async fn a_repository_is_in_a_zone_of_its_types_sort() {
+    let store = Store::server(MemoryDataSource::new()).register::<Note>().open().await.unwrap();
+    let notes = Repository::<Note>::in_zone(&store, Zone::Global);
+    let builder = SyncManager::server(&store).register(notes, LastWriterWins).zones(own_zone_policy);
+    let error = builder.build().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.message().contains("notes is restricted"), "{error}");
+}

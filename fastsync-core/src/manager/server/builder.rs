@@ -115,9 +115,10 @@ impl ServerBuilder {
     ///
     /// # Errors
     /// `Config` that names every problem: no zone policy, a client's store, a type without repository or registered
-    /// twice, a repository of another store, limits of zero. Errors of the data source.
+    /// twice, a repository of another store or of the wrong sort of zone, limits of zero. Errors of the data source.
     pub async fn build(mut self) -> Result<SyncManager<Server>> {
         self.registry.require_all();
+        self.registry.require_zones();
         let problems = &mut self.registry.problems;
         if self.store.role() != StoreRole::Server {
             problems.push("the store is not one of a server".to_owned());

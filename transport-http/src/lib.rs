@@ -11,13 +11,8 @@
 )]
 
 mod body;
-mod coding;
-mod format;
-mod gzip;
+mod headers;
 pub mod status;
-mod wire;
-#[cfg(feature = "zstd")]
-mod zstd;
 
 #[cfg(feature = "client")]
 pub mod client;
@@ -26,7 +21,7 @@ pub mod server;
 
 #[cfg(feature = "client")]
 pub use client::{HttpTransport, HttpTransportBuilder};
-pub use format::Format;
+pub use fastsync_codec::Format;
 #[cfg(feature = "server")]
 pub use server::{Authenticate, Limits, Listener, ServeConfig, SyncService, bearer_token, serve};
 

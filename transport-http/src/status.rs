@@ -57,33 +57,6 @@ pub fn kind_of(status: StatusCode, code: Option<&str>) -> ErrorKind {
     }
 }
 
-/// The text that is told instead of the error's own message. `None` for kinds whose message is about what the
-/// caller sent; all others could tell of zones, hosts, paths or data that are not the caller's.
-#[cfg(feature = "server")]
-pub(crate) const fn fixed_message(kind: ErrorKind) -> Option<&'static str> {
-    Some(match kind {
-        ErrorKind::InvalidInput
-        | ErrorKind::TooLarge
-        | ErrorKind::UnknownType
-        | ErrorKind::ClockSkew
-        | ErrorKind::BadCursor
-        | ErrorKind::UpgradeRequired
-        | ErrorKind::Unsupported
-        | ErrorKind::Constraint
-        | ErrorKind::PendingEdits => return None,
-        ErrorKind::Unauthorized => "the request carries no valid identity",
-        ErrorKind::UnknownZone => "the zone does not exist or may not be used",
-        ErrorKind::NotFound => "there is no such object",
-        ErrorKind::AlreadyExists => "the object exists already",
-        ErrorKind::Contention => "the records kept moving; try again",
-        ErrorKind::Unavailable => "the server is busy or cannot reach its storage; try again",
-        ErrorKind::Timeout => "the operation took too long; try again",
-        ErrorKind::StorageFull => "the server's storage is full",
-        ErrorKind::Protocol => "the server got an answer that it does not understand",
-        _ => "the server failed",
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,14 +140,6 @@ mod tests {
         for (status, kind) in cases {
             let status = StatusCode::from_u16(status).unwrap();
             assert_eq!(kind_of(status, Some("a_code_of_the_future")), kind, "{status}");
-        }
-    }
-
-    #[cfg(feature = "server")]
-    #[test]
-    fn internal_kinds_tell_nothing() {
-        for kind in [ErrorKind::Config, ErrorKind::Corrupt, ErrorKind::Backend] {
-            assert_eq!(fixed_message(kind), Some("the server failed"));
         }
     }
 }

@@ -17,7 +17,7 @@ use rustls::pki_types::pem::PemObject;
 use super::connector::Connector;
 use super::dialect::Dialect;
 use super::{HttpTransport, Inner};
-use crate::format::Format;
+use fastsync_codec::Format;
 
 pub(crate) type Headers = dyn Fn() -> HeaderMap + Send + Sync;
 

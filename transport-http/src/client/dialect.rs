@@ -2,8 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::coding::Coding;
-use crate::format::Format;
+use fastsync_codec::{Coding, Format};
 
 /// How requests are written: what was asked for, less what the server has refused. Every server knows JSON and gzip.
 #[derive(Debug)]

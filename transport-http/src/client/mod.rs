@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use fastsync_codec::{Coding, Fault, Format, Message, UnpackError};
 use fastsync_core::protocol::{PullReply, PullRequest, PushReply};
 use fastsync_core::{Error, ErrorKind, Outgoing, PullAnswer, Result, Transport};
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
@@ -21,10 +22,8 @@ use hyper_util::client::legacy::{self, Client};
 pub use config::HttpTransportBuilder;
 
 use crate::body::{ReadError, collect};
-use crate::coding::{self, Coding, UnpackError};
-use crate::format::{Format, Message};
+use crate::headers::{self, ACCEPTED_CODINGS};
 use crate::status::kind_of;
-use crate::wire::ErrorBody;
 use connector::{Connector, Used};
 use dialect::{Dialect, Writing};
 
@@ -103,10 +102,9 @@ impl HttpTransport {
         fail: Fail,
         uri: &Uri,
         request: &Q,
-        rows: usize,
         written: Option<Written>,
     ) -> Result<(Format, Bytes)> {
-        let exchange = self.negotiate(fail, uri, request, rows, written);
+        let exchange = self.negotiate(fail, uri, request, written);
         tokio::time::timeout(self.inner.request_timeout, exchange).await.map_err(|_| {
             let limit = self.inner.request_timeout.as_millis();
             fail.kind(ErrorKind::Timeout, "the answer was not there in time").with_context("limit_ms", limit)
@@ -119,7 +117,6 @@ impl HttpTransport {
         fail: Fail,
         uri: &Uri,
         request: &Q,
-        rows: usize,
         mut written: Option<Written>,
     ) -> Result<(Format, Bytes)> {
         let inner = &*self.inner;
@@ -127,7 +124,7 @@ impl HttpTransport {
             let writing = inner.dialect.writing();
             let Written { body, coding, .. } = match written.take().filter(|known| known.writing == writing) {
                 Some(known) => known,
-                None => self.write(fail, request, rows, writing)?,
+                None => self.write(fail, request, writing)?,
             };
             match self.exchange(fail, uri, body, writing.format, coding).await? {
                 Answer::Message(format, bytes) => return Ok((format, bytes)),
@@ -139,10 +136,11 @@ impl HttpTransport {
         }
     }
 
-    fn write<Q: Message>(&self, fail: Fail, request: &Q, rows: usize, writing: Writing) -> Result<Written> {
-        let plain = writing.format.encode(request, rows).map_err(|error| {
-            fail.kind(ErrorKind::InvalidInput, "the request cannot be encoded").with_source(error)
-        })?;
+    fn write<Q: Message>(&self, fail: Fail, request: &Q, writing: Writing) -> Result<Written> {
+        let plain = writing
+            .format
+            .encode(request)
+            .map_err(|error| fail.kind(error.kind(), "the request cannot be encoded").with_source(error))?;
         let packed = self.inner.compress_over.filter(|limit| plain.len() > *limit);
         let packed = packed.and_then(|_| writing.coding.pack(&plain));
         let coding = packed.is_some().then_some(writing.coding);
@@ -186,20 +184,20 @@ impl HttpTransport {
         if let Some(provider) = &self.inner.provider {
             headers.extend(provider());
         }
-        headers.insert(CONTENT_TYPE, format.header());
-        headers.insert(ACCEPT, format.header());
+        headers.insert(CONTENT_TYPE, headers::content_type(format));
+        headers.insert(ACCEPT, headers::content_type(format));
         if self.inner.accept_compressed {
-            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(coding::ACCEPTED));
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(ACCEPTED_CODINGS));
         }
         if let Some(coding) = coding {
-            headers.insert(CONTENT_ENCODING, coding.header());
+            headers.insert(CONTENT_ENCODING, headers::content_encoding(coding));
         }
         request
     }
 
     async fn read(&self, fail: Fail, response: Response<Incoming>) -> Result<Answer> {
         let (parts, body) = response.into_parts();
-        let format = Format::of_content(&parts.headers);
+        let format = headers::format(&parts.headers);
         if parts.status == StatusCode::OK {
             let Some(format) = format else {
                 let message = "the answer is not from a FastSync server but from something on the way (a network's sign-in page, \
@@ -216,7 +214,7 @@ impl HttpTransport {
             Some(Format::Json) => {
                 self.content(fail, &parts.headers, body, LONGEST_REFUSAL).await.unwrap_or_default()
             }
-            Some(Format::MessagePack) | None => Bytes::new(),
+            _ => Bytes::new(),
         };
         let error = fail.refused(parts.status, &parts.headers, &content);
         match parts.status {
@@ -227,7 +225,7 @@ impl HttpTransport {
 
     async fn content(&self, fail: Fail, headers: &HeaderMap, body: Incoming, limit: usize) -> Result<Bytes> {
         let too_large = || fail.protocol("the answer is too large").with_context("limit_bytes", limit);
-        let coding = coding::of_content(headers)
+        let coding = headers::coding(headers)
             .map_err(|()| fail.protocol("the answer has an encoding that was not asked for"))?;
         let bytes = collect(body, headers, limit, None).await.map_err(|error| match error {
             ReadError::TooLarge => too_large(),
@@ -239,7 +237,7 @@ impl HttpTransport {
         let Some(coding) = coding else { return Ok(bytes) };
         coding.unpack(&bytes, limit).map_err(|error| match error {
             UnpackError::TooLarge => too_large(),
-            UnpackError::Malformed => fail.protocol("the answer is not what its encoding says"),
+            _ => fail.protocol("the answer is not what its encoding says"),
         })
     }
 }
@@ -248,22 +246,21 @@ impl HttpTransport {
 impl Transport for HttpTransport {
     async fn push(&self, push: &Outgoing) -> Result<PushReply> {
         let (fail, request) = (Fail("push"), push.request());
-        let rows = request.payload.len();
-        let (format, reply) = self.deliver(fail, &self.inner.push, request, rows, push.take()).await?;
+        let (format, reply) = self.deliver(fail, &self.inner.push, request, push.take()).await?;
         fail.decode(format, &reply)
     }
 
     fn prepare(&self, push: &Outgoing) {
         let (request, writing) = (push.request(), self.inner.dialect.writing());
         // What cannot be written fails when it is sent.
-        if let Ok(written) = self.write(Fail("push"), request, request.payload.len(), writing) {
+        if let Ok(written) = self.write(Fail("push"), request, writing) {
             push.keep(written);
         }
     }
 
     async fn pull(&self, request: &PullRequest) -> Result<PullAnswer> {
         let fail = Fail("pull");
-        let (format, reply) = self.deliver(fail, &self.inner.pull, request, 0, None).await?;
+        let (format, reply) = self.deliver(fail, &self.inner.pull, request, None).await?;
         match format.next_cursor(&reply) {
             None => fail.decode(format, &reply).map(|reply: PullReply| reply.into()),
             // On a thread of its own: here the next request is to be sent now.
@@ -314,33 +311,22 @@ impl Fail {
     }
 
     fn refused(self, status: StatusCode, headers: &HeaderMap, content: &[u8]) -> Error {
-        let body = serde_json::from_slice::<ErrorBody<'_>>(content).ok();
-        let detail = body.as_ref().map(|body| &body.error);
-        let kind = kind_of(status, detail.map(|detail| &*detail.code));
-        let message: String = match detail {
-            // Whoever wrote it, it goes into logs and dialogs.
-            Some(detail) => detail.message.chars().filter(|c| !c.is_control()).take(512).collect(),
-            None if status.is_redirection() => "redirects are not followed: something on the way (a network's sign-in page, a \
-                                                proxy) answers in the server's place, or it has another address"
-                .to_owned(),
-            None => "the answer is not from a FastSync server but from something on the way (a proxy, a firewall), or there is \
-                     another service at this address"
-                .to_owned(),
+        let fault = Fault::decode(content);
+        let kind = kind_of(status, fault.as_ref().map(Fault::code));
+        let error = match fault {
+            Some(fault) => fault.into_error_of(kind, self.0).with_backend("http"),
+            None if status.is_redirection() => self.kind(
+                kind,
+                "redirects are not followed: something on the way (a network's sign-in page, a proxy) answers in the server's \
+                 place, or it has another address",
+            ),
+            None => self.kind(
+                kind,
+                "the answer is not from a FastSync server but from something on the way (a proxy, a firewall), or there is \
+                 another service at this address",
+            ),
         };
-        let mut error = self.kind(kind, message).with_context("status", status.as_u16());
-        if let Some((oldest, newest)) = detail.and_then(|detail| detail.protocols) {
-            error = error.with_protocols(oldest..=newest);
-        }
-        let facts = detail.map(|detail| {
-            [
-                (Error::SERVER_TIME_MS, detail.server_time_ms),
-                (Error::LIMIT_RECORDS, detail.limit_records),
-                (Error::LIMIT_BYTES, detail.limit_bytes),
-            ]
-        });
-        for (name, fact) in facts.into_iter().flatten() {
-            error = fact.into_iter().fold(error, |error, fact| error.with_context(name, fact));
-        }
+        let error = error.with_context("status", status.as_u16());
         match retry_after(headers) {
             Some(seconds) => error.with_context("retry_after", seconds),
             None => error,

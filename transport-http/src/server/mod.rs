@@ -14,11 +14,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use fastsync_core::protocol::{PullReply, PushReply, Requirements};
+use fastsync_codec::{Format, Message, UnpackError};
 use fastsync_core::{Error, ErrorKind, SyncContext, SyncHandler};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
-use serde::Deserialize;
 
 pub use auth::{Authenticate, bearer_token};
 pub use limits::Limits;
@@ -27,8 +26,7 @@ pub use serve::{Listener, ServeConfig, serve};
 
 use crate::BoxError;
 use crate::body::{ReadError, collect};
-use crate::coding::{self, UnpackError};
-use crate::format::{Format, Message};
+use crate::headers;
 use reply::Refusal;
 
 /// Answers the requests of [`HttpTransport`](crate::HttpTransport)s. A cheap handle: clones share everything.
@@ -169,22 +167,14 @@ impl SyncService {
                 drop(bytes);
                 let reply =
                     handler.process_push(&context, request).await.map_err(|error| self.refuse(&error))?;
-                let rows = match &reply {
-                    PushReply::Processed(receipt) => receipt.exceptions.len() + receipt.current.len(),
-                    _ => 0,
-                };
-                self.reply(parts, &reply, rows)
+                self.reply(parts, &reply)
             }
             Route::Pull => {
                 let request = request(format, &bytes)?;
                 drop(bytes);
                 let reply =
                     handler.process_pull(&context, request).await.map_err(|error| self.refuse(&error))?;
-                let rows = match &reply {
-                    PullReply::Page(page) => page.payload.len(),
-                    _ => 0,
-                };
-                self.reply(parts, &reply, rows)
+                self.reply(parts, &reply)
             }
         }
     }
@@ -244,9 +234,9 @@ impl SyncService {
         };
         let unsupported =
             |message| Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorKind::Unsupported, message);
-        let format = Format::of_content(&parts.headers)
+        let format = headers::format(&parts.headers)
             .ok_or_else(|| unsupported("the content type must be application/json or application/msgpack"))?;
-        let coding = coding::of_content(&parts.headers).map_err(|()| unsupported(UNKNOWN_CODING))?;
+        let coding = headers::coding(&parts.headers).map_err(|()| unsupported(UNKNOWN_CODING))?;
         let reading = collect(body, &parts.headers, limits.body_bytes, Some(limits.stall_timeout));
         let read =
             tokio::time::timeout(limits.body_timeout, reading).await.unwrap_or(Err(ReadError::Stalled));
@@ -263,7 +253,7 @@ impl SyncService {
         let Some(coding) = coding else { return Ok((format, bytes)) };
         let unpacked = coding.unpack(&bytes, limits.body_bytes).map_err(|error| match error {
             UnpackError::TooLarge => too_large(),
-            UnpackError::Malformed => invalid("the body is not one whole member or frame of its encoding"),
+            _ => invalid("the body is not one whole member or frame of its encoding"),
         })?;
         Ok((format, unpacked))
     }
@@ -275,9 +265,9 @@ impl SyncService {
         Refusal::of(error)
     }
 
-    fn reply<T: Message>(&self, parts: &Parts, reply: &T, rows: usize) -> Result<Response<Body>, Refusal> {
-        let format = Format::accepted(&parts.headers);
-        let body = format.encode(reply, rows).map_err(|error| {
+    fn reply<T: Message>(&self, parts: &Parts, reply: &T) -> Result<Response<Body>, Refusal> {
+        let format = headers::accepted_format(&parts.headers);
+        let body = format.encode(reply).map_err(|error| {
             self.refuse(
                 &Error::new(ErrorKind::Backend, "reply", "a reply cannot be encoded").with_source(error),
             )
@@ -316,18 +306,6 @@ fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, ErrorKind::InvalidInput, message)
 }
 
-/// Decodes a request. One of a later protocol, or with a feature that is not known here, may have another form: then that
-/// is what is wrong with it.
 fn request<T: Message>(format: Format, bytes: &[u8]) -> Result<T, Refusal> {
-    #[derive(Deserialize)]
-    struct Probe {
-        metadata: Requirements,
-    }
-    format.decode(bytes).map_err(|error| {
-        let probe = error.well_formed.then(|| format.decode_plain::<Probe>(bytes).ok()).flatten();
-        match probe.map(|probe| probe.metadata.check()) {
-            Some(Err(later)) => Refusal::of(&later),
-            _ => invalid(error.to_string()),
-        }
-    })
+    fastsync_codec::request(format, bytes).map_err(|error| Refusal::of(&error))
 }

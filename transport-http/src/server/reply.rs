@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 use std::convert::Infallible;
-use std::ops::RangeInclusive;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use fastsync_codec::{Fault, Format};
 use fastsync_core::{Error, ErrorKind};
 use http::header::{
     ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
@@ -16,10 +16,8 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, Version};
 use http_body::{Frame, SizeHint};
 use http_body_util::Full;
 
-use crate::coding::Coding;
-use crate::format::Format;
-use crate::status::{fixed_message, status_of};
-use crate::wire::{ErrorBody, ErrorDetail};
+use crate::headers;
+use crate::status::status_of;
 
 /// The body of an answer: bytes that are there already.
 #[derive(Debug, Clone, Default)]
@@ -65,18 +63,18 @@ pub(crate) fn message(
     compress_over: Option<usize>,
 ) -> Response<Body> {
     let packed = compress_over.filter(|threshold| body.len() > *threshold).and_then(|_| {
-        let coding = Coding::accepted(request)?;
+        let coding = headers::accepted_coding(request)?;
         Some((coding, coding.pack(&body)?))
     });
     let coding = packed.as_ref().map(|(coding, _)| *coding);
     let mut response = Response::new(Body::new(packed.map_or_else(|| body.into(), |(_, packed)| packed)));
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, format.header());
+    headers.insert(CONTENT_TYPE, headers::content_type(format));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(VARY, HeaderValue::from_static("accept, accept-encoding"));
     if let Some(coding) = coding {
-        headers.insert(CONTENT_ENCODING, coding.header());
+        headers.insert(CONTENT_ENCODING, headers::content_encoding(coding));
     }
     response
 }
@@ -86,40 +84,21 @@ pub(crate) fn message(
 pub(crate) struct Refusal {
     status: StatusCode,
     kind: ErrorKind,
-    message: Cow<'static, str>,
+    /// The encoded fault.
+    body: Vec<u8>,
     allow: Option<&'static str>,
     close: bool,
-    protocols: Option<(u16, u16)>,
-    /// The server's time, and how many records and bytes are allowed.
-    facts: [Option<u64>; 3],
 }
 
 impl Refusal {
     pub(crate) fn new(status: StatusCode, kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            status,
-            kind,
-            message: message.into(),
-            allow: None,
-            close: false,
-            protocols: None,
-            facts: [None; 3],
-        }
+        Self { status, kind, body: Fault::new(kind, message).encode(), allow: None, close: false }
     }
 
     /// What is told of an error: never more than its kind, unless it is about what the caller sent.
     pub(crate) fn of(error: &Error) -> Self {
-        const LONGEST: usize = 512;
         let kind = error.kind();
-        let message = fixed_message(kind)
-            .map_or_else(|| Cow::Owned(error.message().chars().take(LONGEST).collect()), Cow::Borrowed);
-        let protocols = error.protocols().map(RangeInclusive::into_inner);
-        let fact = |name| {
-            let (_, fact) = error.context().find(|(key, _)| *key == name)?;
-            fact.parse().ok()
-        };
-        let facts = [Error::SERVER_TIME_MS, Error::LIMIT_RECORDS, Error::LIMIT_BYTES].map(fact);
-        Self { protocols, facts, ..Self::new(status_of(kind), kind, message) }
+        Self { status: status_of(kind), kind, body: Fault::of(error).encode(), allow: None, close: false }
     }
 
     pub(crate) fn allowing(mut self, methods: &'static str) -> Self {
@@ -134,20 +113,7 @@ impl Refusal {
     }
 
     pub(crate) fn into_response(self, version: Version) -> Response<Body> {
-        let retryable =
-            matches!(self.kind, ErrorKind::Contention | ErrorKind::Unavailable | ErrorKind::Timeout);
-        let [server_time_ms, limit_records, limit_bytes] = self.facts;
-        let detail = ErrorDetail {
-            code: self.kind.code().into(),
-            message: self.message,
-            retryable,
-            protocols: self.protocols,
-            server_time_ms,
-            limit_records,
-            limit_bytes,
-        };
-        let body = serde_json::to_vec(&ErrorBody { error: detail }).unwrap_or_default();
-        let mut response = message(Format::Json, body, &HeaderMap::new(), None);
+        let mut response = message(Format::Json, self.body, &HeaderMap::new(), None);
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.remove(VARY);
@@ -164,23 +130,5 @@ impl Refusal {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_internal_error_is_told_without_its_message() {
-        for kind in ErrorKind::ALL.iter().copied() {
-            let error =
-                Error::new(kind, "commit", "secret").with_context("path", "secret").with_source("secret");
-            let body = Refusal::of(&error).into_response(Version::HTTP_11).into_body().into_bytes();
-            let told = String::from_utf8(body.to_vec()).unwrap();
-            assert_eq!(told.contains("secret"), fixed_message(kind).is_none(), "{told}");
-            assert!(told.contains(&format!("\"code\":\"{}\"", kind.code())), "{told}");
-            assert!(told.contains(&format!("\"retryable\":{}", error.is_retryable())), "{told}");
-        }
     }
 }

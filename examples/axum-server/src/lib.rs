@@ -47,10 +47,11 @@ pub async fn open(db: &Path) -> Result<SyncManager<Server>> {
 /// # Errors
 /// If the data source is not one of a server of these types.
 pub async fn engine(source: impl SyncableDataSource) -> Result<SyncManager<Server>> {
-    let store = Store::server(source).register::<Task>().open().await?;
+    // Where two people changed the same task, the later change wins.
+    let store = Store::server(source).sync::<Task>(TimestampOrdering).open().await?;
     SyncManager::server(&store)
-        // Where two people changed the same task, the later change wins.
-        .register(Tasks(store.clone()), TimestampOrdering)
+        // Its rules are asked about every task that is pushed.
+        .repository(Tasks(store.clone()))
         // Who may see and change what. Here everyone with a token shares one list. For a list per user, mark the
         // type as `restricted` and grant `Zone::restricted(format!("user:{}", context.user))?` instead.
         .zones(|_: &SyncContext| ZoneAccess::none().read_write(Zone::Global))

@@ -3,8 +3,7 @@
 use std::{collections::HashMap, path::Path};
 
 use fastsync_core::{
-    Error, ErrorKind, Repository, Result, Store, SyncContext, SyncManager, TimestampOrdering, Zone,
-    ZoneAccess,
+    Error, ErrorKind, Result, Store, SyncContext, SyncManager, TimestampOrdering, Zone, ZoneAccess,
 };
 use fastsync_dao_sqlite::SqliteDataSource;
 use fastsync_transport_http::{SyncService, bearer_token};
@@ -15,10 +14,9 @@ use todo::Task;
 /// # Errors
 /// If the file cannot be opened, or is not one of a server of these types.
 pub async fn service(db: &Path, users_by_token: HashMap<String, String>) -> Result<SyncService> {
-    let store = Store::server(SqliteDataSource::open(db)?).register::<Task>().open().await?;
+    // Where two people changed the same task, the later change wins.
+    let store = Store::server(SqliteDataSource::open(db)?).sync::<Task>(TimestampOrdering).open().await?;
     let engine = SyncManager::server(&store)
-        // Where two people changed the same task, the later change wins.
-        .register(Repository::<Task>::new(&store), TimestampOrdering)
         // Who may see and change what: here everyone with a token shares one list.
         .zones(|_: &SyncContext| ZoneAccess::none().read_write(Zone::Global))
         .build()

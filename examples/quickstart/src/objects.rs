@@ -1,7 +1,13 @@
 //! The three types of objects: countries have regions, regions have cities.
 
-use fastsync_core::SyncableObject;
+use fastsync_core::{StoreBuilder, SyncableObject, TimestampOrdering};
 use uuid::Uuid;
+
+/// The types of this application, at both ends. Where two clients changed the same object, the later edit wins, whichever
+/// arrives first.
+pub(crate) fn types(store: StoreBuilder) -> StoreBuilder {
+    store.sync::<Country>(TimestampOrdering).sync::<Region>(TimestampOrdering).sync::<City>(TimestampOrdering)
+}
 
 /// A country.
 ///

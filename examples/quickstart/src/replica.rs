@@ -4,11 +4,11 @@ use std::path::Path;
 
 use fastsync_core::{
     Client, Repository, Result, SessionLimits, Store, SyncManager, SyncProgress, SyncableRepository,
-    SyncableRepositoryExt, TimestampOrdering,
+    SyncableRepositoryExt,
 };
 use fastsync_transport_http::HttpTransport;
 
-use crate::objects::{City, Country, Region};
+use crate::objects::{self, City, Country, Region};
 use crate::storage;
 
 /// What one client holds. Everything but the manager works without a network.
@@ -35,13 +35,7 @@ impl Replica {
 
     /// The same, with another size of what is pushed at once.
     pub(crate) async fn with_limits(db: &Path, limits: SessionLimits) -> Result<Self> {
-        let store = Store::client(storage::open(db)?)
-            .limits(limits)
-            .register::<Country>()
-            .register::<Region>()
-            .register::<City>()
-            .open()
-            .await?;
+        let store = objects::types(Store::client(storage::open(db)?)).limits(limits).open().await?;
         Ok(Self {
             countries: Repository::new(&store),
             regions: Repository::new(&store),
@@ -57,13 +51,7 @@ impl Replica {
         on_progress: impl Fn(&SyncProgress) + Send + Sync + 'static,
     ) -> Result<SyncManager<Client>> {
         let transport = HttpTransport::builder(&remote.url).bearer_token(&remote.token).build()?;
-        SyncManager::client(&self.store)
-            .register(self.countries.clone(), TimestampOrdering)
-            .register(self.regions.clone(), TimestampOrdering)
-            .register(self.cities.clone(), TimestampOrdering)
-            .transport(transport)
-            .on_progress(on_progress)
-            .build()
+        SyncManager::client(&self.store).transport(transport).on_progress(on_progress).build()
     }
 
     /// Adds objects in as many local commits as the limit of a session asks for.

@@ -2,33 +2,21 @@
 
 use std::path::Path;
 
-use fastsync_core::{
-    Error, ErrorKind, Repository, Server, Store, SyncContext, SyncManager, TimestampOrdering, Zone,
-    ZoneAccess,
-};
+use fastsync_core::{Error, ErrorKind, Server, Store, SyncContext, SyncManager, Zone, ZoneAccess};
 use fastsync_transport_http::{ServeConfig, SyncService, bearer_token, serve};
 use tokio::{io::AsyncReadExt, net::TcpListener};
 
 use crate::events::Event;
-use crate::objects::{City, Country, Region};
+use crate::objects;
 use crate::storage;
 
 /// Opens the store of a server, or makes it.
 pub(crate) async fn open(db: &Path) -> fastsync_core::Result<Store> {
-    Store::server(storage::open(db)?)
-        .register::<Country>()
-        .register::<Region>()
-        .register::<City>()
-        .open()
-        .await
+    objects::types(Store::server(storage::open(db)?)).open().await
 }
 
 async fn engine(store: &Store) -> fastsync_core::Result<SyncManager<Server>> {
     SyncManager::server(store)
-        // Where two clients changed the same object, the later edit wins, whichever arrives first.
-        .register(Repository::<Country>::new(store), TimestampOrdering)
-        .register(Repository::<Region>::new(store), TimestampOrdering)
-        .register(Repository::<City>::new(store), TimestampOrdering)
         // Everyone with the token shares everything.
         .zones(|_: &SyncContext| ZoneAccess::none().read_write(Zone::Global))
         .build()

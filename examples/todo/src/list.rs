@@ -28,17 +28,14 @@ impl TodoList {
     pub(crate) async fn open(place: &Place) -> anyhow::Result<Self> {
         let source = SqliteDataSource::open(&place.db)
             .with_context(|| format!("The file {} cannot be opened", place.db.display()))?;
-        let store = Store::client(source).register::<Task>().open().await?;
+        // Where two people changed the same task, the later change wins.
+        let store = Store::client(source).sync::<Task>(TimestampOrdering).open().await?;
         let mut transport = HttpTransport::builder(&place.server);
         if let Some(token) = &place.token {
             transport = transport.bearer_token(token);
         }
         let tasks = Repository::<Task>::new(&store);
-        let manager = SyncManager::client(&store)
-            // Where two people changed the same task, the later change wins.
-            .register(tasks.clone(), TimestampOrdering)
-            .transport(transport.build()?)
-            .build()?;
+        let manager = SyncManager::client(&store).transport(transport.build()?).build()?;
         Ok(Self { tasks, manager })
     }
 

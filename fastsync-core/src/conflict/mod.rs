@@ -1,9 +1,11 @@
 //! Settling conflicts: two edits of one object that do not know of each other.
 
+mod handling;
 mod strategies;
 
 use async_trait::async_trait;
 
+pub(crate) use handling::{Handler, Handling, Settled};
 pub use strategies::{LastWriterWins, PredefinedRules, ServerWins, TimestampOrdering};
 
 use crate::error::Result;

@@ -1,6 +1,7 @@
 //! The engine: what synchronises two stores.
 
 pub mod client;
+mod endpoint;
 mod registry;
 pub mod server;
 

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::migrate::Due;
 use super::{Events, Inner, Migration, SessionLimits, StateKey, Store, StoreRole};
+use crate::conflict::{ConflictsHandler, Handler, Handling};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
     Author, Clock, DeviceId, Hlc, HybridClock, Random, SessionId, SessionKind, SystemClock, SystemRandom,
@@ -32,6 +33,7 @@ pub struct StoreBuilder {
     schemas: Vec<Result<TypeSchema>>,
     pub(super) migrations: Vec<(Result<TypeName>, Migration)>,
     names: HashMap<TypeId, TypeName>,
+    handlers: BTreeMap<TypeName, Arc<dyn Handling>>,
     limits: SessionLimits,
     tenant: Option<String>,
     pub(super) clock: Arc<dyn Clock>,
@@ -58,6 +60,7 @@ impl StoreBuilder {
             schemas: Vec::new(),
             migrations: Vec::new(),
             names: HashMap::new(),
+            handlers: BTreeMap::new(),
             limits: SessionLimits::default(),
             tenant: None,
             clock: Arc::new(SystemClock),
@@ -65,7 +68,50 @@ impl StoreBuilder {
         }
     }
 
-    /// Adds a type.
+    /// Adds a type, and what decides its conflicts wherever a manager of this store meets them: no manager has to register it.
+    ///
+    /// A type with [rules](crate::SyncableRepository::validate) has a repository of its own: give it to the manager too
+    /// ([`ClientBuilder::repository`](crate::manager::ClientBuilder::repository)). For a restricted type a client's manager is told which
+    /// [zones](crate::manager::ClientBuilder::zones) to pull.
+    ///
+    /// ```
+    /// use fastsync_core::*;
+    ///
+    /// #[derive(Debug, Clone, PartialEq, SyncableObject)]
+    /// struct Task {
+    ///     #[syncable(id)]
+    ///     id: String,
+    ///     text: String,
+    /// }
+    ///
+    /// /// The same types at both ends.
+    /// fn types(store: StoreBuilder) -> StoreBuilder {
+    ///     store.sync::<Task>(LastWriterWins)
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<()> {
+    /// let store = types(Store::server(MemoryDataSource::new())).open().await?;
+    /// let zones = |_: &SyncContext| ZoneAccess::none().read_write(Zone::Global);
+    /// let server = SyncManager::server(&store).zones(zones).build().await?;
+    ///
+    /// let store = types(Store::client(MemoryDataSource::new())).open().await?;
+    /// let transport = LoopbackTransport::new(server, SyncContext::new("ada"));
+    /// let client = SyncManager::client(&store).transport(transport).build()?;
+    ///
+    /// Repository::<Task>::new(&store).add(&Task { id: "1".into(), text: "buy bread".into() }).await?;
+    /// assert_eq!(client.sync().await?.push.applied, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn sync<T: SyncableObject>(mut self, handler: impl ConflictsHandler<T>) -> Self {
+        if let Ok(schema) = T::schema() {
+            self.handlers.insert(schema.name().clone(), Arc::new(Handler::<T, _>::new(handler)));
+        }
+        self.register::<T>()
+    }
+
+    /// Adds a type. Whatever syncs it says what decides its conflicts; [`sync`](Self::sync) says it here.
     pub fn register<T: SyncableObject>(mut self) -> Self {
         let schema = T::schema();
         if let Ok(schema) = &schema {
@@ -217,6 +263,7 @@ impl StoreBuilder {
                 role: self.role,
                 schemas,
                 names: self.names,
+                handlers: self.handlers,
                 limits: self.limits,
                 clock: self.clock,
                 random: self.random,

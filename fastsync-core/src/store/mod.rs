@@ -23,6 +23,7 @@ pub(crate) use keys::StateKey;
 pub use migration::{Migration, MigrationRow};
 pub(crate) use pending::PendingReader;
 
+use crate::conflict::Handling;
 use crate::error::Result;
 use crate::model::{
     Clock, DeviceId, HybridClock, Random, Revision, SessionId, Tag, Timestamp, TypeName, Zone,
@@ -90,6 +91,8 @@ struct Inner {
     schemas: BTreeMap<TypeName, TypeSchema>,
     /// The names of the registered Rust types: asked for every object, and a schema is dear to build.
     names: HashMap<TypeId, TypeName>,
+    /// What decides conflicts, for the types that were registered with it.
+    handlers: BTreeMap<TypeName, Arc<dyn Handling>>,
     limits: SessionLimits,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
@@ -210,6 +213,11 @@ impl Store {
 
     pub(crate) fn new_session(&self) -> SessionId {
         SessionId::new(self.now(), self.random())
+    }
+
+    /// What decides conflicts of a type, if the store knows it.
+    pub(crate) fn handling(&self, name: &TypeName) -> Option<Arc<dyn Handling>> {
+        self.inner.handlers.get(name).cloned()
     }
 
     /// A fresh name of a commit; records that it commits take it as their revision.

@@ -27,6 +27,7 @@ mod migrations;
 mod new_life;
 mod overlap;
 mod query;
+mod registered_once;
 mod rejections;
 mod reset;
 mod server_limits;

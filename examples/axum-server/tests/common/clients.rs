@@ -10,15 +10,11 @@ use fastsync_transport_http::HttpTransport;
 use todo::Task;
 
 pub async fn client(server: SocketAddr, token: &str) -> (Repository<Task>, SyncManager<Client>) {
-    let store = Store::client(MemoryDataSource::new()).register::<Task>().open().await.unwrap();
+    let store = Store::client(MemoryDataSource::new()).sync::<Task>(TimestampOrdering).open().await.unwrap();
     let tasks = Repository::<Task>::new(&store);
     let transport =
         HttpTransport::builder(format!("http://{server}/sync")).bearer_token(token).build().unwrap();
-    let manager = SyncManager::client(&store)
-        .register(tasks.clone(), TimestampOrdering)
-        .transport(transport)
-        .build()
-        .unwrap();
+    let manager = SyncManager::client(&store).transport(transport).build().unwrap();
     (tasks, manager)
 }
 

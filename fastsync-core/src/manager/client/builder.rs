@@ -8,6 +8,7 @@ use super::{Client, ProgressListener, SyncProgress, WhenForgotten};
 use crate::conflict::ConflictsHandler;
 use crate::error::Result;
 use crate::manager::SyncManager;
+use crate::manager::endpoint::Endpoint;
 use crate::manager::registry::Registry;
 use crate::model::Zone;
 use crate::protocol::{MIN_PROTOCOL_VERSION, PROTOCOL_VERSION, PushMode};
@@ -86,7 +87,8 @@ impl ClientBuilder {
         }
     }
 
-    /// Adds a type: its repository, and what decides its conflicts.
+    /// Adds a type: its repository, and what decides its conflicts. Types that the store has
+    /// [with a handler](crate::StoreBuilder::sync) are there already.
     pub fn register<R, H>(mut self, repository: R, handler: H) -> Self
     where
         R: SyncableRepository,
@@ -96,13 +98,20 @@ impl ClientBuilder {
         self
     }
 
+    /// Adds a repository with rules of its own, for a type that the store has [with a handler](crate::StoreBuilder::sync).
+    pub fn repository(mut self, repository: impl SyncableRepository) -> Self {
+        self.registry.repository(repository);
+        self
+    }
+
     /// Sets how requests reach the server.
     pub fn transport(mut self, transport: impl Transport) -> Self {
         self.transport = Some(Arc::new(transport));
         self
     }
 
-    /// Sets the zones to pull. By default, and if none are given, they are those of the registered repositories. Several
+    /// Sets the zones to pull. By default, and if none are given, they are those of the registered repositories, and
+    /// the global one for types that need none. Several
     /// managers may share a store, each with zones of its own.
     pub fn zones(mut self, zones: impl IntoIterator<Item = Zone>) -> Self {
         self.zones = Some(zones.into_iter().collect());
@@ -152,7 +161,13 @@ impl ClientBuilder {
         self.registry.require_zones();
         let mut zones: BTreeSet<Zone> = self.zones.take().unwrap_or_default().into_iter().collect();
         if zones.is_empty() {
-            zones = self.registry.endpoints.values().map(|endpoint| endpoint.zone()).collect();
+            let endpoints = self.registry.endpoints.iter();
+            let of = |(name, endpoint): (_, &Endpoint)| endpoint.zone().ok_or(name);
+            let (found, missing): (Vec<_>, Vec<_>) = endpoints.map(of).partition(Result::is_ok);
+            zones = found.into_iter().flatten().collect();
+            let message = |name| format!("type {name} is restricted: name the zones to pull by `zones`");
+            let missing: Vec<_> = missing.into_iter().filter_map(Result::err).map(message).collect();
+            self.registry.problems.extend(missing);
         }
         let problems = &mut self.registry.problems;
         if self.store.role() != StoreRole::Client {

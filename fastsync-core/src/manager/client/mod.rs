@@ -50,7 +50,7 @@ pub use sync::SyncError;
 pub use waiting::{WaitingEdits, WaitingReason};
 
 use super::SyncManager;
-use super::registry::Endpoint;
+use super::endpoint::Endpoint;
 use crate::error::Result;
 use crate::model::{Record, RecordKey, TypeName, Zone};
 use crate::protocol::PushMode;
@@ -62,7 +62,7 @@ type ProgressListener = Box<dyn Fn(&SyncProgress) + Send + Sync>;
 /// The state of a client's manager.
 pub struct Client {
     store: Store,
-    endpoints: BTreeMap<TypeName, Box<dyn Endpoint>>,
+    endpoints: BTreeMap<TypeName, Endpoint>,
     transport: Arc<dyn Transport>,
     zones: Vec<Zone>,
     mode: PushMode,

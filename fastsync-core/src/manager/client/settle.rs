@@ -2,8 +2,8 @@
 
 use super::outgrown::Grown;
 use super::{Client, SettledConflict, Settlement};
+use crate::conflict::Settled;
 use crate::error::Result;
-use crate::manager::registry::Settled;
 use crate::model::{Record, SyncMetadata};
 use crate::protocol::unknown_type;
 use crate::source::{Action, OnMismatch, Write};

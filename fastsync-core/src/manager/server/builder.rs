@@ -89,13 +89,20 @@ impl ServerBuilder {
         Self { registry: Registry::new(store.clone()), store, policy: None, limits: ServerLimits::default() }
     }
 
-    /// Adds a type: its repository (for validation; its zone does not matter here), and what decides conflicts.
+    /// Adds a type: its repository (for validation; its zone does not matter here), and what decides conflicts. Types that the
+    /// store has [with a handler](crate::StoreBuilder::sync) are there already.
     pub fn register<R, H>(mut self, repository: R, handler: H) -> Self
     where
         R: SyncableRepository,
         H: ConflictsHandler<R::Object>,
     {
         self.registry.register(repository, handler);
+        self
+    }
+
+    /// Adds a repository with rules of its own, for a type that the store has [with a handler](crate::StoreBuilder::sync).
+    pub fn repository(mut self, repository: impl SyncableRepository) -> Self {
+        self.registry.repository(repository);
         self
     }
 

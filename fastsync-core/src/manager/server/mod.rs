@@ -21,7 +21,7 @@ pub use submit::{Submission, SubmittedEdit};
 use under_way::UnderWay;
 
 use super::SyncManager;
-use super::registry::Endpoint;
+use super::endpoint::Endpoint;
 use crate::context::{SyncContext, ZonePolicy};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{DeviceId, TypeName};
@@ -34,7 +34,7 @@ use crate::transport::SyncHandler;
 /// The state of a server's manager.
 pub struct Server {
     store: Store,
-    endpoints: BTreeMap<TypeName, Box<dyn Endpoint>>,
+    endpoints: BTreeMap<TypeName, Endpoint>,
     policy: Box<dyn ZonePolicy>,
     limits: ServerLimits,
     seal: CursorSeal,

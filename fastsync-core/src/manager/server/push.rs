@@ -8,6 +8,7 @@ use super::receipt::{Answer, LastPush, Standing};
 use super::settle::{Decision, expected};
 use crate::context::{SyncContext, ZoneAccess};
 use crate::error::{Error, ErrorKind, Result};
+use crate::manager::endpoint::Endpoint;
 use crate::model::{Author, DeviceId, Record, RecordKey, Revision, SessionId, SessionKind, Tag, TypeName};
 use crate::protocol::{Outcome, PushMode, PushReply, PushRequest};
 use crate::source::{
@@ -262,12 +263,9 @@ impl Server {
         Ok(())
     }
 
-    fn endpoint_of(&self, record: &Record) -> Result<&dyn crate::manager::registry::Endpoint> {
+    fn endpoint_of(&self, record: &Record) -> Result<&Endpoint> {
         let name = &record.key.type_name;
-        self.endpoints
-            .get(name)
-            .map(|endpoint| &**endpoint)
-            .ok_or_else(|| crate::protocol::unknown_type(name))
+        self.endpoints.get(name).ok_or_else(|| crate::protocol::unknown_type(name))
     }
 }
 

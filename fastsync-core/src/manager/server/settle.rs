@@ -1,8 +1,8 @@
 //! A pushed edit meets another version than the one it started from.
 
 use super::Server;
+use crate::conflict::Settled;
 use crate::error::Result;
-use crate::manager::registry::Settled;
 use crate::model::{Record, Revision, SyncMetadata};
 use crate::protocol::{Outcome, unknown_type};
 

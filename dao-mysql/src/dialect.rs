@@ -68,6 +68,7 @@ macro_rules! dialect {
                 truths: ["0", "1"],
                 text: "CONVERT(X'{}' USING utf8mb4)",
                 bytes: "X'{}'",
+                decimal: "{}",
                 defaults: Defaults::$defaults,
             },
             collation: $collation,
@@ -80,6 +81,8 @@ macro_rules! dialect {
             orders: ["ASC", "DESC"],
             // A decimal number and a text would be compared as floating point numbers.
             decimal_mark: "CAST(? AS DECIMAL(56,28))",
+            by_size: "{}",
+            contains: None,
             forms: Forms {
                 upsert: Upsert::OnDuplicateKey,
                 numbers: Numbers::LastInsertId,
@@ -96,6 +99,7 @@ macro_rules! dialect {
                 schema: "DATABASE()",
                 allow_null: "MODIFY COLUMN {name} {declared} NULL",
                 loose_update: $loose_update,
+                alters_together: true,
                 survives_refusals: true,
             },
         }

@@ -60,12 +60,14 @@
 )]
 
 mod acknowledge;
-mod adopt;
+mod alter;
 mod apply;
+mod catalog;
 mod codec;
 mod commit;
 mod config;
 mod connection;
+mod dialect;
 mod error;
 mod feed;
 mod finish;
@@ -81,11 +83,9 @@ mod registry;
 mod schema;
 mod source;
 mod staging;
-mod step;
 mod swap;
 #[cfg(test)]
 mod tests;
-mod unnoticed;
 #[cfg(test)]
 mod upgrade_tests;
 mod workers;

@@ -75,8 +75,7 @@ impl SqliteDataSource {
         let connect = |cache_bytes| Store::open(config, cache_bytes, Arc::clone(&registry)).map_err(fail);
         let writer = connect(config.page_cache_bytes)?;
         let version = schema::set_up(&writer, upgrades).map_err(fail)?;
-        load(&mut registry.write().unwrap_or_else(PoisonError::into_inner), &writer.connection)
-            .map_err(fail)?;
+        load(&mut registry.write().unwrap_or_else(PoisonError::into_inner), &writer).map_err(fail)?;
         let readers =
             (0..config.readers).map(|_| connect(config.page_cache_bytes / 2)).collect::<Result<Vec<_>>>()?;
         Ok(Self {

@@ -69,8 +69,9 @@ pub fn adopt(
         }
     }
     let Adoption { problems, alters, fills, .. } = adoption;
-    let (parts, changes): (Vec<_>, Vec<_>) = alters.into_iter().unzip();
-    if !parts.is_empty() {
+    let at_once = if dialect.forms.alters_together { alters.len() } else { 1 };
+    for alters in alters.chunks(at_once.max(1)) {
+        let (parts, changes): (Vec<_>, Vec<_>) = alters.iter().cloned().unzip();
         steps.push(Found::step(Step::alter(table, &parts, changes)));
     }
     problems.into_iter().chain(steps).chain(fills).collect()

@@ -54,6 +54,8 @@ pub enum Holds {
     Text(u64),
     /// Text of at most so many characters, whose trailing spaces are lost.
     Padded(u64),
+    /// Text of any length, and decimal numbers as text.
+    TextOrDecimal,
     /// Nothing that fields are made of.
     Other,
 }
@@ -68,6 +70,7 @@ impl Holds {
             (FieldKind::Real, Self::Real)
             | (FieldKind::Decimal, Self::Decimal(_))
             | (FieldKind::Bytes, Self::Bytes(_)) => true,
+            (kind, Self::TextOrDecimal) => is_text(kind) || kind == FieldKind::Decimal,
             (kind, Self::Text(length) | Self::Padded(length)) if is_text(kind) => match kind.text_bytes() {
                 // It has no trailing spaces that could be lost.
                 Some(bytes) => u64::try_from(bytes).is_ok_and(|bytes| length >= bytes),
@@ -108,11 +111,12 @@ pub struct Column {
 }
 
 impl Column {
-    /// The digits of a decimal column; none of another one.
+    /// The digits of a decimal column; none of one that holds no such numbers.
     #[must_use]
     pub const fn digits(&self) -> Digits {
         match self.holds {
             Holds::Decimal(digits) => digits,
+            Holds::TextOrDecimal => Digits { whole: u64::MAX, scale: u64::MAX },
             _ => Digits { whole: 0, scale: 0 },
         }
     }
@@ -122,6 +126,7 @@ impl Column {
     pub const fn length(&self) -> u64 {
         match self.holds {
             Holds::Bytes(length) | Holds::Text(length) | Holds::Padded(length) => length,
+            Holds::TextOrDecimal => u64::MAX,
             _ => 0,
         }
     }

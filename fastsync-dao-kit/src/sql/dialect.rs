@@ -35,6 +35,11 @@ pub struct Dialect {
     pub orders: [&'static str; 2],
     /// The place of a decimal number that is compared with a column.
     pub decimal_mark: &'static str,
+    /// `{}`: a column of decimal numbers, compared by their size.
+    pub by_size: &'static str,
+    /// `{}`: a column of text. A condition that binds a text and holds where the text is part of it; `None` if `LIKE` tells
+    /// upper case from lower case.
+    pub contains: Option<&'static str>,
     /// The forms of statements.
     pub forms: Forms,
 }
@@ -74,8 +79,10 @@ pub struct ColumnTypes {
 pub struct Literals {
     /// False and true: as conditions and as values.
     pub truths: [&'static str; 2],
-    /// `{}`: the bytes of a text in hexadecimal digits.
+    /// `{}`: the bytes of a text in hexadecimal digits. `{doubled}`: the text with every `'` twice.
     pub text: &'static str,
+    /// `{}`: the digits of a decimal number.
+    pub decimal: &'static str,
     /// `{}`: bytes in hexadecimal digits.
     pub bytes: &'static str,
     /// How a default is written.
@@ -122,6 +129,8 @@ pub struct Forms {
     pub allow_null: &'static str,
     /// `{}`: what follows `UPDATE`. An update whose foreign keys are not looked at, if that can be said.
     pub loose_update: &'static str,
+    /// Whether an `ALTER TABLE` has any number of parts; one if not.
+    pub alters_together: bool,
     /// Whether a transaction goes on after a statement of it was refused. Otherwise a savepoint is
     /// set before each statement that may be.
     pub survives_refusals: bool,
@@ -148,7 +157,7 @@ pub enum Numbers {
 impl Dialect {
     /// A statement of the kit as this database takes it.
     ///
-    /// The kit's texts have no `?` and no backtick in constants.
+    /// What is between single quotes stays as it is.
     #[must_use]
     pub fn spell(&self, text: String) -> String {
         if self.marks == Marks::Question && self.quote == '`' {
@@ -156,10 +165,12 @@ impl Dialect {
         }
         let mut spelled = String::with_capacity(text.len().saturating_add(text.len() / 4));
         let mut number = 0_u32;
+        let mut is_constant = false;
         for character in text.chars() {
+            is_constant ^= character == '\'';
             match character {
-                '`' => spelled.push(self.quote),
-                '?' if self.marks == Marks::Dollar => {
+                '`' if !is_constant => spelled.push(self.quote),
+                '?' if self.marks == Marks::Dollar && !is_constant => {
                     number = number.saturating_add(1);
                     spelled.push('$');
                     spelled.push_str(&number.to_string());
@@ -244,13 +255,16 @@ impl Dialect {
             Value::Bool(value) => self.truth(*value).to_owned(),
             Value::Integer(value) => value.to_string(),
             Value::Real(value) => format!("{value:e}"),
-            Value::Decimal(number) => number.to_string(),
+            Value::Decimal(number) => self.literals.decimal.replace("{}", &number.to_string()),
             Value::Text(text) | Value::Json(text)
                 if text.bytes().all(|byte| byte.is_ascii_alphanumeric()) =>
             {
                 format!("'{text}'")
             }
-            Value::Text(text) | Value::Json(text) => self.literals.text.replace("{}", &hex(text.as_bytes())),
+            Value::Text(text) | Value::Json(text) => match self.literals.text.split_once("{doubled}") {
+                Some((before, after)) => format!("{before}{}{after}", text.replace('\'', "''")),
+                None => self.literals.text.replace("{}", &hex(text.as_bytes())),
+            },
             Value::Bytes(bytes) => self.literals.bytes.replace("{}", &hex(bytes)),
         }
     }

@@ -109,10 +109,13 @@ impl Type {
         ))
     }
 
-    /// A column that compares by bytes, whatever collation an adopted table declares.
+    /// A column that compares as its kind does: by bytes, whatever collation an adopted table declares, or by size.
     #[must_use]
     pub fn comparable(&self, field: &FieldName) -> String {
         let column = format!("u.{}", quoted(field));
+        if self.kind_of(field) == FieldKind::Decimal {
+            return self.dialect.by_size.replace("{}", &column);
+        }
         if self.folded.contains(field) { self.dialect.by_bytes.replace("{}", &column) } else { column }
     }
 }

@@ -48,6 +48,7 @@
 //! a database does by itself. [`hot_statements`] is for your tests.
 
 mod adopt;
+mod adoption;
 mod attempt;
 mod audit;
 mod chunk;
@@ -85,6 +86,7 @@ mod upgrade;
 mod walk;
 
 pub use adopt::{Finding, Found, adopt};
+pub use adoption::{AdoptedRows, Adoption, BATCH_BYTES, BATCH_ROWS, RowZones};
 pub use chunk::{MAX_ROWS, rows_at_once, split_rows};
 pub use column::{Column, Digits, Holds, is_text};
 pub use ddl::Step;
@@ -97,6 +99,7 @@ pub use kind::Type;
 pub use retry::Attempts;
 pub use source::SqlDataSource;
 pub use statement::{Arguments, Bind, Sql, marks, quoted, rows_of_marks};
+pub use swap::{StandIn, Vacating};
 pub use unnoticed::{foreign_key_problems, trigger_problems};
 pub use upgrade::{Upgrade, statements};
 

@@ -1,7 +1,9 @@
 //! The pure parts, without a database.
 
 mod adopt;
+mod adoption;
 mod dialect;
+mod embedded;
 mod filter;
 mod sizes;
 mod swap;
@@ -31,6 +33,7 @@ pub(crate) const WITH_BACKTICKS: Dialect = Dialect {
         truths: ["0", "1"],
         text: "CONVERT(X'{}' USING utf8mb4)",
         bytes: "X'{}'",
+        decimal: "{}",
         defaults: Defaults::Expressions,
     },
     collation: "bin",
@@ -39,6 +42,8 @@ pub(crate) const WITH_BACKTICKS: Dialect = Dialect {
     known: "IFNULL({}, 0)",
     orders: ["ASC", "DESC"],
     decimal_mark: "CAST(? AS DECIMAL(56,28))",
+    by_size: "{}",
+    contains: None,
     forms: Forms {
         upsert: Upsert::OnDuplicateKey,
         numbers: Numbers::LastInsertId,
@@ -52,6 +57,7 @@ pub(crate) const WITH_BACKTICKS: Dialect = Dialect {
         schema: "DATABASE()",
         allow_null: "MODIFY COLUMN {name} {declared} NULL",
         loose_update: "UPDATE {}",
+        alters_together: true,
         survives_refusals: true,
     },
 };
@@ -75,6 +81,7 @@ pub(crate) const WITH_NUMBERS: Dialect = Dialect {
         truths: ["FALSE", "TRUE"],
         text: "convert_from('\\x{}', 'UTF8')",
         bytes: "'\\x{}'::bytea",
+        decimal: "{}",
         defaults: Defaults::Plain,
     },
     collation: "C",
@@ -83,6 +90,8 @@ pub(crate) const WITH_NUMBERS: Dialect = Dialect {
     known: "COALESCE({}, FALSE)",
     orders: ["ASC NULLS FIRST", "DESC NULLS LAST"],
     decimal_mark: "?",
+    by_size: "{}",
+    contains: None,
     forms: Forms {
         upsert: Upsert::OnConflict,
         numbers: Numbers::Returning,
@@ -96,6 +105,7 @@ pub(crate) const WITH_NUMBERS: Dialect = Dialect {
         schema: "current_schema()",
         allow_null: "ALTER COLUMN {name} DROP NOT NULL",
         loose_update: "UPDATE {}",
+        alters_together: true,
         survives_refusals: false,
     },
 };

@@ -60,6 +60,16 @@ impl RowZones {
             }
         }
     }
+
+    /// The zone with a key that stands in the column `zone`.
+    ///
+    /// # Errors
+    /// `InvalidInput` with the key, if it cannot be that of a zone.
+    pub fn stored(schema: &TypeSchema, key: &str) -> Result<Zone> {
+        Zone::restricted(key).map_err(|error| {
+            refused(schema, ErrorKind::InvalidInput, error.message()).with_context("zone", key)
+        })
+    }
 }
 
 /// What came of adopting rows.
@@ -82,8 +92,8 @@ impl AdoptedRows {
 
 /// The adoption of the rows of one type in one zone.
 #[derive(Debug)]
-pub struct Adoption<'a> {
-    schema: &'a TypeSchema,
+pub struct Adoption {
+    schema: TypeSchema,
     zone: Zone,
     batch: u64,
     /// How many rows the commit has that was made last.
@@ -91,11 +101,17 @@ pub struct Adoption<'a> {
     adopted: AdoptedRows,
 }
 
-impl<'a> Adoption<'a> {
+impl Adoption {
     /// Begins with the first batch.
     #[must_use]
-    pub fn new(schema: &'a TypeSchema, zone: Zone) -> Self {
+    pub fn new(schema: TypeSchema, zone: Zone) -> Self {
         Self { schema, zone, batch: 0, asked: 0, adopted: AdoptedRows::default() }
+    }
+
+    /// The type.
+    #[must_use]
+    pub const fn schema(&self) -> &TypeSchema {
+        &self.schema
     }
 
     /// The zone.
@@ -202,9 +218,7 @@ impl<'a> Adoption<'a> {
     }
 
     fn refused(&self, kind: ErrorKind, id: &str, why: &str) -> Error {
-        let table = self.schema.name();
-        let message = format!("a row of table {table} cannot be adopted: {why}; correct or delete it");
-        Error::new(kind, "adopt_rows", message).with_context("zone", &self.zone).with_context("id", id)
+        refused(&self.schema, kind, why).with_context("zone", &self.zone).with_context("id", id)
     }
 
     /// What was adopted.
@@ -212,6 +226,12 @@ impl<'a> Adoption<'a> {
     pub const fn adopted(&self) -> AdoptedRows {
         self.adopted
     }
+}
+
+fn refused(schema: &TypeSchema, kind: ErrorKind, why: &str) -> Error {
+    let table = schema.name();
+    let message = format!("a row of table {table} cannot be adopted: {why}; correct or delete it");
+    Error::new(kind, "adopt_rows", message)
 }
 
 fn invalid(message: String) -> Error {

@@ -14,7 +14,7 @@ fn rows(ids: &[&str]) -> Vec<(ObjectId, Vec<Value>)> {
     ids.iter().map(|id| (ObjectId::new(id).unwrap(), vec!["x".into()])).collect()
 }
 
-fn made(adoption: &mut Adoption<'_>, ids: &[&str]) -> Commit {
+fn made(adoption: &mut Adoption, ids: &[&str]) -> Commit {
     adoption.commit(rows(ids), Timestamp::from_millis(1_000), Tag(7))
 }
 
@@ -25,19 +25,20 @@ fn receipt() -> Receipt {
 /// Sessions are known by their ids: whoever changes how they are made adopts everything twice.
 #[test]
 fn ids_of_sessions_are_pinned() {
-    let schema = notes(false);
-    let mut adoption = Adoption::new(&schema, Zone::Global);
+    let mut adoption = Adoption::new(notes(false), Zone::Global);
     assert_eq!(adoption.session().to_string(), "2592b341-488a-5629-b1f5-fd094f98405e");
     adoption.pass();
     assert_eq!(adoption.session().to_string(), "82c16d41-76a0-5ca7-919f-3566889a7446");
-    let (restricted, zone) = (notes(true), Zone::restricted("k").unwrap());
-    assert_eq!(Adoption::new(&restricted, zone).session().to_string(), "20898e68-8bdd-57dc-9aa9-f38ebd6db544");
+    let zone = RowZones::stored(&notes(true), "k").unwrap();
+    assert_eq!(
+        Adoption::new(notes(true), zone).session().to_string(),
+        "20898e68-8bdd-57dc-9aa9-f38ebd6db544"
+    );
 }
 
 #[test]
 fn batches_go_on_where_a_session_is_there_and_stay_where_rows_moved() {
-    let schema = notes(false);
-    let mut adoption = Adoption::new(&schema, Zone::Global);
+    let mut adoption = Adoption::new(notes(false), Zone::Global);
     let first = made(&mut adoption, &["a", "b"]);
     assert_eq!((first.session, first.author.user.as_deref()), (adoption.session(), Some("adoption")));
     assert!(first.positioned);
@@ -61,8 +62,7 @@ fn batches_go_on_where_a_session_is_there_and_stay_where_rows_moved() {
 
 #[test]
 fn records_have_lives_of_their_own_in_each_history() {
-    let schema = notes(false);
-    let mut adoption = Adoption::new(&schema, Zone::Global);
+    let mut adoption = Adoption::new(notes(false), Zone::Global);
     let mut tokens = BTreeSet::new();
     for tag in [7, 8] {
         let commit = adoption.commit(rows(&["a", "b"]), Timestamp::from_millis(1_000), Tag(tag));
@@ -79,7 +79,7 @@ fn records_have_lives_of_their_own_in_each_history() {
 #[test]
 fn rows_that_cannot_be_objects_are_named() {
     let schema = TypeSchema::builder("notes", "id").field("day", FieldKind::Date).build().unwrap();
-    let adoption = Adoption::new(&schema, Zone::Global);
+    let adoption = Adoption::new(schema, Zone::Global);
     let day = |text: &str| adoption.body(&ObjectId::new("n").unwrap(), vec![text.into()]);
     assert_eq!(day("2026-02-03").unwrap(), [Value::from("2026-02-03")]);
     for error in
@@ -88,6 +88,8 @@ fn rows_that_cannot_be_objects_are_named() {
         assert_eq!((error.kind(), error.operation()), (ErrorKind::InvalidInput, "adopt_rows"));
         assert!(error.message().contains("a row of table notes cannot be adopted"), "{error}");
     }
+    let error = RowZones::stored(&notes(true), "").unwrap_err();
+    assert!(error.message().contains("a row of table notes cannot be adopted"), "{error}");
 }
 
 #[test]

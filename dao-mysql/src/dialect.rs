@@ -96,6 +96,8 @@ macro_rules! dialect {
             orders: ["ASC", "DESC"],
             // A decimal number and a text would be compared as floating point numbers.
             decimal_mark: "CAST(? AS DECIMAL(56,28))",
+            by_size: "{}",
+            contains: None,
             decimal_read: "{}",
             // Text is the only type here that moments, UUIDs and JSON have.
             texts: Texts { date: "{}", time: "{}", local: "{}", instant: "{}", other: "{}" },
@@ -116,6 +118,7 @@ macro_rules! dialect {
                 allow_null: "MODIFY COLUMN {name} {declared} NULL",
                 change_type: "",
                 loose_update: $loose_update,
+                alters_together: true,
                 survives_refusals: true,
                 few: Few::Tables,
                 compares_rows: false,

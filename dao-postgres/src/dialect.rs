@@ -67,6 +67,8 @@ pub(crate) static POSTGRES: Dialect = Dialect {
     known: "COALESCE({}, FALSE)",
     orders: ["ASC NULLS FIRST", "DESC NULLS LAST"],
     decimal_mark: "?::numeric",
+    by_size: "{}",
+    contains: None,
     decimal_read: "{}::text",
     has_zeros: false,
     forms: Forms {
@@ -83,6 +85,7 @@ pub(crate) static POSTGRES: Dialect = Dialect {
         allow_null: "ALTER COLUMN {name} DROP NOT NULL",
         change_type: "ALTER COLUMN {name} TYPE {type}",
         loose_update: "UPDATE {}",
+        alters_together: true,
         survives_refusals: false,
         few: Few::Indexes,
         compares_rows: true,

@@ -42,7 +42,7 @@ pub(crate) const fn oids(holds: Holds) -> Oids {
         Holds::Local(_) => Oids::new(1114, 1115),
         Holds::Instant(_) => Oids::new(1184, 1185),
         // The statement makes numbers of the texts of decimal ones.
-        Holds::Decimal(_) | Holds::Text(_) | Holds::Padded(_) | Holds::Other => TEXT,
+        _ => TEXT,
     }
 }
 

@@ -33,6 +33,11 @@ const CLOSED: &[(&str, &str, &str)] = &[
         "Access Bits Column ColumnTypes Defaults Dialect Digits Done Few Finding Forms Found Holds Lists Literals Marks \
          Meaning Name Native Numbers Step Table Texts Type Uniques Upsert",
     ),
+    (
+        "fastsync-dao-kit",
+        "whose rows they are, and what a row has in between, have no other sort",
+        "RowZones StandIn",
+    ),
     ("fastsync-conformance", "a harness makes every one of them", "Constraint"),
     ("fastsync-conformance", "a case has no other end", "Outcome"),
     ("fastsync-conformance", "the types of an application, all of whose fields are known", "New Old"),

@@ -69,8 +69,9 @@ pub fn adopt(
         }
     }
     let Adoption { problems, alters, fills, .. } = adoption;
-    let (parts, changes): (Vec<_>, Vec<_>) = alters.into_iter().unzip();
-    if !parts.is_empty() {
+    let at_once = if dialect.forms.alters_together { alters.len() } else { 1 };
+    for alters in alters.chunks(at_once.max(1)) {
+        let (parts, changes): (Vec<_>, Vec<_>) = alters.iter().cloned().unzip();
         let changes = changes.into_iter().flatten().collect();
         steps.push(Found::step(Step::alter(dialect, table, &parts, changes)));
     }
@@ -129,8 +130,8 @@ impl Adoption<'_> {
             self.problem(format!("column {table}.{name} is {full_type}, not {key_type}"));
         } else {
             match (column.holds, ids) {
-                (Holds::Text(_), _) if collation == wanted => {}
-                (Holds::Text(_), _) => self.problem(format!(
+                (holds, _) if holds.is_text() && collation == wanted => {}
+                (holds, _) if holds.is_text() => self.problem(format!(
                     "column {table}.{name} has collation {collation}, only {wanted} compares by bytes"
                 )),
                 (Holds::Uuid, Some(IdKind::Uuid)) | (Holds::Whole(_), Some(IdKind::Integer)) => {}

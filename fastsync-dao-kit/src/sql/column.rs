@@ -52,6 +52,8 @@ pub enum Holds {
     Text(u64),
     /// Text of at most so many characters, whose trailing spaces are lost.
     Padded(u64),
+    /// Text of any length, and decimal numbers as text.
+    TextOrDecimal,
     /// The text of JSON as it is, in a type of its own.
     Json,
     /// UUIDs, in a type of their own.
@@ -109,6 +111,7 @@ impl Holds {
             | (FieldKind::Time, Self::Time(_))
             | (FieldKind::LocalDateTime, Self::Local(_))
             | (FieldKind::Instant, Self::Instant(_)) => true,
+            (kind, Self::TextOrDecimal) => is_text(kind) || kind == FieldKind::Decimal,
             (kind, Self::Text(length) | Self::Padded(length)) if is_text(kind) => match kind.text_bytes() {
                 // It has no trailing spaces that could be lost.
                 Some(bytes) => u64::try_from(bytes).is_ok_and(|bytes| length >= bytes),
@@ -159,7 +162,7 @@ impl Holds {
     }
 
     pub(crate) const fn is_text(self) -> bool {
-        matches!(self, Self::Text(_) | Self::Padded(_))
+        matches!(self, Self::Text(_) | Self::Padded(_) | Self::TextOrDecimal)
     }
 }
 
@@ -199,11 +202,12 @@ pub struct Column {
 }
 
 impl Column {
-    /// The digits of a decimal column; none of another one.
+    /// The digits of a decimal column; none of one that holds no such numbers.
     #[must_use]
     pub const fn digits(&self) -> Digits {
         match self.holds {
             Holds::Decimal(digits) => digits,
+            Holds::TextOrDecimal => Digits { whole: u64::MAX, scale: u64::MAX },
             _ => Digits { whole: 0, scale: 0 },
         }
     }
@@ -213,6 +217,7 @@ impl Column {
     pub const fn length(&self) -> u64 {
         match self.holds {
             Holds::Bytes(length) | Holds::Text(length) | Holds::Padded(length) => length,
+            Holds::TextOrDecimal => u64::MAX,
             _ => 0,
         }
     }

@@ -40,6 +40,11 @@ pub struct Dialect {
     pub orders: [&'static str; 2],
     /// The place of a decimal number that is compared with a column, or written to one.
     pub decimal_mark: &'static str,
+    /// `{}`: a column of decimal numbers, compared by their size.
+    pub by_size: &'static str,
+    /// `{}`: a column of text. A condition that binds a text and holds where the text is part of it; `None` if `LIKE` tells
+    /// upper case from lower case.
+    pub contains: Option<&'static str>,
     /// `{}`: a column of decimal numbers, as it is selected.
     pub decimal_read: &'static str,
     /// Columns of native types as the text of their values.
@@ -173,6 +178,8 @@ pub struct Forms {
     pub change_type: &'static str,
     /// `{}`: what follows `UPDATE`. An update whose foreign keys are not looked at, if that can be said.
     pub loose_update: &'static str,
+    /// Whether an `ALTER TABLE` has any number of parts; one if not.
+    pub alters_together: bool,
     /// Whether a transaction goes on after a statement of it was refused. Otherwise a commit is tried without savepoints
     /// first, and with one before each statement that may be refused if one was.
     pub survives_refusals: bool,

@@ -28,6 +28,9 @@ pub fn order_by(kind: &Type, order: &[Order]) -> String {
     fields.chain([kind.comparable(kind.schema.id_field())]).collect::<Vec<_>>().join(", ")
 }
 
+/// The most conditions that are joined in a chain.
+const MAX_JOINED: usize = 64;
+
 struct Writer<'a> {
     dialect: &'a Dialect,
     kind: &'a Type,
@@ -71,6 +74,11 @@ impl Writer<'_> {
                 }
                 sql.push(close);
             }
+            Filter::Contains(field, text) if let Some(form) = self.dialect.contains => {
+                let condition = form.replace("{}", &self.kind.comparable(field));
+                sql.push(open).push(&condition).add(text.as_str());
+                sql.push(close);
+            }
             Filter::Contains(field, text) => {
                 let pattern = format!("%{}%", pattern(text));
                 sql.push(open).push(&self.text(field)).push(" LIKE ").push_bind(pattern.as_str());
@@ -90,6 +98,16 @@ impl Writer<'_> {
     ) -> Result<()> {
         if filters.is_empty() {
             sql.push(self.dialect.truth(of_none));
+            return Ok(());
+        }
+        if filters.len() > MAX_JOINED {
+            // A tree: databases limit how deep an expression is, and a long chain is one.
+            let (left, right) = filters.split_at(filters.len() / 2);
+            sql.push("(");
+            self.join(sql, left, negated, (with, of_none))?;
+            sql.push(with);
+            self.join(sql, right, negated, (with, of_none))?;
+            sql.push(")");
             return Ok(());
         }
         for (at, part) in filters.iter().enumerate() {

@@ -50,6 +50,7 @@
 //! a database does by itself. [`hot_statements`] is for your tests.
 
 mod adopt;
+mod adoption;
 mod attempt;
 mod audit;
 mod chunk;
@@ -88,6 +89,7 @@ mod upgrade;
 mod walk;
 
 pub use adopt::{Finding, Found, adopt};
+pub use adoption::{AdoptedRows, Adoption, BATCH_BYTES, BATCH_ROWS, RowZones};
 pub use chunk::{rows_at_once, split_rows};
 pub use column::{Column, Digits, Holds, is_text};
 pub use ddl::Step;
@@ -102,6 +104,7 @@ pub use kind::Type;
 pub use retry::Attempts;
 pub use source::SqlDataSource;
 pub use statement::{Arguments, Bind, Bits, Name, Sql, marks, quoted, rows_of_marks};
+pub use swap::{StandIn, Vacating};
 pub use unnoticed::{foreign_key_problems, trigger_problems};
 pub use upgrade::{Upgrade, statements};
 

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::sql::attempt::Attempt;
 use crate::sql::column::{Column, Holds};
+use crate::sql::dialect::Dialect;
 use crate::sql::driver::{Database, Link as _, Uniques};
 use crate::sql::fail::Run;
 use crate::sql::kind::Type;
@@ -71,7 +72,12 @@ async fn vacate<D: Database>(store: &Store<D>, link: &mut D::Link, refused: &[Re
         }
         let way = match ways.entry(item.kind.n) {
             Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => new.insert(Vacating::of(&store.database, link, &item.kind).await?),
+            Entry::Vacant(new) => {
+                let table = item.kind.schema.name().as_str();
+                let uniques = store.database.uniques(link, table).await?;
+                let columns = store.database.columns(link, table).await?;
+                new.insert(Vacating::new(link.dialect(), &item.kind, &uniques, columns))
+            }
         };
         let Some(way) = way else { continue };
         for stand_in in [StandIn::Odd, StandIn::Alike] {
@@ -89,15 +95,17 @@ async fn vacate<D: Database>(store: &Store<D>, link: &mut D::Link, refused: &[Re
 
 /// What a column that cannot be null has in between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum StandIn {
+pub enum StandIn {
     /// A value that hardly anybody has.
     Odd,
     /// One that resembles what the row is to get, for checks that want such values.
     Alike,
 }
 
-/// How the unique values of a type's rows are taken away.
-struct Vacating {
+/// How the unique values of a type's rows are taken away: null where a column may be null, else a value that nothing else
+/// has.
+#[derive(Debug)]
+pub struct Vacating {
     /// Parameters: the columns, the id, then the zone key if the type is restricted.
     sql: String,
     id_holds: Holds,
@@ -106,11 +114,9 @@ struct Vacating {
 }
 
 impl Vacating {
-    /// None if no unique key has a field.
-    async fn of<D: Database>(database: &D, link: &mut D::Link, kind: &Type) -> Run<Option<Self>> {
-        let table = kind.schema.name().as_str();
-        let uniques = database.uniques(link, table).await?;
-        let mut found = database.columns(link, table).await?;
+    /// `found`: the columns of the type's table. `None` if no unique key has a field.
+    #[must_use]
+    pub fn new(dialect: &Dialect, kind: &Type, uniques: &Uniques, mut found: Vec<Column>) -> Option<Self> {
         let mut fields = Vec::new();
         for (at, field) in kind.schema.fields().iter().enumerate() {
             if let Some(place) = found.iter().position(|column| column.name == field.name.as_str()) {
@@ -140,22 +146,22 @@ impl Vacating {
         }
         fields.retain(|(at, ..)| chosen.contains(at));
         if fields.is_empty() {
-            return Ok(None);
+            return None;
         }
-        let dialect = link.dialect();
-        let set = fields.iter();
-        let set =
-            set.map(|(.., column)| format!("{} = {}", quoted(&column.name), dialect.mark(column.holds)));
+        let set = fields
+            .iter()
+            .map(|(.., column)| format!("{} = {}", quoted(&column.name), dialect.mark(column.holds)));
         let set: Vec<_> = set.collect();
         let zone = kind.if_restricted(" AND `zone` = ?");
         let update = format!("{} SET {} WHERE {} = ?{zone}", kind.table(), set.join(", "), kind.id());
         let form = if uniques.must_be_loose(&fields) { dialect.forms.loose_update } else { "UPDATE {}" };
         let sql = form.replace("{}", &update);
-        Ok(Some(Self { sql, id_holds: kind.id_holds, columns: fields }))
+        Some(Self { sql, id_holds: kind.id_holds, columns: fields })
     }
 
-    /// For the `n`th row.
-    fn statement<A: Arguments>(&self, record: &Record, n: u32, stand_in: StandIn) -> Sql<A> {
+    /// The statement for the `n`th row, which is to be as this record.
+    #[must_use]
+    pub fn statement<A: Arguments>(&self, record: &Record, n: u32, stand_in: StandIn) -> Sql<A> {
         let mut sql = Sql::new(self.sql.as_str());
         for (at, kind, column) in &self.columns {
             let next = record.body.as_ref().and_then(|body| body.get(*at));

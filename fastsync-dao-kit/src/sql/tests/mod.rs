@@ -1,7 +1,9 @@
 //! The pure parts, without a database.
 
 mod adopt;
+mod adoption;
 mod dialect;
+mod embedded;
 mod filter;
 mod sizes;
 mod swap;
@@ -51,6 +53,8 @@ pub(crate) const WITH_BACKTICKS: Dialect = Dialect {
     known: "IFNULL({}, 0)",
     orders: ["ASC", "DESC"],
     decimal_mark: "CAST(? AS DECIMAL(56,28))",
+    by_size: "{}",
+    contains: None,
     decimal_read: "{}",
     texts: Texts { date: "{}", time: "{}", local: "{}", instant: "{}", other: "{}" },
     has_zeros: true,
@@ -67,6 +71,7 @@ pub(crate) const WITH_BACKTICKS: Dialect = Dialect {
         allow_null: "MODIFY COLUMN {name} {declared} NULL",
         change_type: "",
         loose_update: "UPDATE {}",
+        alters_together: true,
         survives_refusals: true,
         few: Few::Tables,
         compares_rows: false,
@@ -112,6 +117,8 @@ pub(crate) const WITH_NUMBERS: Dialect = Dialect {
     known: "COALESCE({}, FALSE)",
     orders: ["ASC NULLS FIRST", "DESC NULLS LAST"],
     decimal_mark: "?::numeric",
+    by_size: "{}",
+    contains: None,
     decimal_read: "{}::text",
     texts: Texts {
         date: "day({})",
@@ -134,6 +141,7 @@ pub(crate) const WITH_NUMBERS: Dialect = Dialect {
         allow_null: "ALTER COLUMN {name} DROP NOT NULL",
         change_type: "ALTER COLUMN {name} TYPE {type}",
         loose_update: "UPDATE {}",
+        alters_together: true,
         survives_refusals: false,
         few: Few::Indexes,
         compares_rows: true,

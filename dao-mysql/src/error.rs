@@ -22,7 +22,6 @@ fn meaning(number: u16, error: &dyn DatabaseError) -> Meaning {
     let state = error.code();
     match number {
         GUARD => Meaning::Guarded,
-        NO_TABLE => Meaning::NoTable,
         number if TRANSIENT.contains(&number) => Meaning::Transient,
         number if DUPLICATE.contains(&number) => Meaning::Duplicate(error.message().to_owned()),
         // 4025 is another error on MySQL, and is told apart by its state.

@@ -94,38 +94,21 @@
 #[cfg(test)]
 extern crate self as fastsync_dao_postgres;
 
-mod adopt;
-mod attempt;
-mod audit;
+mod catalog;
 mod checks;
-mod codec;
-mod columns;
-mod commit;
 mod config;
+mod dialect;
+mod driver;
 mod error;
-mod feed;
-mod finish;
-mod index;
-mod load;
 mod native;
-mod plan;
-mod prepare;
-mod query;
-mod read;
-mod registry;
-mod rows;
+mod parameters;
+mod server;
 mod source;
-mod sql;
-mod staging;
-mod store;
-mod swap;
 #[cfg(test)]
 mod tests;
 mod unnoticed;
-mod upgrade;
 #[cfg(test)]
 mod upgrade_tests;
-mod walk;
 
 pub use config::{Durability, PostgresConfig, Warning};
 pub use source::PostgresDataSource;

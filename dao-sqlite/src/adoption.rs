@@ -11,7 +11,7 @@ use rusqlite::Row;
 use crate::codec::capped_len;
 use crate::commit::{commit_begun, receipt_of};
 use crate::connection::Store;
-use crate::dialect::SQLITE;
+use crate::dialect::spelled;
 use crate::error::{Fail, Run};
 use crate::read::read_body;
 use crate::registry::Type;
@@ -79,12 +79,10 @@ fn wanted(store: &Store, name: &TypeName, zones: &RowZones) -> Run<Vec<Adoption>
     let schema = &kind.schema;
     let zones = match zones.zone(schema)? {
         Some(zone) => vec![zone.clone()],
-        None => {
-            store.all(&SQLITE.spell(format!("SELECT DISTINCT zone FROM {}", kind.table())), [], |row| {
-                let key = row.get_ref(0)?.as_str().map_err(|_| Fail::corrupt("a zone is no text"));
-                Ok(RowZones::stored(schema, key?)?)
-            })?
-        }
+        None => store.all(&spelled(format!("SELECT DISTINCT zone FROM {}", kind.table())), [], |row| {
+            let key = row.get_ref(0)?.as_str().map_err(|_| Fail::corrupt("a zone is no text"));
+            Ok(RowZones::stored(schema, key?)?)
+        })?,
     };
     Ok(zones.into_iter().map(|zone| Adoption::new(schema.clone(), zone)).collect())
 }
@@ -130,7 +128,7 @@ impl UnderWay {
         let zone = self.adoption.zone();
         // A zone that has no number yet has no index rows.
         let number = store.zone(zone)?.unwrap_or(-1);
-        let select = SQLITE.spell(format!(
+        let select = spelled(format!(
             "SELECT u.{id}{selected} FROM {table} AS u WHERE (?1 IS NULL OR u.{id} > ?1){of_zone} \
              AND NOT EXISTS (SELECT 1 FROM fastsync_records AS r WHERE r.zone = ?3 AND r.type = ?4 \
              AND r.id = fastsync_key(u.{id})) ORDER BY u.{id} LIMIT ?5",

@@ -2,12 +2,12 @@
 
 use fastsync_core::source::PlannedChange;
 use fastsync_core::{ErrorKind, FieldKind, FieldName, TypeName, TypeSchema};
-use fastsync_dao_kit::sql::{Sql, Step, quoted};
+use fastsync_dao_kit::sql::{Holds, Sql, Step, quoted};
 use rusqlite::ErrorCode;
 
 use crate::catalog;
 use crate::connection::Store;
-use crate::dialect::{SQLITE, execute};
+use crate::dialect::{execute, spelled};
 use crate::error::{Fail, Run};
 
 /// Whether only SQLite can say if the step is possible.
@@ -20,10 +20,10 @@ pub(crate) fn carry_out(store: &Store, schema: &TypeSchema, step: &Step) -> Run<
         return allow_null(store, type_name, field);
     }
     if step.values.is_empty() {
-        store.connection.execute_batch(&SQLITE.spell(step.text.clone()))?;
+        store.connection.execute_batch(&spelled(step.text.clone()))?;
     } else {
         let mut sql = Sql::new(step.text.as_str());
-        sql.add_all(step.values.iter().map(|(kind, value)| (*kind, value)));
+        sql.add_all(step.values.iter().map(|(holds, value)| (*holds, value)));
         execute(store, sql)?;
     }
     // The text of a default is a decimal fraction, which SQLite reads as a neighbour of the number.
@@ -34,7 +34,7 @@ pub(crate) fn carry_out(store: &Store, schema: &TypeSchema, step: &Step) -> Run<
     for field in added.filter(|field| field.kind == FieldKind::Real && field.default.is_some()) {
         let column = quoted(&field.name);
         let update = format!("UPDATE {} SET {column} = ?1 WHERE {column} IS NOT ?1", quoted(schema.name()));
-        execute(store, Sql::new(update).bind((field.kind, &field.initial())))?;
+        execute(store, Sql::new(update).bind((Holds::Real, &field.initial())))?;
     }
     Ok(())
 }
@@ -60,7 +60,7 @@ fn allow_null(store: &Store, table: &TypeName, field: &FieldName) -> Run<()> {
         quoted(field),
         column.declared
     );
-    if let Err(error) = store.connection.execute_batch(&SQLITE.spell(replace)) {
+    if let Err(error) = store.connection.execute_batch(&spelled(replace)) {
         if error.sqlite_error_code() != Some(ErrorCode::Unknown) {
             return Err(error.into());
         }

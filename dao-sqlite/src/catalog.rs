@@ -14,7 +14,7 @@ use crate::error::{Fail, Run};
 pub(crate) fn table(store: &Store, name: &TypeName) -> Run<Option<Table>> {
     if name.as_str().to_ascii_lowercase().starts_with("sqlite_") {
         let problem = format!("type {name}: SQLite keeps names that begin with `sqlite_` for itself");
-        return Ok(Some(Table { problem: Some(problem), columns: Vec::new() }));
+        return Ok(Some(Table { problem: Some(problem), ..Table::default() }));
     }
     let select = "SELECT type, name FROM sqlite_schema WHERE name = ?1 COLLATE NOCASE AND type <> 'trigger'";
     let found = store.one(select, [name.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -27,7 +27,7 @@ pub(crate) fn table(store: &Store, name: &TypeName) -> Run<Option<Table>> {
         None
     };
     let columns = if problem.is_none() { columns(store, name.as_str())? } else { Vec::new() };
-    Ok(Some(Table { problem, columns }))
+    Ok(Some(Table { problem, columns, flaws: Vec::new() }))
 }
 
 /// The columns of a table, in their order; none if it is not there.

@@ -1,8 +1,9 @@
 //! How SQLite spells what the kit writes, and what is bound to it.
 
-use fastsync_core::{FieldKind, Value};
+use fastsync_core::Value;
 use fastsync_dao_kit::sql::{
-    Arguments, ColumnTypes, Defaults, Dialect, Forms, Literals, Marks, Numbers, Sql, Upsert,
+    Arguments, ColumnTypes, Defaults, Dialect, Few, Forms, Holds, Lists, Literals, Marks, Numbers, Sql,
+    Texts, Upsert,
 };
 use rusqlite::params_from_iter;
 use rusqlite::types::Value as SqlValue;
@@ -14,22 +15,32 @@ use crate::error::Run;
 pub(crate) static SQLITE: Dialect = Dialect {
     quote: '"',
     marks: Marks::Question,
-    most_placeholders: 32_766,
+    lists: Lists::Places(32_766),
+    is_qualified: false,
+    most_keys: 512,
+    most_rows: 32,
+    folds_names: true,
     columns: ColumnTypes {
         key: "TEXT",
+        uuid_key: "",
+        integer_key: "",
         boolean: "INTEGER",
-        integer: "INTEGER",
+        integers: ["INTEGER"; 3],
         real: "REAL",
         decimal: "TEXT",
         bytes: "BLOB",
+        json: "TEXT",
+        uuid: "",
+        date: "",
         text: "TEXT",
         short_text: "TEXT",
     },
     literals: Literals {
         truths: ["0", "1"],
         text: "'{doubled}'",
-        decimal: "'{}'",
         bytes: "x'{}'",
+        real: "{}",
+        decimal: "'{}'",
         // A column that is added takes no expression.
         defaults: Defaults::Plain,
     },
@@ -42,6 +53,9 @@ pub(crate) static SQLITE: Dialect = Dialect {
     decimal_mark: "?",
     by_size: "{} COLLATE fastsync_decimal",
     contains: Some("instr(CAST({} AS BLOB), CAST(? AS BLOB)) > 0"),
+    decimal_read: "{}",
+    texts: Texts { date: "{}", time: "{}", local: "{}", instant: "{}", other: "{}" },
+    has_zeros: true,
     forms: Forms {
         upsert: Upsert::OnConflict,
         numbers: Numbers::LastInsertId,
@@ -52,12 +66,15 @@ pub(crate) static SQLITE: Dialect = Dialect {
         purge: "",
         rows_per_purged: 1,
         whole_sum: "{}",
-        schema: "",
         // SQLite cannot; `alter.rs` puts another column in its place.
         allow_null: "",
+        change_type: "",
         loose_update: "UPDATE {}",
         alters_together: false,
         survives_refusals: true,
+        few: Few::Indexes,
+        compares_rows: true,
+        locks_in_order: false,
     },
 };
 
@@ -79,7 +96,7 @@ impl Arguments for Bound {
         self.0.push(bytes.map_or(SqlValue::Null, |bytes| SqlValue::Blob(bytes.to_vec())));
     }
 
-    fn value(&mut self, _: FieldKind, value: &Value) {
+    fn value(&mut self, _: Holds, value: &Value) {
         self.0.push(match value {
             Value::Null => SqlValue::Null,
             Value::Bool(value) => SqlValue::Integer((*value).into()),
@@ -95,7 +112,12 @@ impl Arguments for Bound {
 /// Runs a statement of the kit's that changes rows. `OR ABORT` stands above any `ON CONFLICT REPLACE` in the user's table:
 /// no other row is overwritten.
 pub(crate) fn execute(store: &Store, sql: Sql<Bound>) -> Run<()> {
-    let (text, Bound(values)) = sql.into_parts(&SQLITE);
+    let (text, Bound(values)) = sql.into_parts(&SQLITE, "");
     store.run(&text.replacen("UPDATE ", "UPDATE OR ABORT ", 1), params_from_iter(values))?;
     Ok(())
+}
+
+/// A statement of the kit's as SQLite takes it.
+pub(crate) fn spelled(text: String) -> String {
+    SQLITE.spell(text, "")
 }

@@ -24,7 +24,7 @@ fn page(store: &Store, kind: &Type, query: &Query) -> Run<Vec<Record>> {
     let Some(mut sql) = statement(store, kind, query, &columns)? else { return Ok(Vec::new()) };
     sql.push(" ORDER BY ").push(&order_by(kind, &query.order));
     sql.push(" LIMIT ").push_bind(query.limit.unwrap_or(u64::MAX)).push(" OFFSET ").push_bind(query.offset);
-    let (text, Bound(values)) = sql.into_parts(&SQLITE);
+    let (text, Bound(values)) = sql.into_parts(&SQLITE, "");
     store.all(&text, params_from_iter(values), |row| {
         let id = row.get_ref(META_COLUMNS)?.as_str().map_err(rusqlite::Error::from)?;
         let id = ObjectId::new(id).map_err(|_| Fail::corrupt("a table contains an invalid id"))?;
@@ -36,7 +36,7 @@ fn page(store: &Store, kind: &Type, query: &Query) -> Run<Vec<Record>> {
 
 fn count(store: &Store, kind: &Type, query: &Query) -> Run<u64> {
     let Some(sql) = statement(store, kind, query, "SELECT count(*)")? else { return Ok(0) };
-    let (text, Bound(values)) = sql.into_parts(&SQLITE);
+    let (text, Bound(values)) = sql.into_parts(&SQLITE, "");
     Ok(unsigned(store.one(&text, params_from_iter(values), |row| row.get(0))?.unwrap_or(0)))
 }
 

@@ -30,8 +30,8 @@ const CLOSED: &[(&str, &str, &str)] = &[
     (
         "fastsync-dao-kit",
         "what a driver says of its database and is told: whoever writes one is to look at every member",
-        "Access Column ColumnTypes Defaults Dialect Digits Done Finding Forms Found Holds Literals Marks Meaning Native \
-         Numbers Step Table Type Uniques Upsert",
+        "Access Bits Column ColumnTypes Defaults Dialect Digits Done Few Finding Forms Found Holds Lists Literals Marks \
+         Meaning Name Native Numbers Step Table Texts Type Uniques Upsert",
     ),
     (
         "fastsync-dao-kit",

@@ -50,7 +50,7 @@ impl<D: Database> SqlDataSource<D> {
     /// # Errors
     /// `Unsupported` if a newer release wrote the sync tables; those of the server.
     pub async fn open(database: D, upgrades: Upgrades<Upgrade<D>>) -> Run<Self> {
-        let found = version(&mut database.link().await?).await?;
+        let found = version(&database, &mut database.link().await?).await?;
         found.map_or(Ok(()), |found| upgrades.due(found).map(drop))?;
         Ok(Self { store: Arc::new(Store::new(database, upgrades, found)) })
     }

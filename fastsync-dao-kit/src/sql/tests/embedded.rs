@@ -1,16 +1,22 @@
 //! A database that alters tables one part at a time, has decimal numbers as text, and a `LIKE` that folds case: like SQLite.
 
 use fastsync_core::source::PlannedChange;
+use fastsync_core::source::rules::NotedType;
 use fastsync_core::{Comparison, Decimal, FieldKind, FieldName, Filter, Order, TypeSchema, Value};
 
 use crate::sql::tests::{Bound, WITH_NUMBERS, column, sent};
 use crate::sql::{
-    Column, Dialect, Finding, Forms, Found, Holds, Literals, Marks, Sql, Type, adopt, order_by, push_filter,
+    Column, Dialect, Finding, Forms, Found, Holds, Lists, Literals, Marks, Sql, Type, adopt, order_by,
+    push_filter,
 };
 
 const EMBEDDED: Dialect = Dialect {
     marks: Marks::Question,
+    lists: Lists::Places(100),
+    folds_names: true,
+    has_zeros: true,
     literals: Literals { text: "'{doubled}'", decimal: "'{}'", ..WITH_NUMBERS.literals },
+    decimal_mark: "?",
     by_size: "{} COLLATE size",
     contains: Some("instr({}, ?) > 0"),
     forms: Forms { alters_together: false, ..WITH_NUMBERS.forms },
@@ -47,10 +53,10 @@ fn written(filter: &Filter) -> (String, Vec<String>) {
 #[test]
 fn each_missing_column_is_a_step_with_its_default_as_it_is() {
     let id = Column { is_primary: true, collation: "C".into(), ..column("id", Holds::TextOrDecimal) };
-    let steps: Vec<_> = adopt(&EMBEDDED, None, &prices(), vec![id])
+    let steps: Vec<_> = adopt(&EMBEDDED, None, &NotedType::new(prices()), vec![id])
         .into_iter()
         .filter_map(|Found { finding, .. }| match finding {
-            Finding::Step(step) => Some((EMBEDDED.spell(step.text), step.changes)),
+            Finding::Step(step) => Some((EMBEDDED.spell(step.text, ""), step.changes)),
             Finding::Problem(_) => None,
         })
         .collect();
@@ -61,8 +67,8 @@ fn each_missing_column_is_a_step_with_its_default_as_it_is() {
     assert_eq!(
         steps,
         [
-            (format!("{alter} \"price\" NUMERIC(56,28) NOT NULL DEFAULT '0.5'"), added("price")),
-            (format!("{alter} \"name\" TEXT COLLATE \"C\" NOT NULL DEFAULT 'it''s `?`'"), added("name")),
+            (format!("{alter} \"price\" numeric NOT NULL DEFAULT '0.5'"), added("price")),
+            (format!("{alter} \"name\" text COLLATE \"C\" NOT NULL DEFAULT 'it''s `?`'"), added("name")),
         ]
     );
 }
@@ -76,7 +82,7 @@ fn numbers_compare_by_size_and_parts_of_texts_by_a_function() {
     assert_eq!(written(&part), ("(instr(u.\"name\", ?) > 0)".to_owned(), vec!["5%".to_owned()]));
     let kind = Type::new(1, prices(), &[], &EMBEDDED);
     let order = order_by(&kind, &[Order::new(name("price"), false)]);
-    assert_eq!(EMBEDDED.spell(order), "u.\"price\" COLLATE size ASC NULLS FIRST, u.\"id\"");
+    assert_eq!(EMBEDDED.spell(order, ""), "u.\"price\" COLLATE size ASC NULLS FIRST, u.\"id\"");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use rusqlite::Row;
 use crate::codec::capped_len;
 use crate::commit::{commit_begun, receipt_of};
 use crate::connection::Store;
-use crate::dialect::SQLITE;
+use crate::dialect::spelled;
 use crate::error::{Fail, Run};
 use crate::read::read_body;
 use crate::registry::Type;
@@ -79,14 +79,10 @@ fn wanted(store: &Store, name: &TypeName, zones: &RowZones) -> Run<Vec<Adoption>
     let schema = &kind.schema;
     let zones = match zones.zone(schema)? {
         Some(zone) => vec![zone.clone()],
-        None => store.all(
-            &SQLITE.spell(format!("SELECT DISTINCT zone FROM {}", kind.table()), ""),
-            [],
-            |row| {
-                let key = row.get_ref(0)?.as_str().map_err(|_| Fail::corrupt("a zone is no text"));
-                Ok(RowZones::stored(schema, key?)?)
-            },
-        )?,
+        None => store.all(&spelled(format!("SELECT DISTINCT zone FROM {}", kind.table())), [], |row| {
+            let key = row.get_ref(0)?.as_str().map_err(|_| Fail::corrupt("a zone is no text"));
+            Ok(RowZones::stored(schema, key?)?)
+        })?,
     };
     Ok(zones.into_iter().map(|zone| Adoption::new(schema.clone(), zone)).collect())
 }
@@ -132,7 +128,7 @@ impl UnderWay {
         let zone = self.adoption.zone();
         // A zone that has no number yet has no index rows.
         let number = store.zone(zone)?.unwrap_or(-1);
-        let select = format!(
+        let select = spelled(format!(
             "SELECT u.{id}{selected} FROM {table} AS u WHERE (?1 IS NULL OR u.{id} > ?1){of_zone} \
              AND NOT EXISTS (SELECT 1 FROM fastsync_records AS r WHERE r.zone = ?3 AND r.type = ?4 \
              AND r.id = fastsync_key(u.{id})) ORDER BY u.{id} LIMIT ?5",
@@ -140,8 +136,8 @@ impl UnderWay {
             selected = kind.selected,
             table = kind.table(),
             of_zone = kind.if_restricted(" AND u.zone = ?2"),
-        );
-        let mut statement = store.connection.prepare_cached(&SQLITE.spell(select, ""))?;
+        ));
+        let mut statement = store.connection.prepare_cached(&select)?;
         let after = self.after.as_ref().map(ObjectId::as_str);
         let mut found = statement.query((after, zone.key(), number, kind.n, capped_len(BATCH_ROWS)))?;
         let mut room = Room::new(PageLimits { records: BATCH_ROWS, bytes: BATCH_BYTES });

@@ -7,7 +7,7 @@ use rusqlite::ErrorCode;
 
 use crate::catalog;
 use crate::connection::Store;
-use crate::dialect::{SQLITE, execute};
+use crate::dialect::{execute, spelled};
 use crate::error::{Fail, Run};
 
 /// Whether only SQLite can say if the step is possible.
@@ -20,7 +20,7 @@ pub(crate) fn carry_out(store: &Store, schema: &TypeSchema, step: &Step) -> Run<
         return allow_null(store, type_name, field);
     }
     if step.values.is_empty() {
-        store.connection.execute_batch(&SQLITE.spell(step.text.clone(), ""))?;
+        store.connection.execute_batch(&spelled(step.text.clone()))?;
     } else {
         let mut sql = Sql::new(step.text.as_str());
         sql.add_all(step.values.iter().map(|(holds, value)| (*holds, value)));
@@ -60,7 +60,7 @@ fn allow_null(store: &Store, table: &TypeName, field: &FieldName) -> Run<()> {
         quoted(field),
         column.declared
     );
-    if let Err(error) = store.connection.execute_batch(&SQLITE.spell(replace, "")) {
+    if let Err(error) = store.connection.execute_batch(&spelled(replace)) {
         if error.sqlite_error_code() != Some(ErrorCode::Unknown) {
             return Err(error.into());
         }

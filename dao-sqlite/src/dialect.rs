@@ -18,7 +18,7 @@ pub(crate) static SQLITE: Dialect = Dialect {
     lists: Lists::Places(32_766),
     is_qualified: false,
     most_keys: 512,
-    most_rows: 250,
+    most_rows: 32,
     folds_names: true,
     columns: ColumnTypes {
         key: "TEXT",
@@ -38,9 +38,9 @@ pub(crate) static SQLITE: Dialect = Dialect {
     literals: Literals {
         truths: ["0", "1"],
         text: "'{doubled}'",
+        bytes: "x'{}'",
         real: "{}",
         decimal: "'{}'",
-        bytes: "x'{}'",
         // A column that is added takes no expression.
         defaults: Defaults::Plain,
     },
@@ -51,11 +51,11 @@ pub(crate) static SQLITE: Dialect = Dialect {
     known: "IFNULL({}, 0)",
     orders: ["ASC", "DESC"],
     decimal_mark: "?",
+    by_size: "{} COLLATE fastsync_decimal",
+    contains: Some("instr(CAST({} AS BLOB), CAST(? AS BLOB)) > 0"),
     decimal_read: "{}",
     texts: Texts { date: "{}", time: "{}", local: "{}", instant: "{}", other: "{}" },
     has_zeros: true,
-    by_size: "{} COLLATE fastsync_decimal",
-    contains: Some("instr(CAST({} AS BLOB), CAST(? AS BLOB)) > 0"),
     forms: Forms {
         upsert: Upsert::OnConflict,
         numbers: Numbers::LastInsertId,
@@ -72,7 +72,7 @@ pub(crate) static SQLITE: Dialect = Dialect {
         loose_update: "UPDATE {}",
         alters_together: false,
         survives_refusals: true,
-        few: Few::Tables,
+        few: Few::Indexes,
         compares_rows: true,
         locks_in_order: false,
     },
@@ -115,4 +115,9 @@ pub(crate) fn execute(store: &Store, sql: Sql<Bound>) -> Run<()> {
     let (text, Bound(values)) = sql.into_parts(&SQLITE, "");
     store.run(&text.replacen("UPDATE ", "UPDATE OR ABORT ", 1), params_from_iter(values))?;
     Ok(())
+}
+
+/// A statement of the kit's as SQLite takes it.
+pub(crate) fn spelled(text: String) -> String {
+    SQLITE.spell(text, "")
 }

@@ -9,7 +9,7 @@ use fastsync_dao_kit::sql::{Finding, Found, Step, adopt, quoted};
 use crate::alter::{carry_out, may_be_refused};
 use crate::catalog;
 use crate::connection::Store;
-use crate::dialect::SQLITE;
+use crate::dialect::{SQLITE, spelled};
 use crate::error::Run;
 use crate::registry::{Type, stored_types};
 use crate::schema::{self, Upgrade};
@@ -145,7 +145,7 @@ fn table(
     for Found { only_if, finding } in adopt(&SQLITE, earlier, &decided.stored, table.columns) {
         if let Some(condition) = only_if {
             let rows = format!("SELECT 1 FROM {} WHERE {condition} LIMIT 1", quoted(schema.name()));
-            if store.one(&SQLITE.spell(rows, ""), [], |_| Ok(()))?.is_none() {
+            if store.one(&spelled(rows), [], |_| Ok(()))?.is_none() {
                 continue;
             }
         }

@@ -10,7 +10,7 @@ use fastsync_dao_kit::sql::{self, Column};
 use crate::catalog;
 use crate::codec::unsigned;
 use crate::connection::Store;
-use crate::dialect::SQLITE;
+use crate::dialect::{SQLITE, spelled};
 use crate::error::Run;
 use crate::put::values;
 
@@ -46,9 +46,9 @@ impl Type {
         let insert = common.insert.replacen("INSERT", "INSERT OR ABORT", 1);
         Self {
             n,
-            upsert: (SQLITE.spell(insert, ""), SQLITE.spell(common.upsert.clone(), "")),
-            delete: SQLITE.spell(format!("DELETE FROM {table} AS u WHERE u.{id} = ?1{zone}"), ""),
-            body: SQLITE.spell(format!("SELECT {selected} FROM {table} AS u WHERE u.{id} = ?1{zone}"), ""),
+            upsert: (spelled(insert), spelled(common.upsert.clone())),
+            delete: spelled(format!("DELETE FROM {table} AS u WHERE u.{id} = ?1{zone}")),
+            body: spelled(format!("SELECT {selected} FROM {table} AS u WHERE u.{id} = ?1{zone}")),
             common,
         }
     }
@@ -62,14 +62,13 @@ impl Type {
     /// Removes the rows of this type in a zone whose index row has a change up to `?3`. `?1`, `?2`: zone and type;
     /// `?4`: the zone key.
     pub(crate) fn clear(&self) -> String {
-        let delete = format!(
+        spelled(format!(
             "DELETE FROM {} AS u WHERE EXISTS (SELECT 1 FROM fastsync_records AS r WHERE r.zone = ?1 \
              AND r.type = ?2 AND r.id = fastsync_key(u.{}) AND r.change <= ?3){}",
             self.table(),
             self.id(),
             self.if_restricted(" AND u.zone = ?4")
-        );
-        SQLITE.spell(delete, "")
+        ))
     }
 }
 

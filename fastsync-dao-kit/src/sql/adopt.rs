@@ -130,8 +130,8 @@ impl Adoption<'_> {
             self.problem(format!("column {table}.{name} is {full_type}, not {key_type}"));
         } else {
             match (column.holds, ids) {
-                (holds, _) if holds.is_text() && collation == wanted => {}
-                (holds, _) if holds.is_text() => self.problem(format!(
+                (Holds::Text(_) | Holds::TextOrDecimal, _) if collation == wanted => {}
+                (Holds::Text(_) | Holds::TextOrDecimal, _) => self.problem(format!(
                     "column {table}.{name} has collation {collation}, only {wanted} compares by bytes"
                 )),
                 (Holds::Uuid, Some(IdKind::Uuid)) | (Holds::Whole(_), Some(IdKind::Integer)) => {}

@@ -207,7 +207,7 @@ impl Column {
     pub const fn digits(&self) -> Digits {
         match self.holds {
             Holds::Decimal(digits) => digits,
-            Holds::TextOrDecimal => Digits { whole: u64::MAX, scale: u64::MAX },
+            Holds::TextOrDecimal => Digits::ALL,
             _ => Digits { whole: 0, scale: 0 },
         }
     }

@@ -1,6 +1,6 @@
 //! A prepared type, with the statements of its table.
 
-use fastsync_core::{FieldKind, FieldName, FieldSchema, TypeSchema, Value, ZoneRestriction};
+use fastsync_core::{FieldKind, FieldName, TypeSchema, Value, ZoneRestriction};
 
 use crate::sql::column::{Column, Holds, is_text};
 use crate::sql::dialect::{Dialect, Lists};
@@ -154,12 +154,12 @@ impl Type {
         is_whole_id || holds == Holds::Json
     }
 
-    /// A column that compares as its kind does: by bytes, whatever collation an adopted table declares, or by size.
+    /// A column that compares as its kind does, whatever collation an adopted table declares.
     #[must_use]
     pub fn comparable(&self, field: &FieldName) -> String {
         let column = format!("u.{}", quoted(field));
-        let is_decimal = |found: &FieldSchema| found.name == *field && found.kind == FieldKind::Decimal;
-        if self.schema.fields().iter().any(is_decimal) {
+        let kind = self.schema.position_of(field).and_then(|at| self.schema.fields().get(at));
+        if kind.is_some_and(|field| field.kind == FieldKind::Decimal) {
             return self.dialect.by_size.replace("{}", &column);
         }
         if self.compares_otherwise(field) || self.folded.contains(field) {

@@ -83,7 +83,7 @@ impl Dialect {
     #[must_use]
     pub fn as_text(&self, holds: Holds, column: &str) -> String {
         let form = match holds {
-            holds if holds.is_text() => self.by_bytes,
+            Holds::Text(_) | Holds::Padded(_) | Holds::TextOrDecimal => self.by_bytes,
             Holds::Date => self.texts.date,
             Holds::Time(_) => self.texts.time,
             Holds::Local(_) => self.texts.local,

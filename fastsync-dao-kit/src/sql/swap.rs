@@ -148,9 +148,9 @@ impl Vacating {
         if fields.is_empty() {
             return None;
         }
-        let set = fields
-            .iter()
-            .map(|(.., column)| format!("{} = {}", quoted(&column.name), dialect.mark(column.holds)));
+        let set = fields.iter();
+        let set =
+            set.map(|(.., column)| format!("{} = {}", quoted(&column.name), dialect.mark(column.holds)));
         let set: Vec<_> = set.collect();
         let zone = kind.if_restricted(" AND `zone` = ?");
         let update = format!("{} SET {} WHERE {} = ?{zone}", kind.table(), set.join(", "), kind.id());

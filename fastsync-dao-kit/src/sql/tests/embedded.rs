@@ -12,10 +12,11 @@ use crate::sql::{
 
 const EMBEDDED: Dialect = Dialect {
     marks: Marks::Question,
-    lists: Lists::Places(999),
-    is_qualified: false,
-    decimal_mark: "?",
+    lists: Lists::Places(100),
+    folds_names: true,
+    has_zeros: true,
     literals: Literals { text: "'{doubled}'", decimal: "'{}'", ..WITH_NUMBERS.literals },
+    decimal_mark: "?",
     by_size: "{} COLLATE size",
     contains: Some("instr({}, ?) > 0"),
     forms: Forms { alters_together: false, ..WITH_NUMBERS.forms },

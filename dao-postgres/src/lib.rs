@@ -59,8 +59,8 @@
 //! Rows of one commit may exchange unique values. Only a unique column that refers to another table and cannot be null
 //! cannot be exchanged: let it be null, or its constraint be `DEFERRABLE INITIALLY DEFERRED`.
 //!
-//! Rows that were in an adopted table before are not tracked: until they are written through this library, no method
-//! returns, counts, sends or clears them. A tracked row that is deleted past this library, with SQL, is
+//! Rows that were in an adopted table before are not tracked: until they are written through this library, or
+//! [`adopt_rows`](PostgresDataSource::adopt_rows) makes objects of them, no method returns, counts, sends or clears them. A tracked row that is deleted past this library, with SQL, is
 //! passed over in the same way, and its deletion is not sent. Rows that are inserted or changed with SQL are not sent
 //! either.
 //!
@@ -111,5 +111,6 @@ mod unnoticed;
 mod upgrade_tests;
 
 pub use config::{Durability, PostgresConfig, Warning};
+pub use fastsync_dao_kit::sql::{AdoptedRows, RowZones};
 pub use source::PostgresDataSource;
 pub use sqlx;

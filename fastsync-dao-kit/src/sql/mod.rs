@@ -85,6 +85,7 @@ mod swap;
 #[cfg(test)]
 mod tests;
 mod unnoticed;
+mod untracked;
 mod upgrade;
 mod walk;
 

@@ -177,7 +177,7 @@ impl<'a> Writer<'a> {
         let upserts = &mut self.table(kind).upserts;
         let mut records = records;
         while records.len() > 0 {
-            let rows = rows_at_once(records.len(), kind.columns());
+            let rows = rows_at_once(records.len(), kind.columns);
             let (_, statement) = lazily(
                 upserts,
                 |(n, _)| *n == rows,

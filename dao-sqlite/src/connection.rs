@@ -10,7 +10,7 @@ use std::time::Duration;
 use fastsync_core::source::rules::unknown_type;
 use fastsync_core::{Decimal, ErrorKind, TypeName, Zone};
 use rusqlite::functions::FunctionFlags;
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Params, Row};
 use uuid::Uuid;
 
 use crate::config::{SqliteConfig, Synchronous};
@@ -95,6 +95,37 @@ impl Store {
         Ok(Self { connection, registry, zones: Names::new(), devices: Names::new() })
     }
 
+    /// Runs a statement that is kept; gives how many rows it changed.
+    pub(crate) fn run(&self, sql: &str, params: impl Params) -> Run<usize> {
+        Ok(self.connection.prepare_cached(sql)?.execute(params)?)
+    }
+
+    /// What a statement answers first.
+    pub(crate) fn one<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Run<Option<T>> {
+        Ok(self.connection.prepare_cached(sql)?.query_row(params, read).optional()?)
+    }
+
+    /// All that a statement answers.
+    pub(crate) fn all<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        mut read: impl FnMut(&Row<'_>) -> Run<T>,
+    ) -> Run<Vec<T>> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params)?;
+        let mut all = Vec::new();
+        while let Some(row) = rows.next()? {
+            all.push(read(row)?);
+        }
+        Ok(all)
+    }
+
     /// Runs reads on one committed state.
     pub(crate) fn read<T>(&self, work: impl FnOnce(&Self) -> Run<T>) -> Run<T> {
         self.begin("BEGIN")?;
@@ -159,7 +190,7 @@ impl Store {
         }
         // Another process may have prepared it.
         let mut registry = self.registry.write().unwrap_or_else(PoisonError::into_inner);
-        load(&mut registry, &self.connection)?;
+        load(&mut registry, self)?;
         Ok(get(&registry))
     }
 

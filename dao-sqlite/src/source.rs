@@ -75,8 +75,7 @@ impl SqliteDataSource {
         let connect = |cache_bytes| Store::open(config, cache_bytes, Arc::clone(&registry)).map_err(fail);
         let writer = connect(config.page_cache_bytes)?;
         let version = schema::set_up(&writer, upgrades).map_err(fail)?;
-        load(&mut registry.write().unwrap_or_else(PoisonError::into_inner), &writer.connection)
-            .map_err(fail)?;
+        load(&mut registry.write().unwrap_or_else(PoisonError::into_inner), &writer).map_err(fail)?;
         let readers =
             (0..config.readers).map(|_| connect(config.page_cache_bytes / 2)).collect::<Result<Vec<_>>>()?;
         Ok(Self {
@@ -97,10 +96,14 @@ impl SqliteDataSource {
         &self.inner.path
     }
 
-    /// Runs SQL on the writing connection: limits belong to connections.
-    #[cfg(test)]
-    pub(crate) async fn on_writer(&self, sql: &'static str) -> Result<()> {
-        self.inner.writer.run("test", move |store| Ok(store.connection.execute_batch(sql)?)).await
+    /// Runs work on the writing connection, which begins and ends its transactions.
+    pub(crate) async fn on_writer<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&Store) -> Run<T> + Send + 'static,
+    ) -> Result<T> {
+        self.check_version()?;
+        self.inner.writer.run(operation, work).await
     }
 
     /// Refuses to work with tables that `prepare` has not upgraded yet.
@@ -110,7 +113,7 @@ impl SqliteDataSource {
     }
 
     /// Runs a read on one committed state.
-    async fn read<T: Send + 'static>(
+    pub(crate) async fn read<T: Send + 'static>(
         &self,
         operation: &'static str,
         work: impl FnOnce(&Store) -> Run<T> + Send + 'static,
@@ -125,8 +128,7 @@ impl SqliteDataSource {
         operation: &'static str,
         work: impl FnOnce(&Store) -> Run<T> + Send + 'static,
     ) -> Result<T> {
-        self.check_version()?;
-        self.inner.writer.run(operation, move |store| store.write(work)).await
+        self.on_writer(operation, move |store| store.write(work)).await
     }
 }
 
@@ -186,11 +188,9 @@ impl SyncableDataSource for SqliteDataSource {
         if request.limit == 0 {
             return self.read("pending", move |store| read::pending(store, request)).await;
         }
-        self.check_version()?;
         // On the writer's connection: a push reads what was just written, and only that connection still has the
         // pages at hand.
-        let work = move |store: &Store| store.read(|store| read::pending(store, request));
-        self.inner.writer.run("pending", work).await
+        self.on_writer("pending", move |store| store.read(|store| read::pending(store, request))).await
     }
 
     async fn zones(&self, type_name: &TypeName) -> Result<Vec<Zone>> {
@@ -204,8 +204,7 @@ impl SyncableDataSource for SqliteDataSource {
 
     async fn commit(&self, commit: Commit, turn: Turn) -> Result<CommitOutcome> {
         turn.comes().await;
-        self.check_version()?;
-        self.inner.writer.run("commit", move |store| commit::commit(store, commit)).await
+        self.on_writer("commit", move |store| commit::commit(store, commit)).await
     }
 
     async fn sessions(&self, request: &AuditRequest) -> Result<Vec<SessionSummary>> {

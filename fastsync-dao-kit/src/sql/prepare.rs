@@ -14,18 +14,18 @@ use crate::sql::driver::{Database, Link};
 use crate::sql::fail::Run;
 use crate::sql::kind::Type;
 use crate::sql::registry::stored_types;
-use crate::sql::statement::{Sql, quoted};
+use crate::sql::statement::{Name, Sql};
 use crate::sql::store::Store;
 use crate::sql::upgrade::{upgrade, version};
 
 /// Creates or verifies the tables of these types; gives what was changed.
 pub(crate) async fn prepare<D: Database>(store: &Store<D>, types: &[TypeSchema]) -> Run<Vec<PlannedChange>> {
-    // Closing it gives the lock up, whatever happens.
+    // Releasing it gives the lock up, whatever happens.
     let mut link = store.database.alone().await?;
     let result = locked(store, &mut link, types).await;
-    let closed = link.close().await;
+    let released = link.release(result.is_ok()).await;
     let (kinds, changes) = result?;
-    closed?;
+    released?;
     store.note_kinds(kinds);
     Ok(changes)
 }
@@ -66,7 +66,7 @@ async fn planned<D: Database>(
     link: &mut D::Link,
     types: &[TypeSchema],
 ) -> Run<(Vec<Decided>, Vec<PlannedChange>)> {
-    let found = version(link).await?;
+    let found = version(&store.database, link).await?;
     let mut planned = store.upgrades.planned(found.unwrap_or(FIRST_VERSION))?;
     if found.is_none() {
         planned.insert(0, PlannedChange::MakeSyncTables);
@@ -92,7 +92,7 @@ struct Decided {
 /// What preparing these types comes to, parents first. Nothing is changed.
 async fn decide<D: Database>(database: &D, link: &mut D::Link, types: &[TypeSchema]) -> Run<Vec<Decided>> {
     let mut problems = Vec::new();
-    let known = stored_types(link).await?;
+    let known = stored_types(database, link).await?;
     let mut all: Vec<Decided> = Vec::with_capacity(types.len());
     for schema in rules::in_order(types)? {
         let before = problems.len();
@@ -130,12 +130,15 @@ async fn table<D: Database>(
         problems.push(problem);
         return Ok(());
     }
+    problems.extend(table.flaws);
     if earlier.is_none() {
         decided.noted.push(PlannedChange::AdoptTable { type_name: schema.name().clone() });
     }
-    for Found { only_if, finding } in adopt(link.dialect(), earlier, schema, table.columns) {
+    let dialect = link.dialect();
+    for Found { only_if, finding } in adopt(dialect, earlier, &decided.stored, table.columns) {
         if let Some(condition) = only_if {
-            let rows = format!("SELECT 1 FROM {} WHERE {condition} LIMIT 1", quoted(schema.name()));
+            let of = dialect.table(schema.name().as_str());
+            let rows = format!("SELECT 1 FROM {of} WHERE {condition} LIMIT 1");
             if Sql::new(rows).first(link).await?.is_none() {
                 continue;
             }
@@ -150,7 +153,8 @@ async fn table<D: Database>(
 
 /// Notes a type as it is prepared now; gives its number.
 async fn note<L: Link>(link: &mut L, n: Option<u64>, stored: &NotedType) -> Run<u64> {
-    let body = entry::encode_json(stored)?.into_bytes();
+    let body = entry::encode_json(stored)?;
+    let body = Name(&body);
     if let Some(n) = n {
         let update = "UPDATE fastsync_types SET body = ? WHERE n = ?";
         Sql::new(update).bind(body).bind(n).execute(link).await?;
@@ -158,6 +162,6 @@ async fn note<L: Link>(link: &mut L, n: Option<u64>, stored: &NotedType) -> Run<
     }
     let insert =
         "INSERT INTO fastsync_types (name, body) VALUES (?, ?)".to_owned() + &link.dialect().giving("n");
-    let name = stored.schema.name().as_str().as_bytes();
+    let name = Name(stored.schema.name().as_str());
     Sql::new(insert).bind(name).bind(body).number(link).await
 }

@@ -63,9 +63,7 @@ fn classify(error: &sqlx::Error) -> (ErrorKind, &'static str) {
         sqlx::Error::Io(_)
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed
-        | sqlx::Error::Protocol(_) => {
-            (ErrorKind::Unavailable, "the connection to the server failed")
-        }
+        | sqlx::Error::Protocol(_) => (ErrorKind::Unavailable, "the connection to the server failed"),
         sqlx::Error::Tls(_) => (ErrorKind::Config, "TLS with the server failed"),
         sqlx::Error::Configuration(_) => (ErrorKind::Config, "the connection settings are not valid"),
         sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {

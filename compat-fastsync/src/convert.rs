@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use fastsync_core::{
-    Decimal, Error, ErrorKind, FieldKind, FieldSchema, ObjectId, Record, Result, TypeName, TypeSchema, Value,
-    Zone,
+    Error, ErrorKind, FieldKind, FieldSchema, ObjectId, Record, Result, TypeName, TypeSchema, Value, Zone,
 };
 
 use crate::timestamp::Unit;
@@ -31,7 +30,11 @@ pub(crate) fn to_body(
     for (at, field) in schema.fields().iter().enumerate() {
         body.push(match fields.remove(field.name.as_str()) {
             Some(value) => adapt(field.kind, value),
-            None => stored.get(at).cloned().unwrap_or(Value::Null),
+            None => match stored.get(at) {
+                Some(value) => value.clone(),
+                // A client of before the field was.
+                None => field.default.clone().unwrap_or(Value::Null),
+            },
         });
     }
     schema.admit(&mut body)?;
@@ -101,8 +104,14 @@ fn to_wire(kind: FieldKind, value: Value) -> Value {
     Value::Text(format!("{}{end}", &digits[..digits.len() - cut]))
 }
 
-/// A record as a client receives it.
-pub(crate) fn to_object(schema: &TypeSchema, type_name: &str, unit: Unit, record: Record) -> SyncObject {
+/// A record as a client receives it. A deleted object has the values of `deleted_body`: typed clients read its fields, too.
+pub(crate) fn to_object(
+    schema: &TypeSchema,
+    type_name: &str,
+    unit: Unit,
+    record: Record,
+    deleted_body: impl FnOnce() -> Vec<Value>,
+) -> SyncObject {
     let deleted = record.is_deleted();
     let id = record.key.id.as_str().to_owned();
     let metadata = SyncMetadata {
@@ -115,10 +124,8 @@ pub(crate) fn to_object(schema: &TypeSchema, type_name: &str, unit: Unit, record
     };
     let named = |field: &FieldSchema, value| (field.name.as_str().to_owned(), to_wire(field.kind, value));
     let fields = schema.fields().iter();
-    let fields = match record.body {
-        Some(body) => fields.zip(body).map(|(field, value)| named(field, value)).collect(),
-        None => fields.map(|field| named(field, placeholder(field))).collect(),
-    };
+    let body = record.body.unwrap_or_else(deleted_body);
+    let fields = fields.zip(body).map(|(field, value)| named(field, value)).collect();
     SyncObject { id, metadata, deleted, fields }
 }
 
@@ -129,24 +136,26 @@ pub(crate) fn overhead(schema: &TypeSchema, type_name: &str, zone: &Zone) -> usi
     OF_EVERY_OBJECT + type_name.len() + zone_name(zone).len() + names.sum::<usize>()
 }
 
-/// A value for a field of a deleted object: typed clients read the fields of deleted objects, too.
-fn placeholder(field: &FieldSchema) -> Value {
-    if field.nullable {
-        return Value::Null;
+/// The values of a deleted object: those that were kept, and for fields of which there is none, or none that fits, those of
+/// the sample.
+pub(crate) fn deleted_body(
+    schema: &TypeSchema,
+    sample: &[Value],
+    kept: Option<BTreeMap<String, Value>>,
+) -> Vec<Value> {
+    let mut kept = kept.unwrap_or_default();
+    let mut body = sample.to_vec();
+    for (at, field) in schema.fields().iter().enumerate() {
+        let Some(value) = kept.remove(field.name.as_str()) else { continue };
+        let Some(place) = body.get_mut(at) else { continue };
+        let of_sample = std::mem::replace(place, adapt(field.kind, value));
+        if schema.admit(&mut body).is_err()
+            && let Some(place) = body.get_mut(at)
+        {
+            *place = of_sample;
+        }
     }
-    match field.kind {
-        FieldKind::Boolean => Value::Bool(false),
-        kind if kind.is_integer() => Value::Integer(0),
-        FieldKind::Real => Value::Real(0.0),
-        FieldKind::Decimal => Value::Decimal(Decimal::default()),
-        FieldKind::Text | FieldKind::Bytes => Value::Text(String::new()),
-        FieldKind::Uuid => Value::Text(uuid::Uuid::nil().to_string()),
-        FieldKind::Instant => Value::Text("1970-01-01T00:00:00.000000000Z".to_owned()),
-        FieldKind::LocalDateTime => Value::Text("1970-01-01T00:00:00.000000000".to_owned()),
-        FieldKind::Date => Value::Text("1970-01-01".to_owned()),
-        FieldKind::Time => Value::Text("00:00:00.000000000".to_owned()),
-        _ => Value::Null,
-    }
+    body
 }
 
 /// The identity of an object's metadata in the clients' storage, which they share with the metadata of every other
@@ -234,11 +243,21 @@ mod tests {
         assert!(to_body(&schema, large, None).is_err());
     }
 
+    /// Fails if a deleted object has a value that the live form could not have.
     #[test]
-    fn a_deleted_object_has_dates_that_can_be_read() {
-        let values: Vec<_> =
-            schema().fields().iter().map(|field| to_wire(field.kind, placeholder(field))).collect();
+    fn a_deleted_object_has_what_was_kept_where_it_fits() {
         let form = ["1970-01-01T00:00:00.000Z", "1970-01-01T00:00:00.000", "1970-01-01", "00:00:00.000"];
-        assert!(values == form.map(Value::from));
+        let schema = schema();
+        let sample = to_body(&schema, fields(form), None).unwrap();
+        assert!(deleted_body(&schema, &sample, None) == sample);
+        let kept = [
+            ("at", Value::Text("2026-11-21T10:00:00.000".into())),
+            ("day", Value::Integer(7)),
+            ("gone", Value::Null),
+        ];
+        let kept = kept.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
+        let body = deleted_body(&schema, &sample, Some(kept));
+        assert!(body[0] == Value::Text("2026-11-21T10:00:00.000000000Z".into()));
+        assert!(body[1..] == sample[1..]);
     }
 }

@@ -208,7 +208,9 @@ impl CompatService {
                 match self.inner.compat.process_push(&context, payload).await {
                     Err(error) => self.failed(&error),
                     Ok(reply) if reply.refused.is_empty() => {
-                        success(Processed { processed: reply.processed }, Vec::new())
+                        // What is said of them is for people: the clients look at `success` alone.
+                        let remarks = reply.undone.into_iter().chain(reply.mended).collect();
+                        success(Processed { processed: reply.processed }, remarks)
                     }
                     Ok(reply) => {
                         let message = format!(

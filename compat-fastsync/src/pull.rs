@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use fastsync_core::source::{Changes, ChangesRequest, PageLimits, Point, ResetReason};
 use fastsync_core::{Position, Record, Result, SyncContext, TypeName, TypeSchema, Zone};
 
-use crate::convert::{contention, overhead, to_object, zone_name};
+use crate::convert::{contention, deleted_body, overhead, to_object, zone_name};
 use crate::quiet::Stretch;
 use crate::timestamp::Unit;
-use crate::wire::{Number, SyncMetadata, SyncOperationMetadata, operation};
+use crate::wire::{Number, PullRequest, SyncMetadata, operation};
 use crate::{Inner, KnownType, PullReply, Refusal, is_meant, no_zone, version};
 
 /// How often a reading begins anew because the horizon moved.
@@ -38,13 +38,18 @@ impl Inner {
     pub(crate) async fn process_pull(
         &self,
         context: &SyncContext,
-        request: SyncOperationMetadata,
+        request: PullRequest,
     ) -> Result<PullReply> {
         let access = self.server.access(context).await?;
         let mut reply = PullReply::default();
         let mut asked: BTreeMap<TypeName, Asked<'_>> = BTreeMap::new();
         let mut groups: BTreeMap<(Zone, Position), BTreeSet<TypeName>> = BTreeMap::new();
         for (name, metadata) in request.metadata {
+            let Some(metadata) = PullRequest::read(&metadata) else {
+                let message = "the type's metadata cannot be read";
+                reply.refused.push(Refusal::of_type(&name, "unreadable", message));
+                continue;
+            };
             let KnownType { schema, zone } = match self.known_type(context, &name) {
                 Ok(known) if access.can_read(&known.zone) => known,
                 Ok(_) => {
@@ -89,7 +94,8 @@ impl Inner {
             self.note_quiet(&zone, &reading, types, &asked);
             found.push((zone, reading));
         }
-        self.write(&mut reply, &asked, found);
+        self.write(&mut reply, &asked, found).await?;
+        self.notice(context, reply.refused.iter());
         Ok(reply)
     }
 
@@ -191,12 +197,12 @@ impl Inner {
     }
 
     /// Parents come before children. A type without records is left out, as the clients want it.
-    fn write(
+    async fn write(
         &self,
         reply: &mut PullReply,
         asked: &BTreeMap<TypeName, Asked<'_>>,
         found: Vec<(Zone, Reading)>,
-    ) {
+    ) -> Result<()> {
         let now = self.server.store().now();
         let mut by_type: BTreeMap<(i32, TypeName), (Zone, Position, Vec<Record>)> = BTreeMap::new();
         for (zone, reading) in found {
@@ -218,9 +224,16 @@ impl Inner {
                 timestamp: unit.write(now),
                 sync_operation: Some(Number::from(operation::NONE)),
             };
-            let objects = records.into_iter().map(|record| to_object(schema, name, *unit, record)).collect();
+            let deleted: Vec<_> = records.iter().filter(|record| record.is_deleted()).collect();
+            let mut kept = self.server.store().last_values(&deleted).await?;
+            let sample = self.samples.get(&type_name).map(Vec::as_slice).unwrap_or_default();
+            let objects = records.into_iter().map(|record| {
+                let kept = kept.remove(&record.key);
+                to_object(schema, name, *unit, record, || deleted_body(schema, sample, kept))
+            });
+            reply.payload.data.insert(name.clone(), objects.collect());
             reply.payload.operation_metadata.metadata.insert(name.clone(), metadata);
-            reply.payload.data.insert(name.clone(), objects);
         }
+        Ok(())
     }
 }

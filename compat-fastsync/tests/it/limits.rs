@@ -62,6 +62,7 @@ async fn every_problem_of_a_configuration_is_named() {
         .alias("a", "Nothing")
         .alias("b", "no name\0")
         .limits(zero)
+        .sample(&item("1", "x"))
         .build()
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
@@ -74,6 +75,8 @@ async fn every_problem_of_a_configuration_is_named() {
         "\"Nothing\"",
         "\"b\"",
         "limit is zero",
+        "Odd has no sample",
+        "Item of a sample is not registered",
     ] {
         assert!(error.message().contains(part), "{part}: {error}");
     }
@@ -90,7 +93,7 @@ async fn no_limit_may_be_zero() {
         (CompatLimits::default().with_reply(1, 0), false),
         (session(1, 1).with_reply(1, 1), true),
     ] {
-        let built = FastSyncCompat::builder(world.server.clone(), |_, _| None).limits(limits).build();
+        let built = builder(&world.server, |_, _| None).limits(limits).build();
         assert_eq!(built.is_ok(), is_good, "{limits:?}");
     }
 }

@@ -10,8 +10,8 @@ use axum::extract::Request;
 use axum::http::{HeaderValue, Method, StatusCode, header, request::Parts};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use fastsync_compat::FastSyncCompat;
 use fastsync_compat::http::{CompatService, HttpLimits};
+use fastsync_compat::{FastSyncCompat, Refusal};
 use fastsync_core::{
     Error, ErrorKind, LastWriterWins, Repository, Result, Store, SyncContext, SyncManager, SyncableObject,
     Zone, ZoneAccess,
@@ -88,7 +88,9 @@ pub async fn open(db: &Path) -> Result<FastSyncCompat> {
         })
         .build()
         .await?;
-    FastSyncCompat::builder(engine, |context, _| zone_of(context)).build()
+    // The clients read the texts of deleted items, too.
+    let sample = Item { id: "any".to_owned(), name: String::new(), description: Some(String::new()) };
+    FastSyncCompat::builder(engine, |context, _| zone_of(context)).sample(&sample).on_notice(notice).build()
 }
 
 /// The routes of the example clients: `POST /express/push` and `POST /express/pull`.
@@ -116,6 +118,13 @@ async fn for_any_page(request: Request, next: Next) -> Response {
     let allowed = HeaderValue::from_static("authorization, content-type");
     headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, allowed);
     response
+}
+
+#[allow(clippy::print_stderr, reason = "the log of this small server is its standard error")]
+fn notice(context: &SyncContext, remark: &Refusal) {
+    let Refusal { type_name, id, code, message } = remark;
+    let id = id.as_deref().unwrap_or_default();
+    eprintln!("{} of {}: {type_name} {id}: {message}", code, context.user);
 }
 
 #[allow(clippy::print_stderr, reason = "the log of this small server is its standard error")]

@@ -4,6 +4,7 @@ mod builder;
 mod edit;
 mod events;
 mod keys;
+mod last_values;
 mod migrate;
 mod migration;
 mod pending;
@@ -25,12 +26,15 @@ pub(crate) use pending::PendingReader;
 
 use crate::error::Result;
 use crate::model::{
-    Clock, DeviceId, HybridClock, Random, Revision, SessionId, Tag, Timestamp, TypeName, Zone,
+    Author, Clock, DeviceId, HybridClock, Random, Revision, SessionId, SessionKind, Tag, Timestamp, TypeName,
+    Zone,
 };
 use crate::object::SyncableObject;
 use crate::protocol::unknown_type;
 use crate::schema::TypeSchema;
-use crate::source::SyncableDataSource;
+use crate::source::{
+    Commit, CommitOutcome, StateWrite, SyncableDataSource, SyncableDataSourceExt as _, Writes,
+};
 
 /// Which end a store is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -169,6 +173,28 @@ impl Store {
     #[must_use]
     pub fn changes(&self) -> ObjectChanges {
         self.inner.events.subscribe(None)
+    }
+
+    /// Writes state entries and no record, all or none; returns whether every one was as expected. For gateways, whose keys do
+    /// not begin with `fastsync/`.
+    ///
+    /// # Errors
+    /// Those of the data source.
+    pub async fn write_state(&self, state: Vec<StateWrite>) -> Result<bool> {
+        let (tag, _) = self.new_tag();
+        let commit = Commit {
+            session: self.new_session(),
+            kind: SessionKind::Edit,
+            author: Author { user: None, device: self.device(), number: 0 },
+            at: self.now(),
+            tag,
+            positioned: false,
+            clears: Vec::new(),
+            writes: Writes::Inline(Vec::new()),
+            state,
+        };
+        let outcome = self.source().commit_alone(commit).await?;
+        Ok(!matches!(outcome, CommitOutcome::Conflicts { .. }))
     }
 
     /// Whether both are handles of one store.

@@ -12,6 +12,7 @@
 
 mod builder;
 mod convert;
+mod cut;
 mod edit;
 #[cfg(feature = "http")]
 pub mod http;
@@ -20,6 +21,7 @@ mod memo;
 mod pull;
 mod push;
 mod quiet;
+mod reading;
 mod refusal;
 mod shelf;
 mod timestamp;
@@ -127,12 +129,13 @@ impl FastSyncCompat {
 
     /// Processes a pull on behalf of `context`: the whole of the original's `SyncManager.processPull`.
     ///
-    /// A reply is cut between sessions where it grows too large, and the next pull gives the rest.
+    /// A reply is cut where it grows too large, or reading it takes too long, and the next pull gives the rest: between sessions,
+    /// or inside one that is larger.
     ///
     /// # Errors
     /// Those of the zone policy and of the data source.
     pub async fn process_pull(&self, context: &SyncContext, request: wire::PullRequest) -> Result<PullReply> {
-        self.inner.process_pull(context, request).await
+        self.inner.process_pull(context, request, None).await
     }
 
     /// What was refused while its client was told that its push succeeded: the newest first, at most 10,000 of them. They

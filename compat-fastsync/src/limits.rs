@@ -14,18 +14,21 @@ pub struct CompatLimits {
     pub reply_records: usize,
     /// About the most bytes of a reply, as JSON.
     pub reply_bytes: usize,
+    /// For how long a reply may be read; what was read until then is given.
+    pub reply_time: Duration,
     /// For how long pushes are remembered, and refusals kept: at least so long, and less than twice.
     pub memory: Duration,
 }
 
 impl Default for CompatLimits {
-    /// Sessions of 10,000 records and 2 MiB; replies of 50,000 records and 32 MiB, since an original client asks only
-    /// once for what it takes to be everything. 30 days.
+    /// Sessions of 10,000 records and 2 MiB; replies of 32 MiB, or what can be read in 15 seconds, since an original client asks
+    /// only once for what it takes to be everything and waits for about a minute. 30 days.
     fn default() -> Self {
         Self {
             session: SessionLimits::default(),
-            reply_records: 50_000,
+            reply_records: usize::MAX,
             reply_bytes: 32 << 20,
+            reply_time: Duration::from_secs(15),
             memory: Duration::from_secs(30 * 24 * 3_600),
         }
     }
@@ -39,11 +42,18 @@ impl CompatLimits {
         self
     }
 
-    /// Sets the largest reply. One session is never cut, whatever its size.
+    /// Sets the largest reply. It ends between two sessions where that is possible, and inside one that is larger.
     #[must_use]
     pub fn with_reply(mut self, records: usize, bytes: usize) -> Self {
         self.reply_records = records;
         self.reply_bytes = bytes;
+        self
+    }
+
+    /// Sets for how long a reply may be read: well below the time for which the clients wait.
+    #[must_use]
+    pub fn with_reply_time(mut self, time: Duration) -> Self {
+        self.reply_time = time;
         self
     }
 
@@ -56,7 +66,8 @@ impl CompatLimits {
     }
 
     pub(crate) fn has_zero(&self) -> bool {
-        let Self { session, reply_records, reply_bytes, memory } = self;
-        [session.records, session.bytes, *reply_records, *reply_bytes].contains(&0) || memory.is_zero()
+        let Self { session, reply_records, reply_bytes, reply_time, memory } = self;
+        [session.records, session.bytes, *reply_records, *reply_bytes].contains(&0)
+            || [memory, reply_time].iter().any(|time| time.is_zero())
     }
 }

@@ -14,6 +14,8 @@ mod body;
 mod coding;
 mod format;
 mod gzip;
+#[cfg(feature = "server")]
+mod pace;
 pub mod status;
 mod wire;
 #[cfg(feature = "zstd")]
@@ -28,6 +30,8 @@ pub mod server;
 pub use client::{HttpTransport, HttpTransportBuilder};
 pub use format::Format;
 #[cfg(feature = "server")]
-pub use server::{Authenticate, Limits, Listener, ServeConfig, SyncService, bearer_token, serve};
+pub use server::{
+    Authenticate, Intake, IntakeError, Limits, Listener, ServeConfig, SyncService, bearer_token, serve,
+};
 
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -9,7 +9,9 @@ use fastsync_core::*;
 fn limits_are_as_documented() {
     let documented = CompatLimits::default()
         .with_session(SessionLimits::new(10_000, 2 << 20))
-        .with_reply(50_000, 32 << 20);
+        .with_reply(usize::MAX, 32 << 20)
+        .with_reply_time(std::time::Duration::from_secs(15))
+        .with_memory(std::time::Duration::from_secs(30 * 24 * 3_600));
     assert_eq!(CompatLimits::default(), documented);
 }
 
@@ -91,6 +93,8 @@ async fn no_limit_may_be_zero() {
         (session(1, 0), false),
         (CompatLimits::default().with_reply(0, 1), false),
         (CompatLimits::default().with_reply(1, 0), false),
+        (CompatLimits::default().with_reply_time(std::time::Duration::ZERO), false),
+        (CompatLimits::default().with_memory(std::time::Duration::ZERO), false),
         (session(1, 1).with_reply(1, 1), true),
     ] {
         let built = builder(&world.server, |_, _| None).limits(limits).build();

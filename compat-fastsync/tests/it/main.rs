@@ -1,6 +1,7 @@
 //! The integration tests of `fastsync-compat`, in one program: each further program is linked anew.
 
 mod conflicts;
+mod cuts;
 mod dialects;
 mod edits;
 mod flaws;
@@ -12,6 +13,7 @@ mod memo;
 mod mixed;
 mod pulls;
 mod refusals;
+mod slow_links;
 mod support;
 mod swap;
 mod tombstones;

@@ -10,7 +10,7 @@ use axum::extract::Request;
 use axum::http::{HeaderValue, Method, StatusCode, header, request::Parts};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use fastsync_compat::http::{CompatService, HttpLimits};
+use fastsync_compat::http::{CompatService, default_limits};
 use fastsync_compat::{FastSyncCompat, Refusal};
 use fastsync_core::{
     Error, ErrorKind, LastWriterWins, Repository, Result, Store, SyncContext, SyncManager, SyncableObject,
@@ -23,6 +23,19 @@ use fastsync_transport_http::bearer_token;
 #[derive(Debug, Clone, PartialEq, SyncableObject)]
 #[syncable(name = "Item", restricted)]
 pub struct Item {
+    /// Its identity.
+    #[syncable(id)]
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// More about it.
+    pub description: Option<String>,
+}
+
+/// The same as a type that everyone shares: the original's example for Dart and Hive calls its zone `Global`.
+#[derive(Debug, Clone, PartialEq, SyncableObject)]
+#[syncable(name = "Item")]
+pub struct SharedItem {
     /// Its identity.
     #[syncable(id)]
     pub id: String,
@@ -93,10 +106,25 @@ pub async fn open(db: &Path) -> Result<FastSyncCompat> {
     FastSyncCompat::builder(engine, |context, _| zone_of(context)).sample(&sample).on_notice(notice).build()
 }
 
+/// The same with items that everyone shares, for clients whose zone is `Global`.
+///
+/// # Errors
+/// If the file cannot be opened, or is not one of a server of this type.
+pub async fn open_shared(db: &Path) -> Result<FastSyncCompat> {
+    let store = Store::server(SqliteDataSource::open(db)?).register::<SharedItem>().open().await?;
+    let engine = SyncManager::server(&store)
+        .register(Repository::<SharedItem>::new(&store), LastWriterWins)
+        .zones(|_: &SyncContext| ZoneAccess::none().read_write(Zone::Global))
+        .build()
+        .await?;
+    let sample = SharedItem { id: "any".to_owned(), name: String::new(), description: Some(String::new()) };
+    FastSyncCompat::builder(engine, |_, _| None).sample(&sample).on_notice(notice).build()
+}
+
 /// The routes of the example clients: `POST /express/push` and `POST /express/pull`.
 pub fn app(compat: FastSyncCompat, access: Access) -> Router {
     // Two hundred thousand items that were never sent are one request of some 70 MB.
-    let limits = HttpLimits::default().with_body_bytes(128 << 20);
+    let limits = default_limits().with_body_bytes(128 << 20);
     let service = CompatService::builder(compat, move |parts: &Parts| ready(access.user(parts)))
         .limits(limits)
         .on_error(log)

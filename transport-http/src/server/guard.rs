@@ -9,7 +9,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
+
+use crate::pace::{Pace, Transfer};
 
 /// What a connection is waiting for. Shared by its bytes and its requests, each of which sees only a part.
 #[derive(Debug, Clone)]
@@ -45,7 +48,7 @@ impl Phase {
 pub(crate) struct Timeouts {
     pub(crate) head: Duration,
     pub(crate) idle: Duration,
-    pub(crate) reply: Duration,
+    pub(crate) reply: Pace,
 }
 
 pub(crate) struct GuardedStream<S> {
@@ -55,14 +58,16 @@ pub(crate) struct GuardedStream<S> {
     reading: Pin<Box<Sleep>>,
     /// The phase that `reading` is set for.
     watched: u8,
-    /// Runs from the first write that has to wait until everything is written.
-    writing: Option<Pin<Box<Sleep>>>,
+    /// The places of slow replies.
+    slow: Arc<Semaphore>,
+    /// From the first write that has to wait until everything is written.
+    writing: Option<(Transfer, Pin<Box<Sleep>>)>,
 }
 
 impl<S> GuardedStream<S> {
-    pub(crate) fn new(stream: S, phase: Phase, timeouts: Timeouts) -> Self {
+    pub(crate) fn new(stream: S, phase: Phase, timeouts: Timeouts, slow: Arc<Semaphore>) -> Self {
         let reading = Box::pin(sleep(timeouts.head));
-        Self { stream, phase, timeouts, reading, watched: HEAD, writing: None }
+        Self { stream, phase, timeouts, reading, watched: HEAD, slow, writing: None }
     }
 
     pub(crate) fn into_inner(self) -> S {
@@ -82,17 +87,35 @@ impl<S> GuardedStream<S> {
         if phase == BUSY { Poll::Pending } else { self.reading.as_mut().poll(context) }
     }
 
+    /// Ready if the reply is taken too slowly.
     fn poll_writing(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let timeout = self.timeouts.reply;
-        self.writing.get_or_insert_with(|| Box::pin(sleep(timeout))).as_mut().poll(context)
+        let Self { timeouts, slow, writing, .. } = self;
+        let (transfer, sleep) = writing.get_or_insert_with(|| {
+            let transfer = Transfer::begin(timeouts.reply, slow);
+            let sleep = sleep_until(transfer.deadline());
+            (transfer, Box::pin(sleep))
+        });
+        loop {
+            if sleep.deadline() != transfer.deadline() {
+                sleep.as_mut().reset(transfer.deadline());
+            }
+            if sleep.as_mut().poll(context).is_pending() {
+                return Poll::Pending;
+            }
+            if transfer.check().is_err() {
+                return Poll::Ready(());
+            }
+        }
     }
 
-    fn guard_write<T>(
+    fn guard_write(
         &mut self,
         context: &mut Context<'_>,
-        written: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        // A trickle is no progress: the time runs on until everything is out.
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if let (Poll::Ready(Ok(bytes)), Some((transfer, _))) = (&written, &mut self.writing) {
+            transfer.arrived(*bytes);
+        }
         if written.is_pending() && self.poll_writing(context).is_ready() { too_slow() } else { written }
     }
 }

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use fastsync_core::{Result, Server, SyncContext, SyncManager, SyncableObject, TypeName, Value};
+use fastsync_core::{
+    FieldKind, FieldSchema, Result, Server, SyncContext, SyncManager, SyncableObject, TypeName, TypeSchema,
+    Value,
+};
 
 use crate::quiet::Quiet;
 use crate::refusal::{Refusal, RefusalAnswer};
@@ -20,6 +23,8 @@ pub struct FastSyncCompatBuilder {
     aliases: Vec<(String, String)>,
     limits: CompatLimits,
     samples: Vec<Result<(TypeName, Vec<Value>)>>,
+    original: Vec<(String, Vec<String>)>,
+    unknown: Vec<(String, String)>,
     answers: BTreeMap<String, RefusalAnswer>,
     answer: RefusalAnswer,
     on_notice: Option<Box<NoticeHook>>,
@@ -39,6 +44,8 @@ impl FastSyncCompatBuilder {
             aliases: Vec::new(),
             limits: CompatLimits::default(),
             samples: Vec::new(),
+            original: Vec::new(),
+            unknown: Vec::new(),
             answers: BTreeMap::new(),
             answer: RefusalAnswer::default(),
             on_notice: None,
@@ -75,6 +82,25 @@ impl FastSyncCompatBuilder {
         self
     }
 
+    /// Says which fields the clients' class of a type has, so that [`build`](Self::build) refuses a type that lacks one: what
+    /// the type does not have is dropped from what the clients send.
+    pub fn original_fields<N: Into<String>>(
+        mut self,
+        type_name: impl Into<String>,
+        fields: impl IntoIterator<Item = N>,
+    ) -> Self {
+        self.original.push((type_name.into(), fields.into_iter().map(Into::into).collect()));
+        self
+    }
+
+    /// Keeps what the clients send of a type and the type does not have in this field of it, as members of a JSON object, and
+    /// sends it back to them as fields. The field may be null and holds JSON (`Option<serde_json::Value>` with
+    /// `#[syncable(json)]`); clients do not see it.
+    pub fn keep_unknown(mut self, type_name: impl Into<String>, field: impl Into<String>) -> Self {
+        self.unknown.push((type_name.into(), field.into()));
+        self
+    }
+
     /// Chooses what a client hears of a push of which objects were refused with this code, see [`Refusal::code`]. Where there
     /// are several, the push succeeds if it does for each of them.
     pub fn answer_to(mut self, code: impl Into<String>, answer: RefusalAnswer) -> Self {
@@ -98,7 +124,7 @@ impl FastSyncCompatBuilder {
     ///
     /// # Errors
     /// `Config` that names every problem: a type without a sample, a sample or an alias of a type that is not registered, a
-    /// field whose name means something else in the original protocol, limits of zero.
+    /// field that the clients have and the type lacks, a field whose name means something else in the original protocol, limits of zero.
     pub fn build(self) -> Result<FastSyncCompat> {
         let mut problems = Vec::new();
         let store = self.server.store();
@@ -131,6 +157,35 @@ impl FastSyncCompatBuilder {
                 schema.name()
             ));
         }
+        let mut unknown = BTreeMap::new();
+        for (type_name, field) in self.unknown {
+            let schema = store.schemas().find(|schema| schema.name().as_str() == type_name);
+            let fields = schema.map(TypeSchema::fields).unwrap_or_default();
+            let is_it = |known: &FieldSchema| {
+                known.name.as_str() == field && known.kind == FieldKind::Json && known.nullable
+            };
+            match (schema, fields.iter().position(is_it)) {
+                (Some(schema), Some(at)) => drop(unknown.insert(schema.name().clone(), at)),
+                _ => {
+                    problems.push(format!("{type_name}.{field} is no field that holds JSON and may be null"))
+                }
+            }
+        }
+        for (type_name, fields) in self.original {
+            let schema = store.schemas().find(|schema| schema.name().as_str() == type_name);
+            let Some(schema) = schema else {
+                problems.push(format!("type {type_name} of the original fields is not registered"));
+                continue;
+            };
+            let has = |name: &str| schema.fields().iter().any(|field| field.name.as_str() == name);
+            let lacks = |name: &String| !has(name) && !RESERVED.contains(&name.as_str());
+            for field in fields.iter().filter(|name| lacks(name) && !unknown.contains_key(schema.name())) {
+                problems.push(format!(
+                    "{type_name}.{field}: the clients have this field and the type does not, so that it would be dropped: \
+                     add it, or keep it with `keep_unknown`"
+                ));
+            }
+        }
         if self.limits.has_zero() {
             problems.push("a limit is zero".to_owned());
         }
@@ -146,6 +201,7 @@ impl FastSyncCompatBuilder {
                 limits: self.limits,
                 quiet: Quiet::default(),
                 samples,
+                unknown,
                 answers: self.answers,
                 answer: self.answer,
                 on_notice: self.on_notice,

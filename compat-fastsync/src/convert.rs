@@ -8,7 +8,7 @@ use fastsync_core::{
 
 use crate::timestamp::Unit;
 use crate::version;
-use crate::wire::{Number, SyncMetadata, SyncObject, operation};
+use crate::wire::{Number, RESERVED, SyncMetadata, SyncObject, operation};
 
 /// What the original calls the zone that everyone shares.
 pub(crate) const GLOBAL: &str = "Global";
@@ -19,15 +19,20 @@ pub(crate) fn zone_name(zone: &Zone) -> &str {
 }
 
 /// The body of a pushed object. A field that the object does not have keeps what is stored: a client that does not
-/// know a field does not erase it.
+/// know a field does not erase it. Fields that the type does not have go into the one at `unknown`, if there is one.
 pub(crate) fn to_body(
     schema: &TypeSchema,
+    unknown: Option<usize>,
     mut fields: BTreeMap<String, Value>,
     stored: Option<&Record>,
 ) -> Result<Vec<Value>> {
     let stored = stored.and_then(|record| record.body.as_deref()).unwrap_or_default();
     let mut body = Vec::with_capacity(schema.fields().len());
     for (at, field) in schema.fields().iter().enumerate() {
+        if unknown == Some(at) {
+            body.push(stored.get(at).cloned().unwrap_or(Value::Null));
+            continue;
+        }
         body.push(match fields.remove(field.name.as_str()) {
             Some(value) => adapt(field.kind, value),
             None => match stored.get(at) {
@@ -37,8 +42,20 @@ pub(crate) fn to_body(
             },
         });
     }
+    if let Some(kept) = unknown.and_then(|at| body.get_mut(at))
+        && !fields.is_empty()
+    {
+        let mut all = unknown_fields(kept);
+        all.append(&mut fields);
+        *kept = Value::json(&all)?;
+    }
     schema.admit(&mut body)?;
     Ok(body)
+}
+
+/// The fields that were kept for clients and that the type does not have.
+fn unknown_fields(kept: &Value) -> BTreeMap<String, Value> {
+    kept.parse_json().unwrap_or_default()
 }
 
 /// A value as the field has it, where a client's platform writes the same value in another form.
@@ -108,6 +125,7 @@ fn to_wire(kind: FieldKind, value: Value) -> Value {
 pub(crate) fn to_object(
     schema: &TypeSchema,
     type_name: &str,
+    unknown: Option<usize>,
     unit: Unit,
     record: Record,
     deleted_body: impl FnOnce() -> Vec<Value>,
@@ -125,7 +143,19 @@ pub(crate) fn to_object(
     let named = |field: &FieldSchema, value| (field.name.as_str().to_owned(), to_wire(field.kind, value));
     let fields = schema.fields().iter();
     let body = record.body.unwrap_or_else(deleted_body);
-    let fields = fields.zip(body).map(|(field, value)| named(field, value)).collect();
+    let mut unknown_values = BTreeMap::new();
+    let mut known = BTreeMap::new();
+    for (at, (field, value)) in fields.zip(body).enumerate() {
+        if unknown == Some(at) {
+            unknown_values = unknown_fields(&value);
+        } else {
+            known.extend([named(field, value)]);
+        }
+    }
+    // What the type has by now is the type's.
+    let mut fields = unknown_values;
+    fields.retain(|name, _| !RESERVED.contains(&name.as_str()));
+    fields.append(&mut known);
     SyncObject { id, metadata, deleted, fields }
 }
 
@@ -202,7 +232,7 @@ mod tests {
 
     /// What clients get of what they have pushed.
     fn back(values: [&str; 4]) -> BTreeMap<String, Value> {
-        let body = to_body(&schema(), fields(values), None).unwrap();
+        let body = to_body(&schema(), None, fields(values), None).unwrap();
         body.into_iter()
             .zip(schema().fields())
             .map(|(value, field)| (field.name.as_str().to_owned(), to_wire(field.kind, value)))
@@ -235,12 +265,12 @@ mod tests {
         for (pushed, pulled) in [("2", "2.0"), ("0.1", "0.1"), ("\"12.50\"", "12.5"), ("-1e-7", "-0.0000001")]
         {
             let value = serde_json::from_str::<Value>(pushed).unwrap();
-            let body = to_body(&schema, BTreeMap::from([("price".to_owned(), value)]), None).unwrap();
+            let body = to_body(&schema, None, BTreeMap::from([("price".to_owned(), value)]), None).unwrap();
             let value = body.into_iter().next().unwrap();
             assert_eq!(serde_json::to_string(&to_wire(FieldKind::Decimal, value)).unwrap(), pulled);
         }
         let large = BTreeMap::from([("price".to_owned(), Value::Real(1e300))]);
-        assert!(to_body(&schema, large, None).is_err());
+        assert!(to_body(&schema, None, large, None).is_err());
     }
 
     /// Fails if a deleted object has a value that the live form could not have.
@@ -248,7 +278,7 @@ mod tests {
     fn a_deleted_object_has_what_was_kept_where_it_fits() {
         let form = ["1970-01-01T00:00:00.000Z", "1970-01-01T00:00:00.000", "1970-01-01", "00:00:00.000"];
         let schema = schema();
-        let sample = to_body(&schema, fields(form), None).unwrap();
+        let sample = to_body(&schema, None, fields(form), None).unwrap();
         assert!(deleted_body(&schema, &sample, None) == sample);
         let kept = [
             ("at", Value::Text("2026-11-21T10:00:00.000".into())),

@@ -25,6 +25,7 @@ pub(crate) struct Edit<'a> {
     is_add: bool,
     version: u64,
     told: Option<Timestamp>,
+    unknown: Option<usize>,
     raw: Box<RawValue>,
 }
 
@@ -48,7 +49,7 @@ impl<'a> Edit<'a> {
         known: &KnownType<'a>,
         raw: Box<RawValue>,
     ) -> std::result::Result<(Self, bool), Box<Refused>> {
-        let KnownType { schema, zone } = known;
+        let KnownType { schema, zone, unknown } = known;
         let key = |id: &str| {
             let id = ObjectId::new(id).ok().filter(|id| schema.admit_id(id).is_ok())?;
             Some(RecordKey { zone: zone.clone(), type_name: schema.name().clone(), id })
@@ -87,6 +88,7 @@ impl<'a> Edit<'a> {
             is_add: operation == Some(operation::ADD),
             version: metadata.version.whole(),
             told: timestamp::read(metadata.timestamp),
+            unknown: *unknown,
             raw,
         };
         Ok((edit, is_mended))
@@ -144,7 +146,7 @@ impl<'a> Edit<'a> {
         if self.deleted {
             return Ok(None);
         }
-        to_body(self.schema, self.fields.clone(), current)
+        to_body(self.schema, self.unknown, self.fields.clone(), current)
             .map(Some)
             .map_err(|error| self.refused("invalid", error.message()))
     }

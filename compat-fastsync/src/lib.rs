@@ -16,6 +16,7 @@ mod cut;
 mod edit;
 #[cfg(feature = "http")]
 pub mod http;
+pub mod import;
 mod limits;
 mod memo;
 mod pull;
@@ -60,6 +61,8 @@ struct Inner {
     quiet: Quiet,
     /// What the fields of a deleted object have whose last values were not kept.
     samples: BTreeMap<TypeName, Vec<Value>>,
+    /// The field, by type, that has what clients send and the type does not have.
+    unknown: BTreeMap<TypeName, usize>,
     answers: BTreeMap<String, RefusalAnswer>,
     answer: RefusalAnswer,
     shelf: Shelf,
@@ -96,6 +99,8 @@ pub struct PullReply {
 struct KnownType<'a> {
     schema: &'a TypeSchema,
     zone: Zone,
+    /// The place of the field for what the type does not have.
+    unknown: Option<usize>,
 }
 
 impl FastSyncCompat {
@@ -178,7 +183,8 @@ impl Inner {
                 zone.ok_or_else(|| no_zone(name))?
             }
         };
-        Ok(KnownType { schema, zone })
+        let unknown = self.unknown.get(schema.name()).copied();
+        Ok(KnownType { schema, zone, unknown })
     }
 
     /// Original clients have no device identity: those of a user share one, unless authentication knows the device.

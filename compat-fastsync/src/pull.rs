@@ -44,7 +44,7 @@ impl Inner {
                 reply.refused.push(Refusal::of_type(&name, "unreadable", message));
                 continue;
             };
-            let KnownType { schema, zone } = match self.known_type(context, &name) {
+            let KnownType { schema, zone, .. } = match self.known_type(context, &name) {
                 Ok(known) if access.can_read(&known.zone) => known,
                 Ok(_) => {
                     reply.refused.push(no_zone(&name));
@@ -68,8 +68,12 @@ impl Inner {
             let (quiet_after, begin, after) = match inside {
                 Some(point) => (point.position, point.position, After::Point(point)),
                 None => {
-                    let (quiet_after, begin) =
-                        self.pass_over(&zone, &type_name, version::position(cursor)).await?;
+                    let read = if version::is_original(cursor) {
+                        self.imported_at(&zone, &type_name, cursor).await?
+                    } else {
+                        version::position(cursor)
+                    };
+                    let (quiet_after, begin) = self.pass_over(&zone, &type_name, read).await?;
                     (quiet_after, begin, begin.into())
                 }
             };
@@ -182,9 +186,10 @@ impl Inner {
             let deleted: Vec<_> = records.iter().filter(|record| record.is_deleted()).collect();
             let mut kept = self.server.store().last_values(&deleted).await?;
             let sample = self.samples.get(&type_name).map(Vec::as_slice).unwrap_or_default();
+            let unknown = self.unknown.get(&type_name).copied();
             let objects = records.into_iter().map(|record| {
                 let kept = kept.remove(&record.key);
-                to_object(schema, name, *unit, record, || deleted_body(schema, sample, kept))
+                to_object(schema, name, unknown, *unit, record, || deleted_body(schema, sample, kept))
             });
             reply.payload.data.insert(name.clone(), objects.collect());
             reply.payload.operation_metadata.metadata.insert(name.clone(), metadata);

@@ -51,9 +51,33 @@ pub(crate) const fn position(cursor: u64) -> Position {
     Position(cursor.saturating_sub(CURSORS))
 }
 
-/// The version that clients know a revision by.
+/// What the revisions of imported objects begin with; their other half is the version that an original server gave the object.
+/// Of other revisions, which are random, one in four thousand million begins so: an edit of it is then taken for one whose
+/// base is not known.
+const IMPORTED: u64 = 0xfa57_0001 << 32;
+
+/// The revision of an object that an original server gave this version; `None` for one that no counter of such a server reaches.
+pub(crate) const fn import(version: u64) -> Option<Revision> {
+    if version < FIRST { Some(Revision::from_bits(IMPORTED | version)) } else { None }
+}
+
+/// The version that an original server gave the object of an imported revision.
+pub(crate) const fn imported(revision: Revision) -> Option<u64> {
+    let version = revision.to_bits() ^ IMPORTED;
+    if version < FIRST { Some(version) } else { None }
+}
+
+/// The version that clients know a revision by. Imported objects have theirs.
 pub(crate) const fn of(revision: Revision) -> u64 {
-    FIRST + revision.to_bits() % (END - FIRST)
+    match imported(revision) {
+        Some(version) => version,
+        None => FIRST + revision.to_bits() % (END - FIRST),
+    }
+}
+
+/// Whether a cursor is an original server's.
+pub(crate) const fn is_original(cursor: u64) -> bool {
+    cursor < CURSORS && cut_number(cursor).is_none()
 }
 
 /// Whether an edit with this version is of an object that the client has never received from here.
@@ -86,6 +110,20 @@ mod tests {
         }
         for own in [0, 1, 2, 999, 1_000, 1_001] {
             assert!(is_clients_own(own));
+        }
+    }
+
+    #[test]
+    fn imported_objects_have_their_versions() {
+        for version in [0, 1, 57, 999, FIRST - 1] {
+            let revision = import(version).unwrap();
+            assert_eq!((imported(revision), of(revision)), (Some(version), version));
+            assert!(starts_from(version + 1, revision) && !starts_from(version, revision));
+            assert!(!revision.is_none());
+        }
+        assert_eq!(import(FIRST), None);
+        for other in [1, u64::MAX, IMPORTED | FIRST, 57] {
+            assert_eq!(imported(Revision::from_bits(other)), None);
         }
     }
 

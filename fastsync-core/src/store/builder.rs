@@ -234,6 +234,7 @@ impl StoreBuilder {
                 schemas,
                 names: self.names,
                 limits: self.limits,
+                kept: self.kept.into_iter().flatten().collect(),
                 clock: self.clock,
                 random: self.random,
                 hybrid: HybridClock::starting_after(last_edit),

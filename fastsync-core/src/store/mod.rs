@@ -3,6 +3,7 @@
 mod builder;
 mod edit;
 mod events;
+mod gateway;
 mod keys;
 mod last_values;
 mod migrate;
@@ -10,7 +11,7 @@ mod migration;
 mod pending;
 
 use std::any::TypeId;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
@@ -26,15 +27,12 @@ pub(crate) use pending::PendingReader;
 
 use crate::error::Result;
 use crate::model::{
-    Author, Clock, DeviceId, HybridClock, Random, Revision, SessionId, SessionKind, Tag, Timestamp, TypeName,
-    Zone,
+    Clock, DeviceId, HybridClock, Random, Revision, SessionId, Tag, Timestamp, TypeName, Zone,
 };
 use crate::object::SyncableObject;
 use crate::protocol::unknown_type;
 use crate::schema::TypeSchema;
-use crate::source::{
-    Commit, CommitOutcome, StateWrite, SyncableDataSource, SyncableDataSourceExt as _, Writes,
-};
+use crate::source::SyncableDataSource;
 
 /// Which end a store is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +93,7 @@ struct Inner {
     /// The names of the registered Rust types: asked for every object, and a schema is dear to build.
     names: HashMap<TypeId, TypeName>,
     limits: SessionLimits,
+    kept: BTreeSet<TypeName>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     hybrid: HybridClock,
@@ -175,26 +174,10 @@ impl Store {
         self.inner.events.subscribe(None)
     }
 
-    /// Writes state entries and no record, all or none; returns whether every one was as expected. For gateways, whose keys do
-    /// not begin with `fastsync/`.
-    ///
-    /// # Errors
-    /// Those of the data source.
-    pub async fn write_state(&self, state: Vec<StateWrite>) -> Result<bool> {
-        let (tag, _) = self.new_tag();
-        let commit = Commit {
-            session: self.new_session(),
-            kind: SessionKind::Edit,
-            author: Author { user: None, device: self.device(), number: 0 },
-            at: self.now(),
-            tag,
-            positioned: false,
-            clears: Vec::new(),
-            writes: Writes::Inline(Vec::new()),
-            state,
-        };
-        let outcome = self.source().commit_alone(commit).await?;
-        Ok(!matches!(outcome, CommitOutcome::Conflicts { .. }))
+    /// Whether the last values of deleted objects of a type are [kept](StoreBuilder::keep_deleted).
+    #[must_use]
+    pub fn keeps_deleted(&self, type_name: &TypeName) -> bool {
+        self.inner.kept.contains(type_name)
     }
 
     /// Whether both are handles of one store.

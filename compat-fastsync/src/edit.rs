@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use fastsync_core::{
-    Hlc, Incarnation, ObjectId, Record, RecordKey, Result, Revision, Submission, SubmittedEdit, SyncMetadata,
-    Timestamp, TypeSchema, Value,
+    Hlc, Incarnation, MAX_RECORD_BYTES, ObjectId, Record, RecordKey, Result, Revision, Submission,
+    SubmittedEdit, SyncMetadata, Timestamp, TypeSchema, Value,
 };
 use serde_json::value::RawValue;
 
@@ -107,7 +107,10 @@ impl<'a> Edit<'a> {
         let refusal = self.remark(code, message);
         // Who may not use the zone is not told what is in it.
         let key = (refusal.code != "zone").then(|| self.key.clone());
-        Box::new(Refused { refusal, key, values: self.fields.clone(), raw: self.raw.clone() })
+        // What is larger fits no record, and is not kept with a tombstone either.
+        let is_small = self.approximate_bytes() <= MAX_RECORD_BYTES;
+        let values = if is_small { self.fields.clone() } else { BTreeMap::new() };
+        Box::new(Refused { refusal, key, values, raw: self.raw.clone() })
     }
 
     /// What to do about this edit of `current`, given what is known of earlier pushes.

@@ -28,6 +28,8 @@ pub(crate) struct Transfer {
     last: Instant,
     bytes: u64,
     places: Arc<Semaphore>,
+    /// Since when it waits for who sends, which is no slowness of the peer.
+    paused: Option<Instant>,
     /// Taken by a transfer that lasts longer than the grace.
     place: Option<OwnedSemaphorePermit>,
 }
@@ -36,7 +38,7 @@ impl Transfer {
     /// Begins now. `places` are those of slow transfers.
     pub(crate) fn begin(pace: Pace, places: &Arc<Semaphore>) -> Self {
         let now = Instant::now();
-        Self { pace, began: now, last: now, bytes: 0, places: Arc::clone(places), place: None }
+        Self { pace, began: now, last: now, bytes: 0, places: Arc::clone(places), paused: None, place: None }
     }
 
     pub(crate) fn arrived(&mut self, bytes: usize) {
@@ -44,6 +46,23 @@ impl Transfer {
             self.last = Instant::now();
             self.bytes = self.bytes.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
         }
+    }
+
+    /// All that there was has been taken; what comes may come later.
+    pub(crate) fn pause(&mut self) {
+        self.paused.get_or_insert_with(Instant::now);
+    }
+
+    /// There is more: the pause does not count.
+    pub(crate) fn resume(&mut self) {
+        if let Some(paused) = self.paused.take() {
+            self.last = Instant::now();
+            self.began = later(self.began, paused.elapsed());
+        }
+    }
+
+    pub(crate) const fn is_paused(&self) -> bool {
+        self.paused.is_some()
     }
 
     /// When to look at it again.
@@ -104,6 +123,25 @@ mod tests {
             transfer.arrived(rate);
         }
         None
+    }
+
+    /// Fails if a peer is held to a time in which there was nothing to take, or every part begins the time anew.
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_does_not_count() {
+        let pace = Pace { stall: SECOND * 30, least_rate: 4_096, grace: SECOND * 30 };
+        let none = Arc::new(Semaphore::new(0));
+        let mut transfer = Transfer::begin(pace, &none);
+        for _ in 0..29 {
+            advance(SECOND).await;
+            transfer.arrived(100_000);
+            transfer.pause();
+            advance(SECOND * 600).await;
+            assert!(transfer.is_paused());
+            transfer.resume();
+            assert_eq!(transfer.check(), Ok(()));
+        }
+        advance(SECOND).await;
+        assert_eq!(transfer.check(), Err(TooSlow), "no place for one that has taken half a minute");
     }
 
     #[tokio::test(start_paused = true)]

@@ -60,7 +60,7 @@ pub(crate) struct GuardedStream<S> {
     watched: u8,
     /// The places of slow replies.
     slow: Arc<Semaphore>,
-    /// From the first write that has to wait until everything is written.
+    /// From the first write of an answer that has to wait; paused while all that there is of the answer is written.
     writing: Option<(Transfer, Pin<Box<Sleep>>)>,
 }
 
@@ -74,9 +74,14 @@ impl<S> GuardedStream<S> {
         self.stream
     }
 
+    /// Whether some of an answer waits to be taken.
+    fn is_writing(&self) -> bool {
+        self.writing.as_ref().is_some_and(|(transfer, _)| !transfer.is_paused())
+    }
+
     fn poll_reading(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let mut phase = self.phase.0.load(Ordering::Relaxed);
-        if phase == IDLE && self.writing.is_some() {
+        if phase == IDLE && self.is_writing() {
             phase = BUSY; // the answer is still on its way
         }
         if phase != self.watched {
@@ -95,6 +100,7 @@ impl<S> GuardedStream<S> {
             let sleep = sleep_until(transfer.deadline());
             (transfer, Box::pin(sleep))
         });
+        transfer.resume();
         loop {
             if sleep.deadline() != transfer.deadline() {
                 sleep.as_mut().reset(transfer.deadline());
@@ -135,6 +141,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for GuardedStream<S> {
             Poll::Ready(result) => {
                 if buffer.filled().len() > before {
                     self.phase.bytes_arrived();
+                    if !self.is_writing() {
+                        self.writing = None; // a new request, whose answer has a time of its own
+                    }
                 }
                 // A peer that always has a byte ready must not escape the time limit of the head.
                 if self.poll_reading(context).is_ready() { too_slow() } else { Poll::Ready(result) }
@@ -171,7 +180,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for GuardedStream<S> {
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         // Called by hyper once all that it has is written.
         let flushed = Pin::new(&mut self.stream).poll_flush(context);
-        if flushed.is_ready() && self.writing.take().is_some() {
+        let was_writing = self.is_writing();
+        if flushed.is_ready()
+            && let Some((transfer, _)) = &mut self.writing
+        {
+            transfer.pause();
+        }
+        if flushed.is_ready() && was_writing {
             context.waker().wake_by_ref(); // to be read again: the time of the next wait begins
         }
         flushed

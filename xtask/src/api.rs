@@ -44,7 +44,7 @@ const CLOSED: &[(&str, &str, &str)] = &[
     (
         "fastsync-compat",
         "the wire form of clients that are out there and stay as they are",
-        "Number PullReply PushReply Refusal SyncMetadata SyncObject SyncOperationMetadata SyncPayload",
+        "Number PullReply PullRequest PushReply PushRequest Refusal SyncMetadata SyncObject SyncOperationMetadata SyncPayload",
     ),
 ];
 

@@ -5,6 +5,9 @@
 //! for a broken connection. What did not (no such path, no valid identity, a body that is too large or no JSON) has the
 //! status in both places.
 
+mod paced;
+mod rates;
+
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
@@ -13,60 +16,37 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use fastsync_core::{Error, ErrorKind, Result, SyncContext};
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use fastsync_transport_http::server::{self, Intake, Received};
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{FastSyncCompat, Refusal};
+pub use fastsync_transport_http::Limits;
+pub use paced::Body;
+
+use crate::{FastSyncCompat, PullReply, Refusal};
+use rates::Rates;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Authenticating = Pin<Box<dyn Future<Output = Result<SyncContext>> + Send>>;
 type Authenticate = dyn Fn(&Parts) -> Authenticating + Send + Sync;
 type ErrorHook = dyn Fn(&Error) + Send + Sync;
 
-/// What one request may cost.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct HttpLimits {
-    /// The largest body. An original client pushes all that it has at once and cannot be told to send less.
-    pub body_bytes: usize,
-    /// The longest time for a whole body to arrive.
-    pub body_timeout: Duration,
-}
-
-impl Default for HttpLimits {
-    /// 64 MiB, 60 seconds.
-    fn default() -> Self {
-        Self { body_bytes: 64 << 20, body_timeout: Duration::from_secs(60) }
-    }
-}
-
-impl HttpLimits {
-    /// Sets the largest body.
-    #[must_use]
-    pub fn with_body_bytes(mut self, bytes: usize) -> Self {
-        self.body_bytes = bytes;
-        self
-    }
-
-    /// Sets the longest time for a whole body to arrive.
-    #[must_use]
-    pub fn with_body_timeout(mut self, timeout: Duration) -> Self {
-        self.body_timeout = timeout;
-        self
-    }
+/// The limits of a service unless others are set: bodies of 64 MiB, since an original client pushes all that it has at once and
+/// cannot be told to send less, and 512 MiB of all bodies together; otherwise those of [`Limits`].
+#[must_use]
+pub fn default_limits() -> Limits {
+    Limits::default().with_body_bytes(64 << 20).with_bytes_in_flight(512 << 20)
 }
 
 /// Answers the requests of original clients. A cheap handle: clones share everything.
 ///
 /// It is a [`tower_service::Service`], so that axum nests it, and [`CompatService::handle`] is the same as a plain
-/// function. It needs a tokio runtime with time enabled. Compression and cross-origin headers are the business of a
-/// layer in front of it.
+/// function. It needs a tokio runtime with time enabled. Requests may be compressed, and replies are for clients that take
+/// it. Cross-origin headers are the business of a layer in front of it.
 #[derive(Clone)]
 pub struct CompatService {
     inner: Arc<Inner>,
@@ -75,7 +55,9 @@ pub struct CompatService {
 struct Inner {
     compat: FastSyncCompat,
     authenticate: Box<Authenticate>,
-    limits: HttpLimits,
+    intake: Intake,
+    client_timeout: Duration,
+    rates: Rates,
     mount: String,
     on_error: Option<Box<ErrorHook>>,
 }
@@ -92,14 +74,21 @@ pub struct CompatServiceBuilder(Inner);
 
 impl fmt::Debug for CompatServiceBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CompatServiceBuilder").field("limits", &self.0.limits).finish_non_exhaustive()
+        f.debug_struct("CompatServiceBuilder").field("limits", self.0.intake.limits()).finish_non_exhaustive()
     }
 }
 
 impl CompatServiceBuilder {
-    /// Sets the limits of a request.
-    pub fn limits(mut self, limits: HttpLimits) -> Self {
-        self.0.limits = limits;
+    /// Sets the limits of a request, and of all together. [`default_limits`] unless set.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.0.intake = Intake::new(limits);
+        self
+    }
+
+    /// How long the clients wait for a reply. A client that is slower than its reply is long asks for all of it again, so
+    /// the replies of a user whose replies are taken slowly are made to arrive in half of this time. 60 s unless set.
+    pub fn client_timeout(mut self, timeout: Duration) -> Self {
+        self.0.client_timeout = timeout;
         self
     }
 
@@ -165,14 +154,16 @@ impl CompatService {
         CompatServiceBuilder(Inner {
             compat,
             authenticate: Box::new(move |parts: &Parts| -> Authenticating { Box::pin(authenticate(parts)) }),
-            limits: HttpLimits::default(),
+            intake: Intake::new(default_limits()),
+            client_timeout: Duration::from_secs(60),
+            rates: Rates::default(),
             mount: String::new(),
             on_error: None,
         })
     }
 
     /// Answers a request. It never fails: what goes wrong is in the answer.
-    pub async fn handle<B>(&self, request: Request<B>) -> Response<Full<Bytes>>
+    pub async fn handle<B>(&self, request: Request<B>) -> Response<Body>
     where
         B: http_body::Body + Send,
         B::Data: Send,
@@ -181,11 +172,19 @@ impl CompatService {
         let (parts, body) = request.into_parts();
         match self.answer(&parts, body).await {
             Ok(response) => response,
-            Err(Refused(status, message)) => json(status, &failure(status, message.to_owned(), Vec::new())),
+            Err(Refused(status, message)) => {
+                let envelope = failure(status, message.to_owned(), Vec::new());
+                // What is left of a body that was not received cannot be read past.
+                let mut response = self.json(&parts, status, &envelope);
+                if status == StatusCode::REQUEST_TIMEOUT && parts.version < http::Version::HTTP_2 {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                response
+            }
         }
     }
 
-    async fn answer<B>(&self, parts: &Parts, body: B) -> std::result::Result<Response<Full<Bytes>>, Refused>
+    async fn answer<B>(&self, parts: &Parts, body: B) -> std::result::Result<Response<Body>, Refused>
     where
         B: http_body::Body + Send,
         B::Data: Send,
@@ -200,15 +199,17 @@ impl CompatService {
                 Refused(StatusCode::UNAUTHORIZED, "the request carries no valid identity")
             }
         })?;
-        let bytes = self.read(parts, body).await?;
+        let received = self.read(parts, body).await?;
         Ok(match route {
             Route::Push => {
-                let payload = decode(&bytes)?;
-                drop(bytes);
+                let payload = decode(received.bytes())?;
+                drop(received);
                 match self.inner.compat.process_push(&context, payload).await {
-                    Err(error) => self.failed(&error),
+                    Err(error) => self.failed(parts, &error),
                     Ok(reply) if reply.refused.is_empty() => {
-                        success(Processed { processed: reply.processed }, Vec::new())
+                        // What is said of them is for people: the clients look at `success` alone.
+                        let remarks = reply.undone.into_iter().chain(reply.mended).collect();
+                        self.success(parts, Processed { processed: reply.processed }, remarks)
                     }
                     Ok(reply) => {
                         let message = format!(
@@ -216,7 +217,8 @@ impl CompatService {
                             reply.refused.len(),
                             reply.processed
                         );
-                        json(
+                        self.json(
+                            parts,
                             StatusCode::OK,
                             &failure(StatusCode::UNPROCESSABLE_ENTITY, message, reply.refused),
                         )
@@ -224,10 +226,12 @@ impl CompatService {
                 }
             }
             Route::Pull => {
-                let request = decode(&bytes)?;
-                match self.inner.compat.process_pull(&context, request).await {
-                    Err(error) => self.failed(&error),
-                    Ok(reply) => success(reply.payload, reply.refused),
+                let request = decode(received.bytes())?;
+                drop(received);
+                let most = self.inner.rates.aim(&context, self.inner.client_timeout);
+                match self.inner.compat.inner.process_pull(&context, request, most).await {
+                    Err(error) => self.failed(parts, &error),
+                    Ok(reply) => self.paced(parts, context, reply),
                 }
             }
         })
@@ -247,31 +251,55 @@ impl CompatService {
         }
     }
 
-    async fn read<B>(&self, parts: &Parts, body: B) -> std::result::Result<Bytes, Refused>
+    async fn read<B>(&self, parts: &Parts, body: B) -> std::result::Result<Received, Refused>
     where
         B: http_body::Body + Send,
         B::Data: Send,
         B::Error: Into<BoxError>,
     {
-        const TOO_LARGE: Refused = Refused(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large");
         // A page of another site cannot send this type without being allowed to.
         let media = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()?.split(';').next());
         if !media.is_some_and(|media| media.trim().eq_ignore_ascii_case("application/json")) {
             let message = "the content type must be application/json";
             return Err(Refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
         }
-        let limits = &self.inner.limits;
-        let announced = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-        if announced.is_some_and(|bytes: usize| bytes > limits.body_bytes) {
-            return Err(TOO_LARGE);
-        }
-        let reading = Limited::new(body, limits.body_bytes).collect();
-        match tokio::time::timeout(limits.body_timeout, reading).await {
-            Err(_) => Err(Refused(StatusCode::REQUEST_TIMEOUT, "the body took too long")),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(TOO_LARGE),
-            Ok(Err(_)) => Err(Refused(StatusCode::BAD_REQUEST, "the body broke off")),
-            Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        }
+        let received = self.inner.intake.receive(&parts.headers, body).await;
+        received.map_err(|error| Refused(error.status(), error.message()))
+    }
+
+    /// A reply that sees how fast it is taken.
+    fn paced(&self, parts: &Parts, context: SyncContext, reply: PullReply) -> Response<Body> {
+        let PullReply { payload, refused } = reply;
+        let envelope = Envelope::success(payload, refused);
+        let (response, json) = self.encode(parts, StatusCode::OK, &envelope);
+        response.map(|body| Body::watched(body.into_bytes(), Arc::clone(&self.inner), context, json))
+    }
+
+    fn success<T: Serialize>(&self, parts: &Parts, data: T, errors: Vec<Refusal>) -> Response<Body> {
+        self.json(parts, StatusCode::OK, &Envelope::success(data, errors))
+    }
+
+    fn json<T: Serialize>(
+        &self,
+        parts: &Parts,
+        status: StatusCode,
+        envelope: &Envelope<T>,
+    ) -> Response<Body> {
+        self.encode(parts, status, envelope).0.map(|body| Body::new(body.into_bytes()))
+    }
+
+    /// An answer, with how many bytes of JSON it has.
+    fn encode<T: Serialize>(
+        &self,
+        parts: &Parts,
+        status: StatusCode,
+        envelope: &Envelope<T>,
+    ) -> (Response<server::Body>, usize) {
+        let encoded = serde_json::to_vec(envelope);
+        let status = if encoded.is_ok() { status } else { StatusCode::INTERNAL_SERVER_ERROR };
+        let json = encoded.unwrap_or_default();
+        let bytes = json.len();
+        (server::json_response(self.inner.intake.limits(), &parts.headers, status, json), bytes)
     }
 
     fn tell(&self, error: &Error) {
@@ -281,7 +309,7 @@ impl CompatService {
     }
 
     /// What is told of an error: never more than its kind, unless it is about what the client sent.
-    fn failed(&self, error: &Error) -> Response<Full<Bytes>> {
+    fn failed(&self, parts: &Parts, error: &Error) -> Response<Body> {
         self.tell(error);
         let (status, message) = match error.kind() {
             ErrorKind::InvalidInput => (StatusCode::BAD_REQUEST, error.message()),
@@ -293,7 +321,7 @@ impl CompatService {
             }
             _ => (StatusCode::INTERNAL_SERVER_ERROR, "the server failed"),
         };
-        json(StatusCode::OK, &failure(status, message.to_owned(), Vec::new()))
+        self.json(parts, StatusCode::OK, &failure(status, message.to_owned(), Vec::new()))
     }
 }
 
@@ -303,7 +331,7 @@ where
     B::Data: Send,
     B::Error: Into<BoxError>,
 {
-    type Response = Response<Full<Bytes>>;
+    type Response = Response<Body>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = std::result::Result<Self::Response, Infallible>> + Send>>;
 
@@ -327,24 +355,14 @@ fn decode<T: DeserializeOwned>(bytes: &[u8]) -> std::result::Result<T, Refused> 
         .ok_or(Refused(StatusCode::BAD_REQUEST, "the body does not have the form that the protocol asks for"))
 }
 
-fn success<T: Serialize>(data: T, errors: Vec<Refusal>) -> Response<Full<Bytes>> {
-    let errors = errors.into_iter().take(MAX_NAMED).collect();
-    json(StatusCode::OK, &Envelope { success: true, status: 200, data: Some(data), error: None, errors })
+impl<T> Envelope<T> {
+    fn success(data: T, errors: Vec<Refusal>) -> Self {
+        let errors = errors.into_iter().take(MAX_NAMED).collect();
+        Self { success: true, status: 200, data: Some(data), error: None, errors }
+    }
 }
 
 fn failure(status: StatusCode, message: String, errors: Vec<Refusal>) -> Envelope<()> {
     let errors = errors.into_iter().take(MAX_NAMED).collect();
     Envelope { success: false, status: status.as_u16(), data: None, error: Some(message), errors }
-}
-
-fn json<T: Serialize>(status: StatusCode, envelope: &Envelope<T>) -> Response<Full<Bytes>> {
-    let encoded = serde_json::to_vec(envelope);
-    let status = if encoded.is_ok() { status } else { StatusCode::INTERNAL_SERVER_ERROR };
-    let mut response = Response::new(Full::new(encoded.unwrap_or_default().into()));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
 }

@@ -53,6 +53,7 @@
 //! records in one session want a cache of 2 GB.
 //!
 //! The futures want a Tokio runtime. A call that was started runs to its end, also if its future is dropped.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(test),
     warn(
@@ -86,6 +87,11 @@ mod slots;
 mod source;
 mod staging;
 mod store;
+/// The examples of the README, tested.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 #[cfg(test)]
 mod tests;
 mod tx;

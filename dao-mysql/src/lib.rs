@@ -68,6 +68,7 @@
 //!
 //! A staged commit keeps 16 bytes per key to know the keys that were staged twice, and reads one part of about a
 //! megabyte at a time. A state value can have half of `max_allowed_packet`, and at most 8 MiB.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(test),
     warn(
@@ -80,6 +81,11 @@
 )]
 
 // The tests share a file with those outside, which know this crate by its name.
+/// The examples of the README, tested.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 #[cfg(test)]
 extern crate self as fastsync_dao_mysql;
 

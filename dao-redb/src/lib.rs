@@ -40,6 +40,7 @@
 //! the whole file by its checksums, which takes time in proportion to its size. A bit that flips in a file which was closed
 //! properly is noticed only where it makes a record unreadable, unless you set
 //! [`check_on_open`](RedbConfig::check_on_open).
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(test),
     warn(
@@ -59,3 +60,8 @@ mod source;
 
 pub use config::RedbConfig;
 pub use source::RedbDataSource;
+
+/// The examples of the README, tested.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -38,6 +38,7 @@
 //! A file that is cut off or altered, and one that is missing, is `Corrupt` when the store is opened or when what is
 //! damaged is read. Beside sled's files lies the number of the last durable write, since sled drops a damaged end of its
 //! log without a word. [`SledDataSource::move_aside`] makes room for a new store and deletes nothing.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(test),
     warn(
@@ -60,3 +61,8 @@ mod source;
 
 pub use config::{SledConfig, Synchronous};
 pub use source::SledDataSource;
+
+/// The examples of the README, tested.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

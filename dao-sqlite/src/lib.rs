@@ -48,6 +48,7 @@
 //! The file is in WAL mode. With [`Synchronous::Full`], the default, a commit is on the disk before anybody sees it.
 //!
 //! A staged commit reads one batch at a time, and keeps 16 bytes per key to know the keys that were staged twice.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(test),
     warn(
@@ -85,6 +86,11 @@ mod schema;
 mod source;
 mod staging;
 mod swap;
+/// The examples of the README, tested.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -54,3 +54,8 @@ pub use harness::{Constraint, Harness};
 pub use records::{WriteExt, acknowledge, acme, birch, key, name, put, put_pending, schemas};
 pub use run::{Case, Outcome, cases, run_all, run_case, run_single};
 pub use walk::Walk;
+
+/// The examples of the README, tested.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,4 +1,6 @@
-#![doc = include_str!("../README.md")]
+// The home page. It shows the facade, so its examples are tested there (`fastsync/src/lib.rs`).
+#![cfg_attr(not(doctest), doc = include_str!("../README.md"))]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(test),
     warn(

@@ -12,6 +12,7 @@
 //!
 //! [`data_source!`] gives the result a name of its own. There is no driver and no runtime here, and nothing for applications:
 //! they use `fastsync-dao-redb`, `fastsync-dao-sled`, `fastsync-dao-mysql` or a data source of your own.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(test),
     warn(
@@ -34,3 +35,8 @@ pub mod text;
 
 #[doc(hidden)]
 pub use async_trait::async_trait;
+
+/// The examples of the README, tested.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

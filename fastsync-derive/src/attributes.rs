@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proc_macro2::{Span, TokenTree};
 use syn::meta::ParseNestedMeta;
 use syn::spanned::Spanned;
-use syn::{Attribute, Expr, Ident, LitInt, LitStr, Token};
+use syn::{Attribute, Expr, Ident, LitInt, LitStr, Path, Token};
 
 /// Every problem found so far, so that one compilation tells them all.
 #[derive(Debug, Default)]
@@ -31,6 +31,7 @@ impl Problems {
 }
 
 const ON_STRUCT: &[(&str, &str)] = &[
+    ("crate", "`crate = \"...\"`"),
     ("min_version", "`min_version = 2`"),
     ("name", "`name = \"...\"`"),
     ("priority", "`priority = 10`"),
@@ -53,6 +54,7 @@ const ON_FIELD: &[(&str, &str)] = &[
 /// The attributes of the struct.
 #[derive(Default)]
 pub(crate) struct OnStruct {
+    pub(crate) library: Option<Path>,
     pub(crate) name: Option<LitStr>,
     pub(crate) priority: Option<i32>,
     pub(crate) restricted: bool,
@@ -65,6 +67,7 @@ impl OnStruct {
         let mut found = Self::default();
         each(attributes, "struct", ON_STRUCT, ON_FIELD, problems, |key, meta| {
             match key {
+                "crate" => found.library = Some(library(&value(meta)?)?),
                 "name" => found.name = Some(value(meta)?),
                 "priority" => found.priority = Some(integer(meta)?),
                 "restricted" => found.restricted = flag(meta).map(|_| true)?,
@@ -159,6 +162,15 @@ impl OnField {
             );
         }
     }
+}
+
+fn library(path: &LitStr) -> syn::Result<Path> {
+    path.parse_with(Path::parse_mod_style).map_err(|_| {
+        syn::Error::new(
+            path.span(),
+            format!("`{}` is not the path of a crate; write one as `::name` or `crate::name`", path.value()),
+        )
+    })
 }
 
 fn constant(name: &LitStr) -> syn::Result<Ident> {

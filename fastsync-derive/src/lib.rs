@@ -1,6 +1,7 @@
 //! `#[derive(SyncableObject)]` for FastSync.
 //!
 //! Use it through the feature `derive` of `fastsync-core`, which re-exports it beside the trait of the same name.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(test),
     warn(
@@ -101,6 +102,7 @@ use proc_macro::TokenStream;
 /// | `restricted` | each record lives in a restricted zone | records are global |
 /// | `version = 2` | version of the schema, raised when fields change | `1` |
 /// | `min_version = 2` | oldest version with which a server exchanges the type | every one |
+/// | `crate = "::name"` | the path of `fastsync` or `fastsync-core`, where it has another name or is re-exported | the crate that the macro comes from |
 ///
 /// | on a field | meaning |
 /// |---|---|
@@ -146,8 +148,25 @@ use proc_macro::TokenStream;
 ///   effect here, and the struct itself need not implement serde's traits.
 #[proc_macro_derive(SyncableObject, attributes(syncable))]
 pub fn derive_syncable_object(input: TokenStream) -> TokenStream {
+    derive(input, syn::parse_quote!(::fastsync_core))
+}
+
+/// The same for users of the facade crate `fastsync`, which re-exports it as `SyncableObject`: the code that it writes names
+/// that crate only.
+#[doc(hidden)]
+#[proc_macro_derive(SyncableObjectOfFacade, attributes(syncable))]
+pub fn derive_syncable_object_of_facade(input: TokenStream) -> TokenStream {
+    derive(input, syn::parse_quote!(::fastsync))
+}
+
+fn derive(input: TokenStream, library: syn::Path) -> TokenStream {
     let input = syn::parse_macro_input!(input as syn::DeriveInput);
-    object::Object::read(input)
+    object::Object::read(input, library)
         .map_or_else(|error| error.into_compile_error(), |object| expand::expand(&object))
         .into()
 }
+
+/// The examples of the README, tested.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

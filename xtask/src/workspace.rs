@@ -20,6 +20,8 @@ pub(crate) struct Package {
     pub(crate) dependencies: Vec<String>,
     /// Names of all that it needs, those for tests and build scripts too.
     pub(crate) needs: Vec<String>,
+    /// Everything that `cargo metadata` says of it.
+    pub(crate) manifest_json: Value,
 }
 
 /// The workspace as `cargo metadata` reports it.
@@ -165,6 +167,21 @@ impl Workspace {
         self.capture(&cargo(), "cargo", args)
     }
 
+    /// Runs cargo in the root and shows what it printed only if it failed.
+    pub(crate) fn cargo_quietly(&self, args: &[&str]) -> Result<()> {
+        let line = command_line("cargo", args, &[]);
+        println!("  $ {line}");
+        let output = clean(&cargo())
+            .args(args)
+            .current_dir(&self.root)
+            .output()
+            .with_context(|| format!("`{line}` could not be started"))?;
+        if !output.status.success() {
+            bail!("`{line}`: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(())
+    }
+
     /// Runs any program in the root and returns what it printed.
     pub(crate) fn output(&self, program: &str, args: &[&str]) -> Result<String> {
         self.capture(program, program, args)
@@ -263,6 +280,7 @@ fn packages(metadata: &Value) -> Vec<Package> {
                 .map(|dependency| text(&dependency["name"]))
                 .collect(),
             needs: items(&package["dependencies"]).iter().map(|needed| text(&needed["name"])).collect(),
+            manifest_json: package.clone(),
         })
         .collect()
 }
@@ -283,6 +301,7 @@ pub(crate) mod tests {
             binaries: Vec::new(),
             dependencies: Vec::new(),
             needs: needs.iter().map(|&name| name.to_owned()).collect(),
+            manifest_json: Value::Null,
         }
     }
 

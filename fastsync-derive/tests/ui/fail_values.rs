@@ -28,4 +28,11 @@ struct C {
     id: String,
 }
 
+#[derive(SyncableObject)]
+#[syncable(crate = "fast-sync")]
+struct Elsewhere {
+    #[syncable(id)]
+    id: String,
+}
+
 fn main() {}

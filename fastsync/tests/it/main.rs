@@ -1,0 +1,5 @@
+//! What the facade shows, and what its derive macro writes.
+#![cfg(feature = "derive")]
+
+mod derive;
+mod prelude;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fastsync_core::source::Expect;
 use fastsync_core::source::rules::{Tally, change_of_put};
 use fastsync_core::{DeviceId, Incarnation, Record, RecordKey, Revision, Zone};
-use rusqlite::{CachedStatement, OptionalExtension};
+use rusqlite::{CachedStatement, OptionalExtension, Row};
 
 use crate::acknowledge::{Acknowledgement, acknowledge};
 use crate::codec::{Bind, Meta, signed, unsigned};
@@ -318,13 +318,9 @@ fn lazily<T>(all: &mut Vec<T>, fits: impl Fn(&T) -> bool, make: impl FnOnce() ->
 /// The record of a key as it is now.
 pub(crate) fn record_now(store: &Store, kind: &Type, key: &RecordKey) -> Run<Option<Record>> {
     let Some(zone) = store.zone(&key.zone)? else { return Ok(None) };
-    let mut statement = store.connection.prepare_cached(GET)?;
-    let mut rows = statement.query((zone, kind.n, Key::new(key.id.as_str())))?;
-    match rows.next()? {
-        Some(row) => {
-            let meta = Meta::read(store, row, 0)?;
-            Bodies::new(store).record(kind.n, &key.zone, key.id.clone(), meta)
-        }
+    let read = |row: &Row<'_>| Meta::read(store, row, 0);
+    match store.all(GET, (zone, kind.n, Key::new(key.id.as_str())), read)?.pop() {
+        Some(meta) => Bodies::new(store).record(kind.n, &key.zone, key.id.clone(), meta),
         None => Ok(None),
     }
 }

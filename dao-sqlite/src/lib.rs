@@ -75,6 +75,7 @@ mod finish;
 mod foreign;
 mod key;
 mod merge;
+mod names;
 mod plan;
 mod prepare;
 mod put;
@@ -89,7 +90,6 @@ mod swap;
 mod tests;
 #[cfg(test)]
 mod upgrade_tests;
-mod workers;
 mod write;
 
 pub use config::{SqliteConfig, Synchronous};

@@ -85,6 +85,7 @@ mod registry;
 mod schema;
 mod source;
 mod staging;
+mod statements;
 mod swap;
 #[cfg(test)]
 mod tests;

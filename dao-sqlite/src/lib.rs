@@ -76,6 +76,7 @@ mod finish;
 mod foreign;
 mod key;
 mod merge;
+mod names;
 mod plan;
 mod prepare;
 mod put;
@@ -85,6 +86,7 @@ mod registry;
 mod schema;
 mod source;
 mod staging;
+mod statements;
 mod swap;
 /// The examples of the README, tested.
 #[cfg(doctest)]
@@ -95,7 +97,6 @@ struct Readme;
 mod tests;
 #[cfg(test)]
 mod upgrade_tests;
-mod workers;
 mod write;
 
 pub use config::{SqliteConfig, Synchronous};

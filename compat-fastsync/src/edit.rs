@@ -56,10 +56,10 @@ impl<'a> Edit<'a> {
         };
         let (object, is_mended) = match SyncObject::read(&raw) {
             Ok(read) => read,
-            Err(Unreadable { id, message }) => {
-                let refusal = Refusal::of_object(type_name, id.as_deref(), "unreadable", message);
+            Err(Unreadable { said, id, fields: values, message }) => {
+                let refusal = Refusal::of_object(type_name, said.as_deref(), "unreadable", message);
                 let key = id.as_deref().and_then(key);
-                return Err(Refused::unread(refusal, key, raw));
+                return Err(Box::new(Refused { values, ..*Refused::unread(refusal, key, raw) }));
             }
         };
         let SyncObject { id, metadata, deleted, fields } = object;

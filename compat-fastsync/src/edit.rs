@@ -56,10 +56,10 @@ impl<'a> Edit<'a> {
         };
         let (object, is_mended) = match SyncObject::read(&raw) {
             Ok(read) => read,
-            Err(Unreadable { id, message }) => {
-                let refusal = Refusal::of_object(type_name, id.as_deref(), "unreadable", message);
+            Err(Unreadable { said, id, fields: values, message }) => {
+                let refusal = Refusal::of_object(type_name, said.as_deref(), "unreadable", message);
                 let key = id.as_deref().and_then(key);
-                return Err(Refused::unread(refusal, key, raw));
+                return Err(Box::new(Refused { values, ..*Refused::unread(refusal, key, raw) }));
             }
         };
         let SyncObject { id, metadata, deleted, fields } = object;
@@ -113,11 +113,17 @@ impl<'a> Edit<'a> {
         Box::new(Refused { refusal, key, values, raw: self.raw.clone() })
     }
 
-    /// What to do about this edit of `current`, given what is known of earlier pushes.
+    /// Whether this is an edit of an object that the client did not just make, and that is not here.
+    pub(crate) fn lacks_its_object(&self, current: Option<&Record>) -> bool {
+        current.is_none() && !version::is_first(self.version)
+    }
+
+    /// What to do about this edit of `current`, given what is known of earlier pushes. `is_gone`: an object that is not here was,
+    /// and is deleted.
     pub(crate) fn step(
         &self,
         now: Timestamp,
-        current: Option<&Record>,
+        (current, is_gone): (Option<&Record>, bool),
         memo: Memo,
         submission: &Submission,
     ) -> Result<Step> {
@@ -130,7 +136,7 @@ impl<'a> Edit<'a> {
         if memo.knows(self.version, digest) || nothing_to_delete {
             return Ok(Step::Done);
         }
-        let (revision, incarnation) = self.base(current, &memo, submission)?;
+        let (revision, incarnation) = self.base((current, is_gone), &memo, submission)?;
         let metadata = SyncMetadata {
             revision,
             incarnation,
@@ -157,7 +163,7 @@ impl<'a> Edit<'a> {
     /// The version and the life that the edit started from.
     fn base(
         &self,
-        current: Option<&Record>,
+        (current, is_gone): (Option<&Record>, bool),
         memo: &Memo,
         submission: &Submission,
     ) -> Result<(Revision, Incarnation)> {
@@ -165,7 +171,7 @@ impl<'a> Edit<'a> {
         let is_own = version::is_clients_own(self.version);
         let Some(current) = current else {
             // Never here, whatever operation the client says; or here once, deleted, and purged since.
-            return Ok(if is_own { new } else { (NOT_KNOWN, new.1) });
+            return Ok(if is_own && !is_gone { new } else { (NOT_KNOWN, new.1) });
         };
         let SyncMetadata { revision, incarnation, .. } = current.metadata;
         // No edit brings a deleted object back, not even one that knows of the deletion.

@@ -111,3 +111,20 @@ pub(crate) fn digest(body: Option<&[Value]>) -> Result<u64> {
     let hash = blake3::hash(&bytes);
     Ok(hash.as_bytes().iter().take(8).fold(0, |sum, byte| (sum << 8) | u64::from(*byte)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fails if what an earlier release remembered could not be read.
+    #[test]
+    fn what_is_remembered_is_as_in_its_file() {
+        let memo = Memo::new("key".to_owned());
+        let write = memo.noting((1_000, 7), Revision::from_bits(9), true).unwrap();
+        let stored = write.value.unwrap();
+        let hex: String = stored.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, include_str!("../tests/golden/stored/pushed-1.hex").trim_end());
+        let memo: Memo = entry::decode(&stored).unwrap();
+        assert!(memo.knows(1_000, 7) && memo.made && memo.revision == Revision::from_bits(9));
+    }
+}

@@ -129,7 +129,9 @@ impl Inner {
                 } else {
                     Memo::new(self.shelf.key(Kind::Pushed, now, &name))
                 };
-                match edit.step(now, current, memo, &submission)? {
+                // What an original server had was imported, deleted objects too: what is not here is deleted and purged.
+                let is_gone = edit.lacks_its_object(current) && self.is_imported(&edit.key).await?;
+                match edit.step(now, (current, is_gone), memo, &submission)? {
                     Step::Done => {}
                     Step::Refuse(object) => refused.push(*object),
                     Step::Submit(submitted) => submission.edits.push(submitted),

@@ -144,7 +144,7 @@ impl Refused {
         objects.into_iter().map(|raw| {
             let id = match SyncObject::read(&raw) {
                 Ok((object, _)) => Some(object.id),
-                Err(unreadable) => unreadable.id,
+                Err(unreadable) => unreadable.said,
             };
             let Refusal { type_name, code, message, .. } = refusal.clone();
             let refusal = Refusal { type_name, id: id.as_deref().map(shortened), code, message };

@@ -194,3 +194,21 @@ impl Shelf {
 fn parts(folder: &str) -> Vec<String> {
     (0..PARTS).map(|part| format!("{folder}{part:x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fails if the periods of an earlier release could not be read.
+    #[test]
+    fn the_periods_are_as_in_their_file() {
+        let periods = Periods { oldest: 700, before_since: Some(699) };
+        let stored = entry::encode(&periods).unwrap();
+        let hex: String = stored.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, include_str!("../tests/golden/stored/periods-1.hex").trim_end());
+        assert_eq!(entry::decode::<Periods>(&stored).unwrap(), periods);
+        let shelf = Shelf::new(Duration::from_secs(10));
+        let key = shelf.key(Kind::Cut, Timestamp::from_millis(25_000), "ff");
+        assert_eq!(key, "fastsync-compat/cut/0000000000000002/ff");
+    }
+}

@@ -7,7 +7,7 @@
 use fastsync_core::source::{
     Changes, ChangesRequest, PageLimits, StateWrite, SyncableDataSourceExt as _, entry,
 };
-use fastsync_core::{Position, Result, TypeName, Zone};
+use fastsync_core::{Position, RecordKey, Result, TypeName, Zone};
 use serde::{Deserialize, Serialize};
 
 use crate::convert::{contention, name_hash};
@@ -45,6 +45,12 @@ impl Inner {
         let stored = self.server.store().source().entry(&key(zone, type_name)).await?;
         let versions = stored.as_deref().map(entry::decode::<Versions>).transpose()?;
         Ok(versions.unwrap_or_default().position(read))
+    }
+
+    /// Whether an original server's objects of this type and zone were imported.
+    pub(crate) async fn is_imported(&self, object: &RecordKey) -> Result<bool> {
+        let key = key(&object.zone, &object.type_name);
+        Ok(self.server.store().source().entry(&key).await?.is_some())
     }
 
     /// Adds to the map what was imported since it was made.

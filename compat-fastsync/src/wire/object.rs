@@ -33,57 +33,74 @@ const MAX_BYTES: usize = 8 << 20;
 /// Why an object cannot be read.
 #[derive(Debug)]
 pub(crate) struct Unreadable {
-    /// Its id, as far as it has one.
+    /// What it has in place of an id, for a message.
+    pub(crate) said: Option<String>,
+    /// Its id, if that is one.
     pub(crate) id: Option<String>,
+    /// Those of its fields that can be read.
+    pub(crate) fields: BTreeMap<String, Value>,
     pub(crate) message: String,
+}
+
+impl Unreadable {
+    fn without_id(said: Option<&str>, message: &str) -> Self {
+        let fields = BTreeMap::new();
+        Self { said: said.map(str::to_owned), id: None, fields, message: message.to_owned() }
+    }
+
+    /// An object with an id, and these members.
+    fn of(id: &str, members: &Members<'_>, message: String) -> Self {
+        let fields = members.0.iter().filter(|(name, _)| !RESERVED.contains(&name.as_str()));
+        let fields =
+            fields.filter_map(|(name, value)| Some((name.clone(), serde_json::from_str(value.get()).ok()?)));
+        Self { said: Some(id.to_owned()), id: Some(id.to_owned()), fields: fields.collect(), message }
+    }
 }
 
 impl SyncObject {
     /// Reads an object, and says whether halves of characters were replaced in it.
     pub(crate) fn read(raw: &RawValue) -> Result<(Self, bool), Unreadable> {
-        let unreadable = |id: Option<&str>, message: &str| Unreadable {
-            id: id.map(str::to_owned),
-            message: message.to_owned(),
-        };
         if raw.get().len() > MAX_BYTES {
-            return Err(unreadable(None, "the object is too large"));
+            return Err(Unreadable::without_id(None, "the object is too large"));
         }
         let text = whole::characters(raw.get());
         let is_mended = matches!(text, std::borrow::Cow::Owned(_));
-        let Ok(Members(members)) = serde_json::from_str(&text) else {
-            return Err(unreadable(None, "this is not an object, or it has too many fields"));
+        let Ok(members) = serde_json::from_str::<Members<'_>>(&text) else {
+            let message = "this is not an object, or it has too many fields";
+            return Err(Unreadable::without_id(None, message));
         };
         let (mut id, mut metadata, mut deleted) = (None, SyncMetadata::default(), false);
         // The id first: whatever else is wrong is told with it.
-        for (_, value) in members.iter().filter(|(name, _)| name == "id") {
+        for (_, value) in members.0.iter().filter(|(name, _)| name == "id") {
             let text = serde_json::from_str::<String>(value.get());
-            id = Some(text.map_err(|_| unreadable(Some(value.get()), "the id is not a text"))?);
+            let refused = |_| Unreadable::without_id(Some(value.get()), "the id is not a text");
+            id = Some(text.map_err(refused)?);
         }
-        let id = id.ok_or_else(|| unreadable(None, "the object has no id"))?;
+        let id = id.ok_or_else(|| Unreadable::without_id(None, "the object has no id"))?;
         if is_mended && id.contains(char::REPLACEMENT_CHARACTER) {
-            return Err(unreadable(Some(&id), "the id ends inside a character"));
+            return Err(Unreadable::without_id(Some(&id), "the id ends inside a character"));
         }
+        let unreadable = |message: &str| Unreadable::of(&id, &members, message.to_owned());
         let mut fields = BTreeMap::new();
-        for (name, value) in members {
+        for (name, value) in &members.0 {
             match name.as_str() {
                 "id" => {}
                 "metadata" => {
                     let read = PullRequest::read(value);
-                    metadata = read.ok_or_else(|| unreadable(Some(&id), "its metadata cannot be read"))?;
+                    metadata = read.ok_or_else(|| unreadable("its metadata cannot be read"))?;
                 }
                 "deleted" => {
                     let read = serde_json::from_str(value.get());
-                    let Flag(flag) =
-                        read.map_err(|_| unreadable(Some(&id), "`deleted` is neither true nor false"))?;
+                    let Flag(flag) = read.map_err(|_| unreadable("`deleted` is neither true nor false"))?;
                     deleted = flag;
                 }
                 reserved if RESERVED.contains(&reserved) => {}
                 _ => {
                     let read = serde_json::from_str(value.get()).map_err(|error| {
                         let name: String = name.chars().take(128).collect();
-                        unreadable(Some(&id), &format!("field {name} cannot be stored: {error}"))
+                        unreadable(&format!("field {name} cannot be stored: {error}"))
                     })?;
-                    fields.insert(name, read);
+                    fields.insert(name.clone(), read);
                 }
             }
         }
@@ -165,8 +182,22 @@ mod tests {
             (&many, None, "too many"),
         ] {
             let unreadable = read(json).unwrap_err();
-            assert_eq!(unreadable.id.as_deref(), id, "{json:.40}");
+            assert_eq!(unreadable.said.as_deref(), id, "{json:.40}");
             assert!(unreadable.message.contains(message), "{json:.40}: {}", unreadable.message);
+        }
+    }
+
+    /// Fails if an object without an id of its own gets one, or one that can be read in part has nothing.
+    #[test]
+    fn what_can_be_read_is() {
+        let unreadable = read(r#"{"id":"1","a":"x","b":1e999,"metadata":7,"deleted":false}"#).unwrap_err();
+        assert_eq!(unreadable.id.as_deref(), Some("1"));
+        assert_eq!(
+            unreadable.fields.into_iter().collect::<Vec<_>>(),
+            [("a".to_owned(), Value::Text("x".into()))]
+        );
+        for no_id in [r#"{"id":7}"#, "{}", "7", r#"{"id":"cut \ud83c"}"#] {
+            assert_eq!(read(no_id).unwrap_err().id, None, "{no_id}");
         }
     }
 

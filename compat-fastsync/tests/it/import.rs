@@ -112,6 +112,14 @@ async fn a_deletion_that_was_missed_before_the_swap_arrives() {
         bob.rename("gone", "six eggs");
         assert!(bob.sync().await, "{}", bob.last_answer);
         assert_eq!((bob.name("gone"), world.name_of("ada@home", "gone").await), (None, None));
+        // Also after the tombstone was purged here.
+        world.store.source().purge_tombstones(&zone("x@home"), Position(99)).await.unwrap();
+        let mut eve = left_over(&world, dialect, 40, &[("gone", "eggs", 33)]);
+        eve.rename("gone", "no eggs");
+        eve.add_item("mine", "made offline");
+        assert!(eve.sync().await, "{}", eve.last_answer);
+        assert_eq!((eve.name("gone"), world.name_of("ada@home", "gone").await), (None, None));
+        assert_eq!(world.name_of("ada@home", "mine").await.as_deref(), Some("made offline"));
     }
 }
 

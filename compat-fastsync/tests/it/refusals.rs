@@ -58,6 +58,23 @@ async fn a_refused_new_object_comes_back_deleted_with_what_the_client_sent() {
     }
 }
 
+/// An object of which not everything can be read: fails if it comes back without what can, or under an id that it has not.
+#[tokio::test]
+async fn an_unreadable_object_comes_back_deleted_under_its_id() {
+    let world = forgiving(&world().await);
+    let mut bad = pushed("1", "mine", 1_000, 0, "home");
+    bad["metadata"]["version"] = json!("1000");
+    let mut numeric = pushed("2", "x", 1_000, 0, "home");
+    numeric["id"] = json!(2);
+    let answer = world.push("ada@home", &push_of("home", &[bad, numeric])).await;
+    assert_eq!((&answer["success"], answer["errors"].as_array().unwrap().len()), (&json!(true), 2));
+    let mut ada = OldClient::new(&world, "ada@home", Dialect::TypeScript);
+    assert_eq!(ada.pull().await, 1, "nobody has an object `2` that is a text");
+    let row = &ada.rows[&("Item".to_owned(), "1".to_owned())];
+    assert_eq!((&row["deleted"], &row["name"]), (&json!(true), &json!("mine")));
+    assert_eq!(world.compat.refusals().await.unwrap().len(), 2);
+}
+
 #[tokio::test]
 async fn a_refused_deletion_brings_the_object_back() {
     let handler = PredefinedRules::new(|conflict: ObjectConflict<Item>| {

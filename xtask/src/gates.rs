@@ -40,6 +40,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
         ("every package forbids unsafe code", unsafe_is_forbidden),
         ("no example and no test is switched off", nothing_is_switched_off),
         ("README.md files show the current version", readme_versions),
+        ("docs/SUMMARY.md lists every page of the guide and every decision", summary_is_whole),
         ("published packages say what a registry shows", package::incomplete),
         ("links of published README.md files work everywhere", package::wrong_links),
     ];
@@ -192,6 +193,28 @@ fn readme_versions(workspace: &Workspace) -> Result<Vec<String>> {
     Ok(faults)
 }
 
+fn summary_is_whole(workspace: &Workspace) -> Result<Vec<String>> {
+    let docs = workspace.root.join("docs");
+    let mut pages = Vec::new();
+    for path in files(&docs, &["md"])? {
+        let page = path.strip_prefix(&docs).unwrap_or(&path);
+        pages.push(
+            page.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/"),
+        );
+    }
+    Ok(unlisted(&workspace.read("docs/SUMMARY.md")?, &pages))
+}
+
+/// The pages that a summary lacks, and the entries without a page.
+fn unlisted(summary: &str, pages: &[String]) -> Vec<String> {
+    let entry = |line: &str| Some(line.rsplit_once("](")?.1.trim_end_matches(')').to_owned());
+    let listed: Vec<_> = summary.lines().filter_map(entry).collect();
+    let missing = pages.iter().filter(|page| *page != "SUMMARY.md" && !listed.contains(page));
+    let gone = listed.iter().filter(|entry| !pages.contains(entry));
+    let missing = missing.map(|page| format!("docs/{page} is not listed"));
+    missing.chain(gone.map(|entry| format!("docs/{entry} is listed and does not exist"))).collect()
+}
+
 /// The lines that show a dependency on a `fastsync-*` package without this version, in full or as `major.minor`.
 fn wrong_versions(text: &str, version: &str) -> Vec<String> {
     let short = version.rsplit_once('.').map_or(version, |(short, _)| short);
@@ -318,6 +341,13 @@ mod tests {
         assert!(!switches_off_a_test(&format!("// never write {SKIPPED_TEST}]")));
         assert!(!switches_off_a_test("#[cfg_attr(windows, allow(dead_code))]"));
         assert!(!switches_off_a_test("#[cfg_attr(windows, ignored)]"));
+    }
+
+    #[test]
+    fn a_page_that_is_not_listed_is_found() {
+        let pages = ["SUMMARY.md", "guide/a.md", "b.md"].map(str::to_owned);
+        assert!(unlisted("# Summary\n- [A](guide/a.md)\n- [B [x]](b.md)", &pages).is_empty());
+        assert_eq!(unlisted("- [A](guide/a.md)\n- [C](c.md)", &pages).len(), 2);
     }
 
     #[test]

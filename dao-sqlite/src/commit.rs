@@ -99,11 +99,11 @@ fn refuse(store: &Store, refused: Vec<Refused>) -> Run<CommitOutcome> {
 /// The receipt of a session that was committed before.
 pub(crate) fn receipt_of(store: &Store, session: SessionId) -> Run<Option<Receipt>> {
     let sql = "SELECT positions, change FROM fastsync_sessions WHERE id = ?1";
-    let mut statement = store.connection.prepare_cached(sql)?;
-    let mut rows = statement.query([session.as_uuid().as_bytes()])?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    let positions = read_positions(store, row, 0)?;
-    Ok(Some(Receipt { positions, change: unsigned(row.get(1)?), skipped: Vec::new() }))
+    let found = store.all(sql, [session.as_uuid().as_bytes()], |row| {
+        let positions = read_positions(store, row, 0)?;
+        Ok(Receipt { positions, change: unsigned(row.get(1)?), skipped: Vec::new() })
+    });
+    Ok(found?.pop())
 }
 
 /// One transaction.
@@ -157,7 +157,7 @@ impl<'a> Attempt<'a> {
         }
         plan.read_batches(store)?;
         let sql = "SELECT ifnull(max(n), 0) + 1 FROM fastsync_sessions";
-        let session: i64 = store.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+        let session: i64 = store.one(sql, [], |row| row.get(0))?.unwrap_or(1);
         let mut writer = Writer::new(store, session, self.commit.positioned);
 
         let mut verdict = Verdict::default();
@@ -246,7 +246,7 @@ impl<'a> Attempt<'a> {
             }
             rows.raw_execute()?;
             let sql = "DELETE FROM fastsync_records WHERE zone = ?1 AND type = ?2 AND change <= ?3";
-            self.store.connection.prepare_cached(sql)?.execute((zone, kind.n, through))?;
+            self.store.run(sql, (zone, kind.n, through))?;
         }
         Ok(())
     }

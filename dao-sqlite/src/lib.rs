@@ -75,6 +75,7 @@ mod finish;
 mod foreign;
 mod key;
 mod merge;
+mod names;
 mod plan;
 mod prepare;
 mod put;
@@ -84,12 +85,12 @@ mod registry;
 mod schema;
 mod source;
 mod staging;
+mod statements;
 mod swap;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod upgrade_tests;
-mod workers;
 mod write;
 
 pub use config::{SqliteConfig, Synchronous};

@@ -1,40 +1,18 @@
 //! Creating the tables of types, and adopting tables that are there already.
 
 use fastsync_core::TypeSchema;
-use fastsync_core::source::rules::{self, NotedType, Registered};
+use fastsync_core::source::rules;
 use fastsync_core::source::upgrade::Upgrades;
 use fastsync_core::source::{PlannedChange, entry};
-use fastsync_dao_kit::sql::{Finding, Found, Step, adopt, quoted};
+use fastsync_dao_kit::sql::{Decided, Decision};
 
-use crate::alter::{carry_out, may_be_refused};
+use crate::alter::{self, may_be_refused};
 use crate::catalog;
 use crate::connection::Store;
 use crate::dialect::{SQLITE, spelled};
 use crate::error::Run;
 use crate::registry::{Type, stored_types};
 use crate::schema::{self, Upgrade};
-
-/// What one type needs: how it is noted, and the steps that its table goes through.
-struct Decided {
-    /// Its number, if it is known.
-    n: Option<i64>,
-    stored: NotedType,
-    /// Why the note of the type changes; empty if it stays.
-    noted: Vec<PlannedChange>,
-    steps: Vec<Step>,
-}
-
-impl Decided {
-    fn run(&self, store: &Store) -> Run<()> {
-        self.steps.iter().try_for_each(|step| carry_out(store, &self.stored.schema, step))
-    }
-
-    /// Adds what is changed for it.
-    fn add_to(&self, changes: &mut Vec<PlannedChange>) {
-        PlannedChange::add(changes, self.noted.iter().cloned());
-        PlannedChange::add(changes, self.steps.iter().flat_map(|step| step.changes.clone()));
-    }
-}
 
 /// Creates or verifies the tables of these types; gives them with their numbers, and what was changed.
 pub(crate) fn prepare(
@@ -71,7 +49,7 @@ pub(crate) fn plan(
         // What refuses such a step only shows when it is tried.
         store.begin("BEGIN IMMEDIATE")?;
         let tried = decide(store, types)
-            .and_then(|decided| decided.iter().try_for_each(|decided| decided.run(store)));
+            .and_then(|decided| decided.iter().try_for_each(|decided| carry_out(store, decided)));
         store.roll_back();
         tried?;
     }
@@ -79,31 +57,26 @@ pub(crate) fn plan(
 }
 
 /// What preparing these types comes to, parents first. Nothing is changed.
-fn decide(store: &Store, types: &[TypeSchema]) -> Run<Vec<Decided>> {
-    let known = stored_types(store)?;
-    let mut problems = Vec::new();
-    let mut all: Vec<Decided> = Vec::with_capacity(types.len());
+fn decide(store: &Store, types: &[TypeSchema]) -> Run<Vec<Decided<i64>>> {
+    let mut tables = Vec::with_capacity(types.len());
     for schema in rules::in_order(types)? {
-        let before = problems.len();
-        let new = all.iter().map(|decided| &decided.stored);
-        let Registered { number: n, before: earlier, noted: stored, changes: noted } =
-            Registered::new(&known, new, schema, &mut problems);
-        let decided = Decided { n, stored, noted, steps: Vec::new() };
-        all.push(decided);
-        if let Some(decided) = all.last_mut().filter(|_| problems.len() == before) {
-            table(store, earlier, decided, &mut problems)?;
-        }
+        tables.push((schema, catalog::table(store, schema.name())?));
     }
-    let noted = known.iter().map(|(_, stored)| stored);
-    let names =
-        noted.chain(all.iter().map(|decided| &decided.stored)).map(|stored| stored.schema.name().as_str());
-    problems.extend(catalog::unnoticed(store, &names.collect())?);
-    rules::refuse(&problems)?;
-    Ok(all)
+    let mut decision = Decision::new(&SQLITE, &stored_types(store)?, tables);
+    while let Some(question) = decision.question() {
+        decision.answer(store.one(&spelled(question), [], |_| Ok(()))?.is_some());
+    }
+    let unnoticed = catalog::unnoticed(store, &decision.names())?;
+    Ok(decision.end(unnoticed)?)
 }
 
-fn note(store: &Store, decided: Decided) -> Run<Type> {
-    decided.run(store)?;
+fn carry_out(store: &Store, Decided { stored, steps, .. }: &Decided<i64>) -> Run<()> {
+    steps.iter().try_for_each(|step| alter::carry_out(store, &stored.schema, step))
+}
+
+/// Carries out what a type needs, and notes it.
+fn note(store: &Store, decided: Decided<i64>) -> Run<Type> {
+    carry_out(store, &decided)?;
     let Decided { n, stored, noted, .. } = decided;
     let name = stored.schema.name().as_str();
     let n = match n {
@@ -121,38 +94,4 @@ fn note(store: &Store, decided: Decided) -> Run<Type> {
     };
     let found = catalog::columns(store, name)?;
     Ok(Type::new(n, stored.schema, &found))
-}
-
-/// Decides what brings the user's table to what the type needs.
-fn table(
-    store: &Store,
-    earlier: Option<&NotedType>,
-    decided: &mut Decided,
-    problems: &mut Vec<String>,
-) -> Run<()> {
-    let schema = &decided.stored.schema;
-    let Some(table) = catalog::table(store, schema.name())? else {
-        decided.steps = vec![Step::create(&SQLITE, schema)];
-        return Ok(());
-    };
-    if let Some(problem) = table.problem {
-        problems.push(problem);
-        return Ok(());
-    }
-    if earlier.is_none() {
-        decided.noted.push(PlannedChange::AdoptTable { type_name: schema.name().clone() });
-    }
-    for Found { only_if, finding } in adopt(&SQLITE, earlier, &decided.stored, table.columns) {
-        if let Some(condition) = only_if {
-            let rows = format!("SELECT 1 FROM {} WHERE {condition} LIMIT 1", quoted(schema.name()));
-            if store.one(&spelled(rows), [], |_| Ok(()))?.is_none() {
-                continue;
-            }
-        }
-        match finding {
-            Finding::Problem(problem) => problems.push(problem),
-            Finding::Step(step) => decided.steps.push(step),
-        }
-    }
-    Ok(())
 }

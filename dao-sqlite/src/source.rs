@@ -15,12 +15,13 @@ use fastsync_core::{
     TypeSchema, Zone,
 };
 
+use fastsync_dao_kit::workers::Workers;
+
 use crate::config::SqliteConfig;
 use crate::connection::{MIN_SQLITE, Store};
 use crate::error::{BACKEND, Fail, Run};
 use crate::registry::{Registry, load};
 use crate::schema::Upgrade;
-use crate::workers::Workers;
 use crate::{commit, feed, prepare, query, read, schema, staging};
 
 /// Records in a SQLite file. A cheap handle: clones share the connections.
@@ -35,8 +36,8 @@ pub struct SqliteDataSource {
 struct Inner {
     path: PathBuf,
     registry: Arc<RwLock<Registry>>,
-    writer: Workers,
-    readers: Workers,
+    writer: Workers<Store>,
+    readers: Workers<Store>,
     upgrades: Upgrades<Upgrade>,
     /// The version that the sync tables had when this was opened or prepared last.
     version: AtomicU32,
@@ -82,8 +83,8 @@ impl SqliteDataSource {
             inner: Arc::new(Inner {
                 path: config.path.clone(),
                 registry,
-                writer: Workers::start("fastsync-writer", vec![writer])?,
-                readers: Workers::start("fastsync-reader", readers)?,
+                writer: Workers::start(BACKEND, "fastsync-writer", vec![writer])?,
+                readers: Workers::start(BACKEND, "fastsync-reader", readers)?,
                 upgrades,
                 version: AtomicU32::new(version),
             }),
@@ -103,7 +104,7 @@ impl SqliteDataSource {
         work: impl FnOnce(&Store) -> Run<T> + Send + 'static,
     ) -> Result<T> {
         self.check_version()?;
-        self.inner.writer.run(operation, work).await
+        run(&self.inner.writer, operation, work).await
     }
 
     /// Refuses to work with tables that `prepare` has not upgraded yet.
@@ -119,7 +120,7 @@ impl SqliteDataSource {
         work: impl FnOnce(&Store) -> Run<T> + Send + 'static,
     ) -> Result<T> {
         self.check_version()?;
-        self.inner.readers.run(operation, move |store| store.read(work)).await
+        run(&self.inner.readers, operation, move |store| store.read(work)).await
     }
 
     /// Runs a write in a transaction of its own.
@@ -130,6 +131,14 @@ impl SqliteDataSource {
     ) -> Result<T> {
         self.on_writer(operation, move |store| store.write(work)).await
     }
+}
+
+async fn run<T: Send + 'static>(
+    workers: &Workers<Store>,
+    operation: &'static str,
+    work: impl FnOnce(&Store) -> Run<T> + Send + 'static,
+) -> Result<T> {
+    workers.run(operation, move |store| work(store).map_err(|fail| fail.into_error(operation))).await
 }
 
 fn check(config: &SqliteConfig) -> Run<()> {
@@ -156,10 +165,10 @@ impl SyncableDataSource for SqliteDataSource {
         let (types, upgrades) = (types.to_vec(), self.inner.upgrades);
         if how == Preparation::Plan {
             let work = move |store: &Store| prepare::plan(store, upgrades, &types);
-            return self.inner.writer.run("plan", work).await;
+            return run(&self.inner.writer, "plan", work).await;
         }
         let work = move |store: &Store| prepare::prepare(store, upgrades, &types);
-        let (prepared, changes) = self.inner.writer.run("prepare", work).await?;
+        let (prepared, changes) = run(&self.inner.writer, "prepare", work).await?;
         self.inner.version.store(upgrades.version(), Ordering::Release);
         let mut registry = self.inner.registry.write().unwrap_or_else(PoisonError::into_inner);
         for kind in prepared {

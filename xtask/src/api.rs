@@ -30,7 +30,7 @@ const CLOSED: &[(&str, &str, &str)] = &[
     (
         "fastsync-dao-kit",
         "what a driver says of its database and is told: whoever writes one is to look at every member",
-        "Access Bits Column ColumnTypes Defaults Dialect Digits Done Few Finding Forms Found Holds Lists Literals Marks \
+        "Access Bits Column ColumnTypes Decided Defaults Dialect Digits Done Few Finding Forms Found Holds Lists Literals Marks \
          Meaning Name Native Numbers Step Table Texts Type Uniques Upsert",
     ),
     (

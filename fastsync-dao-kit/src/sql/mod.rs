@@ -45,7 +45,7 @@
 //! # Parts
 //!
 //! The pure parts can be used alone: [`Sql`], [`Type`], [`push_filter`] and [`order_by`] for
-//! statements, [`Step`] and [`adopt`] for tables, [`rows_at_once`] and [`split_rows`] for sizes,
+//! statements, [`Decision`], [`Step`] and [`adopt`] for tables, [`rows_at_once`] and [`split_rows`] for sizes,
 //! [`Attempts`] for what is tried again, [`foreign_key_problems`] and [`trigger_problems`] for what
 //! a database does by itself. [`hot_statements`] is for your tests.
 
@@ -57,6 +57,7 @@ mod chunk;
 mod column;
 mod commit;
 mod ddl;
+mod decide;
 mod dialect;
 mod driver;
 mod entry;
@@ -94,6 +95,7 @@ pub use adoption::{AdoptedRows, Adoption, BATCH_BYTES, BATCH_ROWS, RowZones};
 pub use chunk::{rows_at_once, split_rows};
 pub use column::{Column, Digits, Holds, is_text};
 pub use ddl::Step;
+pub use decide::{Decided, Decision};
 pub use dialect::{
     ColumnTypes, Defaults, Dialect, Few, Forms, Lists, Literals, Marks, Numbers, Texts, Upsert,
 };

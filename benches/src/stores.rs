@@ -13,7 +13,6 @@ use fastsync_dao_mysql::MySqlDataSource;
 use fastsync_dao_mysql::sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
 use fastsync_dao_mysql::sqlx::{AssertSqlSafe, ConnectOptions, query_scalar, raw_sql};
 use fastsync_dao_postgres::PostgresDataSource;
-use fastsync_dao_postgres::sqlx as pg;
 use fastsync_dao_postgres::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use fastsync_dao_redb::RedbDataSource;
 use fastsync_dao_sled::SledDataSource;
@@ -130,7 +129,7 @@ pub async fn server_versions() -> Result<BTreeMap<&'static str, String>> {
         versions.insert(StoreKind::Mysql.name(), select.fetch_one(&mut mysql()?.connect().await?).await?);
     }
     if StoreKind::Postgres.missing().is_none() {
-        let select = pg::query_scalar("SHOW server_version");
+        let select = query_scalar("SHOW server_version");
         let version = select.fetch_one(&mut postgres()?.connect().await?).await?;
         versions.insert(StoreKind::Postgres.name(), version);
     }
@@ -161,7 +160,7 @@ fn postgres() -> Result<PgConnectOptions> {
 pub(crate) async fn postgres_database(place: &Path) -> Result<PgConnectOptions> {
     let (options, name) = (postgres()?, database(place)?);
     let mut admin = options.connect().await?;
-    let there = pg::query_scalar::<_, i64>("SELECT COUNT(*) FROM pg_database WHERE datname = $1").bind(&name);
+    let there = query_scalar::<_, i64>("SELECT COUNT(*) FROM pg_database WHERE datname = $1").bind(&name);
     if there.fetch_one(&mut admin).await? == 0 {
         raw_sql(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut admin).await?;
     }

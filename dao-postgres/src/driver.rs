@@ -8,7 +8,7 @@ use futures_util::TryStreamExt as _;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, Connection as _, Postgres, Row as _, ValueRef as _};
+use sqlx::{Arguments as _, AssertSqlSafe, Connection as _, Postgres, Row as _, ValueRef as _};
 
 use crate::dialect::POSTGRES;
 use crate::error::{failed, is_outdated};
@@ -110,7 +110,9 @@ impl PgLink {
         let (text, bound) = sql.into_parts(&POSTGRES, &self.schema);
         let arguments =
             bound.finish().ok_or_else(|| Fail::invalid("bind", "a value cannot be sent to the server"))?;
-        Ok(sqlx::query_with(AssertSqlSafe(text), arguments))
+        // What has no parameters is rare, a definition most of all: the connection keeps others prepared.
+        let is_kept = arguments.len() > 0;
+        Ok(sqlx::query_with(AssertSqlSafe(text), arguments).persistent(is_kept))
     }
 
     /// A statement whose result has another form since a table was changed is refused by the server, for as long as the

@@ -4,14 +4,13 @@
 //! keys staged twice, the full list of conflicts) is decided by a second attempt that looks first and writes then;
 //! which of many rows a constraint refuses, by one that writes them one by one.
 
-use std::collections::hash_map::RandomState;
 use std::collections::{BTreeMap, HashSet};
 
+use fastsync_core::SessionId;
 use fastsync_core::source::rules::Verdict;
 use fastsync_core::source::{
     Commit, CommitOutcome, Conflict, ConflictReason, Expect, ExpectState, OnMismatch, Receipt, Write,
 };
-use fastsync_core::{RecordKey, SessionId};
 
 use crate::apply::{Writer, record_now};
 use crate::codec::{capped, unsigned};
@@ -23,6 +22,7 @@ use crate::plan::{At, Plan};
 use crate::read::{read_positions, state_entry};
 use crate::registry::Type;
 use crate::staging::unstage;
+use crate::write::Seen;
 
 /// A write that a constraint refuses, with the database's text.
 pub(crate) type Refused = (At, Write, String);
@@ -118,11 +118,7 @@ pub(crate) struct Attempt<'a> {
     pub(crate) skipped: Vec<Conflict>,
     /// Writes whose expectation failed when looked at first.
     pub(crate) failed: HashSet<At>,
-    /// The last key written of a staged commit, or all of them by their hash, until it is known that none is staged
-    /// twice.
-    pub(crate) last_key: Option<RecordKey>,
-    pub(crate) seen: HashSet<u64>,
-    pub(crate) hasher: RandomState,
+    pub(crate) seen: Seen,
     pub(crate) refused: Vec<Refused>,
 }
 
@@ -143,9 +139,7 @@ impl<'a> Attempt<'a> {
             is_unclear: false,
             skipped: Vec::new(),
             failed: HashSet::new(),
-            last_key: None,
-            seen: HashSet::new(),
-            hasher: RandomState::new(),
+            seen: Seen::default(),
             refused: Vec::new(),
         }
     }

@@ -16,7 +16,7 @@ use crate::plan::{At, Plan};
 /// removed a parent that a row still refers to. `None` if no write did. It ends the transaction.
 pub(crate) fn violators(
     store: &Store,
-    plan: &mut Plan,
+    plan: &Plan,
     text: &str,
     left_out: &BTreeMap<At, String>,
 ) -> Run<Option<Vec<Refused>>> {
@@ -38,7 +38,7 @@ pub(crate) fn violators(
 /// Names the writes that are to blame, up to the limit.
 fn name(
     store: &Store,
-    plan: &mut Plan,
+    plan: &Plan,
     left_out: &BTreeMap<At, String>,
     text: &str,
     named: &mut Vec<Refused>,

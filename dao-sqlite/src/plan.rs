@@ -1,14 +1,15 @@
 //! The writes of a commit, checked and in the order in which they are applied.
 
+use std::cell::RefCell;
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use fastsync_core::source::rules::{LastWrites, Phase};
 use fastsync_core::source::{Commit, StateWrite, Write, Writes};
-use fastsync_core::{Error, ErrorKind, RecordKey, SessionId, TypeName};
+use fastsync_core::{RecordKey, SessionId, TypeName};
 
 use crate::connection::Store;
-use crate::error::{BACKEND, Fail, Run};
+use crate::error::{Fail, Run};
 use crate::merge::{self, Merge, Staged};
 use crate::registry::Type;
 use crate::staging::{Batch, batches};
@@ -49,7 +50,7 @@ pub(crate) struct Plan {
     batches: Vec<Batch>,
     /// Once looked for.
     last: Option<LastWrites<At>>,
-    kinds: Vec<Arc<Type>>,
+    kinds: RefCell<Vec<Arc<Type>>>,
 }
 
 impl Plan {
@@ -66,7 +67,7 @@ impl Plan {
             overridden: HashSet::new(),
             batches: Vec::new(),
             last: None,
-            kinds: Vec::new(),
+            kinds: RefCell::default(),
         };
         for write in &mut given {
             let kind = plan.kind(store, &write.action.key().type_name)?;
@@ -113,22 +114,11 @@ impl Plan {
     }
 
     /// The rounds that this commit needs.
-    pub(crate) fn phases(&mut self, store: &Store) -> Run<BTreeSet<Phase>> {
-        let mut names: BTreeSet<(TypeName, bool)> = BTreeSet::new();
-        for batch in &self.batches {
-            names.extend(batch.types.iter().cloned());
-        }
-        let mut phases = BTreeSet::new();
-        for (name, is_deletion) in names {
-            phases.insert(Phase::of(&self.kind(store, &name)?.schema, is_deletion));
-        }
-        let given = std::mem::take(&mut self.given);
-        for write in &given {
-            let kind = self.kind(store, &write.action.key().type_name)?;
-            phases.insert(Phase::of(&kind.schema, write.is_deletion()));
-        }
-        self.given = given;
-        Ok(phases)
+    pub(crate) fn phases(&self, store: &Store) -> Run<BTreeSet<Phase>> {
+        let staged = self.batches.iter().flat_map(|batch| &batch.types).map(|(name, is)| (name, *is));
+        let given = self.given.iter().map(|write| (&write.action.key().type_name, write.is_deletion()));
+        let phase = |(name, is_deletion)| Ok(Phase::of(&self.kind(store, name)?.schema, is_deletion));
+        staged.chain(given).map(phase).collect()
     }
 
     /// How to notice in these rounds that a key is staged twice.
@@ -143,28 +133,16 @@ impl Plan {
     }
 
     /// Gives every write of a round, or every write: what was staged in the order of keys, then what was given.
-    pub(crate) fn each(&mut self, store: &Store, only: Option<Phase>, work: &mut Visit<'_>) -> Run<()> {
-        let batches = std::mem::take(&mut self.batches);
-        let result = self.each_staged(store, &batches, only, work);
-        self.batches = batches;
-        if result? {
-            let given = std::mem::take(&mut self.given);
-            let result = self.each_given(store, &given, only, work);
-            self.given = given;
-            result?;
+    pub(crate) fn each(&self, store: &Store, only: Option<Phase>, work: &mut Visit<'_>) -> Run<()> {
+        if self.each_staged(store, only, work)? {
+            self.each_given(store, only, work)?;
         }
         Ok(())
     }
 
-    fn each_staged(
-        &mut self,
-        store: &Store,
-        batches: &[Batch],
-        only: Option<Phase>,
-        work: &mut Visit<'_>,
-    ) -> Run<bool> {
-        let mut of_round = Vec::with_capacity(batches.len());
-        for (number, batch) in (0..GIVEN).zip(batches) {
+    fn each_staged(&self, store: &Store, only: Option<Phase>, work: &mut Visit<'_>) -> Run<bool> {
+        let mut of_round = Vec::with_capacity(self.batches.len());
+        for (number, batch) in (0..GIVEN).zip(&self.batches) {
             if self.has(store, batch, only)? {
                 of_round.push((number, batch));
             }
@@ -199,16 +177,11 @@ impl Plan {
         Ok(true)
     }
 
-    fn each_given(
-        &mut self,
-        store: &Store,
-        given: &[Write],
-        only: Option<Phase>,
-        work: &mut Visit<'_>,
-    ) -> Run<()> {
-        let mut placed = Vec::with_capacity(given.len());
-        for (place, write) in given.iter().enumerate() {
-            let at = (GIVEN, u32::try_from(place).map_err(|_| Fail::Core(invalid("a commit is too long")))?);
+    fn each_given(&self, store: &Store, only: Option<Phase>, work: &mut Visit<'_>) -> Run<()> {
+        let mut placed = Vec::with_capacity(self.given.len());
+        for (place, write) in self.given.iter().enumerate() {
+            let place = u32::try_from(place).map_err(|_| Fail::invalid("commit", "a commit is too long"))?;
+            let at = (GIVEN, place);
             let kind = self.kind(store, &write.action.key().type_name)?;
             if self.is_wanted(&kind, at, write, only) {
                 placed.push((at, write));
@@ -218,7 +191,7 @@ impl Plan {
         Ok(())
     }
 
-    fn hand_over(&mut self, store: &Store, placed: &[Placed<'_>], work: &mut Visit<'_>) -> Run<bool> {
+    fn hand_over(&self, store: &Store, placed: &[Placed<'_>], work: &mut Visit<'_>) -> Run<bool> {
         for of_type in placed.chunk_by(|(_, a), (_, b)| a.action.key().type_name == b.action.key().type_name)
         {
             let Some((_, first)) = of_type.first() else { continue };
@@ -235,7 +208,7 @@ impl Plan {
             && !self.is_superseded(at, write.action.key())
     }
 
-    fn has(&mut self, store: &Store, batch: &Batch, only: Option<Phase>) -> Run<bool> {
+    fn has(&self, store: &Store, batch: &Batch, only: Option<Phase>) -> Run<bool> {
         let Some(only) = only else { return Ok(true) };
         for (name, is_deletion) in &batch.types {
             if Phase::of(&self.kind(store, name)?.schema, *is_deletion) == only {
@@ -246,16 +219,12 @@ impl Plan {
     }
 
     /// A type by name: a commit has few, so a list is the fastest map.
-    fn kind(&mut self, store: &Store, name: &TypeName) -> Run<Arc<Type>> {
-        if let Some(kind) = self.kinds.iter().find(|kind| kind.schema.name() == name) {
+    fn kind(&self, store: &Store, name: &TypeName) -> Run<Arc<Type>> {
+        if let Some(kind) = self.kinds.borrow().iter().find(|kind| kind.schema.name() == name) {
             return Ok(Arc::clone(kind));
         }
         let kind = store.kind(name)?;
-        self.kinds.push(Arc::clone(&kind));
+        self.kinds.borrow_mut().push(Arc::clone(&kind));
         Ok(kind)
     }
-}
-
-fn invalid(message: impl Into<String>) -> Error {
-    Error::new(ErrorKind::InvalidInput, "commit", message).with_backend(BACKEND)
 }

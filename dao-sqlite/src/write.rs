@@ -1,10 +1,11 @@
 //! The writes of one attempt to commit: many rows at a time where that is enough, one by one where it is not.
 
-use std::hash::BuildHasher;
+use std::collections::HashSet;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
-use fastsync_core::Record;
 use fastsync_core::source::{Action, ConflictReason, Expect, OnMismatch, Write};
+use fastsync_core::{Record, RecordKey};
 
 use crate::apply::{Writer, refusal};
 use crate::commit::{Attempt, conflict};
@@ -13,16 +14,40 @@ use crate::plan::{At, Placed, Plan, Watch};
 use crate::put::Put;
 use crate::registry::Type;
 
+/// The last key written of a staged commit, or all of them by their hash, until it is known that none is staged twice.
+#[derive(Default)]
+pub(crate) struct Seen {
+    last: Option<RecordKey>,
+    all: HashSet<u64>,
+    hasher: RandomState,
+}
+
+impl Seen {
+    /// Whether one of these keys was written before, as far as it is watched.
+    fn is_twice(&mut self, placed: &[Placed<'_>], watch: Watch) -> bool {
+        let mut keys = placed.iter().map(|(_, write)| write.action.key());
+        match watch {
+            Watch::Nothing => false,
+            Watch::Neighbours => {
+                let meets_last = keys.next() == self.last.as_ref();
+                self.last = placed.last().map(|(_, write)| write.action.key().clone());
+                meets_last || !placed.is_sorted_by(|(_, a), (_, b)| a.action.key() != b.action.key())
+            }
+            Watch::All => keys.any(|key| !self.all.insert(self.hasher.hash_one(key))),
+        }
+    }
+}
+
 impl Attempt<'_> {
     /// Applies every write; `false` if one stops the commit.
-    pub(crate) fn write_all(&mut self, plan: &mut Plan, writer: &mut Writer<'_>) -> Run<bool> {
+    pub(crate) fn write_all(&mut self, plan: &Plan, writer: &mut Writer<'_>) -> Run<bool> {
         let store = self.store;
         let phases = plan.phases(store)?;
         let watch = plan.watch(&phases);
         let mut goes_on = true;
         for phase in phases {
             plan.each(store, Some(phase), &mut |kind, placed| {
-                goes_on = !self.is_twice(placed, watch) && self.write_some(kind, placed, writer)?;
+                goes_on = !self.seen.is_twice(placed, watch) && self.write_some(kind, placed, writer)?;
                 Ok(goes_on)
             })?;
             if !goes_on {
@@ -30,24 +55,6 @@ impl Attempt<'_> {
             }
         }
         Ok(true)
-    }
-
-    /// Whether one of these keys was written before, as far as it is watched.
-    fn is_twice(&mut self, placed: &[Placed<'_>], watch: Watch) -> bool {
-        let mut keys = placed.iter().map(|(_, write)| write.action.key());
-        match watch {
-            Watch::Nothing => false,
-            Watch::Neighbours => {
-                let meets_last = keys.next() == self.last_key.as_ref();
-                self.last_key = placed.last().map(|(_, write)| write.action.key().clone());
-                meets_last
-                    || placed.windows(2).any(|pair| match pair {
-                        [(_, a), (_, b)] => a.action.key() == b.action.key(),
-                        _ => false,
-                    })
-            }
-            Watch::All => keys.any(|key| !self.seen.insert(self.hasher.hash_one(key))),
-        }
     }
 
     fn write_some(&mut self, kind: &Arc<Type>, placed: &[Placed<'_>], writer: &mut Writer<'_>) -> Run<bool> {

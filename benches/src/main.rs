@@ -9,7 +9,7 @@ use benches::{profile, role};
 use clap::{Parser, Subcommand};
 
 use figures::{
-    growth, layout, limits, memory, mongo, mysql, noop, page, ratios, sled, throughput, workloads,
+    growth, layout, limits, memory, mongo, mysql, noop, page, postgres, ratios, sled, throughput, workloads,
 };
 
 #[derive(Debug, Parser)]
@@ -34,6 +34,8 @@ enum Figure {
     Sled(sled::Args),
     /// A server on MariaDB, beside bare statements.
     Mysql(mysql::Args),
+    /// A server on PostgreSQL, beside bare statements.
+    Postgres(postgres::Args),
     /// A server on MongoDB, beside the driver alone.
     Mongo(mongo::Args),
     /// SQLite: the index table against sync columns in the row.
@@ -63,6 +65,7 @@ fn main() -> Result<ExitCode> {
         Some(Figure::Memory(args)) => memory::figure(&args),
         Some(Figure::Sled(args)) => sled::figure(&args),
         Some(Figure::Mysql(args)) => mysql::figure(&args),
+        Some(Figure::Postgres(args)) => postgres::figure(&args),
         Some(Figure::Mongo(args)) => mongo::figure(&args),
         Some(Figure::Layout(args)) => layout::figure(&args),
         Some(Figure::Workloads(args)) => workloads::figure(&args),

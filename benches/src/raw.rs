@@ -3,6 +3,7 @@
 
 pub mod mongo;
 pub mod mysql;
+pub mod postgres;
 pub mod redb;
 pub mod sled;
 pub mod sqlite;
@@ -12,7 +13,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::records::Item;
-use crate::stores::{StoreKind, mongo_database, mysql_database};
+use crate::stores::{StoreKind, mongo_database, mysql_database, postgres_database};
 
 /// How many items are written, or read, at a time.
 pub const BATCH: usize = 1_000;
@@ -28,6 +29,8 @@ pub enum Table {
     Sled(sled::Items),
     /// A table of a MariaDB.
     Mysql(Box<mysql::Items>),
+    /// A table of a PostgreSQL.
+    Postgres(Box<postgres::Items>),
     /// A collection of a MongoDB.
     Mongo(mongo::Items),
 }
@@ -45,6 +48,9 @@ impl Table {
             StoreKind::Mysql => {
                 Self::Mysql(Box::new(mysql::Items::open(&mysql_database(place).await?).await?))
             }
+            StoreKind::Postgres => {
+                Self::Postgres(Box::new(postgres::Items::open(&postgres_database(place).await?).await?))
+            }
             StoreKind::Mongo => Self::Mongo(mongo::Items::of(&mongo_database(place).await?)),
         })
     }
@@ -59,6 +65,7 @@ impl Table {
             Self::Redb(table) => table.upsert(items),
             Self::Sled(table) => table.upsert(items),
             Self::Mysql(table) => table.upsert(items).await,
+            Self::Postgres(table) => table.upsert(items).await,
             Self::Mongo(table) => table.upsert(items).await,
         }
     }
@@ -73,6 +80,7 @@ impl Table {
             Self::Redb(table) => table.page(after),
             Self::Sled(table) => table.page(after),
             Self::Mysql(table) => table.page(after).await,
+            Self::Postgres(table) => table.page(after).await,
             Self::Mongo(table) => table.page(after).await,
         }
     }

@@ -101,6 +101,76 @@ async fn pushers(port: u16, pushers: u64, each: u64, first: u64) -> Result<f64> 
     Ok(since(start))
 }
 
+/// How many sessions of one record each of many pushers makes.
+const SMALL_SESSIONS: u64 = 100;
+
+/// Sessions of one record: what [`PUSHERS`] pushers reach together, in parts of what one does. Three times; the best counts, since
+/// what else the machine does can only slow it down.
+///
+/// # Errors
+/// What goes wrong.
+pub async fn small_sessions(
+    report: &mut Report,
+    source: impl SyncableDataSource,
+    required: f64,
+) -> Result<()> {
+    let port = serve(source).await?;
+    let mut first = 0;
+    let mut best: (f64, f64, f64) = (0.0, 0.0, 0.0);
+    for _ in 0..3 {
+        let mut rates = [0.0; 2];
+        for (rate_of, pushers) in rates.iter_mut().zip([1, PUSHERS]) {
+            let seconds = one_by_one(port, pushers, first).await?;
+            first += pushers * SMALL_SESSIONS;
+            *rate_of = rate(pushers * SMALL_SESSIONS, seconds);
+        }
+        let ratio = rates[1] / rates[0];
+        if ratio > best.2 {
+            best = (rates[0], rates[1], ratio);
+        }
+    }
+    let mut table =
+        Table::new(&["sessions of one record/s", "one pusher", "16 pushers", "ratio", "required"]);
+    table.row([
+        "push".to_owned(),
+        thousands(best.0),
+        thousands(best.1),
+        format!("{:.3}", best.2),
+        format!("{required:.3}"),
+    ]);
+    table.print();
+    report.figure("small_sessions_ratio", best.2);
+    report.at_least("16 pushers of sessions of one record", best.2, required);
+    Ok(())
+}
+
+/// So many pushers at once, each of which commits a record and pushes it, again and again; the seconds until the last is done.
+async fn one_by_one(port: u16, pushers: u64, first: u64) -> Result<f64> {
+    let mut clients = Vec::new();
+    for n in 0..pushers {
+        let store = memory_client().await?;
+        let client = ours::client::<Item>(&store, port)?;
+        clients.push((store, client, first + n * SMALL_SESSIONS));
+    }
+    let start = now();
+    let tasks: Vec<_> = clients
+        .into_iter()
+        .map(|(store, client, first)| {
+            tokio::spawn(async move {
+                for n in 0..SMALL_SESSIONS {
+                    ours::fill::<Item>(&store, first + n, 1, 1).await?;
+                    ours::push(&client, 1).await?;
+                }
+                anyhow::Ok(())
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await??;
+    }
+    Ok(since(start))
+}
+
 /// The next page of rows after an id.
 pub type Fetch = Pin<Box<dyn Future<Output = Result<Vec<Item>>> + Send>>;
 

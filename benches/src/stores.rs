@@ -12,6 +12,8 @@ use fastsync_dao_mongo::mongodb::{Client, Database};
 use fastsync_dao_mysql::MySqlDataSource;
 use fastsync_dao_mysql::sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
 use fastsync_dao_mysql::sqlx::{AssertSqlSafe, ConnectOptions, query_scalar, raw_sql};
+use fastsync_dao_postgres::PostgresDataSource;
+use fastsync_dao_postgres::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use fastsync_dao_redb::RedbDataSource;
 use fastsync_dao_sled::SledDataSource;
 use fastsync_dao_sqlite::SqliteDataSource;
@@ -28,6 +30,8 @@ pub enum StoreKind {
     Sled,
     /// A database of the server that `FASTSYNC_MYSQL_URL` names.
     Mysql,
+    /// A database of the server that `FASTSYNC_POSTGRES_URL` names.
+    Postgres,
     /// A database of the server that `FASTSYNC_MONGO_URL` names.
     Mongo,
 }
@@ -41,6 +45,7 @@ impl StoreKind {
             Self::Redb => "redb",
             Self::Sled => "sled",
             Self::Mysql => "MariaDB",
+            Self::Postgres => "PostgreSQL",
             Self::Mongo => "MongoDB",
         }
     }
@@ -50,6 +55,7 @@ impl StoreKind {
         match self {
             Self::Sqlite | Self::Redb | Self::Sled => None,
             Self::Mysql => Some("FASTSYNC_MYSQL_URL"),
+            Self::Postgres => Some("FASTSYNC_POSTGRES_URL"),
             Self::Mongo => Some("FASTSYNC_MONGO_URL"),
         }
     }
@@ -75,6 +81,11 @@ impl StoreKind {
                 let pool = MySqlPoolOptions::new().max_connections(20).connect_lazy_with(options);
                 Arc::new(MySqlDataSource::new(pool).await?)
             }
+            Self::Postgres => {
+                let options = postgres_database(place).await?;
+                let pool = PgPoolOptions::new().max_connections(20).connect_lazy_with(options);
+                Arc::new(PostgresDataSource::new(pool).await?)
+            }
             Self::Mongo => Arc::new(MongoDataSource::open(&mongo_database(place).await?).await?),
         })
     }
@@ -97,6 +108,10 @@ impl StoreKind {
                 let drop = format!("DROP DATABASE IF EXISTS {}", database(place)?);
                 raw_sql(AssertSqlSafe(drop)).execute(&mut mysql()?.connect().await?).await?;
             }
+            Self::Postgres => {
+                let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", database(place)?);
+                raw_sql(AssertSqlSafe(drop)).execute(&mut postgres()?.connect().await?).await?;
+            }
             Self::Mongo => mongo_database(place).await?.drop().await?,
         }
         Ok(())
@@ -112,6 +127,11 @@ pub async fn server_versions() -> Result<BTreeMap<&'static str, String>> {
     if StoreKind::Mysql.missing().is_none() {
         let select = query_scalar("SELECT VERSION()");
         versions.insert(StoreKind::Mysql.name(), select.fetch_one(&mut mysql()?.connect().await?).await?);
+    }
+    if StoreKind::Postgres.missing().is_none() {
+        let select = query_scalar("SHOW server_version");
+        let version = select.fetch_one(&mut postgres()?.connect().await?).await?;
+        versions.insert(StoreKind::Postgres.name(), version);
     }
     if StoreKind::Mongo.missing().is_none() {
         let info = mongo().await?.database("admin").run_command(doc! { "buildInfo": 1 }).await?;
@@ -129,6 +149,21 @@ pub(crate) async fn mysql_database(place: &Path) -> Result<MySqlConnectOptions> 
     let (options, name) = (mysql()?, database(place)?);
     let create = format!("CREATE DATABASE IF NOT EXISTS {name}");
     raw_sql(AssertSqlSafe(create)).execute(&mut options.connect().await?).await?;
+    Ok(options.database(&name))
+}
+
+fn postgres() -> Result<PgConnectOptions> {
+    Ok(std::env::var("FASTSYNC_POSTGRES_URL").context("FASTSYNC_POSTGRES_URL")?.parse()?)
+}
+
+/// The database that is called as the path ends; it is made if it is not there.
+pub(crate) async fn postgres_database(place: &Path) -> Result<PgConnectOptions> {
+    let (options, name) = (postgres()?, database(place)?);
+    let mut admin = options.connect().await?;
+    let there = query_scalar::<_, i64>("SELECT COUNT(*) FROM pg_database WHERE datname = $1").bind(&name);
+    if there.fetch_one(&mut admin).await? == 0 {
+        raw_sql(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut admin).await?;
+    }
     Ok(options.database(&name))
 }
 

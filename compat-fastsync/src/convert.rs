@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 
 use fastsync_core::{
-    Decimal, Error, ErrorKind, FieldKind, FieldSchema, ObjectId, Record, Result, TypeName, TypeSchema, Value,
-    Zone,
+    Error, ErrorKind, FieldKind, FieldSchema, ObjectId, Record, Result, TypeName, TypeSchema, Value, Zone,
 };
 
 use crate::timestamp::Unit;
 use crate::version;
-use crate::wire::{Number, SyncMetadata, SyncObject, operation};
+use crate::wire::{Number, RESERVED, SyncMetadata, SyncObject, operation};
 
 /// What the original calls the zone that everyone shares.
 pub(crate) const GLOBAL: &str = "Global";
@@ -20,22 +19,43 @@ pub(crate) fn zone_name(zone: &Zone) -> &str {
 }
 
 /// The body of a pushed object. A field that the object does not have keeps what is stored: a client that does not
-/// know a field does not erase it.
+/// know a field does not erase it. Fields that the type does not have go into the one at `unknown`, if there is one.
 pub(crate) fn to_body(
     schema: &TypeSchema,
+    unknown: Option<usize>,
     mut fields: BTreeMap<String, Value>,
     stored: Option<&Record>,
 ) -> Result<Vec<Value>> {
     let stored = stored.and_then(|record| record.body.as_deref()).unwrap_or_default();
     let mut body = Vec::with_capacity(schema.fields().len());
     for (at, field) in schema.fields().iter().enumerate() {
+        if unknown == Some(at) {
+            body.push(stored.get(at).cloned().unwrap_or(Value::Null));
+            continue;
+        }
         body.push(match fields.remove(field.name.as_str()) {
             Some(value) => adapt(field.kind, value),
-            None => stored.get(at).cloned().unwrap_or(Value::Null),
+            None => match stored.get(at) {
+                Some(value) => value.clone(),
+                // A client of before the field was.
+                None => field.default.clone().unwrap_or(Value::Null),
+            },
         });
+    }
+    if let Some(kept) = unknown.and_then(|at| body.get_mut(at))
+        && !fields.is_empty()
+    {
+        let mut all = unknown_fields(kept);
+        all.append(&mut fields);
+        *kept = Value::json(&all)?;
     }
     schema.admit(&mut body)?;
     Ok(body)
+}
+
+/// The fields that were kept for clients and that the type does not have.
+fn unknown_fields(kept: &Value) -> BTreeMap<String, Value> {
+    kept.parse_json().unwrap_or_default()
 }
 
 /// A value as the field has it, where a client's platform writes the same value in another form.
@@ -101,8 +121,15 @@ fn to_wire(kind: FieldKind, value: Value) -> Value {
     Value::Text(format!("{}{end}", &digits[..digits.len() - cut]))
 }
 
-/// A record as a client receives it.
-pub(crate) fn to_object(schema: &TypeSchema, type_name: &str, unit: Unit, record: Record) -> SyncObject {
+/// A record as a client receives it. A deleted object has the values of `deleted_body`: typed clients read its fields, too.
+pub(crate) fn to_object(
+    schema: &TypeSchema,
+    type_name: &str,
+    unknown: Option<usize>,
+    unit: Unit,
+    record: Record,
+    deleted_body: impl FnOnce() -> Vec<Value>,
+) -> SyncObject {
     let deleted = record.is_deleted();
     let id = record.key.id.as_str().to_owned();
     let metadata = SyncMetadata {
@@ -115,10 +142,20 @@ pub(crate) fn to_object(schema: &TypeSchema, type_name: &str, unit: Unit, record
     };
     let named = |field: &FieldSchema, value| (field.name.as_str().to_owned(), to_wire(field.kind, value));
     let fields = schema.fields().iter();
-    let fields = match record.body {
-        Some(body) => fields.zip(body).map(|(field, value)| named(field, value)).collect(),
-        None => fields.map(|field| named(field, placeholder(field))).collect(),
-    };
+    let body = record.body.unwrap_or_else(deleted_body);
+    let mut unknown_values = BTreeMap::new();
+    let mut known = BTreeMap::new();
+    for (at, (field, value)) in fields.zip(body).enumerate() {
+        if unknown == Some(at) {
+            unknown_values = unknown_fields(&value);
+        } else {
+            known.extend([named(field, value)]);
+        }
+    }
+    // What the type has by now is the type's.
+    let mut fields = unknown_values;
+    fields.retain(|name, _| !RESERVED.contains(&name.as_str()));
+    fields.append(&mut known);
     SyncObject { id, metadata, deleted, fields }
 }
 
@@ -129,24 +166,26 @@ pub(crate) fn overhead(schema: &TypeSchema, type_name: &str, zone: &Zone) -> usi
     OF_EVERY_OBJECT + type_name.len() + zone_name(zone).len() + names.sum::<usize>()
 }
 
-/// A value for a field of a deleted object: typed clients read the fields of deleted objects, too.
-fn placeholder(field: &FieldSchema) -> Value {
-    if field.nullable {
-        return Value::Null;
+/// The values of a deleted object: those that were kept, and for fields of which there is none, or none that fits, those of
+/// the sample.
+pub(crate) fn deleted_body(
+    schema: &TypeSchema,
+    sample: &[Value],
+    kept: Option<BTreeMap<String, Value>>,
+) -> Vec<Value> {
+    let mut kept = kept.unwrap_or_default();
+    let mut body = sample.to_vec();
+    for (at, field) in schema.fields().iter().enumerate() {
+        let Some(value) = kept.remove(field.name.as_str()) else { continue };
+        let Some(place) = body.get_mut(at) else { continue };
+        let of_sample = std::mem::replace(place, adapt(field.kind, value));
+        if schema.admit(&mut body).is_err()
+            && let Some(place) = body.get_mut(at)
+        {
+            *place = of_sample;
+        }
     }
-    match field.kind {
-        FieldKind::Boolean => Value::Bool(false),
-        kind if kind.is_integer() => Value::Integer(0),
-        FieldKind::Real => Value::Real(0.0),
-        FieldKind::Decimal => Value::Decimal(Decimal::default()),
-        FieldKind::Text | FieldKind::Bytes => Value::Text(String::new()),
-        FieldKind::Uuid => Value::Text(uuid::Uuid::nil().to_string()),
-        FieldKind::Instant => Value::Text("1970-01-01T00:00:00.000000000Z".to_owned()),
-        FieldKind::LocalDateTime => Value::Text("1970-01-01T00:00:00.000000000".to_owned()),
-        FieldKind::Date => Value::Text("1970-01-01".to_owned()),
-        FieldKind::Time => Value::Text("00:00:00.000000000".to_owned()),
-        _ => Value::Null,
-    }
+    body
 }
 
 /// The identity of an object's metadata in the clients' storage, which they share with the metadata of every other
@@ -193,7 +232,7 @@ mod tests {
 
     /// What clients get of what they have pushed.
     fn back(values: [&str; 4]) -> BTreeMap<String, Value> {
-        let body = to_body(&schema(), fields(values), None).unwrap();
+        let body = to_body(&schema(), None, fields(values), None).unwrap();
         body.into_iter()
             .zip(schema().fields())
             .map(|(value, field)| (field.name.as_str().to_owned(), to_wire(field.kind, value)))
@@ -226,19 +265,29 @@ mod tests {
         for (pushed, pulled) in [("2", "2.0"), ("0.1", "0.1"), ("\"12.50\"", "12.5"), ("-1e-7", "-0.0000001")]
         {
             let value = serde_json::from_str::<Value>(pushed).unwrap();
-            let body = to_body(&schema, BTreeMap::from([("price".to_owned(), value)]), None).unwrap();
+            let body = to_body(&schema, None, BTreeMap::from([("price".to_owned(), value)]), None).unwrap();
             let value = body.into_iter().next().unwrap();
             assert_eq!(serde_json::to_string(&to_wire(FieldKind::Decimal, value)).unwrap(), pulled);
         }
         let large = BTreeMap::from([("price".to_owned(), Value::Real(1e300))]);
-        assert!(to_body(&schema, large, None).is_err());
+        assert!(to_body(&schema, None, large, None).is_err());
     }
 
+    /// Fails if a deleted object has a value that the live form could not have.
     #[test]
-    fn a_deleted_object_has_dates_that_can_be_read() {
-        let values: Vec<_> =
-            schema().fields().iter().map(|field| to_wire(field.kind, placeholder(field))).collect();
+    fn a_deleted_object_has_what_was_kept_where_it_fits() {
         let form = ["1970-01-01T00:00:00.000Z", "1970-01-01T00:00:00.000", "1970-01-01", "00:00:00.000"];
-        assert!(values == form.map(Value::from));
+        let schema = schema();
+        let sample = to_body(&schema, None, fields(form), None).unwrap();
+        assert!(deleted_body(&schema, &sample, None) == sample);
+        let kept = [
+            ("at", Value::Text("2026-11-21T10:00:00.000".into())),
+            ("day", Value::Integer(7)),
+            ("gone", Value::Null),
+        ];
+        let kept = kept.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
+        let body = deleted_body(&schema, &sample, Some(kept));
+        assert!(body[0] == Value::Text("2026-11-21T10:00:00.000000000Z".into()));
+        assert!(body[1..] == sample[1..]);
     }
 }

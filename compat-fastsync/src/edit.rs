@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 
 use fastsync_core::{
-    Hlc, Incarnation, ObjectId, Record, RecordKey, Result, Revision, Submission, SubmittedEdit, SyncContext,
-    SyncMetadata, Timestamp, TypeSchema, Value, Zone,
+    Hlc, Incarnation, MAX_RECORD_BYTES, ObjectId, Record, RecordKey, Result, Revision, Submission,
+    SubmittedEdit, SyncMetadata, Timestamp, TypeSchema, Value,
 };
+use serde_json::value::RawValue;
 
 use crate::convert::to_body;
 use crate::memo::{self, Memo};
-use crate::wire::{SyncObject, operation};
-use crate::{Refusal, may_go_to, no_zone, timestamp, version};
+use crate::refusal::{Refusal, Refused};
+use crate::wire::{SyncObject, Unreadable, operation};
+use crate::{KnownType, may_go_to, timestamp, version, zone_refusal};
 
 /// A pushed object that was read.
 pub(crate) struct Edit<'a> {
@@ -23,6 +25,8 @@ pub(crate) struct Edit<'a> {
     is_add: bool,
     version: u64,
     told: Option<Timestamp>,
+    unknown: Option<usize>,
+    raw: Box<RawValue>,
 }
 
 /// What to do about an edit.
@@ -30,37 +34,52 @@ pub(crate) enum Step {
     /// Nothing: it is done already.
     Done,
     /// Refuse it.
-    Refuse(Refusal),
+    Refuse(Box<Refused>),
     /// Let the server decide.
     Submit(SubmittedEdit),
-}
-
-/// Who edits when.
-pub(crate) struct Moment<'a> {
-    pub(crate) context: &'a SyncContext,
-    pub(crate) now: Timestamp,
 }
 
 /// A base that is no record's: the server asks the type's handler.
 const NOT_KNOWN: Revision = Revision::from_bits(u64::MAX);
 
 impl<'a> Edit<'a> {
+    /// Reads an object, and says whether halves of characters were replaced in it.
     pub(crate) fn read(
         type_name: &'a str,
-        schema: &'a TypeSchema,
-        zone: &Zone,
-        object: SyncObject,
-    ) -> std::result::Result<Self, Refusal> {
+        known: &KnownType<'a>,
+        raw: Box<RawValue>,
+    ) -> std::result::Result<(Self, bool), Box<Refused>> {
+        let KnownType { schema, zone, unknown } = known;
+        let key = |id: &str| {
+            let id = ObjectId::new(id).ok().filter(|id| schema.admit_id(id).is_ok())?;
+            Some(RecordKey { zone: zone.clone(), type_name: schema.name().clone(), id })
+        };
+        let (object, is_mended) = match SyncObject::read(&raw) {
+            Ok(read) => read,
+            Err(Unreadable { said, id, fields: values, message }) => {
+                let refusal = Refusal::of_object(type_name, said.as_deref(), "unreadable", message);
+                let key = id.as_deref().and_then(key);
+                return Err(Box::new(Refused { values, ..*Refused::unread(refusal, key, raw) }));
+            }
+        };
         let SyncObject { id, metadata, deleted, fields } = object;
-        let object_id = ObjectId::new(&id)
-            .and_then(|object_id| schema.admit_id(&object_id).map(|()| object_id))
-            .map_err(|error| Refusal::of_object(type_name, &id, "invalid", error.message()))?;
-        if !may_go_to(zone, metadata.sync_zone.as_deref()) {
-            return Err(Refusal { id: Some(id), ..no_zone(type_name) });
+        let admitted =
+            ObjectId::new(&id).and_then(|object_id| schema.admit_id(&object_id).map(|()| object_id));
+        let object_id = match admitted {
+            Ok(object_id) => object_id,
+            Err(error) => {
+                let refusal = Refusal::of_object(type_name, Some(&id), "invalid", error.message());
+                return Err(Refused::unread(refusal, None, raw));
+            }
+        };
+        let said = metadata.sync_zone.as_deref();
+        if !may_go_to(zone, said) {
+            let refusal = Refusal { id: Some(id), ..zone_refusal(type_name, zone, said) };
+            return Err(Refused::unread(refusal, None, raw));
         }
         // An operation that is none of the three is an edit like any other: it must not vanish.
         let operation = metadata.operation();
-        Ok(Self {
+        let edit = Self {
             key: RecordKey { zone: zone.clone(), type_name: schema.name().clone(), id: object_id },
             deleted: deleted || operation == Some(operation::DELETE),
             schema,
@@ -69,7 +88,10 @@ impl<'a> Edit<'a> {
             is_add: operation == Some(operation::ADD),
             version: metadata.version.whole(),
             told: timestamp::read(metadata.timestamp),
-        })
+            unknown: *unknown,
+            raw,
+        };
+        Ok((edit, is_mended))
     }
 
     pub(crate) fn approximate_bytes(&self) -> usize {
@@ -77,48 +99,63 @@ impl<'a> Edit<'a> {
         OVERHEAD + self.fields.values().map(Value::approximate_bytes).sum::<usize>()
     }
 
-    pub(crate) fn refused(&self, code: impl Into<String>, message: impl Into<String>) -> Refusal {
-        Refusal::of_object(self.type_name, self.key.id.as_str(), code, message)
+    pub(crate) fn remark(&self, code: impl Into<String>, message: impl Into<String>) -> Refusal {
+        Refusal::of_object(self.type_name, Some(self.key.id.as_str()), code, message)
     }
 
-    /// What to do about this edit of `current`, given what is known of earlier pushes.
+    pub(crate) fn refused(&self, code: impl Into<String>, message: impl Into<String>) -> Box<Refused> {
+        let refusal = self.remark(code, message);
+        // Who may not use the zone is not told what is in it.
+        let key = (refusal.code != "zone").then(|| self.key.clone());
+        // What is larger fits no record, and is not kept with a tombstone either.
+        let is_small = self.approximate_bytes() <= MAX_RECORD_BYTES;
+        let values = if is_small { self.fields.clone() } else { BTreeMap::new() };
+        Box::new(Refused { refusal, key, values, raw: self.raw.clone() })
+    }
+
+    /// Whether this is an edit of an object that the client did not just make, and that is not here.
+    pub(crate) fn lacks_its_object(&self, current: Option<&Record>) -> bool {
+        current.is_none() && !version::is_first(self.version)
+    }
+
+    /// What to do about this edit of `current`, given what is known of earlier pushes. `is_gone`: an object that is not here was,
+    /// and is deleted.
     pub(crate) fn step(
         &self,
-        moment: &Moment<'_>,
-        current: Option<&Record>,
+        now: Timestamp,
+        (current, is_gone): (Option<&Record>, bool),
         memo: Memo,
         submission: &Submission,
     ) -> Result<Step> {
         let body = match self.body(current) {
             Ok(body) => body,
-            Err(refusal) => return Ok(Step::Refuse(refusal)),
+            Err(refused) => return Ok(Step::Refuse(refused)),
         };
         let digest = memo::digest(body.as_deref())?;
         let nothing_to_delete = self.deleted && current.is_none_or(Record::is_deleted);
         if memo.knows(self.version, digest) || nothing_to_delete {
             return Ok(Step::Done);
         }
-        let (revision, incarnation) = self.base(current, &memo, submission)?;
+        let (revision, incarnation) = self.base((current, is_gone), &memo, submission)?;
         let metadata = SyncMetadata {
             revision,
             incarnation,
-            modified_at: self.modified_at(moment.now, current),
+            modified_at: self.modified_at(now, current),
             // The server's submission names the device; records carry it as well.
             modified_by: submission.device(),
             change: 0,
         };
-        let key = memo::key(moment.context, &self.key);
         let makes_it = current.is_none() && version::is_first(self.version);
-        let note = memo.noting(key, (self.version, digest), submission.revision(), makes_it)?;
+        let note = memo.noting((self.version, digest), submission.revision(), makes_it)?;
         let record = Record { key: self.key.clone(), body, metadata };
         Ok(Step::Submit(SubmittedEdit::new(record).with_note(note)))
     }
 
-    fn body(&self, current: Option<&Record>) -> std::result::Result<Option<Vec<Value>>, Refusal> {
+    fn body(&self, current: Option<&Record>) -> std::result::Result<Option<Vec<Value>>, Box<Refused>> {
         if self.deleted {
             return Ok(None);
         }
-        to_body(self.schema, self.fields.clone(), current)
+        to_body(self.schema, self.unknown, self.fields.clone(), current)
             .map(Some)
             .map_err(|error| self.refused("invalid", error.message()))
     }
@@ -126,7 +163,7 @@ impl<'a> Edit<'a> {
     /// The version and the life that the edit started from.
     fn base(
         &self,
-        current: Option<&Record>,
+        (current, is_gone): (Option<&Record>, bool),
         memo: &Memo,
         submission: &Submission,
     ) -> Result<(Revision, Incarnation)> {
@@ -134,7 +171,7 @@ impl<'a> Edit<'a> {
         let is_own = version::is_clients_own(self.version);
         let Some(current) = current else {
             // Never here, whatever operation the client says; or here once, deleted, and purged since.
-            return Ok(if is_own { new } else { (NOT_KNOWN, new.1) });
+            return Ok(if is_own && !is_gone { new } else { (NOT_KNOWN, new.1) });
         };
         let SyncMetadata { revision, incarnation, .. } = current.metadata;
         // No edit brings a deleted object back, not even one that knows of the deletion.

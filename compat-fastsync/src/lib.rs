@@ -13,14 +13,19 @@
 
 mod builder;
 mod convert;
+mod cut;
 mod edit;
-
 #[cfg(feature = "http")]
 pub mod http;
+pub mod import;
+mod limits;
 mod memo;
 mod pull;
 mod push;
 mod quiet;
+mod reading;
+mod refusal;
+mod shelf;
 mod timestamp;
 mod version;
 pub mod wire;
@@ -29,15 +34,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fastsync_core::{
-    DeviceId, Error, ErrorKind, Result, Server, SyncContext, SyncManager, TypeName, TypeSchema, Zone,
+    DeviceId, Error, ErrorKind, Result, Server, SyncContext, SyncManager, TypeName, TypeSchema, Value, Zone,
     ZoneRestriction,
 };
-use serde::Serialize;
 
-pub use builder::{CompatLimits, FastSyncCompatBuilder};
+pub use builder::FastSyncCompatBuilder;
+pub use limits::CompatLimits;
+pub use refusal::{KeptRefusal, Refusal, RefusalAnswer};
 
 use convert::{name_uuid, zone_name};
 use quiet::Quiet;
+use shelf::Shelf;
 
 /// Serves the original FastSync clients from a server of ours. A cheap handle: clones share everything.
 ///
@@ -53,8 +60,17 @@ struct Inner {
     aliases: BTreeMap<String, TypeName>,
     limits: CompatLimits,
     quiet: Quiet,
+    /// What the fields of a deleted object have whose last values were not kept.
+    samples: BTreeMap<TypeName, Vec<Value>>,
+    /// The field, by type, that has what clients send and the type does not have.
+    unknown: BTreeMap<TypeName, usize>,
+    answers: BTreeMap<String, RefusalAnswer>,
+    answer: RefusalAnswer,
+    shelf: Shelf,
+    on_notice: Option<Box<NoticeHook>>,
 }
 
+type NoticeHook = dyn Fn(&SyncContext, &Refusal) + Send + Sync;
 type ZoneOf = dyn Fn(&SyncContext, &TypeName) -> Option<Zone> + Send + Sync;
 
 /// What became of a push.
@@ -65,6 +81,10 @@ pub struct PushReply {
     /// What was not. If anything is here the client must hear that its push failed, so that it keeps these edits; what
     /// was processed is not harmed by being pushed again.
     pub refused: Vec<Refusal>,
+    /// What was not, but the client is to hear that its push succeeded: see [`RefusalAnswer`].
+    pub undone: Vec<Refusal>,
+    /// Objects that were stored, or refused for another reason, with U+FFFD in place of halves of characters.
+    pub mended: Vec<Refusal>,
 }
 
 /// What a pull gives.
@@ -76,43 +96,12 @@ pub struct PullReply {
     pub refused: Vec<Refusal>,
 }
 
-/// A type or an object that was left out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Refusal {
-    /// The type, as the client calls it.
-    #[serde(rename = "type")]
-    pub type_name: String,
-    /// The object; none if it is the whole type.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub id: Option<String>,
-    /// Why, for programs: `unknown_type`, `zone`, `invalid`, `constraint`, `handler_failed`, or a code of the
-    /// application's own.
-    pub code: String,
-    /// Why, for people.
-    pub message: String,
-}
-
-impl Refusal {
-    fn of_type(type_name: &str, code: &str, message: &str) -> Self {
-        let (type_name, id) = (shortened(type_name), None);
-        Self { type_name, id, code: code.to_owned(), message: message.to_owned() }
-    }
-
-    fn of_object(type_name: &str, id: &str, code: impl Into<String>, message: impl Into<String>) -> Self {
-        let (type_name, id) = (shortened(type_name), Some(shortened(id)));
-        Self { type_name, id, code: code.into(), message: message.into() }
-    }
-}
-
-/// A name as it was sent, for a message.
-fn shortened(name: &str) -> String {
-    name.chars().take(128).collect()
-}
-
 /// A registered type, as a client names it.
 struct KnownType<'a> {
     schema: &'a TypeSchema,
     zone: Zone,
+    /// The place of the field for what the type does not have.
+    unknown: Option<usize>,
 }
 
 impl FastSyncCompat {
@@ -132,29 +121,44 @@ impl FastSyncCompat {
     ///
     /// Up to [`CompatLimits::session`] the push is one session: visible whole or not at all. Objects that conflict are
     /// settled by their type's handler; whatever wins has a new version, so that the client receives it with its next
-    /// pull. The same push again changes nothing.
+    /// pull. An object that is refused leaves the others; [`RefusalAnswer`] says what becomes of it. The same push again
+    /// changes nothing.
     ///
     /// # Errors
     /// `Contention`; those of the zone policy and of the data source. Nothing of the session under way is changed then;
     /// the client tries again.
     ///
     /// Cancellation: as for an error.
-    pub async fn process_push(&self, context: &SyncContext, payload: wire::SyncPayload) -> Result<PushReply> {
-        self.inner.process_push(context, payload).await
+    pub async fn process_push(&self, context: &SyncContext, request: wire::PushRequest) -> Result<PushReply> {
+        self.inner.process_push(context, request).await
     }
 
     /// Processes a pull on behalf of `context`: the whole of the original's `SyncManager.processPull`.
     ///
-    /// A reply is cut between sessions where it grows too large, and the next pull gives the rest.
+    /// A reply is cut where it grows too large, or reading it takes too long, and the next pull gives the rest: between sessions,
+    /// or inside one that is larger.
     ///
     /// # Errors
     /// Those of the zone policy and of the data source.
-    pub async fn process_pull(
-        &self,
-        context: &SyncContext,
-        request: wire::SyncOperationMetadata,
-    ) -> Result<PullReply> {
-        self.inner.process_pull(context, request).await
+    pub async fn process_pull(&self, context: &SyncContext, request: wire::PullRequest) -> Result<PullReply> {
+        self.inner.process_pull(context, request, None).await
+    }
+
+    /// What was refused while its client was told that its push succeeded: the newest first, at most 10,000 of them. They
+    /// are kept for [as long as pushes are remembered](CompatLimits::with_memory).
+    ///
+    /// # Errors
+    /// Those of the data source.
+    pub async fn refusals(&self) -> Result<Vec<KeptRefusal>> {
+        self.inner.refusals().await
+    }
+
+    /// Removes what was dealt with.
+    ///
+    /// # Errors
+    /// Those of the data source.
+    pub async fn forget_refusals(&self, refusals: &[KeptRefusal]) -> Result<()> {
+        self.inner.forget(refusals).await
     }
 }
 
@@ -180,7 +184,8 @@ impl Inner {
                 zone.ok_or_else(|| no_zone(name))?
             }
         };
-        Ok(KnownType { schema, zone })
+        let unknown = self.unknown.get(schema.name()).copied();
+        Ok(KnownType { schema, zone, unknown })
     }
 
     /// Original clients have no device identity: those of a user share one, unless authentication knows the device.
@@ -190,6 +195,20 @@ impl Inner {
             DeviceId::from_uuid(name_uuid(&["device", tenant, &context.user]))
         })
     }
+}
+
+/// Why an edit may not be stored in this zone, and what would help. It names no zone but the one that the client said.
+fn zone_refusal(type_name: &str, zone: &Zone, said: Option<&str>) -> Refusal {
+    let is_global = |said: &str| said.is_empty() || said == convert::GLOBAL;
+    if *zone != Zone::Global && said.is_some_and(is_global) {
+        let message = "the client takes this type for one that everyone shares, and the server keeps it in zones: configure \
+                       the client with the user's zone (`setTypeSyncZone` with `restricted`), or register a global type at \
+                       the server";
+        return Refusal::of_type(type_name, "zone", message);
+    }
+    let message = "the client is configured with a zone that does not exist or that the signed-in user may not use: \
+                   configure it with the user's own";
+    Refusal::of_type(type_name, "zone", message)
 }
 
 /// The same answer for a zone that is not there and one that is another's.

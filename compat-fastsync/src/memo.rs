@@ -2,13 +2,15 @@
 //!
 //! An original client sends neither its name nor a number with a push. So that a push which arrives twice is noticed,
 //! and an edit that follows another without a pull between is not taken for a conflict, each object that a user pushed
-//! has an entry of some ten bytes in the store, written with the object.
+//! has an entry of some ten bytes in the store, written with the object. It is forgotten after a while (see
+//! [`crate::shelf`]).
 
 use fastsync_core::source::{StateWrite, entry};
 use fastsync_core::{Error, ErrorKind, Record, RecordKey, Result, Revision, SyncContext, Value};
 use serde::{Deserialize, Serialize};
 
 use crate::convert::name_hash;
+use crate::shelf::Found;
 use crate::version;
 
 /// The last pushes of an object by one user.
@@ -20,8 +22,14 @@ pub(crate) struct Memo {
     made: bool,
     /// Version and digest, the newest last.
     pushes: Vec<(u64, u64)>,
-    /// The entry as it is stored.
+    /// Where the next one is written, and what is there.
     #[serde(skip)]
+    place: Place,
+}
+
+#[derive(Debug, Default)]
+struct Place {
+    key: String,
     stored: Option<Vec<u8>>,
 }
 
@@ -29,10 +37,15 @@ pub(crate) struct Memo {
 const REMEMBERED: usize = 4;
 
 impl Memo {
-    pub(crate) fn read(stored: Option<Vec<u8>>) -> Result<Self> {
-        let Some(bytes) = stored else { return Ok(Self::default()) };
-        let memo: Self = entry::decode(&bytes)?;
-        Ok(Self { stored: Some(bytes), ..memo })
+    pub(crate) fn read(found: Found) -> Result<Self> {
+        let Found { value, replaced, key } = found;
+        let memo = value.as_deref().map(entry::decode::<Self>).transpose()?.unwrap_or_default();
+        Ok(Self { place: Place { key, stored: replaced }, ..memo })
+    }
+
+    /// Of an object that was not pushed before, as far as is known without looking.
+    pub(crate) fn new(key: String) -> Self {
+        Self { place: Place { key, stored: None }, ..Self::default() }
     }
 
     /// Whether this very edit was processed before.
@@ -60,34 +73,34 @@ impl Memo {
     /// Notes an edit, if the entry is still as it was read.
     pub(crate) fn noting(
         mut self,
-        key: String,
         (version, digest): (u64, u64),
         revision: Revision,
         makes_it: bool,
     ) -> Result<StateWrite> {
-        let read = self.stored.take();
+        let Place { key, stored } = std::mem::take(&mut self.place);
         self.made |= makes_it;
         self.pushes.push((version, digest));
         let surplus = self.pushes.len().saturating_sub(REMEMBERED);
         self.pushes.drain(..surplus);
         self.revision = revision;
         let value = entry::encode(&self)?;
-        Ok(StateWrite::replace(key, read, Some(value)))
+        Ok(StateWrite::replace(key, stored, Some(value)))
     }
 }
 
-/// Where the entry of an object and a user is.
-pub(crate) fn key(context: &SyncContext, key: &RecordKey) -> String {
+/// What the entry of an object and a user is called.
+pub(crate) fn name(context: &SyncContext, key: &RecordKey) -> String {
     let tenant = context.tenant.as_deref();
-    let hash = name_hash(&[
+    name_hash(&[
         if tenant.is_some() { "tenant" } else { "" },
         tenant.unwrap_or_default(),
         &context.user,
         &key.zone.to_string(),
         key.type_name.as_str(),
         key.id.as_str(),
-    ]);
-    format!("fastsync-compat/pushed/{}", hash.to_hex())
+    ])
+    .to_hex()
+    .to_string()
 }
 
 /// What an edit says, in eight bytes.
@@ -97,4 +110,21 @@ pub(crate) fn digest(body: Option<&[Value]>) -> Result<u64> {
     })?;
     let hash = blake3::hash(&bytes);
     Ok(hash.as_bytes().iter().take(8).fold(0, |sum, byte| (sum << 8) | u64::from(*byte)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fails if what an earlier release remembered could not be read.
+    #[test]
+    fn what_is_remembered_is_as_in_its_file() {
+        let memo = Memo::new("key".to_owned());
+        let write = memo.noting((1_000, 7), Revision::from_bits(9), true).unwrap();
+        let stored = write.value.unwrap();
+        let hex: String = stored.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, include_str!("../tests/golden/stored/pushed-1.hex").trim_end());
+        let memo: Memo = entry::decode(&stored).unwrap();
+        assert!(memo.knows(1_000, 7) && memo.made && memo.revision == Revision::from_bits(9));
+    }
 }

@@ -3,18 +3,17 @@
 //! A client's cursor for a type is the number of the last session of the zone that it has read: our position.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use fastsync_core::source::{Changes, ChangesRequest, PageLimits, Point, ResetReason};
-use fastsync_core::{Position, Record, Result, SyncContext, TypeName, TypeSchema, Zone};
+use fastsync_core::source::{After, Changes, ChangesRequest, PageLimits};
+use fastsync_core::{Position, Record, Result, SyncContext, Timestamp, TypeName, TypeSchema, Zone};
 
-use crate::convert::{contention, overhead, to_object, zone_name};
+use crate::convert::{deleted_body, overhead, to_object, zone_name};
 use crate::quiet::Stretch;
+use crate::reading::{Reading, Room};
 use crate::timestamp::Unit;
-use crate::wire::{Number, SyncMetadata, SyncOperationMetadata, operation};
-use crate::{Inner, KnownType, PullReply, Refusal, is_meant, no_zone, version};
-
-/// How often a reading begins anew because the horizon moved.
-const ATTEMPTS: usize = 8;
+use crate::wire::{Number, PullRequest, SyncMetadata, operation};
+use crate::{CompatLimits, Inner, KnownType, PullReply, Refusal, is_meant, no_zone, version};
 
 /// A type that a client asks for.
 struct Asked<'a> {
@@ -25,27 +24,27 @@ struct Asked<'a> {
     quiet_after: Position,
 }
 
-/// What was read of a zone.
-struct Reading {
-    records: Vec<Record>,
-    /// Everything at or before this position is among them.
-    through: Position,
-    /// The point there, if it is known.
-    end: Option<Point>,
-}
+/// Where the reading of types begins: at the end of a session, or with a number inside one.
+type Place = (Zone, Position, Option<u64>);
 
 impl Inner {
     pub(crate) async fn process_pull(
         &self,
         context: &SyncContext,
-        request: SyncOperationMetadata,
+        request: PullRequest,
+        most: Option<usize>,
     ) -> Result<PullReply> {
         let access = self.server.access(context).await?;
         let mut reply = PullReply::default();
         let mut asked: BTreeMap<TypeName, Asked<'_>> = BTreeMap::new();
-        let mut groups: BTreeMap<(Zone, Position), BTreeSet<TypeName>> = BTreeMap::new();
+        let mut groups: BTreeMap<Place, (After, BTreeSet<TypeName>)> = BTreeMap::new();
         for (name, metadata) in request.metadata {
-            let KnownType { schema, zone } = match self.known_type(context, &name) {
+            let Some(metadata) = PullRequest::read(&metadata) else {
+                let message = "the type's metadata cannot be read";
+                reply.refused.push(Refusal::of_type(&name, "unreadable", message));
+                continue;
+            };
+            let KnownType { schema, zone, .. } = match self.known_type(context, &name) {
                 Ok(known) if access.can_read(&known.zone) => known,
                 Ok(_) => {
                     reply.refused.push(no_zone(&name));
@@ -64,32 +63,53 @@ impl Inner {
             }
             // A cursor of another zone (the user of the device changed) says nothing about this one: from the start.
             let same_zone = is_meant(&zone, metadata.sync_zone.as_deref());
-            let read = if same_zone { version::position(metadata.version.whole()) } else { Position::START };
-            let (quiet_after, begin) = self.pass_over(&zone, &type_name, read).await?;
+            let cursor = if same_zone { metadata.version.whole() } else { 0 };
+            let inside = self.point_of(&zone, cursor).await?;
+            let (quiet_after, begin, after) = match inside {
+                Some(point) => (point.position, point.position, After::Point(point)),
+                None => {
+                    let read = if version::is_original(cursor) {
+                        self.imported_at(&zone, &type_name, cursor).await?
+                    } else {
+                        version::position(cursor)
+                    };
+                    let (quiet_after, begin) = self.pass_over(&zone, &type_name, read).await?;
+                    (quiet_after, begin, begin.into())
+                }
+            };
+            let number = after.within().map(|_| cursor);
             let unit = Unit::of(metadata.timestamp).unwrap_or(Unit::Seconds);
-            groups.entry((zone, begin)).or_default().insert(type_name.clone());
+            let group = groups.entry((zone, begin, number)).or_insert_with(|| (after, BTreeSet::new()));
+            group.1.insert(type_name.clone());
             asked.insert(type_name, Asked { name, schema, unit, quiet_after });
         }
         let mut found = Vec::new();
-        let (mut records, mut bytes) = (self.limits.reply_records, self.limits.reply_bytes);
-        for ((zone, after), types) in groups {
+        let CompatLimits { reply_records, reply_bytes, reply_time, .. } = self.limits;
+        let reply_bytes = most.map_or(reply_bytes, |most| most.min(reply_bytes)).max(1);
+        let until = later(self.server.store().now(), reply_time);
+        let (mut records, mut bytes, mut is_cut) = (reply_records, reply_bytes, false);
+        for ((zone, ..), (after, types)) in groups {
             let is_little = |left: usize, of: usize| left == 0 || left < of / 8;
-            if is_little(records, self.limits.reply_records) || is_little(bytes, self.limits.reply_bytes) {
-                break; // The next pull gives the rest.
+            if is_little(records, reply_records) || is_little(bytes, reply_bytes) {
+                is_cut = true; // The next pull gives the rest.
+                break;
             }
             let overheads = types.iter().filter_map(|name| asked.get(name));
             let overhead = overheads.map(|asked| overhead(asked.schema, &asked.name, &zone)).max();
             let overhead = overhead.unwrap_or_default().max(1);
             // Half of the room for what the objects say, half for the rest of their form.
-            let limits = PageLimits { records: records.min(bytes / 2 / overhead).max(1), bytes: bytes / 2 };
-            let reading = self.read(&zone, after, types.clone(), limits).await?;
+            let room =
+                Room { records: records.min(bytes / 2 / overhead).max(1), bytes: (bytes / 2).max(1), until };
+            let reading = self.read(&zone, after, types.clone(), room).await?;
             let said: usize = reading.records.iter().map(Record::approximate_bytes).sum();
-            bytes = bytes.saturating_sub(said).saturating_sub(reading.records.len() * overhead);
+            bytes = bytes.saturating_sub(said).saturating_sub(reading.records.len().saturating_mul(overhead));
             records = records.saturating_sub(reading.records.len());
+            is_cut |= reading.is_cut;
             self.note_quiet(&zone, &reading, types, &asked);
             found.push((zone, reading));
         }
-        self.write(&mut reply, &asked, found);
+        self.write(&mut reply, &asked, found).await?;
+        self.notice(context, reply.refused.iter().chain(&is_cut.then(cut_notice)));
         Ok(reply)
     }
 
@@ -135,92 +155,57 @@ impl Inner {
         }
     }
 
-    /// What is after a position: all of it, or as many whole sessions as there is room for, but at least one.
-    async fn read(
-        &self,
-        zone: &Zone,
-        after: Position,
-        types: BTreeSet<TypeName>,
-        limits: PageLimits,
-    ) -> Result<Reading> {
-        let mut request = ChangesRequest {
-            zone: zone.clone(),
-            after: after.into(),
-            types: Some(types.into_iter().collect()),
-            skip_own: None,
-            limits,
-            count_remaining: false,
-        };
-        let mut begin = after;
-        for _ in 0..ATTEMPTS {
-            request.after = begin.into();
-            match self.walk(&mut request).await? {
-                Ok(reading) => return Ok(reading),
-                // A position that is not there is of another history (a backup was restored): from the start.
-                Err(ResetReason::History) => begin = Position::START,
-                Err(_) => {}
-            }
-        }
-        Err(contention())
-    }
-
-    /// Reads to the end of a session, or says why the reading must begin anew.
-    async fn walk(&self, request: &mut ChangesRequest) -> Result<Result<Reading, ResetReason>> {
-        let mut records: Vec<Record> = Vec::new();
-        loop {
-            let page = match self.server.store().source().changes(request).await? {
-                Changes::Page(page) => page,
-                Changes::ResetRequired(reason) => return Ok(Err(reason)),
-            };
-            records.extend(page.records);
-            let through = page.next.position;
-            if page.next.within.is_none() {
-                return Ok(Ok(Reading { records, through, end: Some(page.next) }));
-            }
-            // Cut inside a session, whose records all have its revision: it waits for the next pull, unless it is the
-            // only one.
-            let last = records.last().map(|record| record.metadata.revision);
-            let before = records.iter().rposition(|record| Some(record.metadata.revision) != last);
-            if let Some(at) = before {
-                records.truncate(at.saturating_add(1));
-                let through = Position(through.0.saturating_sub(1));
-                return Ok(Ok(Reading { records, through, end: None }));
-            }
-            request.after = page.next.into();
-        }
-    }
-
     /// Parents come before children. A type without records is left out, as the clients want it.
-    fn write(
+    async fn write(
         &self,
         reply: &mut PullReply,
         asked: &BTreeMap<TypeName, Asked<'_>>,
         found: Vec<(Zone, Reading)>,
-    ) {
+    ) -> Result<()> {
         let now = self.server.store().now();
-        let mut by_type: BTreeMap<(i32, TypeName), (Zone, Position, Vec<Record>)> = BTreeMap::new();
+        let mut by_type: BTreeMap<(i32, TypeName), (Zone, u64, Vec<Record>)> = BTreeMap::new();
         for (zone, reading) in found {
             for record in reading.records {
                 let type_name = record.key.type_name.clone();
                 let priority = asked.get(&type_name).map_or(0, |asked| asked.schema.priority());
                 let entry = by_type.entry((priority, type_name));
-                let (.., records) = entry.or_insert_with(|| (zone.clone(), reading.through, Vec::new()));
+                let (.., records) = entry.or_insert_with(|| (zone.clone(), reading.cursor, Vec::new()));
                 records.push(record);
             }
         }
-        for ((_, type_name), (zone, through, records)) in by_type {
+        for ((_, type_name), (zone, cursor, records)) in by_type {
             let Some(Asked { name, schema, unit, .. }) = asked.get(&type_name) else { continue };
             let metadata = SyncMetadata {
                 id: Some(name.clone()),
                 type_name: Some(name.clone()),
                 sync_zone: Some(zone_name(&zone).to_owned()),
-                version: version::cursor(through).into(),
+                version: cursor.into(),
                 timestamp: unit.write(now),
                 sync_operation: Some(Number::from(operation::NONE)),
             };
-            let objects = records.into_iter().map(|record| to_object(schema, name, *unit, record)).collect();
+            let deleted: Vec<_> = records.iter().filter(|record| record.is_deleted()).collect();
+            let mut kept = self.server.store().last_values(&deleted).await?;
+            let sample = self.samples.get(&type_name).map(Vec::as_slice).unwrap_or_default();
+            let unknown = self.unknown.get(&type_name).copied();
+            let objects = records.into_iter().map(|record| {
+                let kept = kept.remove(&record.key);
+                to_object(schema, name, unknown, *unit, record, || deleted_body(schema, sample, kept))
+            });
+            reply.payload.data.insert(name.clone(), objects.collect());
             reply.payload.operation_metadata.metadata.insert(name.clone(), metadata);
-            reply.payload.data.insert(name.clone(), objects);
         }
+        Ok(())
     }
+}
+
+/// What the application is told of a reply that has not everything.
+fn cut_notice() -> Refusal {
+    let message = "there is more than fits one reply: the client shows the rest after its next pulls; let it pull until nothing \
+                   comes, or raise the reply limits";
+    Refusal { type_name: String::new(), id: None, code: "reply_cut".to_owned(), message: message.to_owned() }
+}
+
+fn later(now: Timestamp, time: Duration) -> Timestamp {
+    let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    Timestamp::from_millis(now.as_millis().saturating_add(millis))
 }

@@ -3,64 +3,85 @@
 use std::collections::BTreeMap;
 
 use fastsync_core::protocol::Outcome;
-use fastsync_core::source::SyncableDataSourceExt as _;
 use fastsync_core::{ObjectId, Record, RecordKey, Result, SyncContext, TypeName, Zone};
 
 use crate::convert::contention;
-use crate::edit::{Edit, Moment, Step};
+use crate::edit::{Edit, Step};
 use crate::memo::{self, Memo};
-use crate::wire::{SyncObject, SyncOperationMetadata, SyncPayload};
-use crate::{Inner, KnownType, PushReply, Refusal, may_go_to, no_zone};
+use crate::refusal::{Refusal, RefusalAnswer, Refused};
+use crate::shelf::Kind;
+use crate::wire::{PullRequest, PushRequest};
+use crate::{Inner, KnownType, PushReply, may_go_to, zone_refusal};
 
 /// How often a session is planned anew because the same push arrived twice at once.
 const ATTEMPTS: usize = 8;
-
-type Outcomes<T> = std::result::Result<T, Refusal>;
 
 impl Inner {
     pub(crate) async fn process_push(
         &self,
         context: &SyncContext,
-        payload: SyncPayload,
+        request: PushRequest,
     ) -> Result<PushReply> {
-        let SyncPayload { data, operation_metadata } = payload;
+        self.shelf.sweep(self.server.store()).await?;
+        let PushRequest { data, operation_metadata } = request;
         let mut reply = PushReply::default();
-        let names: Vec<String> = data.keys().cloned().collect();
+        let mut refused = Vec::new();
         let mut edits = BTreeMap::new();
+        let names: Vec<String> = data.keys().cloned().collect();
         for (name, objects) in names.iter().zip(data.into_values()) {
-            match self.read_type(context, name, &operation_metadata, objects) {
-                Ok(read) => {
-                    for edit in read {
-                        match edit {
-                            // An object that is there twice: the later form counts.
-                            Ok(edit) => drop(edits.insert(edit.key.clone(), edit)),
-                            Err(refusal) => reply.refused.push(refusal),
+            let known = match self.type_to_write(context, name, &operation_metadata) {
+                Ok(known) => known,
+                Err(refusal) => {
+                    refused.extend(Refused::all_of(&refusal, objects));
+                    reply.refused.push(refusal);
+                    continue;
+                }
+            };
+            for object in objects {
+                match Edit::read(name, &known, object) {
+                    Ok((edit, is_mended)) => {
+                        if is_mended {
+                            let message = "half a character was replaced by U+FFFD";
+                            reply.mended.push(edit.remark("half_character", message));
                         }
+                        // An object that is there twice: the later form counts.
+                        edits.insert(edit.key.clone(), edit);
+                    }
+                    Err(object) => {
+                        reply.refused.push(object.refusal.clone());
+                        refused.push(*object);
                     }
                 }
-                Err(refusal) => reply.refused.push(refusal),
             }
         }
         for session in self.sessions(edits.into_values().collect()) {
-            self.store(context, session, &mut reply).await?;
+            let (processed, more) = self.store(context, session).await?;
+            reply.processed = reply.processed.saturating_add(processed);
+            reply.refused.extend(more.iter().map(|refused| refused.refusal.clone()));
+            refused.extend(more);
+        }
+        self.notice(context, reply.refused.iter().chain(&reply.mended));
+        let is_success = |refusal: &Refusal| self.answer_to(&refusal.code) == RefusalAnswer::Success;
+        if reply.refused.iter().all(is_success) {
+            self.undo(context, &refused).await?;
+            reply.undone = std::mem::take(&mut reply.refused);
         }
         Ok(reply)
     }
 
-    /// The objects of a type; an error is about the whole type.
-    fn read_type<'a>(
-        &'a self,
+    /// The type that a client means to write, in its zone.
+    fn type_to_write(
+        &self,
         context: &SyncContext,
-        name: &'a str,
-        metadata: &SyncOperationMetadata,
-        objects: Vec<SyncObject>,
-    ) -> Outcomes<impl Iterator<Item = Outcomes<Edit<'a>>>> {
-        let KnownType { schema, zone } = self.known_type(context, name)?;
-        let said = metadata.metadata.get(name).and_then(|metadata| metadata.sync_zone.as_deref());
-        if !may_go_to(&zone, said) {
-            return Err(no_zone(name));
-        }
-        Ok(objects.into_iter().map(move |object| Edit::read(name, schema, &zone, object)))
+        name: &str,
+        metadata: &PullRequest,
+    ) -> std::result::Result<KnownType<'_>, Refusal> {
+        let known = self.known_type(context, name)?;
+        let Some(metadata) = metadata.metadata.get(name) else { return Ok(known) };
+        let unreadable = || Refusal::of_type(name, "unreadable", "the type's metadata cannot be read");
+        let metadata = PullRequest::read(metadata).ok_or_else(unreadable)?;
+        let said = metadata.sync_zone.as_deref();
+        if may_go_to(&known.zone, said) { Ok(known) } else { Err(zone_refusal(name, &known.zone, said)) }
     }
 
     /// The edits in sessions of bounded size. Parents are stored before their children and deleted after them, also
@@ -91,39 +112,41 @@ impl Inner {
         sessions
     }
 
-    /// Stores one session.
-    async fn store(&self, context: &SyncContext, edits: Vec<Edit<'_>>, reply: &mut PushReply) -> Result<()> {
+    /// Stores one session; gives how many of its objects were processed, and the others.
+    async fn store(&self, context: &SyncContext, edits: Vec<Edit<'_>>) -> Result<(usize, Vec<Refused>)> {
+        let store = self.server.store();
         for attempt in 0..ATTEMPTS {
             let current = self.current(&edits).await?;
-            let moment = Moment { context, now: self.server.store().now() };
+            let now = store.now();
             let mut submission = self.server.submission(self.device(context));
             let mut refused = Vec::new();
             for edit in &edits {
                 let current = current.get(&edit.key);
+                let name = memo::name(context, &edit.key);
                 // What is not there was hardly ever pushed before: that is found out only if it turns out otherwise.
                 let memo = if current.is_some() || attempt > 0 {
-                    let key = memo::key(context, &edit.key);
-                    Memo::read(self.server.store().source().entry(&key).await?)?
+                    Memo::read(self.shelf.find(store, Kind::Pushed, &name).await?)?
                 } else {
-                    Memo::default()
+                    Memo::new(self.shelf.key(Kind::Pushed, now, &name))
                 };
-                match edit.step(&moment, current, memo, &submission)? {
+                // What an original server had was imported, deleted objects too: what is not here is deleted and purged.
+                let is_gone = edit.lacks_its_object(current) && self.is_imported(&edit.key).await?;
+                match edit.step(now, (current, is_gone), memo, &submission)? {
                     Step::Done => {}
-                    Step::Refuse(refusal) => refused.push(refusal),
+                    Step::Refuse(object) => refused.push(*object),
                     Step::Submit(submitted) => submission.edits.push(submitted),
                 }
             }
             let Some(outcomes) = self.server.submit(context, submission).await? else { continue };
+            let by_key: BTreeMap<_, _> = edits.iter().map(|edit| (&edit.key, edit)).collect();
             refused.extend(outcomes.into_iter().filter_map(|(key, outcome)| match outcome {
                 Outcome::Rejected { code, message } => {
-                    edits.iter().find(|edit| edit.key == key).map(|edit| edit.refused(code, message))
+                    by_key.get(&key).map(|edit| *edit.refused(code, message))
                 }
                 // However a conflict was settled.
                 _ => None,
             }));
-            reply.processed += edits.len().saturating_sub(refused.len());
-            reply.refused.extend(refused);
-            return Ok(());
+            return Ok((edits.len().saturating_sub(refused.len()), refused));
         }
         Err(contention())
     }

@@ -28,7 +28,13 @@ pub(crate) async fn table(link: &mut MySqlLink, name: &TypeName, case_sensitive:
         None
     };
     let columns = if problem.is_none() { columns(link, name.as_str()).await? } else { Vec::new() };
-    Ok(Some(Table { problem, columns }))
+    Ok(Some(Table { problem, columns, flaws: Vec::new() }))
+}
+
+/// Whether a table is there.
+pub(crate) async fn is_there(link: &mut MySqlLink, table: &str) -> Run<bool> {
+    let select = "SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?";
+    Ok(!link.all(Sql::new(select).bind(table)).await?.is_empty())
 }
 
 /// The columns of a table; none if it is not there.

@@ -1,6 +1,8 @@
 //! Where MariaDB and MySQL differ: everything that is spelled differently comes from here.
 
-use fastsync_dao_kit::sql::{ColumnTypes, Defaults, Dialect, Forms, Literals, Marks, Numbers, Upsert};
+use fastsync_dao_kit::sql::{
+    ColumnTypes, Defaults, Dialect, Few, Forms, Lists, Literals, Marks, Numbers, Texts, Upsert,
+};
 
 /// Which server this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,22 +54,36 @@ macro_rules! dialect {
         Dialect {
             quote: '`',
             marks: Marks::Question,
-            most_placeholders: 65_535,
+            lists: Lists::Places(65_535),
+            is_qualified: false,
+            most_keys: 512,
+            // Every connection prepares its statements for itself and is told of every place then, so a statement of
+            // thousands of them costs as much as what it writes.
+            most_rows: 250,
+            folds_names: true,
             columns: ColumnTypes {
                 // The table says how they compare.
                 key: "VARCHAR({})",
+                uuid_key: "",
+                integer_key: "",
                 boolean: "TINYINT(1)",
-                integer: "BIGINT",
+                integers: ["BIGINT"; 3],
                 real: "DOUBLE",
                 decimal: "DECIMAL(56,28)",
                 bytes: "LONGBLOB",
+                // Its own type reorders members and changes numbers.
+                json: concat!("LONGTEXT CHARACTER SET utf8mb4 COLLATE ", $collation),
+                uuid: "",
+                date: "",
                 text: concat!("LONGTEXT CHARACTER SET utf8mb4 COLLATE ", $collation),
                 short_text: concat!("VARCHAR({}) CHARACTER SET utf8mb4 COLLATE ", $collation),
             },
             literals: Literals {
                 truths: ["0", "1"],
-                text: "CONVERT(X'{}' USING utf8mb4)",
+                text: "CONVERT(X'{hex}' USING utf8mb4)",
                 bytes: "X'{}'",
+                real: "{}",
+                decimal: "{}",
                 defaults: Defaults::$defaults,
             },
             collation: $collation,
@@ -80,6 +96,12 @@ macro_rules! dialect {
             orders: ["ASC", "DESC"],
             // A decimal number and a text would be compared as floating point numbers.
             decimal_mark: "CAST(? AS DECIMAL(56,28))",
+            by_size: "{}",
+            contains: None,
+            decimal_read: "{}",
+            // Text is the only type here that moments, UUIDs and JSON have.
+            texts: Texts { date: "{}", time: "{}", local: "{}", instant: "{}", other: "{}" },
+            has_zeros: true,
             forms: Forms {
                 upsert: Upsert::OnDuplicateKey,
                 numbers: Numbers::LastInsertId,
@@ -93,10 +115,14 @@ macro_rules! dialect {
                      WHERE t.zone = ? AND t.position <= ? AND r.`change` = 0",
                 rows_per_purged: 2,
                 whole_sum: "CAST({} AS UNSIGNED)",
-                schema: "DATABASE()",
                 allow_null: "MODIFY COLUMN {name} {declared} NULL",
+                change_type: "",
                 loose_update: $loose_update,
+                alters_together: true,
                 survives_refusals: true,
+                few: Few::Tables,
+                compares_rows: false,
+                locks_in_order: false,
             },
         }
     };

@@ -1,7 +1,7 @@
 //! sqlx as the kit knows a driver.
 
-use fastsync_core::{FieldKind, Value};
-use fastsync_dao_kit::sql::{Access, Arguments, Dialect, Done, Fail, Link, Row, Run, Sql};
+use fastsync_core::Value;
+use fastsync_dao_kit::sql::{Access, Arguments, Dialect, Done, Fail, Holds, Link, Row, Run, Sql};
 use futures_util::TryStreamExt as _;
 use sqlx::mysql::{MySqlArguments, MySqlRow};
 use sqlx::pool::PoolConnection;
@@ -45,7 +45,7 @@ impl Arguments for Bound {
         self.add(bytes);
     }
 
-    fn value(&mut self, _: FieldKind, value: &Value) {
+    fn value(&mut self, _: Holds, value: &Value) {
         match value {
             Value::Null => self.add(None::<&str>),
             Value::Bool(value) => self.add(*value),
@@ -142,7 +142,7 @@ impl MySqlLink {
 }
 
 fn query(sql: Sql<Bound>, dialect: &Dialect) -> Run<Query<'static, MySql, MySqlArguments>> {
-    let (text, Bound { arguments, failed }) = sql.into_parts(dialect);
+    let (text, Bound { arguments, failed }) = sql.into_parts(dialect, "");
     if failed {
         return Err(Fail::invalid("bind", "a value cannot be sent to the server"));
     }
@@ -190,7 +190,11 @@ impl Link for MySqlLink {
             self.rollback().await?;
         }
         self.note_transaction(true);
-        self.raw(if access == Access::Snapshot { READ } else { WRITE }).await
+        self.raw(match access {
+            Access::Snapshot | Access::Query => READ,
+            Access::Write | Access::Careful => WRITE,
+        })
+        .await
     }
 
     async fn commit(&mut self) -> Run<()> {
@@ -213,7 +217,8 @@ impl Link for MySqlLink {
         Ok(())
     }
 
-    async fn close(self) -> Run<()> {
+    /// MySQL commits around every change of a table: nothing is to be taken back.
+    async fn release(self, _done: bool) -> Run<()> {
         match self.held {
             Held::Alone(connection) => connection.close().await.map_err(failed),
             Held::Pooled(_) => Ok(()),

@@ -22,7 +22,6 @@ fn meaning(number: u16, error: &dyn DatabaseError) -> Meaning {
     let state = error.code();
     match number {
         GUARD => Meaning::Guarded,
-        NO_TABLE => Meaning::NoTable,
         number if TRANSIENT.contains(&number) => Meaning::Transient,
         number if DUPLICATE.contains(&number) => Meaning::Duplicate(error.message().to_owned()),
         // 4025 is another error on MySQL, and is told apart by its state.
@@ -60,9 +59,11 @@ fn classify(error: &sqlx::Error) -> (ErrorKind, &'static str) {
         sqlx::Error::PoolTimedOut => {
             (ErrorKind::Unavailable, "no connection of the pool was free within its acquire timeout")
         }
-        sqlx::Error::Io(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
-            (ErrorKind::Unavailable, "the connection to the server failed")
-        }
+        // A protocol error: a proxy with no server behind it ends a connection before a word is said.
+        sqlx::Error::Io(_)
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::Protocol(_) => (ErrorKind::Unavailable, "the connection to the server failed"),
         sqlx::Error::Tls(_) => (ErrorKind::Config, "TLS with the server failed"),
         sqlx::Error::Configuration(_) => (ErrorKind::Config, "the connection settings are not valid"),
         sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {

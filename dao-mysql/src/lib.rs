@@ -49,8 +49,8 @@
 //! server checks foreign keys row by row, so within one type a row must not name one that is written after it in the
 //! same statement; it is tried again at the end of the commit.
 //!
-//! Rows that were in an adopted table before are not tracked: until they are written through this library, no method
-//! returns, counts, sends or clears them. A tracked row that is deleted past this library, with SQL, is
+//! Rows that were in an adopted table before are not tracked: until they are written through this library, or
+//! [`adopt_rows`](MySqlDataSource::adopt_rows) makes objects of them, no method returns, counts, sends or clears them. A tracked row that is deleted past this library, with SQL, is
 //! passed over in the same way, and its deletion is not sent. Rows that are inserted or changed with SQL are not sent
 //! either.
 //!
@@ -103,5 +103,6 @@ mod tests;
 mod upgrade_tests;
 
 pub use config::{Durability, MySqlConfig, Warning};
+pub use fastsync_dao_kit::sql::{AdoptedRows, RowZones};
 pub use source::MySqlDataSource;
 pub use sqlx;

@@ -79,10 +79,14 @@ impl Database for Server {
         if rows.first().map_or(Ok(0), |row| row.number(0))? == 1 {
             return Ok(link);
         }
-        link.close().await?;
+        link.release(false).await?;
         let message =
             format!("another process has prepared this database for more than {LOCK_SECONDS} seconds");
         Err(Fail::new(ErrorKind::Unavailable, "prepare", message))
+    }
+
+    async fn is_there(&self, link: &mut MySqlLink, table: &str) -> Run<bool> {
+        catalog::is_there(link, table).await
     }
 
     async fn table(&self, link: &mut MySqlLink, name: &TypeName) -> Run<Option<Table>> {

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use fastsync_core::Result;
 use fastsync_core::source::upgrade::Upgrades;
-use fastsync_dao_kit::sql::{Attempts, Database as _, Fail, SqlDataSource, Upgrade};
+use fastsync_core::{Result, TypeName};
+use fastsync_dao_kit::sql::{AdoptedRows, Attempts, Database as _, Fail, RowZones, SqlDataSource, Upgrade};
 use sqlx::mysql::{MySqlPool, MySqlPoolOptions};
 
 use crate::config::{MySqlConfig, Warning};
@@ -93,6 +93,36 @@ impl MySqlDataSource {
     #[cfg(test)]
     pub(crate) fn server(&self) -> &Server {
         self.0.database()
+    }
+
+    /// Makes objects of the rows of an adopted table that no method has returned so far, because they were there before
+    /// it was adopted or were inserted past this library, with SQL.
+    ///
+    /// They are committed as they are, in sessions of up to 10,000, by the author `adoption`: with positions, so that
+    /// clients pull them, and with audit entries. Call it after [`prepare`](fastsync_core::SyncableDataSource::prepare) and
+    /// before the store is opened, which does not hear of it. A row that is changed with SQL meanwhile may get back what it
+    /// had.
+    ///
+    /// Calling it again is fine, at any time and from several processes at once: a row becomes an object once, and
+    /// what a crash cut off goes on. A row whose id was deleted through this library stays as it is.
+    ///
+    /// ```no_run
+    /// # async fn run(source: fastsync_dao_mysql::MySqlDataSource) -> fastsync_core::Result<()> {
+    /// use fastsync_dao_mysql::RowZones;
+    /// use fastsync_core::{TypeName, Zone};
+    ///
+    /// let adopted = source.adopt_rows(&TypeName::new("items")?, &RowZones::In(Zone::Global)).await?;
+    /// println!("{} rows in {} sessions", adopted.rows, adopted.sessions);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `UnknownType` if the type is not prepared; `InvalidInput` if its objects cannot be in the zone, or if a row
+    /// cannot be read as the type says, with its id: what came before it is adopted; `Constraint` if a rule of the table
+    /// refuses a row as it is; those of a commit.
+    pub async fn adopt_rows(&self, type_name: &TypeName, zones: &RowZones) -> Result<AdoptedRows> {
+        self.0.adopt_rows(type_name, zones).await
     }
 
     /// The pool.

@@ -104,7 +104,7 @@ async fn hot_statements_use_their_indexes_and_sort_nothing() {
     let kind = Type::new(1, items(), &columns, link.dialect());
     drop(link);
 
-    for (sql, index) in hot_statements(&kind) {
+    for (sql, index) in hot_statements(&kind, "") {
         for (table, access, key, extra) in explain(source.pool(), &sql).await {
             // An answer that is known to be empty without looking has no plan.
             if extra.contains("Impossible") || extra.contains("no matching row") {

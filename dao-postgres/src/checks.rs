@@ -3,12 +3,10 @@
 use std::collections::HashMap;
 
 use fastsync_core::{ErrorKind, Result};
-use fastsync_dao_kit::sql::{Fail, Run};
-use sqlx::PgConnection;
+use fastsync_dao_kit::sql::{Fail, Link as _, Row as _, Run, Sql};
 
 use crate::config::{Durability, PostgresConfig, Warning};
-use crate::error::BACKEND;
-use crate::sql::{Schema, text};
+use crate::driver::PgLink;
 
 /// The oldest version that its makers still mend.
 const OLDEST: u32 = 14;
@@ -19,14 +17,10 @@ const SETTINGS: &str = "SELECT name, setting FROM pg_settings WHERE name IN ('se
      UNION ALL SELECT 'in_recovery', pg_is_in_recovery()::text";
 
 /// Answers what weakens a promise.
-pub(crate) async fn check(
-    connection: &mut PgConnection,
-    schema: &Schema,
-    config: &PostgresConfig,
-) -> Run<Vec<Warning>> {
+pub(crate) async fn check(link: &mut PgLink, config: &PostgresConfig) -> Run<Vec<Warning>> {
     let mut settings = HashMap::new();
-    for row in schema.sql(SETTINGS).all(connection).await? {
-        settings.insert(text(&row, 0)?.to_owned(), text(&row, 1)?.to_owned());
+    for row in link.all(Sql::new(SETTINGS)).await? {
+        settings.insert(row.text(0)?.to_owned(), row.text(1)?.to_owned());
     }
     judge(&settings, config).map_err(Fail::Core)
 }
@@ -98,8 +92,7 @@ fn judge(settings: &HashMap<String, String>, config: &PostgresConfig) -> Result<
         }
     }
     if !problems.is_empty() {
-        let error = fastsync_core::Error::new(ErrorKind::Config, "open", problems.join("; "));
-        return Err(error.with_backend(BACKEND));
+        return Err(fastsync_core::Error::new(ErrorKind::Config, "open", problems.join("; ")));
     }
     Ok(warnings)
 }

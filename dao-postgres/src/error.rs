@@ -5,8 +5,6 @@ use fastsync_dao_kit::sql::{Fail, Meaning, Native};
 use sqlx::error::DatabaseError;
 use sqlx::postgres::PgDatabaseError;
 
-pub(crate) const BACKEND: &str = "postgres";
-
 /// An error with what it means.
 pub(crate) fn failed(error: sqlx::Error) -> Fail {
     let (meaning, (kind, message)) = match &error {
@@ -42,7 +40,6 @@ fn meaning(state: &str, message: &str) -> Meaning {
     match state {
         state if TRANSIENT.contains(&state) => Meaning::Transient,
         "23505" | "23P01" => Meaning::Duplicate(message.to_owned()),
-        "42P01" => Meaning::NoTable,
         state if is_refusal(state) => Meaning::Refused(message.to_owned()),
         _ => Meaning::Other,
     }
@@ -70,7 +67,9 @@ fn classify(error: &sqlx::Error) -> (ErrorKind, &'static str) {
         sqlx::Error::Io(_)
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed
-        | sqlx::Error::BeginFailed => (ErrorKind::Unavailable, "the connection to the server failed"),
+        | sqlx::Error::BeginFailed
+        // A proxy with no server behind it takes the connection and ends it before a word is said.
+        | sqlx::Error::Protocol(_) => (ErrorKind::Unavailable, "the connection to the server failed"),
         sqlx::Error::Tls(_) => (ErrorKind::Config, "TLS with the server failed"),
         sqlx::Error::Configuration(_) => (ErrorKind::Config, "the connection settings are not valid"),
         sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
@@ -137,10 +136,10 @@ mod tests {
             assert_eq!(classify_state(state).0, kind, "{state}");
         }
         assert_eq!(
-            failed(sqlx::Error::PoolTimedOut).into_error(BACKEND, "get").kind(),
+            failed(sqlx::Error::PoolTimedOut).into_error("postgres", "get").kind(),
             ErrorKind::Unavailable
         );
-        assert_eq!(Fail::Moved.into_error(BACKEND, "commit").kind(), ErrorKind::Contention);
+        assert_eq!(Fail::Moved.into_error("postgres", "commit").kind(), ErrorKind::Contention);
     }
 
     /// Fails if what may succeed at the next attempt is given up, or if a refused row looks like anything else.
@@ -156,6 +155,6 @@ mod tests {
         for state in ["23503", "23514", "22001", "P0001"] {
             assert_eq!(meaning(state, &text()), Meaning::Refused(text()), "{state}");
         }
-        assert_eq!([meaning("42P01", ""), meaning("42601", "")], [Meaning::NoTable, Meaning::Other]);
+        assert_eq!([meaning("42P01", ""), meaning("42601", "")], [Meaning::Other, Meaning::Other]);
     }
 }

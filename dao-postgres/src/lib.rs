@@ -59,8 +59,8 @@
 //! Rows of one commit may exchange unique values. Only a unique column that refers to another table and cannot be null
 //! cannot be exchanged: let it be null, or its constraint be `DEFERRABLE INITIALLY DEFERRED`.
 //!
-//! Rows that were in an adopted table before are not tracked: until they are written through this library, no method
-//! returns, counts, sends or clears them. A tracked row that is deleted past this library, with SQL, is
+//! Rows that were in an adopted table before are not tracked: until they are written through this library, or
+//! [`adopt_rows`](PostgresDataSource::adopt_rows) makes objects of them, no method returns, counts, sends or clears them. A tracked row that is deleted past this library, with SQL, is
 //! passed over in the same way, and its deletion is not sent. Rows that are inserted or changed with SQL are not sent
 //! either.
 //!
@@ -100,39 +100,23 @@ struct Readme;
 #[cfg(test)]
 extern crate self as fastsync_dao_postgres;
 
-mod adopt;
-mod attempt;
-mod audit;
+mod catalog;
 mod checks;
-mod codec;
-mod columns;
-mod commit;
 mod config;
+mod dialect;
+mod driver;
 mod error;
-mod feed;
-mod finish;
-mod index;
-mod load;
 mod native;
-mod plan;
-mod prepare;
-mod query;
-mod read;
-mod registry;
-mod rows;
+mod parameters;
+mod server;
 mod source;
-mod sql;
-mod staging;
-mod store;
-mod swap;
 #[cfg(test)]
 mod tests;
 mod unnoticed;
-mod upgrade;
 #[cfg(test)]
 mod upgrade_tests;
-mod walk;
 
 pub use config::{Durability, PostgresConfig, Warning};
+pub use fastsync_dao_kit::sql::{AdoptedRows, RowZones};
 pub use source::PostgresDataSource;
 pub use sqlx;

@@ -1,35 +1,23 @@
 //! The data source.
 
 use std::fmt;
-use std::sync::Arc;
 
-use async_trait::async_trait;
 use fastsync_core::source::upgrade::Upgrades;
-use fastsync_core::source::{
-    AuditRequest, Changes, ChangesRequest, Commit, CommitOutcome, Found, PendingRequest, PlannedChange,
-    Preparation, Purge, StateRange, Turn, Write,
-};
-use fastsync_core::{
-    ErrorKind, ObjectId, Query, Record, Result, SessionId, SessionSummary, SyncableDataSource, TypeName,
-    TypeSchema, Zone,
-};
-use fastsync_dao_kit::sql::{Attempts, Fail, Run};
+use fastsync_core::{Result, TypeName};
+use fastsync_dao_kit::sql::{AdoptedRows, Attempts, Database as _, Fail, RowZones, SqlDataSource, Upgrade};
 use sqlx::postgres::{PgPool, PgPoolOptions};
 
 use crate::config::{PostgresConfig, Warning};
-use crate::error::{BACKEND, failed};
-use crate::sql::Schema;
-use crate::store::Store;
-use crate::upgrade::{self, Upgrade};
-use crate::{audit, checks, commit, feed, prepare, query, read, staging};
+use crate::error::failed;
+use crate::server::{Server, UPGRADES};
 
 /// Records in a PostgreSQL database. A cheap handle: clones share the pool.
 ///
 /// Several processes may use one database; they are coordinated by nothing but the database.
 #[derive(Clone)]
-pub struct PostgresDataSource {
-    store: Arc<Store>,
-}
+pub struct PostgresDataSource(SqlDataSource<Server>);
+
+fastsync_dao_kit::data_source!(PostgresDataSource);
 
 // The pool's own form would name the server and its user.
 impl fmt::Debug for PostgresDataSource {
@@ -48,7 +36,7 @@ impl PostgresDataSource {
     /// As [`Self::with_config`]; `Config` if the URL is invalid. No error has the URL in its text.
     pub async fn connect(url: &str) -> Result<Self> {
         let pool = PgPoolOptions::new().connect(url).await;
-        let pool = pool.map_err(|error| failed(error).into_error(BACKEND, "open"))?;
+        let pool = pool.map_err(|error| opening(failed(error)))?;
         Self::new(pool).await
     }
 
@@ -62,7 +50,7 @@ impl PostgresDataSource {
 
     /// Uses a pool of yours with these settings, and checks that the server keeps what it acknowledges.
     ///
-    /// Nothing is created: [`prepare`](SyncableDataSource::prepare) does that. The types of a database that was
+    /// Nothing is created: [`prepare`](fastsync_core::SyncableDataSource::prepare) does that. The types of a database that was
     /// prepared before are known without it. Sync tables that an earlier release made are upgraded by it, and every
     /// other call is `Config` until then.
     ///
@@ -70,184 +58,78 @@ impl PostgresDataSource {
     /// `Config` that names every setting of the server that breaks a promise; `Unsupported` if a newer release wrote
     /// the sync tables; `Unavailable` if the server cannot be reached.
     pub async fn with_config(pool: PgPool, config: PostgresConfig) -> Result<Self> {
-        Self::open_as(pool, config, upgrade::UPGRADES).await
+        Self::open_as(pool, config, UPGRADES).await
     }
 
     /// Opens a database as a release with these steps would.
     pub(crate) async fn open_as(
         pool: PgPool,
         config: PostgresConfig,
-        upgrades: Upgrades<Upgrade>,
+        upgrades: Upgrades<Upgrade<Server>>,
     ) -> Result<Self> {
-        let schema = Schema::new(&config.schema);
-        let open = || async {
-            let mut connection = pool.acquire().await.map_err(failed)?;
-            let warnings = checks::check(&mut connection, &schema, &config).await?;
-            let found = upgrade::version(&mut connection, &schema).await?;
-            found.map_or(Ok(()), |found| upgrades.due(found).map(drop))?;
-            Run::Ok((warnings, found))
-        };
-        let (warnings, found) =
-            retried(config.attempts, open).await.map_err(|fail| fail.into_error(BACKEND, "open"))?;
-        Ok(Self { store: Arc::new(Store::new(pool, (schema, warnings), config, upgrades, found)) })
+        let mut attempts = Attempts::new(config.attempts);
+        loop {
+            let open = async {
+                SqlDataSource::open(Server::open(pool.clone(), config.clone()).await?, upgrades).await
+            };
+            match open.await {
+                Ok(source) => return Ok(Self(source)),
+                Err(fail) => {
+                    let pause = attempts.after(fail).map_err(opening)?;
+                    tokio::time::sleep(pause).await;
+                }
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn server(&self) -> &Server {
+        self.0.database()
+    }
+
+    /// Makes objects of the rows of an adopted table that no method has returned so far, because they were there before
+    /// it was adopted or were inserted past this library, with SQL.
+    ///
+    /// They are committed as they are, in sessions of up to 10,000, by the author `adoption`: with positions, so that
+    /// clients pull them, and with audit entries. Call it after [`prepare`](fastsync_core::SyncableDataSource::prepare) and
+    /// before the store is opened, which does not hear of it. A row that is changed with SQL meanwhile may get back what it
+    /// had.
+    ///
+    /// Calling it again is fine, at any time and from several processes at once: a row becomes an object once, and
+    /// what a crash cut off goes on. A row whose id was deleted through this library stays as it is.
+    ///
+    /// ```no_run
+    /// # async fn run(source: fastsync_dao_postgres::PostgresDataSource) -> fastsync_core::Result<()> {
+    /// use fastsync_dao_postgres::RowZones;
+    /// use fastsync_core::{TypeName, Zone};
+    ///
+    /// let adopted = source.adopt_rows(&TypeName::new("items")?, &RowZones::In(Zone::Global)).await?;
+    /// println!("{} rows in {} sessions", adopted.rows, adopted.sessions);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `UnknownType` if the type is not prepared; `InvalidInput` if its objects cannot be in the zone, or if a row
+    /// cannot be read as the type says, with its id: what came before it is adopted; `Constraint` if a rule of the table
+    /// refuses a row as it is; those of a commit.
+    pub async fn adopt_rows(&self, type_name: &TypeName, zones: &RowZones) -> Result<AdoptedRows> {
+        self.0.adopt_rows(type_name, zones).await
     }
 
     /// The pool.
     #[must_use]
     pub fn pool(&self) -> &PgPool {
-        &self.store.pool
+        &self.0.database().pool
     }
 
     /// The settings of the server that weaken a promise; show or log them.
     #[must_use]
     pub fn warnings(&self) -> &[Warning] {
-        &self.store.warnings
-    }
-
-    #[cfg(test)]
-    pub(crate) fn store(&self) -> &Store {
-        &self.store
-    }
-
-    /// Runs a call in a task of its own, so that it ends as a whole when its caller is dropped: a write is done or not, and
-    /// no connection goes back to the pool in the middle of a statement, of which the driver knows too little then.
-    async fn run<T, F>(&self, operation: &'static str, work: impl FnOnce(Arc<Store>) -> F) -> Result<T>
-    where
-        T: Send + 'static,
-        F: Future<Output = Run<T>> + Send + 'static,
-    {
-        self.store.check_version().map_err(|fail| fail.into_error(BACKEND, operation))?;
-        self.run_in_any_version(operation, work).await
-    }
-
-    async fn run_in_any_version<T, F>(
-        &self,
-        operation: &'static str,
-        work: impl FnOnce(Arc<Store>) -> F,
-    ) -> Result<T>
-    where
-        T: Send + 'static,
-        F: Future<Output = Run<T>> + Send + 'static,
-    {
-        match tokio::spawn(work(Arc::clone(&self.store))).await {
-            Ok(done) => done.map_err(|fail| fail.into_error(BACKEND, operation)),
-            Err(_) => {
-                let message = "the runtime ended before the call did; a write may be done or not";
-                Err(Fail::new(ErrorKind::Unavailable, operation, message).into_error(BACKEND, operation))
-            }
-        }
+        &self.0.database().warnings
     }
 }
 
-/// Tries again what lost to another transaction.
-async fn retried<T, F: Future<Output = Run<T>>>(attempts: u32, work: impl Fn() -> F) -> Run<T> {
-    let mut attempts = Attempts::new(attempts);
-    loop {
-        match work().await {
-            Ok(done) => return Ok(done),
-            Err(fail) => tokio::time::sleep(attempts.after(fail)?).await,
-        }
-    }
-}
-
-#[async_trait]
-impl SyncableDataSource for PostgresDataSource {
-    fn backend(&self) -> &'static str {
-        BACKEND
-    }
-
-    async fn prepare(&self, types: &[TypeSchema], how: Preparation) -> Result<Vec<PlannedChange>> {
-        let types = types.to_vec();
-        let work = |store: Arc<Store>| async move {
-            let attempts = store.config.attempts;
-            match how {
-                Preparation::Apply => retried(attempts, || prepare::prepare(&store, &types)).await,
-                Preparation::Plan => retried(attempts, || prepare::plan(&store, &types)).await,
-            }
-        };
-        let operation = if how == Preparation::Plan { "plan" } else { "prepare" };
-        self.run_in_any_version(operation, work).await
-    }
-
-    async fn get(&self, type_name: &TypeName, zone: &Zone, ids: &[ObjectId]) -> Result<Vec<Record>> {
-        let (name, zone, ids) = (type_name.clone(), zone.clone(), ids.to_vec());
-        let get = |store: Arc<Store>| async move {
-            retried(store.config.attempts, || read::get(&store, &name, &zone, &ids)).await
-        };
-        self.run("get", get).await
-    }
-
-    async fn find(&self, query: &Query) -> Result<Found> {
-        let query = query.clone();
-        let find = |store: Arc<Store>| async move {
-            retried(store.config.attempts, || query::find(&store, &query)).await
-        };
-        self.run("find", find).await
-    }
-
-    async fn changes(&self, request: &ChangesRequest) -> Result<Changes> {
-        let request = request.clone();
-        let changes = |store: Arc<Store>| async move {
-            retried(store.config.attempts, || feed::changes(&store, &request)).await
-        };
-        self.run("changes", changes).await
-    }
-
-    async fn pending(&self, request: &PendingRequest) -> Result<Found> {
-        let request = *request;
-        let pending = |store: Arc<Store>| async move {
-            retried(store.config.attempts, || read::pending(&store, request)).await
-        };
-        self.run("pending", pending).await
-    }
-
-    async fn zones(&self, type_name: &TypeName) -> Result<Vec<Zone>> {
-        let name = type_name.clone();
-        let zones = |store: Arc<Store>| async move {
-            retried(store.config.attempts, || read::zones(&store, &name)).await
-        };
-        self.run("zones", zones).await
-    }
-
-    async fn stage(&self, session: SessionId, sequence: u64, writes: Vec<Write>) -> Result<()> {
-        let stage = |store: Arc<Store>| async move {
-            retried(store.config.attempts, || staging::stage(&store, session, sequence, &writes)).await
-        };
-        self.run("stage", stage).await
-    }
-
-    async fn commit(&self, commit: Commit, turn: Turn) -> Result<CommitOutcome> {
-        self.run("commit", |store| async move { commit::commit(&store, commit, &turn).await }).await
-    }
-
-    async fn sessions(&self, request: &AuditRequest) -> Result<Vec<SessionSummary>> {
-        let request = request.clone();
-        let sessions = |store: Arc<Store>| async move {
-            retried(store.config.attempts, || audit::sessions(&store, &request)).await
-        };
-        self.run("sessions", sessions).await
-    }
-
-    async fn state(&self, range: &StateRange) -> Result<Vec<(String, Vec<u8>)>> {
-        let range = range.clone();
-        let state = |store: Arc<Store>| async move {
-            retried(store.config.attempts, || read::state(&store, &range)).await
-        };
-        self.run("state", state).await
-    }
-
-    async fn purge(&self, what: &Purge) -> Result<u64> {
-        let what = what.clone();
-        let purge = |store: Arc<Store>| async move {
-            let purge = async || match &what {
-                Purge::Tombstones { zone, through } => feed::purge(&store, zone, *through).await,
-                Purge::Staged(session) => {
-                    let mut connection = store.connection().await?;
-                    staging::unstage(&store.schema, &mut connection, *session).await.map(|()| 0)
-                }
-            };
-            retried(store.config.attempts, purge).await
-        };
-        self.run("purge", purge).await
-    }
+fn opening(fail: Fail) -> fastsync_core::Error {
+    fail.into_error(Server::NAME, "open")
 }

@@ -15,10 +15,10 @@ use sqlx::postgres::{PgPool, PgPoolOptions, PgRow};
 use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, Row};
 use uuid::Uuid;
 
-use crate::columns::columns;
-use crate::registry::Type;
-use crate::store::{READ, WRITE};
-use crate::{PostgresDataSource, feed, index, read, rows, walk};
+use fastsync_dao_kit::sql::{Database as _, Link as _, Type, hot_statements};
+
+use crate::PostgresDataSource;
+use crate::driver::{READ, WRITE};
 
 #[allow(dead_code, unreachable_pub, clippy::print_stderr)]
 #[path = "../tests/it/common/server.rs"]
@@ -70,13 +70,6 @@ async fn explain(connection: &mut PgConnection, sql: &str) -> Vec<String> {
     rows.iter().map(|row| row.try_get_unchecked::<String, _>(0).unwrap()).collect()
 }
 
-/// A statement with a value for each parameter.
-fn filled(sql: &str, values: &[&str]) -> String {
-    let mut values = values.iter().copied().chain(std::iter::repeat("1"));
-    let sql = sql.replace('@', "public.fastsync_");
-    sql.split_inclusive('?').map(|part| part.replace('?', values.next().unwrap())).collect()
-}
-
 /// Each is tried with the statistics of a table that nobody has looked at yet, and with those of what is in it.
 #[tokio::test]
 async fn hot_statements_use_their_indexes_and_sort_nothing() {
@@ -94,45 +87,32 @@ async fn hot_statements_use_their_indexes_and_sort_nothing() {
         source.commit_alone(commit(number, 20)).await.unwrap();
     }
     let mut connection = database.options().connect().await.unwrap();
-    let place = &source.store().schema;
-    let kind = Type::new(1, items(), &columns(&mut connection, place, "items").await.unwrap(), place);
-
-    let page = |condition: &str| {
-        format!(
-            "{}r.position > 0 AND r.zone = 1 AND {condition} AND r.type = 1 ORDER BY r.position, r.type, r.id LIMIT 1001",
-            walk::select(&kind)
-        )
-    };
-    let ids = "ARRAY['a', 'b']";
-    let cases = [
-        (READ, page("r.position > 100"), "fastsync_feed"),
-        (READ, page("r.position > 200"), "fastsync_feed"),
-        (READ, page("(r.position, r.type, r.id) > (100, 1, 'x')"), "fastsync_feed"),
-        (READ, page("r.position > 100 AND r.position <> ALL (ARRAY[120, 130])"), "fastsync_feed"),
-        (
-            READ,
-            format!(
-                "{}r.zone = 1 AND r.type = 1 AND r.id > 'x' AND r.position > 0 ORDER BY r.id LIMIT 1001",
-                walk::select(&kind)
-            ),
-            "fastsync_records_pkey",
-        ),
-        (READ, walk::OWN.to_owned(), "fastsync_own"),
-        (READ, read::PENDING.to_owned(), "fastsync_pending"),
-        (READ, filled(&read::get_statement(&kind), &["1", "1", ids]), "fastsync_records_pkey"),
-        (READ, filled(&read::bodies_statement(&kind), &[ids]), "items_pkey"),
-        (WRITE, feed::PURGE.to_owned(), "fastsync_tombstones"),
-        (WRITE, filled(index::LOOK_UP, &["1", "1", ids]), "fastsync_records_pkey"),
-        (WRITE, filled(&rows::delete_statement(&kind), &[ids]), "items_pkey"),
-    ];
+    let server = source.server();
+    let mut link = server.link().await.unwrap();
+    let columns = server.columns(&mut link, "items").await.unwrap();
+    let kind = Type::new(1, items(), &columns, link.dialect());
+    drop(link);
+    let cases: Vec<_> = hot_statements(&kind, "public.")
+        .into_iter()
+        .map(|(sql, index)| {
+            let writes = sql.starts_with("DELETE") || sql.ends_with("FOR UPDATE");
+            let of_items = !sql.contains("fastsync_records") && sql.contains("\"items\"");
+            let index = match index {
+                "PRIMARY" if of_items => "items_pkey",
+                "PRIMARY" => "fastsync_records_pkey",
+                index => index,
+            };
+            (if writes { WRITE } else { READ }, sql, index)
+        })
+        .collect();
+    assert_eq!(cases.len(), 12);
     for is_analyzed in [false, true] {
         if is_analyzed {
             sqlx::raw_sql("ANALYZE").execute(&mut connection).await.unwrap();
         }
         for (begin, sql, index) in &cases {
-            let sql = filled(sql, &[]);
             sqlx::raw_sql(*begin).execute(&mut connection).await.unwrap();
-            let plan = explain(&mut connection, &sql).await;
+            let plan = explain(&mut connection, sql).await;
             sqlx::raw_sql("ROLLBACK").execute(&mut connection).await.unwrap();
             let text = plan.join("\n");
             assert!(plan.iter().any(|line| line.contains(index)), "{sql}\n{text}");

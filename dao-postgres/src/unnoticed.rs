@@ -2,44 +2,39 @@
 
 use std::collections::BTreeSet;
 
-use fastsync_dao_kit::sql::{Run, foreign_key_problems, trigger_problems};
-use sqlx::PgConnection;
+use fastsync_dao_kit::sql::{Link as _, Row as _, Run, Sql, foreign_key_problems, trigger_problems};
 
-use crate::sql::{Schema, text, truth};
+use crate::driver::PgLink;
 
 /// Names them.
-pub(crate) async fn unnoticed(
-    connection: &mut PgConnection,
-    schema: &Schema,
-    types: &BTreeSet<&str>,
-    problems: &mut Vec<String>,
-) -> Run<()> {
+pub(crate) async fn unnoticed(link: &mut PgLink, schema: &str, types: &BTreeSet<&str>) -> Run<Vec<String>> {
+    let mut problems = Vec::new();
     let sql = "SELECT c.relname::text, k.conname::text, f.relname::text, k.confdeltype::text, k.confupdtype::text \
                FROM pg_constraint AS k JOIN pg_class AS c ON c.oid = k.conrelid \
                JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_class AS f ON f.oid = k.confrelid \
                WHERE k.contype = 'f' AND n.nspname = ? ORDER BY 1, 2";
-    for row in schema.sql(sql).bind(schema.name()).all(connection).await? {
-        let Some(table) = types.get(text(&row, 0)?) else { continue };
-        let foreign_key = format!("{} to {}", text(&row, 1)?, text(&row, 2)?);
-        let [delete, update] = [("DELETE", text(&row, 3)?), ("UPDATE", text(&row, 4)?)]
+    for row in link.all(Sql::new(sql).bind(schema)).await? {
+        let Some(table) = types.get(row.text(0)?) else { continue };
+        let foreign_key = format!("{} to {}", row.text(1)?, row.text(2)?);
+        let [delete, update] = [("DELETE", row.text(3)?), ("UPDATE", row.text(4)?)]
             .map(|(event, action)| format!("ON {event} {}", named(action)));
         problems.extend(foreign_key_problems(table, &foreign_key, [&delete, &update]));
     }
     let sql = "SELECT t.tgname::text, c.relname::text, n.nspname = ?, p.prosrc, t.tgtype & 3 = 3 FROM pg_trigger AS t \
                JOIN pg_class AS c ON c.oid = t.tgrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace \
                JOIN pg_proc AS p ON p.oid = t.tgfoid WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' ORDER BY 1, 2";
-    for row in schema.sql(sql).bind(schema.name()).all(connection).await? {
-        let (trigger, on, body) = (text(&row, 0)?, text(&row, 1)?, text(&row, 3)?);
+    for row in link.all(Sql::new(sql).bind(schema)).await? {
+        let (trigger, on, body) = (row.text(0)?, row.text(1)?, row.text(3)?);
         problems.extend(trigger_problems(types, trigger, on, body));
-        let is_ours = truth(&row, 2)? && types.contains(on);
-        if is_ours && truth(&row, 4)? && sets_new(body) {
+        let is_ours = row.number(2)? == 1 && types.contains(on);
+        if is_ours && row.number(4)? == 1 && sets_new(body) {
             problems.push(format!(
                 "table {on}: the trigger {trigger} changes values as they are written (NEW): no client would hear of it; \
                  leave it out, and set them in the application"
             ));
         }
     }
-    Ok(())
+    Ok(problems)
 }
 
 /// What a foreign key does, from its letter in the catalogue.

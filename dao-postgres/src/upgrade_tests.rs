@@ -5,43 +5,42 @@ use std::pin::Pin;
 use fastsync_core::source::upgrade::{UpgradeStep, Upgrades};
 use fastsync_core::source::{Commit, PlannedChange, Preparation, SyncableDataSourceExt as _};
 use fastsync_core::{ErrorKind, Query, Result, SyncableDataSource, TypeName, Zone};
-use fastsync_dao_kit::sql::Run;
-use sqlx::{PgConnection, query_scalar};
+use fastsync_dao_kit::sql::{Link as _, Run, Sql, Upgrade};
+use sqlx::query_scalar;
 
-use crate::sql::Schema;
+use crate::driver::PgLink;
+use crate::server::Server;
 use crate::tests::server::{Database, skip};
 use crate::tests::{commit, items};
-use crate::upgrade::Upgrade;
 use crate::{PostgresConfig, PostgresDataSource};
 
 type Step<'a> = Pin<Box<dyn Future<Output = Run<()>> + Send + 'a>>;
 
-fn add_readers<'a>(connection: &'a mut PgConnection, schema: &'a Schema) -> Step<'a> {
+fn add_readers<'a>(link: &'a mut PgLink, _: &'a Server) -> Step<'a> {
     Box::pin(async move {
-        let alter = "ALTER TABLE public.fastsync_zones ADD COLUMN readers integer NOT NULL DEFAULT 7";
-        schema.run(connection, alter).await
+        let alter = "ALTER TABLE fastsync_zones ADD COLUMN readers integer NOT NULL DEFAULT 7";
+        link.execute(Sql::new(alter)).await.map(drop)
     })
 }
 
 /// Fails in the middle as long as `trip` is not there.
-fn move_readers<'a>(connection: &'a mut PgConnection, schema: &'a Schema) -> Step<'a> {
+fn move_readers<'a>(link: &'a mut PgLink, _: &'a Server) -> Step<'a> {
     Box::pin(async move {
-        let create = "CREATE TABLE public.fastsync_readers (zone integer PRIMARY KEY, n integer NOT NULL)";
-        schema.run(connection, create).await?;
-        schema.run(connection, "SELECT 1 FROM public.trip").await?;
-        let copy = schema.sql("INSERT INTO @readers SELECT n, readers FROM @zones");
-        copy.execute(connection).await?;
-        Ok(())
+        let create = "CREATE TABLE fastsync_readers (zone integer PRIMARY KEY, n integer NOT NULL)";
+        link.execute(Sql::new(create)).await?;
+        link.execute(Sql::new("SELECT 1 FROM public.trip")).await?;
+        let copy = "INSERT INTO fastsync_readers SELECT n, readers FROM fastsync_zones";
+        link.execute(Sql::new(copy)).await.map(drop)
     })
 }
 
-static STEPS: &[UpgradeStep<Upgrade>] = &[
+static STEPS: &[UpgradeStep<Upgrade<Server>>] = &[
     UpgradeStep { from: 1, what: "count the readers of a zone", action: add_readers },
     UpgradeStep { from: 2, what: "keep readers in a table", action: move_readers },
 ];
 
 /// A release that knows version 3.
-const LATER: Upgrades<Upgrade> = Upgrades::new(STEPS);
+const LATER: Upgrades<Upgrade<Server>> = Upgrades::new(STEPS);
 
 async fn open_later(database: &Database) -> Result<PostgresDataSource> {
     PostgresDataSource::open_as(database.pool(), PostgresConfig::new(), LATER).await

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fastsync_core::source::Expect;
 use fastsync_core::source::rules::{Tally, change_of_put};
 use fastsync_core::{DeviceId, Incarnation, Record, RecordKey, Revision, Zone};
-use rusqlite::{CachedStatement, OptionalExtension};
+use rusqlite::{CachedStatement, OptionalExtension, Row};
 
 use crate::acknowledge::{Acknowledgement, acknowledge};
 use crate::codec::{Bind, Meta, signed, unsigned};
@@ -15,25 +15,7 @@ use crate::key::Key;
 use crate::put::{self, Put, UPDATE_CHANGE, UPDATE_REVISION, rows_at_once};
 use crate::read::{Bodies, GET};
 use crate::registry::Type;
-
-/// A statement that is prepared when it is first needed.
-struct Lazy<'a> {
-    sql: &'static str,
-    statement: Option<CachedStatement<'a>>,
-}
-
-impl<'a> Lazy<'a> {
-    const fn new(sql: &'static str) -> Self {
-        Self { sql, statement: None }
-    }
-
-    fn get(&mut self, store: &'a Store) -> rusqlite::Result<&mut CachedStatement<'a>> {
-        Ok(match &mut self.statement {
-            Some(statement) => statement,
-            none => none.insert(store.connection.prepare_cached(self.sql)?),
-        })
-    }
-}
+use crate::statements::{Statements, Which};
 
 const LOOK_UP: &str =
     "SELECT revision, change FROM fastsync_records WHERE zone = ?1 AND type = ?2 AND id = ?3";
@@ -48,22 +30,12 @@ pub(crate) struct Writer<'a> {
     feed: i64,
     /// The change of pending records.
     change: i64,
-    tables: Vec<Table<'a>>,
-    puts: Vec<(Put, usize, CachedStatement<'a>)>,
-    update_revision: Lazy<'a>,
-    update_change: Lazy<'a>,
+    statements: Statements<'a>,
     acknowledgements: Vec<Acknowledgement>,
-    look_up: Lazy<'a>,
     zone: Option<(Zone, i64)>,
     device: Option<(DeviceId, i64)>,
     /// What was put, by the numbers of zones and types.
     pub(crate) tally: Tally<i64, i64>,
-}
-
-struct Table<'a> {
-    kind: Arc<Type>,
-    upserts: Vec<(usize, CachedStatement<'a>)>,
-    delete: Option<CachedStatement<'a>>,
 }
 
 impl<'a> Writer<'a> {
@@ -72,12 +44,8 @@ impl<'a> Writer<'a> {
             store,
             feed: if positioned { session } else { 0 },
             change: session,
-            tables: Vec::new(),
-            puts: Vec::new(),
-            update_revision: Lazy::new(UPDATE_REVISION),
-            update_change: Lazy::new(UPDATE_CHANGE),
+            statements: Statements::new(store),
             acknowledgements: Vec::new(),
-            look_up: Lazy::new(LOOK_UP),
             zone: None,
             device: None,
             tally: Tally::default(),
@@ -87,7 +55,7 @@ impl<'a> Writer<'a> {
     /// What expectations are about.
     pub(crate) fn current(&mut self, kind: &Type, key: &RecordKey) -> Run<Option<(Revision, u64)>> {
         let Some(zone) = self.store.zone(&key.zone)? else { return Ok(None) };
-        let statement = self.look_up.get(self.store)?;
+        let statement = self.statements.get(Which::LookUp, || LOOK_UP.to_owned())?;
         let row = statement
             .query_row((zone, kind.n, Key::new(key.id.as_str())), |row| {
                 Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
@@ -102,18 +70,13 @@ impl<'a> Writer<'a> {
         for (record, pending) in records {
             rows.push(self.index_row(kind, record, *pending)?);
         }
-        let store = self.store;
         let mut left = rows.as_slice();
         while let Some((now, later)) = left.split_at_checked(rows_at_once(left.len(), put::COLUMNS)) {
-            let statement = lazily(
-                &mut self.puts,
-                |(of, n, _)| (*of, *n) == (put, now.len()),
-                || Ok((put, now.len(), store.connection.prepare_cached(&put.sql(now.len()))?)),
-            )?;
+            let statement = self.statements.get(Which::Put(put, now.len()), || put.sql(now.len()))?;
             for (at, row) in now.iter().enumerate() {
-                row.bind(&mut statement.2, at * put::COLUMNS)?;
+                row.bind(statement, at * put::COLUMNS)?;
             }
-            if statement.2.raw_execute()? < now.len() {
+            if statement.raw_execute()? < now.len() {
                 return Ok(false);
             }
             left = later;
@@ -131,12 +94,14 @@ impl<'a> Writer<'a> {
         expect: Expect,
     ) -> Run<bool> {
         let row = self.index_row(kind, record, pending)?;
-        let (statement, expected) = match expect {
-            Expect::Revision(revision) => (&mut self.update_revision, signed(revision.to_bits())),
-            Expect::Change(change) => (&mut self.update_change, signed(change)),
+        let (which, sql, expected) = match expect {
+            Expect::Revision(revision) => {
+                (Which::UpdateRevision, UPDATE_REVISION, signed(revision.to_bits()))
+            }
+            Expect::Change(change) => (Which::UpdateChange, UPDATE_CHANGE, signed(change)),
             Expect::Anything | Expect::Absent => return Err(Fail::invalid("commit", "not an update")),
         };
-        let statement = statement.get(self.store)?;
+        let statement = self.statements.get(which, || sql.to_owned())?;
         row.bind(statement, 0)?;
         statement.raw_bind_parameter(put::COLUMNS + 1, expected)?;
         if statement.raw_execute()? == 0 {
@@ -173,16 +138,10 @@ impl<'a> Writer<'a> {
         kind: &Arc<Type>,
         records: impl ExactSizeIterator<Item = &'r Record>,
     ) -> Run<()> {
-        let store = self.store;
-        let upserts = &mut self.table(kind).upserts;
         let mut records = records;
         while records.len() > 0 {
-            let rows = rows_at_once(records.len(), kind.columns());
-            let (_, statement) = lazily(
-                upserts,
-                |(n, _)| *n == rows,
-                || Ok((rows, store.connection.prepare_cached(&kind.upsert(rows))?)),
-            )?;
+            let rows = rows_at_once(records.len(), kind.columns);
+            let statement = self.statements.get(Which::Upsert(kind.n, rows), || kind.upsert(rows))?;
             let mut next = 1;
             for record in records.by_ref().take(rows) {
                 statement.raw_bind_parameter(next, record.key.id.as_str())?;
@@ -206,11 +165,7 @@ impl<'a> Writer<'a> {
         if !record.is_deleted() {
             return self.put_rows(kind, std::iter::once(record));
         }
-        let store = self.store;
-        let statement = match &mut self.table(kind).delete {
-            Some(statement) => statement,
-            none => none.insert(store.connection.prepare_cached(&kind.delete)?),
-        };
+        let statement = self.statements.get(Which::Delete(kind.n), || kind.delete.clone())?;
         statement.raw_bind_parameter(1, record.key.id.as_str())?;
         if let Some(key) = record.key.zone.key() {
             statement.raw_bind_parameter(2, key)?;
@@ -264,16 +219,6 @@ impl<'a> Writer<'a> {
             }
         }
     }
-
-    fn table(&mut self, kind: &Arc<Type>) -> &mut Table<'a> {
-        let at = self.tables.iter().position(|table| table.kind.n == kind.n).unwrap_or(self.tables.len());
-        if at == self.tables.len() {
-            self.tables.push(Table { kind: Arc::clone(kind), upserts: Vec::new(), delete: None });
-        }
-        // The row at `at` is there by the lines above.
-        #[allow(clippy::indexing_slicing)]
-        &mut self.tables[at]
-    }
 }
 
 /// A row of the index as it is to be.
@@ -303,28 +248,12 @@ impl IndexRow<'_> {
     }
 }
 
-/// The one of these that fits, made if it is not there.
-fn lazily<T>(all: &mut Vec<T>, fits: impl Fn(&T) -> bool, make: impl FnOnce() -> Run<T>) -> Run<&mut T> {
-    let at = match all.iter().position(fits) {
-        Some(at) => at,
-        None => {
-            all.push(make()?);
-            all.len() - 1
-        }
-    };
-    all.get_mut(at).ok_or_else(|| Fail::corrupt("no statement"))
-}
-
 /// The record of a key as it is now.
 pub(crate) fn record_now(store: &Store, kind: &Type, key: &RecordKey) -> Run<Option<Record>> {
     let Some(zone) = store.zone(&key.zone)? else { return Ok(None) };
-    let mut statement = store.connection.prepare_cached(GET)?;
-    let mut rows = statement.query((zone, kind.n, Key::new(key.id.as_str())))?;
-    match rows.next()? {
-        Some(row) => {
-            let meta = Meta::read(store, row, 0)?;
-            Bodies::new(store).record(kind.n, &key.zone, key.id.clone(), meta)
-        }
+    let read = |row: &Row<'_>| Meta::read(store, row, 0);
+    match store.all(GET, (zone, kind.n, Key::new(key.id.as_str())), read)?.pop() {
+        Some(meta) => Bodies::new(store).record(kind.n, &key.zone, key.id.clone(), meta),
         None => Ok(None),
     }
 }

@@ -7,11 +7,11 @@
 use std::collections::hash_map::RandomState;
 use std::collections::{BTreeMap, HashSet};
 
-use fastsync_core::RecordKey;
 use fastsync_core::source::rules::Verdict;
 use fastsync_core::source::{
     Commit, CommitOutcome, Conflict, ConflictReason, Expect, ExpectState, OnMismatch, Receipt, Write,
 };
+use fastsync_core::{RecordKey, SessionId};
 
 use crate::apply::{Writer, record_now};
 use crate::codec::{capped, unsigned};
@@ -36,17 +36,28 @@ enum Step {
     Refused(Vec<Refused>),
 }
 
-pub(crate) fn commit(store: &Store, mut commit: Commit) -> Run<CommitOutcome> {
+pub(crate) fn commit(store: &Store, commit: Commit) -> Run<CommitOutcome> {
+    commit_in(store, commit, false)
+}
+
+/// The same in a transaction that was begun to write.
+pub(crate) fn commit_begun(store: &Store, commit: Commit) -> Run<CommitOutcome> {
+    commit_in(store, commit, true)
+}
+
+fn commit_in(store: &Store, mut commit: Commit, mut is_begun: bool) -> Run<CommitOutcome> {
     let mut plan = match Plan::new(store, &mut commit) {
         Ok(plan) => plan,
         // Whatever it brings, a session that is there is there.
-        Err(fail) => return receipt_of(store, &commit)?.map(CommitOutcome::Duplicate).ok_or(fail),
+        Err(fail) => return receipt_of(store, commit.session)?.map(CommitOutcome::Duplicate).ok_or(fail),
     };
     let mut left_out = BTreeMap::new();
     let mut look_first = !commit.clears.is_empty();
     let mut one_by_one = false;
     loop {
-        store.begin("BEGIN IMMEDIATE")?;
+        if !std::mem::take(&mut is_begun) {
+            store.begin("BEGIN IMMEDIATE")?;
+        }
         // For this transaction only. SQLite sets it while it compiles, so it cannot be prepared once.
         store.connection.execute_batch("PRAGMA defer_foreign_keys = ON")?;
         let attempt = Attempt::new(store, &commit, &left_out, look_first, one_by_one);
@@ -85,13 +96,14 @@ fn refuse(store: &Store, refused: Vec<Refused>) -> Run<CommitOutcome> {
     Ok(CommitOutcome::Conflicts { writes, state: Vec::new() })
 }
 
-fn receipt_of(store: &Store, commit: &Commit) -> Run<Option<Receipt>> {
+/// The receipt of a session that was committed before.
+pub(crate) fn receipt_of(store: &Store, session: SessionId) -> Run<Option<Receipt>> {
     let sql = "SELECT positions, change FROM fastsync_sessions WHERE id = ?1";
-    let mut statement = store.connection.prepare_cached(sql)?;
-    let mut rows = statement.query([commit.session.as_uuid().as_bytes()])?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    let positions = read_positions(store, row, 0)?;
-    Ok(Some(Receipt { positions, change: unsigned(row.get(1)?), skipped: Vec::new() }))
+    let found = store.all(sql, [session.as_uuid().as_bytes()], |row| {
+        let positions = read_positions(store, row, 0)?;
+        Ok(Receipt { positions, change: unsigned(row.get(1)?), skipped: Vec::new() })
+    });
+    Ok(found?.pop())
 }
 
 /// One transaction.
@@ -140,12 +152,12 @@ impl<'a> Attempt<'a> {
 
     fn run(mut self, plan: &mut Plan) -> Run<Step> {
         let store = self.store;
-        if let Some(receipt) = receipt_of(store, self.commit)? {
+        if let Some(receipt) = receipt_of(store, self.commit.session)? {
             return Ok(Step::Done(CommitOutcome::Duplicate(receipt)));
         }
         plan.read_batches(store)?;
         let sql = "SELECT ifnull(max(n), 0) + 1 FROM fastsync_sessions";
-        let session: i64 = store.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+        let session: i64 = store.one(sql, [], |row| row.get(0))?.unwrap_or(1);
         let mut writer = Writer::new(store, session, self.commit.positioned);
 
         let mut verdict = Verdict::default();
@@ -234,7 +246,7 @@ impl<'a> Attempt<'a> {
             }
             rows.raw_execute()?;
             let sql = "DELETE FROM fastsync_records WHERE zone = ?1 AND type = ?2 AND change <= ?3";
-            self.store.connection.prepare_cached(sql)?.execute((zone, kind.n, through))?;
+            self.store.run(sql, (zone, kind.n, through))?;
         }
         Ok(())
     }

@@ -1,28 +1,23 @@
 //! A connection with its settings checked, and the small integers that stand for zones and devices.
 
-use std::cell::RefCell;
 use std::cmp::Ordering;
-use std::collections::HashMap;
-use std::hash::Hash;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use fastsync_core::source::rules::unknown_type;
 use fastsync_core::{Decimal, ErrorKind, TypeName, Zone};
 use rusqlite::functions::FunctionFlags;
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Params, Row};
 use uuid::Uuid;
 
 use crate::config::{SqliteConfig, Synchronous};
 use crate::error::{Fail, Run};
 use crate::key::Key;
+use crate::names::Names;
 use crate::registry::{Registry, Type, load};
 
 /// The oldest SQLite without the bug by which two connections can damage a file in WAL mode.
 pub(crate) const MIN_SQLITE: (i32, &str) = (3_051_003, "3.51.3");
-
-/// How many zones and devices one connection remembers.
-const MAX_NAMES: usize = 16_384;
 
 /// How many pages the log grows to before they are copied into the file (about 64 MiB): large commits
 /// dirty the same pages again and again, and each copy of the log writes a page once.
@@ -33,34 +28,8 @@ const CHECKPOINT_PAGES: u32 = 16_000;
 pub(crate) struct Store {
     pub(crate) connection: Connection,
     registry: Arc<RwLock<Registry>>,
-    zones: RefCell<Names<Zone>>,
-    devices: RefCell<Names<Uuid>>,
-}
-
-/// Both directions between a name and its number. Numbers never change, so what was read once stays true.
-#[derive(Debug)]
-struct Names<T> {
-    numbers: HashMap<T, i64>,
-    names: HashMap<i64, T>,
-}
-
-impl<T: Clone + Eq + Hash> Names<T> {
-    fn new() -> RefCell<Self> {
-        RefCell::new(Self { numbers: HashMap::new(), names: HashMap::new() })
-    }
-
-    fn note(&mut self, name: &T, n: i64) {
-        if self.names.len() >= MAX_NAMES {
-            self.clear();
-        }
-        self.numbers.insert(name.clone(), n);
-        self.names.insert(n, name.clone());
-    }
-
-    fn clear(&mut self) {
-        self.numbers.clear();
-        self.names.clear();
-    }
+    zones: Names<Zone>,
+    devices: Names<Uuid>,
 }
 
 impl Store {
@@ -92,7 +61,48 @@ impl Store {
         })?;
         // For our own statements: columns are plain text, so every program can read and index them.
         connection.create_collation("fastsync_decimal", by_size)?;
-        Ok(Self { connection, registry, zones: Names::new(), devices: Names::new() })
+        let zones = Names::new([
+            "SELECT n FROM fastsync_zones WHERE name = ?1",
+            "INSERT INTO fastsync_zones (name) VALUES (?1)",
+            "SELECT name FROM fastsync_zones WHERE n = ?1",
+        ]);
+        let devices = Names::new([
+            "SELECT n FROM fastsync_devices WHERE id = ?1",
+            "INSERT INTO fastsync_devices (id) VALUES (?1)",
+            "SELECT id FROM fastsync_devices WHERE n = ?1",
+        ]);
+        Ok(Self { connection, registry, zones, devices })
+    }
+
+    /// Runs a statement that is kept; gives how many rows it changed.
+    pub(crate) fn run(&self, sql: &str, params: impl Params) -> Run<usize> {
+        Ok(self.connection.prepare_cached(sql)?.execute(params)?)
+    }
+
+    /// What a statement answers first.
+    pub(crate) fn one<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Run<Option<T>> {
+        Ok(self.connection.prepare_cached(sql)?.query_row(params, read).optional()?)
+    }
+
+    /// All that a statement answers.
+    pub(crate) fn all<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        mut read: impl FnMut(&Row<'_>) -> Run<T>,
+    ) -> Run<Vec<T>> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params)?;
+        let mut all = Vec::new();
+        while let Some(row) = rows.next()? {
+            all.push(read(row)?);
+        }
+        Ok(all)
     }
 
     /// Runs reads on one committed state.
@@ -124,21 +134,19 @@ impl Store {
         if !self.connection.is_autocommit() {
             self.roll_back();
         }
-        self.connection.prepare_cached(sql)?.execute([])?;
-        Ok(())
+        self.run(sql, []).map(drop)
     }
 
     pub(crate) fn end(&self) -> Run<()> {
-        self.connection.prepare_cached("COMMIT")?.execute([])?;
-        Ok(())
+        self.run("COMMIT", []).map(drop)
     }
 
     /// Ends a transaction without effect, and forgets the numbers that it may have given.
     pub(crate) fn roll_back(&self) {
         // SQLite may have rolled back by itself (a full disk), and if this fails the next `begin` tries again.
         let _ = self.connection.execute_batch("ROLLBACK");
-        self.zones.borrow_mut().clear();
-        self.devices.borrow_mut().clear();
+        self.zones.clear();
+        self.devices.clear();
     }
 
     /// The prepared type of this name.
@@ -159,81 +167,37 @@ impl Store {
         }
         // Another process may have prepared it.
         let mut registry = self.registry.write().unwrap_or_else(PoisonError::into_inner);
-        load(&mut registry, &self.connection)?;
+        load(&mut registry, self)?;
         Ok(get(&registry))
     }
 
     /// The number of a zone, if anything was ever written to it.
     pub(crate) fn zone(&self, zone: &Zone) -> Run<Option<i64>> {
-        if let Some(n) = self.zones.borrow().numbers.get(zone) {
-            return Ok(Some(*n));
-        }
-        let mut statement = self.connection.prepare_cached("SELECT n FROM fastsync_zones WHERE name = ?1")?;
-        let n = statement.query_row([zone.to_string()], |row| row.get(0)).optional()?;
-        if let Some(n) = n {
-            self.zones.borrow_mut().note(zone, n);
-        }
-        Ok(n)
+        self.zones.number(self, zone, || zone.to_string())
     }
 
     pub(crate) fn zone_or_new(&self, zone: &Zone) -> Run<i64> {
-        if let Some(n) = self.zone(zone)? {
-            return Ok(n);
-        }
-        self.connection
-            .prepare_cached("INSERT INTO fastsync_zones (name) VALUES (?1)")?
-            .execute([zone.to_string()])?;
-        let n = self.connection.last_insert_rowid();
-        self.zones.borrow_mut().note(zone, n);
-        Ok(n)
+        self.zones.number_or_new(self, zone, || zone.to_string())
     }
 
     pub(crate) fn zone_of(&self, n: i64) -> Run<Zone> {
-        if let Some(zone) = self.zones.borrow().names.get(&n) {
-            return Ok(zone.clone());
-        }
-        let mut statement = self.connection.prepare_cached("SELECT name FROM fastsync_zones WHERE n = ?1")?;
-        let name: String = statement.query_row([n], |row| row.get(0))?;
-        let zone =
-            Zone::parse(&name).map_err(|_| Fail::corrupt("fastsync_zones contains an invalid zone name"))?;
-        self.zones.borrow_mut().note(&zone, n);
-        Ok(zone)
+        self.zones.name(self, n, |row| {
+            let name = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
+            Zone::parse(name).map_err(|_| Fail::corrupt("fastsync_zones contains an invalid zone name"))
+        })
     }
 
     /// The number of a device, if it ever wrote anything.
     pub(crate) fn device(&self, device: Uuid) -> Run<Option<i64>> {
-        if let Some(n) = self.devices.borrow().numbers.get(&device) {
-            return Ok(Some(*n));
-        }
-        let mut statement = self.connection.prepare_cached("SELECT n FROM fastsync_devices WHERE id = ?1")?;
-        let n = statement.query_row([device.as_bytes()], |row| row.get(0)).optional()?;
-        if let Some(n) = n {
-            self.devices.borrow_mut().note(&device, n);
-        }
-        Ok(n)
+        self.devices.number(self, &device, || *device.as_bytes())
     }
 
     pub(crate) fn device_or_new(&self, device: Uuid) -> Run<i64> {
-        if let Some(n) = self.device(device)? {
-            return Ok(n);
-        }
-        self.connection
-            .prepare_cached("INSERT INTO fastsync_devices (id) VALUES (?1)")?
-            .execute([device.as_bytes()])?;
-        let n = self.connection.last_insert_rowid();
-        self.devices.borrow_mut().note(&device, n);
-        Ok(n)
+        self.devices.number_or_new(self, &device, || *device.as_bytes())
     }
 
     pub(crate) fn device_of(&self, n: i64) -> Run<Uuid> {
-        if let Some(device) = self.devices.borrow().names.get(&n) {
-            return Ok(*device);
-        }
-        let mut statement = self.connection.prepare_cached("SELECT id FROM fastsync_devices WHERE n = ?1")?;
-        let bytes: [u8; 16] = statement.query_row([n], |row| row.get(0))?;
-        let device = Uuid::from_bytes(bytes);
-        self.devices.borrow_mut().note(&device, n);
-        Ok(device)
+        self.devices.name(self, n, |row| Ok(Uuid::from_bytes(row.get(0)?)))
     }
 }
 

@@ -7,7 +7,7 @@
 use fastsync_core::source::rules::{Reading, Room, ZoneState};
 use fastsync_core::source::{Changes, ChangesPage, ChangesRequest, Head, Point, ResetReason, SkipOwn};
 use fastsync_core::{ObjectId, Position, Record, Tag, Zone};
-use rusqlite::OptionalExtension;
+use rusqlite::Row;
 use rusqlite::types::Value as SqlValue;
 
 use crate::codec::{META_COLUMNS, Meta, capped, signed, unsigned};
@@ -86,8 +86,8 @@ pub(crate) fn changes(store: &Store, request: &ChangesRequest) -> Run<Changes> {
 }
 
 fn state(store: &Store, zone: i64) -> Run<ZoneState> {
-    let mut statement = store.connection.prepare_cached("SELECT horizon FROM fastsync_zones WHERE n = ?1")?;
-    let horizon = Position(unsigned(statement.query_row([zone], |row| row.get(0))?));
+    let horizon = store.one("SELECT horizon FROM fastsync_zones WHERE n = ?1", [zone], |row| row.get(0))?;
+    let horizon = Position(horizon.map_or(0, unsigned));
     Ok(ZoneState { head: head(store, zone)?, horizon })
 }
 
@@ -97,16 +97,13 @@ fn session_at(store: &Store, zone: i64, position: Position) -> Run<Option<(i64, 
         return Ok(None);
     }
     let sql = "SELECT session, tag FROM fastsync_positions WHERE zone = ?1 AND position = ?2";
-    let mut statement = store.connection.prepare_cached(sql)?;
-    let found = statement.query_row((zone, capped(position.0)), |row| Ok((row.get(0)?, row.get(1)?)));
-    Ok(found.optional()?.map(|(session, tag)| (session, Tag(unsigned(tag)))))
+    let found = store.one(sql, (zone, capped(position.0)), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(found.map(|(session, tag)| (session, Tag(unsigned(tag)))))
 }
 
 fn head(store: &Store, zone: i64) -> Run<Head> {
     let sql = "SELECT position, tag FROM fastsync_positions WHERE zone = ?1 ORDER BY position DESC LIMIT 1";
-    let mut statement = store.connection.prepare_cached(sql)?;
-    let found: Option<(i64, i64)> =
-        statement.query_row([zone], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let found: Option<(i64, i64)> = store.one(sql, [zone], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(found.map_or(ZoneState::EMPTY.head, |(position, tag)| Head {
         position: Position(unsigned(position)),
         tag: Tag(unsigned(tag)),
@@ -199,9 +196,9 @@ impl Walk<'_> {
     fn is_own(&self, session: i64) -> Run<bool> {
         let Some((device, own)) = &self.own else { return Ok(false) };
         let sql = "SELECT device, number FROM fastsync_sessions WHERE n = ?1";
-        let mut statement = self.store.connection.prepare_cached(sql)?;
-        let (by, number): (i64, i64) =
-            statement.query_row([session], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let found: Option<(i64, i64)> =
+            self.store.one(sql, [session], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let (by, number) = found.ok_or_else(|| Fail::corrupt("the feed has a session that is not there"))?;
         Ok(by == *device && own.covers(own.device, unsigned(number)))
     }
 
@@ -211,26 +208,19 @@ impl Walk<'_> {
                    CROSS JOIN json_each(s.positions) AS j CROSS JOIN fastsync_positions AS p \
                    ON p.zone = ?2 AND p.position = json_extract(j.value, '$[1]') \
                    WHERE s.n = ?1 AND json_extract(j.value, '$[0]') = ?2";
-        let mut statement = self.store.connection.prepare_cached(sql)?;
-        let found = statement
-            .query_row((session, self.zone), |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))
-            .optional()?;
+        let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        let found = self.store.one(sql, (session, self.zone), read)?;
         let (position, tag) = found.ok_or_else(|| Fail::corrupt("a session in the feed has no position"))?;
         Ok((Position(unsigned(position)), Tag(unsigned(tag))))
     }
 
     /// How many entries follow; own pushes are counted with them.
     fn remaining(&self, last: &Place) -> Run<u64> {
-        let mut statement = self.store.connection.prepare_cached(REMAINING)?;
-        let mut rows = statement.query((self.zone, last.session, last.kind, &last.id))?;
-        let mut total = 0;
-        while let Some(row) = rows.next()? {
-            let (kind, count): (i64, i64) = (row.get(0)?, row.get(1)?);
-            if self.types.as_ref().is_none_or(|types| types.contains(&kind)) {
-                total += unsigned(count);
-            }
-        }
-        Ok(total)
+        let after = (self.zone, last.session, last.kind, &last.id);
+        let counts: Vec<(i64, i64)> =
+            self.store.all(REMAINING, after, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let asked = |kind| self.types.as_ref().is_none_or(|types| types.contains(kind));
+        Ok(counts.iter().filter(|(kind, _)| asked(kind)).map(|(_, count)| unsigned(*count)).sum())
     }
 }
 
@@ -245,11 +235,8 @@ pub(crate) fn purge(store: &Store, zone: &Zone, through: Position) -> Run<u64> {
         return Ok(0);
     }
     let position = signed(through.0);
-    store
-        .connection
-        .prepare_cached("UPDATE fastsync_zones SET horizon = max(horizon, ?2) WHERE n = ?1")?
-        .execute((zone, position))?;
+    store.run("UPDATE fastsync_zones SET horizon = max(horizon, ?2) WHERE n = ?1", (zone, position))?;
     // A deletion that waits to be pushed is not finished with.
-    let removed = store.connection.prepare_cached(PURGE)?.execute((zone, position))?;
+    let removed = store.run(PURGE, (zone, position))?;
     Ok(u64::try_from(removed).unwrap_or(u64::MAX))
 }

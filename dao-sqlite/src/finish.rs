@@ -2,7 +2,6 @@
 
 use fastsync_core::source::{Commit, Receipt};
 use fastsync_core::{Position, Tag};
-use rusqlite::OptionalExtension;
 
 use crate::apply::Writer;
 use crate::codec::{signed, unsigned};
@@ -13,17 +12,12 @@ use crate::error::{Fail, Run};
 pub(crate) fn finish(store: &Store, commit: &Commit, session: i64, writer: &Writer<'_>) -> Run<Receipt> {
     for write in &commit.state {
         match &write.value {
-            Some(value) => store
-                .connection
-                .prepare_cached(
-                    "INSERT INTO fastsync_state (key, value) VALUES (?1, ?2) \
-                     ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-                )?
-                .execute((&write.key, value))?,
-            None => store
-                .connection
-                .prepare_cached("DELETE FROM fastsync_state WHERE key = ?1")?
-                .execute([&write.key])?,
+            Some(value) => {
+                let put = "INSERT INTO fastsync_state (key, value) VALUES (?1, ?2) \
+                           ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+                store.run(put, (&write.key, value))?
+            }
+            None => store.run("DELETE FROM fastsync_state WHERE key = ?1", [&write.key])?,
         };
     }
     let mut positions = Vec::new();
@@ -38,9 +32,9 @@ pub(crate) fn finish(store: &Store, commit: &Commit, session: i64, writer: &Writ
     let sql = "INSERT INTO fastsync_sessions \
                (n, id, kind, user, device, number, committed_at, change, positions, counts) \
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
-    store.connection.prepare_cached(sql)?.execute((
+    let row = (
         session,
-        commit.session.as_uuid().as_bytes(),
+        *commit.session.as_uuid().as_bytes(),
         commit.kind.name(),
         &commit.author.user,
         device,
@@ -49,7 +43,8 @@ pub(crate) fn finish(store: &Store, commit: &Commit, session: i64, writer: &Writ
         change,
         serde_json::to_string(&positions).map_err(unwritable)?,
         serde_json::to_string(&writer.tally.by_type()).map_err(unwritable)?,
-    ))?;
+    );
+    store.run(sql, row)?;
     let mut named = Vec::with_capacity(positions.len());
     for (zone, position) in positions {
         named.push((store.zone_of(zone)?, Position(unsigned(position))));
@@ -61,14 +56,9 @@ pub(crate) fn finish(store: &Store, commit: &Commit, session: i64, writer: &Writ
 /// Gives the session the next position of a zone.
 fn assign(store: &Store, zone: i64, session: i64, tag: Tag) -> Run<i64> {
     let sql = "SELECT max(position) FROM fastsync_positions WHERE zone = ?1";
-    let mut statement = store.connection.prepare_cached(sql)?;
-    let last: Option<Option<i64>> = statement.query_row([zone], |row| row.get(0)).optional()?;
+    let last: Option<Option<i64>> = store.one(sql, [zone], |row| row.get(0))?;
     let position = last.flatten().unwrap_or(0) + 1;
-    store
-        .connection
-        .prepare_cached(
-            "INSERT INTO fastsync_positions (zone, position, session, tag) VALUES (?1, ?2, ?3, ?4)",
-        )?
-        .execute((zone, position, session, signed(tag.0)))?;
+    let sql = "INSERT INTO fastsync_positions (zone, position, session, tag) VALUES (?1, ?2, ?3, ?4)";
+    store.run(sql, (zone, position, session, signed(tag.0)))?;
     Ok(position)
 }

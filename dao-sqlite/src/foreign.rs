@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 
 use fastsync_core::source::{Action, Conflict};
 use fastsync_core::{RecordKey, TypeName};
+use rusqlite::params_from_iter;
 use rusqlite::types::Value;
-use rusqlite::{OptionalExtension, params_from_iter};
 
 use crate::commit::Refused;
 use crate::connection::Store;
@@ -117,13 +117,10 @@ impl Broken {
 /// What the foreign key `key` of a row refers to.
 fn wanted(store: &Store, table: &str, number: i64, parent: String, key: i64) -> Run<Wanted> {
     let select = "SELECT \"from\", \"to\" FROM pragma_foreign_key_list(?1) WHERE id = ?2 ORDER BY seq";
-    let mut statement = store.connection.prepare_cached(select)?;
-    let columns = statement.query_map((table, key), |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let columns = columns.collect::<rusqlite::Result<Vec<(String, Option<String>)>>>()?;
+    let columns: Vec<(String, Option<String>)> =
+        store.all(select, (table, key), |row| Ok((row.get(0)?, row.get(1)?)))?;
     let select = "SELECT name FROM pragma_table_info(?1) WHERE pk > 0 ORDER BY pk";
-    let mut statement = store.connection.prepare_cached(select)?;
-    let primary =
-        statement.query_map([&parent], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
+    let primary: Vec<String> = store.all(select, [&parent], |row| Ok(row.get(0)?))?;
     let mut wanted = Vec::with_capacity(columns.len());
     for (at, (from, to)) in columns.into_iter().enumerate() {
         let select = format!("SELECT {} FROM {} WHERE rowid = ?1", escaped(&from), escaped(table));
@@ -139,19 +136,14 @@ fn wanted(store: &Store, table: &str, number: i64, parent: String, key: i64) -> 
 /// The rows of a table that fulfil a condition, if it is that of a prepared type.
 fn of_type(store: &Store, table: &str, condition: &str, values: &[Value]) -> Run<Vec<Row>> {
     let select = "SELECT name FROM sqlite_schema WHERE type = 'table' AND lower(name) = lower(?1)";
-    let name = store.connection.query_row(select, [table], |row| row.get::<_, String>(0)).optional()?;
+    let name: Option<String> = store.one(select, [table], |row| row.get(0))?;
     let Some(name) = name.and_then(|name| TypeName::new(name).ok()) else { return Ok(Vec::new()) };
     let Ok(kind) = store.kind(&name) else { return Ok(Vec::new()) };
     let zone = if kind.is_restricted() { "zone" } else { "NULL" };
     let (id, table) = (escaped(kind.schema.id_field().as_str()), escaped(name.as_str()));
     let select = format!("SELECT {id}, {zone} FROM {table} WHERE {condition}");
-    let mut statement = store.connection.prepare(&select)?;
-    let mut rows = statement.query(params_from_iter(values))?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        found.push(Row(name.as_str().to_owned(), row.get(0)?, row.get(1)?));
-    }
-    Ok(found)
+    let row = |row: &rusqlite::Row<'_>| Ok(Row(name.as_str().to_owned(), row.get(0)?, row.get(1)?));
+    store.all(&select, params_from_iter(values), row)
 }
 
 /// A name of the user's own as an identifier.

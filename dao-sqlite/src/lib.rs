@@ -33,8 +33,8 @@
 //! to one, are refused: no client would hear of what they change. In tables of your own that refer to a type's they are fine. Foreign
 //! keys are checked at the end of a commit. A column whose field becomes nullable is replaced by one without `NOT NULL`, with its indexes; one with a constraint of yours is refused.
 //!
-//! Rows that were in an adopted table before are not tracked: until they are written through this library, no
-//! method returns, counts, sends or clears them. A tracked row that is deleted past this library, with SQL, is passed over in
+//! Rows that were in an adopted table before are not tracked: until they are written through this library or
+//! [`adopt_rows`](SqliteDataSource::adopt_rows) makes objects of them, no method returns, counts, sends or clears them. A tracked row that is deleted past this library, with SQL, is passed over in
 //! the same way, and its deletion is not sent. Rows that are inserted or changed with SQL
 //! are not sent either.
 //!
@@ -61,18 +61,22 @@
 )]
 
 mod acknowledge;
-mod adopt;
+mod adoption;
+mod alter;
 mod apply;
+mod catalog;
 mod codec;
 mod commit;
 mod config;
 mod connection;
+mod dialect;
 mod error;
 mod feed;
 mod finish;
 mod foreign;
 mod key;
 mod merge;
+mod names;
 mod plan;
 mod prepare;
 mod put;
@@ -82,7 +86,7 @@ mod registry;
 mod schema;
 mod source;
 mod staging;
-mod step;
+mod statements;
 mod swap;
 /// The examples of the README, tested.
 #[cfg(doctest)]
@@ -91,12 +95,11 @@ struct Readme;
 
 #[cfg(test)]
 mod tests;
-mod unnoticed;
 #[cfg(test)]
 mod upgrade_tests;
-mod workers;
 mod write;
 
 pub use config::{SqliteConfig, Synchronous};
+pub use fastsync_dao_kit::sql::{AdoptedRows, RowZones};
 pub use rusqlite;
 pub use source::SqliteDataSource;

@@ -1,36 +1,18 @@
 //! Creating the tables of types, and adopting tables that are there already.
 
-use fastsync_core::source::rules::{self, NotedType, Registered};
+use fastsync_core::TypeSchema;
+use fastsync_core::source::rules;
 use fastsync_core::source::upgrade::Upgrades;
 use fastsync_core::source::{PlannedChange, entry};
-use fastsync_core::{TypeSchema, ZoneRestriction};
-use rusqlite::OptionalExtension;
+use fastsync_dao_kit::sql::{Decided, Decision};
 
-use crate::adopt::adopt;
+use crate::alter::{self, may_be_refused};
+use crate::catalog;
 use crate::connection::Store;
+use crate::dialect::{SQLITE, spelled};
 use crate::error::Run;
-use crate::registry::{Type, quoted, stored_types};
+use crate::registry::{Type, stored_types};
 use crate::schema::{self, Upgrade};
-use crate::step::{Step, column};
-use crate::unnoticed::unnoticed;
-
-/// What one type needs: how it is noted, and the steps that its table goes through.
-struct Decided {
-    /// Its number, if it is known.
-    n: Option<i64>,
-    stored: NotedType,
-    /// Why the note of the type changes; empty if it stays.
-    noted: Vec<PlannedChange>,
-    steps: Vec<Step>,
-}
-
-impl Decided {
-    /// Adds what is changed for it.
-    fn add_to(&self, changes: &mut Vec<PlannedChange>) {
-        PlannedChange::add(changes, self.noted.iter().cloned());
-        PlannedChange::add(changes, self.steps.iter().map(|step| step.change.clone()));
-    }
-}
 
 /// Creates or verifies the tables of these types; gives them with their numbers, and what was changed.
 pub(crate) fn prepare(
@@ -43,7 +25,7 @@ pub(crate) fn prepare(
         let decided = decide(store, types)?;
         schema::upgrade(store, upgrades)?;
         decided.iter().for_each(|decided| decided.add_to(&mut changes));
-        let types = decided.into_iter().map(|decided| carry_out(store, decided)).collect::<Run<_>>()?;
+        let types = decided.into_iter().map(|decided| note(store, decided)).collect::<Run<_>>()?;
         Ok((types, changes))
     })
 }
@@ -58,7 +40,7 @@ pub(crate) fn plan(
         let mut planned = upgrades.planned(schema::found(store)?)?;
         let mut is_uncertain = false;
         for decided in decide(store, types)? {
-            is_uncertain |= decided.steps.iter().any(Step::may_be_refused);
+            is_uncertain |= decided.steps.iter().any(may_be_refused);
             decided.add_to(&mut planned);
         }
         Ok((planned, is_uncertain))
@@ -66,9 +48,8 @@ pub(crate) fn plan(
     if is_uncertain {
         // What refuses such a step only shows when it is tried.
         store.begin("BEGIN IMMEDIATE")?;
-        let tried = decide(store, types).and_then(|decided| {
-            decided.iter().flat_map(|decided| &decided.steps).try_for_each(|step| step.run(store))
-        });
+        let tried = decide(store, types)
+            .and_then(|decided| decided.iter().try_for_each(|decided| carry_out(store, decided)));
         store.roll_back();
         tried?;
     }
@@ -76,102 +57,41 @@ pub(crate) fn plan(
 }
 
 /// What preparing these types comes to, parents first. Nothing is changed.
-fn decide(store: &Store, types: &[TypeSchema]) -> Run<Vec<Decided>> {
-    let known = stored_types(&store.connection)?;
-    let mut problems = Vec::new();
-    let mut all: Vec<Decided> = Vec::with_capacity(types.len());
+fn decide(store: &Store, types: &[TypeSchema]) -> Run<Vec<Decided<i64>>> {
+    let mut tables = Vec::with_capacity(types.len());
     for schema in rules::in_order(types)? {
-        let before = problems.len();
-        let new = all.iter().map(|decided| &decided.stored);
-        let Registered { number: n, before: earlier, noted: stored, changes: noted } =
-            Registered::new(&known, new, schema, &mut problems);
-        let decided = Decided { n, stored, noted, steps: Vec::new() };
-        all.push(decided);
-        if let Some(decided) = all.last_mut().filter(|_| problems.len() == before) {
-            table(store, earlier, decided, &mut problems)?;
-        }
+        tables.push((schema, catalog::table(store, schema.name())?));
     }
-    let noted = known.iter().map(|(_, stored)| stored);
-    let names =
-        noted.chain(all.iter().map(|decided| &decided.stored)).map(|stored| stored.schema.name().as_str());
-    unnoticed(store, &names.collect(), &mut problems)?;
-    rules::refuse(&problems)?;
-    Ok(all)
+    let mut decision = Decision::new(&SQLITE, &stored_types(store)?, tables);
+    while let Some(question) = decision.question() {
+        decision.answer(store.one(&spelled(question), [], |_| Ok(()))?.is_some());
+    }
+    let unnoticed = catalog::unnoticed(store, &decision.names())?;
+    Ok(decision.end(unnoticed)?)
 }
 
-fn carry_out(store: &Store, decided: Decided) -> Run<Type> {
-    let Decided { n, stored, noted, steps } = decided;
+fn carry_out(store: &Store, Decided { stored, steps, .. }: &Decided<i64>) -> Run<()> {
+    steps.iter().try_for_each(|step| alter::carry_out(store, &stored.schema, step))
+}
+
+/// Carries out what a type needs, and notes it.
+fn note(store: &Store, decided: Decided<i64>) -> Run<Type> {
+    carry_out(store, &decided)?;
+    let Decided { n, stored, noted, .. } = decided;
+    let name = stored.schema.name().as_str();
     let n = match n {
         Some(n) if noted.is_empty() => n,
         Some(n) => {
             let update = "UPDATE fastsync_types SET schema = ?2 WHERE n = ?1";
-            store.connection.prepare_cached(update)?.execute((n, entry::encode_json(&stored)?))?;
+            store.run(update, (n, entry::encode_json(&stored)?))?;
             n
         }
         None => {
             let insert = "INSERT INTO fastsync_types (name, schema) VALUES (?1, ?2)";
-            let row = (stored.schema.name().as_str(), entry::encode_json(&stored)?);
-            store.connection.prepare_cached(insert)?.execute(row)?;
+            store.run(insert, (name, entry::encode_json(&stored)?))?;
             store.connection.last_insert_rowid()
         }
     };
-    steps.iter().try_for_each(|step| step.run(store))?;
-    Ok(Type::new(n, stored.schema))
-}
-
-/// Decides what brings the user's table to what the type needs.
-fn table(
-    store: &Store,
-    earlier: Option<&NotedType>,
-    decided: &mut Decided,
-    problems: &mut Vec<String>,
-) -> Run<()> {
-    let schema = &decided.stored.schema;
-    let type_name = || schema.name().clone();
-    let name = schema.name().as_str();
-    if name.to_ascii_lowercase().starts_with("sqlite_") {
-        problems.push(format!("type {name}: SQLite keeps names that begin with `sqlite_` for itself"));
-        return Ok(());
-    }
-    let select = "SELECT type, name FROM sqlite_schema WHERE name = ?1 COLLATE NOCASE AND type <> 'trigger'";
-    let mut statement = store.connection.prepare_cached(select)?;
-    let found: Option<(String, String)> =
-        statement.query_row([name], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-    match found {
-        None => {
-            let change = PlannedChange::MakeTable { type_name: type_name() };
-            decided.steps = vec![Step::statement(change, create(schema))];
-        }
-        Some((kind, found)) if kind != "table" => {
-            problems
-                .push(format!("type {name}: the database has another thing of this name ({kind} {found})"));
-        }
-        Some((_, found)) if found != name => {
-            problems.push(format!("type {name}: the table is called {found}"));
-        }
-        Some(_) => {
-            if earlier.is_none() {
-                decided.noted.push(PlannedChange::AdoptTable { type_name: type_name() });
-            }
-            decided.steps = adopt(store, earlier, schema, problems)?;
-        }
-    }
-    Ok(())
-}
-
-fn create(schema: &TypeSchema) -> String {
-    let id = quoted(schema.id_field());
-    let mut parts = Vec::new();
-    let restricted = schema.restriction() == ZoneRestriction::Restricted;
-    if restricted {
-        parts.push("zone TEXT NOT NULL".to_owned());
-    }
-    let key = if restricted { "" } else { " PRIMARY KEY" };
-    parts.push(format!("{id} TEXT NOT NULL{key}"));
-    parts.extend(schema.fields().iter().map(column));
-    if restricted {
-        parts.push(format!("PRIMARY KEY (zone, {id})"));
-    }
-    // STRICT: text that looks like a number stays text.
-    format!("CREATE TABLE {} ({}) STRICT", quoted(schema.name()), parts.join(", "))
+    let found = catalog::columns(store, name)?;
+    Ok(Type::new(n, stored.schema, &found))
 }

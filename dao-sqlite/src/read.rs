@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use fastsync_core::source::{AuditRequest, Found, PendingRequest, StateRange};
 use fastsync_core::{
-    Author, DeviceId, ObjectId, Position, Record, RecordKey, SessionId, SessionKind, SessionSummary,
-    Timestamp, TypeName, Value, Zone,
+    Author, DeviceId, ObjectId, Position, Record, RecordKey, SessionKind, SessionSummary, Timestamp,
+    TypeName, Value, Zone,
 };
-use rusqlite::{CachedStatement, OptionalExtension, Row};
+use fastsync_dao_kit::text::after_prefix;
+use rusqlite::{CachedStatement, Row};
 
 use crate::codec::{META_COLUMNS, Meta, capped, capped_len, read_session, read_value, unsigned};
 use crate::connection::Store;
@@ -120,19 +121,14 @@ pub(crate) const PENDING: &str = "SELECT r.revision, r.incarnation, r.modified_a
 
 fn count_pending(store: &Store) -> Run<u64> {
     let sql = "SELECT count(*) FROM fastsync_records WHERE change > 0";
-    Ok(unsigned(store.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?))
+    Ok(store.one(sql, [], |row| row.get(0))?.map_or(0, unsigned))
 }
 
 pub(crate) fn zones(store: &Store, name: &TypeName) -> Run<Vec<Zone>> {
     let kind = store.kind(name)?;
     let sql = "SELECT z.n FROM fastsync_zones AS z \
          WHERE EXISTS (SELECT 1 FROM fastsync_records AS r WHERE r.zone = z.n AND r.type = ?1)";
-    let mut statement = store.connection.prepare_cached(sql)?;
-    let mut rows = statement.query([kind.n])?;
-    let mut zones = Vec::new();
-    while let Some(row) = rows.next()? {
-        zones.push(store.zone_of(row.get(0)?)?);
-    }
+    let mut zones = store.all(sql, [kind.n], |row| store.zone_of(row.get(0)?))?;
     zones.sort();
     Ok(zones)
 }
@@ -143,61 +139,39 @@ pub(crate) fn state(store: &Store, range: &StateRange) -> Run<Vec<(String, Vec<u
             let value = state_entry(store, key)?;
             Ok(value.map(|value| (key.clone(), value)).into_iter().collect())
         }
-        StateRange::Prefix(prefix) => state_entries(store, prefix),
+        StateRange::Prefix(prefix) => {
+            let sql = "SELECT key, value FROM fastsync_state WHERE key >= ?1 AND (?2 IS NULL OR key < ?2) ORDER BY key";
+            store.all(sql, (prefix, after_prefix(prefix)), |row| Ok((row.get(0)?, row.get(1)?)))
+        }
     }
 }
 
 pub(crate) fn state_entry(store: &Store, key: &str) -> Run<Option<Vec<u8>>> {
-    let mut statement = store.connection.prepare_cached("SELECT value FROM fastsync_state WHERE key = ?1")?;
-    Ok(statement.query_row([key], |row| row.get(0)).optional()?)
-}
-
-fn state_entries(store: &Store, prefix: &str) -> Run<Vec<(String, Vec<u8>)>> {
-    let sql = "SELECT key, value FROM fastsync_state WHERE key >= ?1 ORDER BY key";
-    let mut statement = store.connection.prepare_cached(sql)?;
-    let mut rows = statement.query([prefix])?;
-    let mut entries = Vec::new();
-    while let Some(row) = rows.next()? {
-        let key: String = row.get(0)?;
-        if !key.starts_with(prefix) {
-            break;
-        }
-        entries.push((key, row.get(1)?));
-    }
-    Ok(entries)
+    store.one("SELECT value FROM fastsync_state WHERE key = ?1", [key], |row| row.get(0))
 }
 
 const SESSION: &str = "s.id, s.kind, s.user, d.id, s.number, s.committed_at, s.positions, s.counts";
 
 pub(crate) fn sessions(store: &Store, request: &AuditRequest) -> Run<Vec<SessionSummary>> {
+    let read = |row: &Row<'_>| read_summary(store, row);
     match request {
-        AuditRequest::Session(id) => Ok(session(store, *id)?.into_iter().collect()),
-        AuditRequest::Zone { zone, after, limit } => sessions_of(store, zone, *after, *limit),
+        AuditRequest::Session(id) => {
+            let sql = format!(
+                "SELECT {SESSION} FROM fastsync_sessions AS s JOIN fastsync_devices AS d ON d.n = s.device \
+                 WHERE s.id = ?1"
+            );
+            store.all(&sql, [id.as_uuid().as_bytes()], read)
+        }
+        AuditRequest::Zone { zone, after, limit } => {
+            let Some(zone) = store.zone(zone)? else { return Ok(Vec::new()) };
+            let sql = format!(
+                "SELECT {SESSION} FROM fastsync_positions AS p CROSS JOIN fastsync_sessions AS s ON s.n = p.session \
+                 CROSS JOIN fastsync_devices AS d ON d.n = s.device \
+                 WHERE p.zone = ?1 AND p.position > ?2 ORDER BY p.position LIMIT ?3"
+            );
+            store.all(&sql, (zone, capped(after.0), capped_len(*limit)), read)
+        }
     }
-}
-
-fn session(store: &Store, id: SessionId) -> Run<Option<SessionSummary>> {
-    let mut statement = store.connection.prepare_cached(&format!(
-        "SELECT {SESSION} FROM fastsync_sessions AS s JOIN fastsync_devices AS d ON d.n = s.device \
-         WHERE s.id = ?1"
-    ))?;
-    let mut rows = statement.query([id.as_uuid().as_bytes()])?;
-    rows.next()?.map(|row| read_summary(store, row)).transpose()
-}
-
-fn sessions_of(store: &Store, zone: &Zone, after: Position, limit: usize) -> Run<Vec<SessionSummary>> {
-    let Some(zone) = store.zone(zone)? else { return Ok(Vec::new()) };
-    let mut statement = store.connection.prepare_cached(&format!(
-        "SELECT {SESSION} FROM fastsync_positions AS p CROSS JOIN fastsync_sessions AS s ON s.n = p.session \
-         CROSS JOIN fastsync_devices AS d ON d.n = s.device \
-         WHERE p.zone = ?1 AND p.position > ?2 ORDER BY p.position LIMIT ?3"
-    ))?;
-    let mut rows = statement.query((zone, capped(after.0), capped_len(limit)))?;
-    let mut summaries = Vec::new();
-    while let Some(row) = rows.next()? {
-        summaries.push(read_summary(store, row)?);
-    }
-    Ok(summaries)
 }
 
 fn read_summary(store: &Store, row: &Row<'_>) -> Run<SessionSummary> {

@@ -2,7 +2,6 @@
 
 use fastsync_core::ErrorKind;
 use fastsync_core::source::upgrade::{FIRST_VERSION, Upgrades};
-use rusqlite::OptionalExtension;
 
 use crate::connection::Store;
 use crate::error::{Fail, Run};
@@ -43,7 +42,7 @@ pub(crate) fn upgrade(store: &Store, upgrades: Upgrades<Upgrade>) -> Run<()> {
     }
     if let Some(last) = due.last() {
         let update = "UPDATE fastsync_meta SET value = ?1 WHERE key = 'schema_version'";
-        store.connection.execute(update, [last.to()])?;
+        store.run(update, [last.to()])?;
     }
     Ok(())
 }
@@ -63,10 +62,9 @@ pub(crate) fn found(store: &Store) -> Run<u32> {
 /// `None` if there are no sync tables, `Some(None)` if they have no version.
 fn version(store: &Store) -> Run<Option<Option<u32>>> {
     let exists = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'fastsync_meta'";
-    if store.connection.query_row(exists, [], |_| Ok(())).optional()?.is_none() {
+    if store.one(exists, [], |_| Ok(()))?.is_none() {
         return Ok(None);
     }
     let select = "SELECT value FROM fastsync_meta WHERE key = 'schema_version'";
-    let version = store.connection.query_row(select, [], |row| row.get(0)).optional()?;
-    Ok(Some(version.filter(|version| *version >= FIRST_VERSION)))
+    Ok(Some(store.one(select, [], |row| row.get(0))?.filter(|version| *version >= FIRST_VERSION)))
 }

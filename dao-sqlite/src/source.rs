@@ -15,12 +15,13 @@ use fastsync_core::{
     TypeSchema, Zone,
 };
 
+use fastsync_dao_kit::workers::Workers;
+
 use crate::config::SqliteConfig;
 use crate::connection::{MIN_SQLITE, Store};
 use crate::error::{BACKEND, Fail, Run};
 use crate::registry::{Registry, load};
 use crate::schema::Upgrade;
-use crate::workers::Workers;
 use crate::{commit, feed, prepare, query, read, schema, staging};
 
 /// Records in a SQLite file. A cheap handle: clones share the connections.
@@ -35,8 +36,8 @@ pub struct SqliteDataSource {
 struct Inner {
     path: PathBuf,
     registry: Arc<RwLock<Registry>>,
-    writer: Workers,
-    readers: Workers,
+    writer: Workers<Store>,
+    readers: Workers<Store>,
     upgrades: Upgrades<Upgrade>,
     /// The version that the sync tables had when this was opened or prepared last.
     version: AtomicU32,
@@ -75,16 +76,15 @@ impl SqliteDataSource {
         let connect = |cache_bytes| Store::open(config, cache_bytes, Arc::clone(&registry)).map_err(fail);
         let writer = connect(config.page_cache_bytes)?;
         let version = schema::set_up(&writer, upgrades).map_err(fail)?;
-        load(&mut registry.write().unwrap_or_else(PoisonError::into_inner), &writer.connection)
-            .map_err(fail)?;
+        load(&mut registry.write().unwrap_or_else(PoisonError::into_inner), &writer).map_err(fail)?;
         let readers =
             (0..config.readers).map(|_| connect(config.page_cache_bytes / 2)).collect::<Result<Vec<_>>>()?;
         Ok(Self {
             inner: Arc::new(Inner {
                 path: config.path.clone(),
                 registry,
-                writer: Workers::start("fastsync-writer", vec![writer])?,
-                readers: Workers::start("fastsync-reader", readers)?,
+                writer: Workers::start(BACKEND, "fastsync-writer", vec![writer])?,
+                readers: Workers::start(BACKEND, "fastsync-reader", readers)?,
                 upgrades,
                 version: AtomicU32::new(version),
             }),
@@ -97,10 +97,14 @@ impl SqliteDataSource {
         &self.inner.path
     }
 
-    /// Runs SQL on the writing connection: limits belong to connections.
-    #[cfg(test)]
-    pub(crate) async fn on_writer(&self, sql: &'static str) -> Result<()> {
-        self.inner.writer.run("test", move |store| Ok(store.connection.execute_batch(sql)?)).await
+    /// Runs work on the writing connection, which begins and ends its transactions.
+    pub(crate) async fn on_writer<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&Store) -> Run<T> + Send + 'static,
+    ) -> Result<T> {
+        self.check_version()?;
+        run(&self.inner.writer, operation, work).await
     }
 
     /// Refuses to work with tables that `prepare` has not upgraded yet.
@@ -110,13 +114,13 @@ impl SqliteDataSource {
     }
 
     /// Runs a read on one committed state.
-    async fn read<T: Send + 'static>(
+    pub(crate) async fn read<T: Send + 'static>(
         &self,
         operation: &'static str,
         work: impl FnOnce(&Store) -> Run<T> + Send + 'static,
     ) -> Result<T> {
         self.check_version()?;
-        self.inner.readers.run(operation, move |store| store.read(work)).await
+        run(&self.inner.readers, operation, move |store| store.read(work)).await
     }
 
     /// Runs a write in a transaction of its own.
@@ -125,9 +129,16 @@ impl SqliteDataSource {
         operation: &'static str,
         work: impl FnOnce(&Store) -> Run<T> + Send + 'static,
     ) -> Result<T> {
-        self.check_version()?;
-        self.inner.writer.run(operation, move |store| store.write(work)).await
+        self.on_writer(operation, move |store| store.write(work)).await
     }
+}
+
+async fn run<T: Send + 'static>(
+    workers: &Workers<Store>,
+    operation: &'static str,
+    work: impl FnOnce(&Store) -> Run<T> + Send + 'static,
+) -> Result<T> {
+    workers.run(operation, move |store| work(store).map_err(|fail| fail.into_error(operation))).await
 }
 
 fn check(config: &SqliteConfig) -> Run<()> {
@@ -154,10 +165,10 @@ impl SyncableDataSource for SqliteDataSource {
         let (types, upgrades) = (types.to_vec(), self.inner.upgrades);
         if how == Preparation::Plan {
             let work = move |store: &Store| prepare::plan(store, upgrades, &types);
-            return self.inner.writer.run("plan", work).await;
+            return run(&self.inner.writer, "plan", work).await;
         }
         let work = move |store: &Store| prepare::prepare(store, upgrades, &types);
-        let (prepared, changes) = self.inner.writer.run("prepare", work).await?;
+        let (prepared, changes) = run(&self.inner.writer, "prepare", work).await?;
         self.inner.version.store(upgrades.version(), Ordering::Release);
         let mut registry = self.inner.registry.write().unwrap_or_else(PoisonError::into_inner);
         for kind in prepared {
@@ -186,11 +197,9 @@ impl SyncableDataSource for SqliteDataSource {
         if request.limit == 0 {
             return self.read("pending", move |store| read::pending(store, request)).await;
         }
-        self.check_version()?;
         // On the writer's connection: a push reads what was just written, and only that connection still has the
         // pages at hand.
-        let work = move |store: &Store| store.read(|store| read::pending(store, request));
-        self.inner.writer.run("pending", work).await
+        self.on_writer("pending", move |store| store.read(|store| read::pending(store, request))).await
     }
 
     async fn zones(&self, type_name: &TypeName) -> Result<Vec<Zone>> {
@@ -204,8 +213,7 @@ impl SyncableDataSource for SqliteDataSource {
 
     async fn commit(&self, commit: Commit, turn: Turn) -> Result<CommitOutcome> {
         turn.comes().await;
-        self.check_version()?;
-        self.inner.writer.run("commit", move |store| commit::commit(store, commit)).await
+        self.on_writer("commit", move |store| commit::commit(store, commit)).await
     }
 
     async fn sessions(&self, request: &AuditRequest) -> Result<Vec<SessionSummary>> {

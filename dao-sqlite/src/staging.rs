@@ -29,37 +29,27 @@ pub(crate) fn stage(store: &Store, session: SessionId, sequence: u64, mut writes
     let blob = merge::encode(&mut writes)?;
     let sql = "INSERT INTO fastsync_staged (session, sequence, types, writes) VALUES (?1, ?2, ?3, ?4) \
                ON CONFLICT (session, sequence) DO NOTHING";
-    store.connection.prepare_cached(sql)?.execute((
-        session.as_uuid().as_bytes(),
-        signed(sequence),
-        types,
-        blob,
-    ))?;
-    Ok(())
+    store.run(sql, (session.as_uuid().as_bytes(), signed(sequence), types, blob)).map(drop)
 }
 
 pub(crate) fn unstage(store: &Store, session: Option<SessionId>) -> Run<()> {
-    match session {
-        Some(session) => store
-            .connection
-            .prepare_cached("DELETE FROM fastsync_staged WHERE session = ?1")?
-            .execute([session.as_uuid().as_bytes()])?,
-        None => store.connection.execute("DELETE FROM fastsync_staged", [])?,
+    let done = match session {
+        Some(session) => {
+            store.run("DELETE FROM fastsync_staged WHERE session = ?1", [session.as_uuid().as_bytes()])
+        }
+        None => store.run("DELETE FROM fastsync_staged", []),
     };
-    Ok(())
+    done.map(drop)
 }
 
 /// The batches of a session by sequence, without their writes.
 pub(crate) fn batches(store: &Store, session: SessionId) -> Run<Vec<Batch>> {
     let sql = "SELECT sequence, types, rowid FROM fastsync_staged WHERE session = ?1";
-    let mut statement = store.connection.prepare_cached(sql)?;
-    let mut rows = statement.query([session.as_uuid().as_bytes()])?;
-    let mut batches = Vec::new();
-    while let Some(row) = rows.next()? {
+    let mut batches = store.all(sql, [session.as_uuid().as_bytes()], |row| {
         let types = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
         let types = serde_json::from_str(types).map_err(|_| unreadable())?;
-        batches.push(Batch { row: row.get(2)?, sequence: unsigned(row.get(0)?), types });
-    }
+        Ok(Batch { row: row.get(2)?, sequence: unsigned(row.get(0)?), types })
+    })?;
     // Signed integers order otherwise.
     batches.sort_by_key(|batch| batch.sequence);
     Ok(batches)

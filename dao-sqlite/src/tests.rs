@@ -87,12 +87,17 @@ async fn a_full_database_keeps_what_it_has_and_goes_on_when_there_is_room() {
     let folder = tempfile::tempdir().unwrap();
     let source = open(&folder.path().join("app.db")).await;
     source.commit_alone(commit(1, 10)).await.unwrap();
-    source.on_writer("PRAGMA max_page_count = 60").await.unwrap();
+    // Limits belong to connections.
+    let limit = |pages: u32| {
+        let sql = format!("PRAGMA max_page_count = {pages}");
+        source.on_writer("test", move |store| Ok(store.connection.execute_batch(&sql)?))
+    };
+    limit(60).await.unwrap();
     let error = source.commit_alone(commit(2, 2_000)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::StorageFull, "{error:?}");
     let all = Query::all(TypeName::new("items").unwrap(), Zone::Global);
     assert_eq!(source.count(&all).await.unwrap(), 10);
-    source.on_writer("PRAGMA max_page_count = 100000").await.unwrap();
+    limit(100_000).await.unwrap();
     source.commit_alone(commit(2, 2_000)).await.unwrap();
     assert_eq!(source.count(&all).await.unwrap(), 2_010);
 }

@@ -40,7 +40,7 @@ pub use manager::client::{
     RejectedEdit, SetAside, SettledConflict, Settlement, SyncError, SyncPhase, SyncProgress, SyncReport,
     WaitingEdits, WaitingReason, WhenForgotten,
 };
-pub use manager::server::{Server, ServerBuilder, ServerLimits, Submission, SubmittedEdit};
+pub use manager::server::{Restamp, Server, ServerBuilder, ServerLimits, Submission, SubmittedEdit};
 pub use model::*;
 pub use object::{FieldValue, IdValue, SyncableObject, ToObjectId};
 pub use query::{Comparison, Filter, Order, Query};

@@ -8,7 +8,8 @@
 //! You write one for an SQL server? Take the feature `sql`: fill in a [`sql::Dialect`], and implement [`sql::Link`], a
 //! connection, and [`sql::Database`], what the catalog says of tables. [`sql`] has the rest.
 //!
-//! [`retry`] and [`text`] are for every family, and need no feature.
+//! [`retry`] and [`text`] are for every family, and need no feature. [`workers`], behind the feature of that name, are the
+//! threads of a driver that blocks.
 //!
 //! [`data_source!`] gives the result a name of its own. There is no driver and no runtime here, and nothing for applications:
 //! they use `fastsync-dao-redb`, `fastsync-dao-sled`, `fastsync-dao-mysql` or a data source of your own.
@@ -32,6 +33,8 @@ pub mod retry;
 #[cfg(feature = "sql")]
 pub mod sql;
 pub mod text;
+#[cfg(feature = "workers")]
+pub mod workers;
 
 #[doc(hidden)]
 pub use async_trait::async_trait;

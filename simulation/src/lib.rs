@@ -18,6 +18,7 @@ pub mod convergence;
 pub mod counts;
 pub mod crash;
 pub mod differential;
+pub mod failover;
 pub mod following;
 pub mod model;
 pub mod pace;

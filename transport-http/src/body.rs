@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::HeaderMap;
@@ -16,11 +15,40 @@ use crate::BoxError;
 pub(crate) enum ReadError {
     /// It is larger than the limit.
     TooLarge,
-    /// Nothing arrived for too long.
+    /// It came too slowly.
     #[cfg_attr(not(feature = "server"), allow(dead_code))]
-    Stalled,
+    TooSlow,
+    /// Too much is being read at once.
+    #[cfg_attr(not(feature = "server"), allow(dead_code))]
+    Busy,
     /// The connection failed.
     Broken(#[cfg_attr(not(feature = "client"), allow(dead_code))] BoxError),
+}
+
+/// What a transfer is held to.
+pub(crate) trait Watch {
+    /// When to check it.
+    fn deadline(&self) -> Option<tokio::time::Instant>;
+    /// Whether a transfer that has reached its deadline may go on, to another one.
+    fn check(&mut self) -> Result<(), ReadError>;
+    /// Some of it arrived.
+    fn arrived(&mut self, bytes: usize) -> Result<(), ReadError>;
+}
+
+/// Held to nothing: whoever waits has a limit of its own.
+#[cfg_attr(not(feature = "client"), allow(dead_code))]
+pub(crate) struct Unwatched;
+
+impl Watch for Unwatched {
+    fn deadline(&self) -> Option<tokio::time::Instant> {
+        None
+    }
+    fn check(&mut self) -> Result<(), ReadError> {
+        Ok(())
+    }
+    fn arrived(&mut self, _: usize) -> Result<(), ReadError> {
+        Ok(())
+    }
 }
 
 /// No announced length makes us reserve more than this: the rest grows with what really arrives.
@@ -31,7 +59,7 @@ pub(crate) async fn collect<B>(
     body: B,
     headers: &HeaderMap,
     limit: usize,
-    stall: Option<Duration>,
+    watch: &mut (impl Watch + Send),
 ) -> Result<Bytes, ReadError>
 where
     B: Body,
@@ -46,10 +74,15 @@ where
     let mut body = pin!(body);
     let mut buffer = BytesMut::new();
     loop {
-        let next = poll_fn(|context| body.as_mut().poll_frame(context));
-        let frame = match stall {
-            Some(stall) => tokio::time::timeout(stall, next).await.map_err(|_| ReadError::Stalled)?,
-            None => next.await,
+        let frame = loop {
+            let next = poll_fn(|context| body.as_mut().poll_frame(context));
+            match watch.deadline() {
+                None => break next.await,
+                Some(deadline) => match tokio::time::timeout_at(deadline, next).await {
+                    Ok(frame) => break frame,
+                    Err(_) => watch.check()?,
+                },
+            }
         };
         let Some(frame) = frame else { return Ok(buffer.freeze()) };
         let Ok(mut data) = frame.map_err(|error| ReadError::Broken(error.into()))?.into_data() else {
@@ -58,6 +91,7 @@ where
         if data.remaining() > limit - buffer.len() {
             return Err(ReadError::TooLarge);
         }
+        watch.arrived(data.remaining())?;
         if buffer.is_empty() {
             if body.is_end_stream() {
                 return Ok(data.copy_to_bytes(data.remaining())); // a single chunk is not copied
@@ -77,9 +111,9 @@ mod tests {
     async fn the_limit_is_inclusive_and_checked_before_reading() {
         let none = HeaderMap::new();
         let body = || Full::new(Bytes::from_static(b"12345"));
-        assert_eq!(collect(body(), &none, 5, None).await.unwrap(), "12345");
-        assert!(matches!(collect(body(), &none, 4, None).await, Err(ReadError::TooLarge)));
+        assert_eq!(collect(body(), &none, 5, &mut Unwatched).await.unwrap(), "12345");
+        assert!(matches!(collect(body(), &none, 4, &mut Unwatched).await, Err(ReadError::TooLarge)));
         let huge = HeaderMap::from_iter([(CONTENT_LENGTH, u64::MAX.into())]);
-        assert!(matches!(collect(body(), &huge, 5, None).await, Err(ReadError::TooLarge)));
+        assert!(matches!(collect(body(), &huge, 5, &mut Unwatched).await, Err(ReadError::TooLarge)));
     }
 }

@@ -13,6 +13,8 @@
 
 mod body;
 mod headers;
+#[cfg(feature = "server")]
+mod pace;
 pub mod status;
 
 #[cfg(feature = "client")]
@@ -24,6 +26,8 @@ pub mod server;
 pub use client::{HttpTransport, HttpTransportBuilder};
 pub use fastsync_codec::Format;
 #[cfg(feature = "server")]
-pub use server::{Authenticate, Limits, Listener, ServeConfig, SyncService, bearer_token, serve};
+pub use server::{
+    Authenticate, Intake, IntakeError, Limits, Listener, ServeConfig, SyncService, bearer_token, serve,
+};
 
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;

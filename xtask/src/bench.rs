@@ -40,7 +40,7 @@ const RATIOS: &str = "ratios";
 
 /// The figures with a bound to miss: `--check`. `layout`, `workloads`, `limits` and `growth` have none. The whole check runs
 /// `memory` alone: on a machine with other load, bounds of time are either loose or missed by chance.
-const CHECKED: &[&str] = &["throughput", "noop", "memory", "sled", "mysql", "mongo", RATIOS];
+const CHECKED: &[&str] = &["throughput", "noop", "memory", "sled", "mysql", "postgres", "mongo", RATIOS];
 
 /// Every figure. A new one is a program of `benches` and a line here.
 pub(crate) const FIGURES: &[Entry] = &[
@@ -74,6 +74,15 @@ pub(crate) const FIGURES: &[Entry] = &[
         )
     },
     Entry {
+        servers: &["postgres"],
+        ..figure(
+            "postgres",
+            "a server on PostgreSQL over HTTP: push at least 50 % and pull 55 % of bare statements, 16 pushers no slower than \
+             one, three times as fast in sessions of one record, and reads as fast after many sessions as after few",
+            forms!("postgres"),
+        )
+    },
+    Entry {
         servers: &["mongo"],
         ..figure(
             "mongo",
@@ -87,7 +96,7 @@ pub(crate) const FIGURES: &[Entry] = &[
         forms!("layout"),
     ),
     Entry {
-        servers: &["mysql", "mongo"],
+        servers: &["mysql", "postgres", "mongo"],
         ..figure(
             "workloads",
             "W1 to W5 on every pair of data sources, and the floor beside",
@@ -95,7 +104,7 @@ pub(crate) const FIGURES: &[Entry] = &[
         )
     },
     Entry {
-        servers: &["mysql", "mongo"],
+        servers: &["mysql", "postgres", "mongo"],
         ..figure(
             "limits",
             "what limits every library of this sort: each database alone, JSON alone, HTTP alone",
@@ -109,7 +118,7 @@ pub(crate) const FIGURES: &[Entry] = &[
     ),
     // After `workloads`, whose figures it compares with those of the peers.
     Entry {
-        servers: &["mysql", "mongo"],
+        servers: &["mysql", "postgres", "mongo"],
         ..figure(
             RATIOS,
             "every required ratio: push and pull against the floor on each database, no-op syncs, bytes and memory",

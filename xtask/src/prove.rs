@@ -192,6 +192,14 @@ pub(crate) const PROOFS: &[Entry] = &[
     )
     .on(&[MONGO]),
     proof(
+        "failover-postgres",
+        "the primary of a PostgreSQL dies under load and its standby is promoted: nothing acknowledged is lost behind a \
+         synchronous one; what an asynchronous one lacked, devices are told of and send again",
+        &["postgres"],
+        forms!(["failover"], "1", "20"),
+    )
+    .on(&[POSTGRES]),
+    proof(
         "differential",
         "the same random operations on every data source: equal outcomes, equal contents at every checkpoint",
         &["mysql", "postgres", "mongo"],

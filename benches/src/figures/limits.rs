@@ -26,8 +26,14 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::net::TcpListener;
 
-const STORES: [StoreKind; 5] =
-    [StoreKind::Sqlite, StoreKind::Redb, StoreKind::Sled, StoreKind::Mysql, StoreKind::Mongo];
+const STORES: [StoreKind; 6] = [
+    StoreKind::Sqlite,
+    StoreKind::Redb,
+    StoreKind::Sled,
+    StoreKind::Mysql,
+    StoreKind::Postgres,
+    StoreKind::Mongo,
+];
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

@@ -11,6 +11,7 @@ pub(crate) mod mongo;
 pub(crate) mod mysql;
 pub(crate) mod noop;
 pub(crate) mod page;
+pub(crate) mod postgres;
 pub(crate) mod ratios;
 mod rounds;
 pub(crate) mod sled;

@@ -32,11 +32,12 @@ const EACH: u64 = 1_000;
 const COUNTED: u64 = 10_000;
 
 /// Client and server.
-const PAIRS: [(StoreKind, StoreKind); 5] = [
+const PAIRS: [(StoreKind, StoreKind); 6] = [
     (StoreKind::Sqlite, StoreKind::Sqlite),
     (StoreKind::Redb, StoreKind::Redb),
     (StoreKind::Sled, StoreKind::Sled),
     (StoreKind::Sqlite, StoreKind::Mysql),
+    (StoreKind::Sqlite, StoreKind::Postgres),
     (StoreKind::Sqlite, StoreKind::Mongo),
 ];
 

@@ -3,35 +3,64 @@
 //! Read with every tolerance that their platforms need; written so that the strictest of them reads it. Golden files
 //! pin both.
 
+mod bounded;
+mod member;
 mod number;
 mod object;
+mod whole;
 
 use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 pub use number::Number;
-pub(crate) use object::RESERVED;
 pub use object::SyncObject;
+pub(crate) use object::{RESERVED, Unreadable};
 
-/// Objects by type, with the metadata of each type: what a push brings and a pull gives.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+/// What a push brings. Objects and metadata are still as they were sent: one that cannot be read is refused alone.
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct SyncPayload {
-    /// The objects by the name of their type; in replies parents come first.
-    #[serde(default)]
-    pub data: IndexMap<String, Vec<SyncObject>>,
+pub struct PushRequest {
+    /// The objects by the name of their type.
+    #[serde(default, deserialize_with = "bounded::objects")]
+    pub data: IndexMap<String, Vec<Box<RawValue>>>,
     /// The metadata of each type of `data`.
     #[serde(default)]
+    pub operation_metadata: PullRequest,
+}
+
+/// What a pull asks with: metadata by type. Each is still as it was sent.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct PullRequest {
+    /// The metadata by the name of the type.
+    #[serde(default, deserialize_with = "bounded::metadata")]
+    pub metadata: BTreeMap<String, Box<RawValue>>,
+}
+
+impl PullRequest {
+    /// The metadata of a type; `None` if it cannot be read.
+    pub(crate) fn read(metadata: &RawValue) -> Option<SyncMetadata> {
+        let metadata = whole::characters(metadata.get());
+        serde_json::from_str::<Option<SyncMetadata>>(&metadata).ok().map(Option::unwrap_or_default)
+    }
+}
+
+/// Objects by type, with the metadata of each type: what a pull gives.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SyncPayload {
+    /// The objects by the name of their type; parents come first.
+    pub data: IndexMap<String, Vec<SyncObject>>,
+    /// The metadata of each type of `data`.
     pub operation_metadata: SyncOperationMetadata,
 }
 
-/// Metadata by type: what a client asks a pull with.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+/// Metadata by type.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct SyncOperationMetadata {
     /// The metadata by the name of the type.
-    #[serde(default)]
     pub metadata: BTreeMap<String, SyncMetadata>,
 }
 

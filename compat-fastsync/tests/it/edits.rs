@@ -2,7 +2,7 @@
 
 use crate::support::old_client::*;
 use crate::support::*;
-use fastsync_compat::FastSyncCompat;
+use fastsync_compat::{FastSyncCompat, RefusalAnswer};
 use fastsync_core::*;
 use serde_json::json;
 
@@ -209,7 +209,9 @@ async fn an_id_or_a_number_that_does_not_fit_is_a_matter_of_its_object() {
     let store = Store::server(MemoryDataSource::new()).register::<Price>().open().await.unwrap();
     let prices = Repository::<Price>::new(&store);
     let builder = SyncManager::server(&store).register(prices.clone(), LastWriterWins).zones(policy);
-    let compat = FastSyncCompat::builder(builder.build().await.unwrap(), |_, _| None).build().unwrap();
+    let sample = Price { id: uuid::Uuid::nil(), amount: Decimal::default() };
+    let compat = FastSyncCompat::builder(builder.build().await.unwrap(), |_, _| None).sample(&sample);
+    let compat = compat.answer_to_others(RefusalAnswer::Failure).build().unwrap();
     let [capitals, rounded, good] = [
         "6F9619FF-8B86-D011-B42D-00C04FC964FF",
         "00000000-0000-0000-0000-000000000001",
@@ -239,7 +241,8 @@ async fn a_uuid_may_be_in_capitals() {
         .build()
         .await
         .unwrap();
-    let compat = FastSyncCompat::builder(server, |_, _| None).build().unwrap();
+    let sample = Link { id: "any".into(), to: uuid::Uuid::nil() };
+    let compat = FastSyncCompat::builder(server, |_, _| None).sample(&sample).build().unwrap();
     let to = "6F9619FF-8B86-D011-B42D-00C04FC964FF";
     let push = json!({"data": {"Link": [{"id": "1", "to": to, "metadata": {"version": 1_000}}]}});
     let push = serde_json::from_value(push).unwrap();

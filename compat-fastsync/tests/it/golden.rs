@@ -45,4 +45,9 @@ async fn every_form_is_as_it_was() {
     check(&world, "/pull", "pull_request_unknown_type", "pull_reply_unknown_type").await;
     check(&world, "/pull", "pull_request_nothing_new", "pull_reply_nothing_new").await;
     check(&world, "/push", "push_request_operator", "push_reply_operator").await;
+    // As by default: what was refused is said, and undone by the next pull.
+    let world = forgiving(&world);
+    check(&world, "/push", "push_request_refused", "push_reply_undone").await;
+    check(&world, "/push", "push_request_cut_text", "push_reply_cut_text").await;
+    check(&world, "/pull", "pull_request_undone", "pull_reply_undone").await;
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::support::*;
 use bytes::Bytes;
 use fastsync_compat::CompatLimits;
-use fastsync_compat::http::{CompatService, CompatServiceBuilder, HttpLimits};
+use fastsync_compat::http::{CompatService, CompatServiceBuilder, Limits, default_limits};
 use fastsync_core::*;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -43,7 +43,7 @@ fn body(text: &'static str) -> Full<Bytes> {
 #[tokio::test]
 async fn what_is_no_request_of_the_protocol_is_refused_with_its_status() {
     let world = world().await;
-    let limits = HttpLimits::default().with_body_bytes(64);
+    let limits = default_limits().with_body_bytes(64);
     let service = CompatService::builder(world.compat.clone(), |parts| {
         let user = parts.headers.get("x-user").map(|user| SyncContext::new(user.to_str().unwrap()));
         ready(user.ok_or_else(|| Error::new(ErrorKind::Unauthorized, "authenticate", "secret")))
@@ -93,7 +93,7 @@ impl http_body::Body for Never {
 async fn f29_a_request_is_bounded_in_time() {
     let world = world().await;
     for (limits, seconds) in
-        [(HttpLimits::default(), 60), (HttpLimits::default().with_body_timeout(Duration::from_secs(5)), 5)]
+        [(default_limits(), 30), (Limits::default().with_stall_timeout(Duration::from_secs(5)), 5)]
     {
         let service = ada(&world).limits(limits).build();
         let begin = Instant::now();
@@ -103,11 +103,10 @@ async fn f29_a_request_is_bounded_in_time() {
     }
 }
 
-/// Fails if the limit of a body is another, or is asked of what is announced only.
 #[tokio::test]
 async fn f29_a_request_is_bounded_in_bytes() {
     let world = world().await;
-    let service = ada(&world).limits(HttpLimits::default().with_body_bytes(64)).build();
+    let service = ada(&world).limits(default_limits().with_body_bytes(64)).build();
     for (bytes, expected) in [(64, 200), (65, 413)] {
         let mut text = br#"{"metadata":{}}"#.to_vec();
         text.resize(bytes, b' ');

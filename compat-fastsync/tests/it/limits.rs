@@ -9,7 +9,9 @@ use fastsync_core::*;
 fn limits_are_as_documented() {
     let documented = CompatLimits::default()
         .with_session(SessionLimits::new(10_000, 2 << 20))
-        .with_reply(50_000, 32 << 20);
+        .with_reply(usize::MAX, 32 << 20)
+        .with_reply_time(std::time::Duration::from_secs(15))
+        .with_memory(std::time::Duration::from_secs(30 * 24 * 3_600));
     assert_eq!(CompatLimits::default(), documented);
 }
 
@@ -62,6 +64,7 @@ async fn every_problem_of_a_configuration_is_named() {
         .alias("a", "Nothing")
         .alias("b", "no name\0")
         .limits(zero)
+        .sample(&item("1", "x"))
         .build()
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
@@ -74,6 +77,8 @@ async fn every_problem_of_a_configuration_is_named() {
         "\"Nothing\"",
         "\"b\"",
         "limit is zero",
+        "Odd has no sample",
+        "Item of a sample is not registered",
     ] {
         assert!(error.message().contains(part), "{part}: {error}");
     }
@@ -88,9 +93,11 @@ async fn no_limit_may_be_zero() {
         (session(1, 0), false),
         (CompatLimits::default().with_reply(0, 1), false),
         (CompatLimits::default().with_reply(1, 0), false),
+        (CompatLimits::default().with_reply_time(std::time::Duration::ZERO), false),
+        (CompatLimits::default().with_memory(std::time::Duration::ZERO), false),
         (session(1, 1).with_reply(1, 1), true),
     ] {
-        let built = FastSyncCompat::builder(world.server.clone(), |_, _| None).limits(limits).build();
+        let built = builder(&world.server, |_, _| None).limits(limits).build();
         assert_eq!(built.is_ok(), is_good, "{limits:?}");
     }
 }

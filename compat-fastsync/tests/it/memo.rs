@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex};
 
 use crate::support::old_client::*;
 use crate::support::*;
-use fastsync_compat::wire::SyncPayload;
+use fastsync_compat::wire::PushRequest;
 use fastsync_compat::{CompatLimits, FastSyncCompat};
 use fastsync_core::*;
 use serde_json::{Value as Json, json};
 
-fn payload(push: &Json) -> SyncPayload {
+fn payload(push: &Json) -> PushRequest {
     serde_json::from_value(push.clone()).unwrap()
 }
 
@@ -153,7 +153,7 @@ async fn a_user_is_one_device_unless_authentication_knows_better() {
 
 /// What another process does while this one is between looking and storing.
 #[derive(Clone, Default)]
-struct Meanwhile(Arc<Mutex<Option<(FastSyncCompat, SyncPayload)>>>);
+struct Meanwhile(Arc<Mutex<Option<(FastSyncCompat, PushRequest)>>>);
 
 #[async_trait::async_trait]
 impl ZonePolicy for Meanwhile {

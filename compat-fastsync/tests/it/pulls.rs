@@ -151,6 +151,7 @@ async fn parents_are_stored_before_their_children_and_deleted_after_them() {
     let limits = CompatLimits::default().with_session(SessionLimits::new(1, 1 << 20)).with_reply(1, 1 << 20);
     let world = world_with(MemoryDataSource::new(), LastWriterWins, limits).await;
     let mut bob = OldClient::new(&world, "bob@home", Dialect::TypeScript).with_types(&["Item", "Line"]);
+    bob.may_lack_description = true;
     let mut order = Vec::new();
     for (version, operation) in [(1_000, 0), (1_001, 2)] {
         let metadata = json!({"version": version, "syncOperation": operation});

@@ -252,3 +252,14 @@ async fn a_session_that_its_twin_has_committed_is_a_duplicate_and_no_conflict() 
     let second = soon(second).await.unwrap();
     assert_eq!(second, CommitOutcome::Duplicate(applied));
 }
+
+/// Fails if a proxy with no server behind it, which takes a connection and ends it, makes callers give up: it has one again later.
+#[tokio::test]
+async fn a_proxy_without_a_server_is_an_absence() {
+    let proxy = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("mysql://somebody@{}/app", proxy.local_addr().unwrap());
+    tokio::spawn(async move { while proxy.accept().await.is_ok() {} });
+    let error = soon(MySqlDataSource::connect(&url)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+    assert!(error.is_retryable());
+}

@@ -1,5 +1,6 @@
 //! The integration tests of `fastsync-dao-postgres`, in one program: each further program is linked anew.
 
+mod adoption;
 mod clashes;
 mod common;
 mod conformance;

@@ -93,7 +93,7 @@ async fn contradictions_are_named_together_and_nothing_is_changed() {
     assert_eq!(error.kind(), ErrorKind::Config);
     for part in [
         "BINARY",
-        "items.name has affinity INTEGER",
+        "items.name is INTEGER (affinity INTEGER)",
         "items.quantity is generated",
         "items.note is NOT NULL",
         "items.must is no field",

@@ -10,8 +10,8 @@ use axum::extract::Request;
 use axum::http::{HeaderValue, Method, StatusCode, header, request::Parts};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use fastsync_compat::FastSyncCompat;
-use fastsync_compat::http::{CompatService, HttpLimits};
+use fastsync_compat::http::{CompatService, default_limits};
+use fastsync_compat::{FastSyncCompat, Refusal};
 use fastsync_core::{
     Error, ErrorKind, LastWriterWins, Repository, Result, Store, SyncContext, SyncManager, SyncableObject,
     Zone, ZoneAccess,
@@ -23,6 +23,19 @@ use fastsync_transport_http::bearer_token;
 #[derive(Debug, Clone, PartialEq, SyncableObject)]
 #[syncable(name = "Item", restricted)]
 pub struct Item {
+    /// Its identity.
+    #[syncable(id)]
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// More about it.
+    pub description: Option<String>,
+}
+
+/// The same as a type that everyone shares: the original's example for Dart and Hive calls its zone `Global`.
+#[derive(Debug, Clone, PartialEq, SyncableObject)]
+#[syncable(name = "Item")]
+pub struct SharedItem {
     /// Its identity.
     #[syncable(id)]
     pub id: String,
@@ -88,13 +101,30 @@ pub async fn open(db: &Path) -> Result<FastSyncCompat> {
         })
         .build()
         .await?;
-    FastSyncCompat::builder(engine, |context, _| zone_of(context)).build()
+    // The clients read the texts of deleted items, too.
+    let sample = Item { id: "any".to_owned(), name: String::new(), description: Some(String::new()) };
+    FastSyncCompat::builder(engine, |context, _| zone_of(context)).sample(&sample).on_notice(notice).build()
+}
+
+/// The same with items that everyone shares, for clients whose zone is `Global`.
+///
+/// # Errors
+/// If the file cannot be opened, or is not one of a server of this type.
+pub async fn open_shared(db: &Path) -> Result<FastSyncCompat> {
+    let store = Store::server(SqliteDataSource::open(db)?).register::<SharedItem>().open().await?;
+    let engine = SyncManager::server(&store)
+        .register(Repository::<SharedItem>::new(&store), LastWriterWins)
+        .zones(|_: &SyncContext| ZoneAccess::none().read_write(Zone::Global))
+        .build()
+        .await?;
+    let sample = SharedItem { id: "any".to_owned(), name: String::new(), description: Some(String::new()) };
+    FastSyncCompat::builder(engine, |_, _| None).sample(&sample).on_notice(notice).build()
 }
 
 /// The routes of the example clients: `POST /express/push` and `POST /express/pull`.
 pub fn app(compat: FastSyncCompat, access: Access) -> Router {
     // Two hundred thousand items that were never sent are one request of some 70 MB.
-    let limits = HttpLimits::default().with_body_bytes(128 << 20);
+    let limits = default_limits().with_body_bytes(128 << 20);
     let service = CompatService::builder(compat, move |parts: &Parts| ready(access.user(parts)))
         .limits(limits)
         .on_error(log)
@@ -116,6 +146,13 @@ async fn for_any_page(request: Request, next: Next) -> Response {
     let allowed = HeaderValue::from_static("authorization, content-type");
     headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, allowed);
     response
+}
+
+#[allow(clippy::print_stderr, reason = "the log of this small server is its standard error")]
+fn notice(context: &SyncContext, remark: &Refusal) {
+    let Refusal { type_name, id, code, message } = remark;
+    let id = id.as_deref().unwrap_or_default();
+    eprintln!("{} of {}: {type_name} {id}: {message}", code, context.user);
 }
 
 #[allow(clippy::print_stderr, reason = "the log of this small server is its standard error")]

@@ -19,7 +19,8 @@ struct Cli {
     /// The file that holds the items
     #[arg(long, default_value = "compat.db")]
     db: PathBuf,
-    /// The zone that everyone shares: the example clients send no credentials
+    /// The zone that everyone shares: the example clients send no credentials. `Global`, as the example for Dart and Hive
+    /// calls it, makes the items a type without zones; such a file is another than one with zones
     #[arg(long, default_value = "user", conflicts_with = "tokens")]
     zone: String,
     /// A file with `TOKEN ZONE` on each line: only those with a bearer token may sync, each in the zone of the token
@@ -30,6 +31,7 @@ struct Cli {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let Cli { port, db, zone, tokens } = Cli::parse();
+    let is_shared = tokens.is_none() && zone == "Global";
     let access = match tokens {
         None => {
             Zone::restricted(&zone)?;
@@ -41,7 +43,9 @@ async fn main() -> anyhow::Result<()> {
             Access::Tokens(compat_server::tokens(&text)?.into())
         }
     };
-    let app = compat_server::app(compat_server::open(&db).await?, access);
+    let compat =
+        if is_shared { compat_server::open_shared(&db).await? } else { compat_server::open(&db).await? };
+    let app = compat_server::app(compat, access);
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     let address = listener.local_addr()?;
     println!("listening on http://{address}/express");

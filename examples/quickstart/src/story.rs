@@ -159,7 +159,7 @@ async fn load(a: &Replica, screen: &Screen) -> anyhow::Result<()> {
     a.add_all(&a.countries, &countries).await?;
     a.add_all(&a.regions, &regions).await?;
     let mut done = 0;
-    // A local commit has a limit, as a push has: 1,000 records unless the store is opened with another one.
+    // A local commit has a limit, as a push has: 10,000 records and 2 MiB unless the store is opened with another one.
     let most = a.store.limits().records;
     let mut cities = dataset::cities(&regions);
     loop {

@@ -9,6 +9,7 @@ use std::{
 
 use serde::de::DeserializeOwned;
 
+use super::last_values::{KeepDeleted, Means};
 use super::migrate::Due;
 use super::{Events, Inner, Migration, SessionLimits, StateKey, Store, StoreRole};
 use crate::conflict::{ConflictsHandler, Handler, Handling};
@@ -31,6 +32,7 @@ pub struct StoreBuilder {
     pub(super) source: Arc<dyn SyncableDataSource>,
     pub(super) role: StoreRole,
     schemas: Vec<Result<TypeSchema>>,
+    kept: Vec<Result<TypeName>>,
     pub(super) migrations: Vec<(Result<TypeName>, Migration)>,
     names: HashMap<TypeId, TypeName>,
     handlers: BTreeMap<TypeName, Arc<dyn Handling>>,
@@ -58,6 +60,7 @@ impl StoreBuilder {
             source,
             role,
             schemas: Vec::new(),
+            kept: Vec::new(),
             migrations: Vec::new(),
             names: HashMap::new(),
             handlers: BTreeMap::new(),
@@ -124,6 +127,18 @@ impl StoreBuilder {
     /// Adds a type by its schema.
     pub fn register_schema(mut self, schema: TypeSchema) -> Self {
         self.schemas.push(Ok(schema));
+        self
+    }
+
+    /// Keeps the last values of this type's deleted objects with their tombstones, on a server's store: for readers that
+    /// want them, such as the original clients of `fastsync-compat`. They are written by the commit that deletes, whoever
+    /// makes it, and removed by the [purge](crate::SyncableDataSourceExt::purge_tombstones) that removes the tombstone, if
+    /// it is made through [`Store::source`]. An object that moves to another zone leaves in the old one what it was there.
+    ///
+    /// Off unless set: a deletion then leaves nothing of what was deleted. Think of personal data. Batches that somebody
+    /// stages and commits on the server are not looked into.
+    pub fn keep_deleted<T: SyncableObject>(mut self) -> Self {
+        self.kept.push(T::schema().map(|schema| schema.name().clone()));
         self
     }
 
@@ -257,14 +272,16 @@ impl StoreBuilder {
         self.source.prepare(&prepared, Preparation::Apply).await?;
         let (device, last_edit) = self.identify().await?;
         let events = Events::new(schemas.keys().cloned().collect());
+        let source = self.keeping(&schemas);
         Ok(Store {
             inner: Arc::new(Inner {
-                source: self.source,
+                source,
                 role: self.role,
                 schemas,
                 names: self.names,
                 handlers: self.handlers,
                 limits: self.limits,
+                kept: self.kept.into_iter().flatten().collect(),
                 clock: self.clock,
                 random: self.random,
                 hybrid: HybridClock::starting_after(last_edit),
@@ -273,6 +290,19 @@ impl StoreBuilder {
                 editing: async_lock::RwLock::default(),
             }),
         })
+    }
+
+    /// The data source, which on a server keeps what was deleted.
+    fn keeping(&self, schemas: &BTreeMap<TypeName, TypeSchema>) -> Arc<dyn SyncableDataSource> {
+        let inner = Arc::clone(&self.source);
+        if self.role == StoreRole::Client {
+            return inner;
+        }
+        let fields = |schema: &TypeSchema| schema.fields().iter().map(|field| field.name.clone()).collect();
+        let kept = self.kept.iter().filter_map(|name| schemas.get_key_value(name.as_ref().ok()?));
+        let types = kept.map(|(name, schema)| (name.clone(), fields(schema))).collect();
+        let means = Means { clock: Arc::clone(&self.clock), random: Arc::clone(&self.random) };
+        Arc::new(KeepDeleted { inner, types, means })
     }
 
     fn check(&self) -> Result<BTreeMap<TypeName, TypeSchema>> {
@@ -294,6 +324,14 @@ impl StoreBuilder {
         problems.extend(self.misplaced_migrations(&schemas));
         if self.schemas.is_empty() {
             problems.push("no type is registered".to_owned());
+        }
+        for name in self.kept.iter().flatten() {
+            if self.role == StoreRole::Client {
+                problems
+                    .push(format!("type {name} is to be kept when deleted: only a server's store does that"));
+            } else if !schemas.contains_key(name) {
+                problems.push(format!("type {name} is to be kept when deleted, and is not registered"));
+            }
         }
         let SessionLimits { records, bytes } = self.limits;
         for (limit, name) in [(records, "records"), (bytes, "bytes")] {

@@ -3,13 +3,15 @@
 mod builder;
 mod edit;
 mod events;
+mod gateway;
 mod keys;
+mod last_values;
 mod migrate;
 mod migration;
 mod pending;
 
 use std::any::TypeId;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
@@ -94,6 +96,7 @@ struct Inner {
     /// What decides conflicts, for the types that were registered with it.
     handlers: BTreeMap<TypeName, Arc<dyn Handling>>,
     limits: SessionLimits,
+    kept: BTreeSet<TypeName>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     hybrid: HybridClock,
@@ -172,6 +175,12 @@ impl Store {
     #[must_use]
     pub fn changes(&self) -> ObjectChanges {
         self.inner.events.subscribe(None)
+    }
+
+    /// Whether the last values of deleted objects of a type are [kept](StoreBuilder::keep_deleted).
+    #[must_use]
+    pub fn keeps_deleted(&self, type_name: &TypeName) -> bool {
+        self.inner.kept.contains(type_name)
     }
 
     /// Whether both are handles of one store.

@@ -22,6 +22,7 @@ mod ids;
 mod in_place;
 mod input;
 mod interrupted;
+mod kept_deleted;
 mod mended;
 mod migrations;
 mod new_life;

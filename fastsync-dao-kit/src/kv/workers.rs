@@ -3,8 +3,7 @@
 //!
 //! Work that was handed over runs to its end, also if its future is dropped: its effect is whole or nothing.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread;
 
 use fastsync_core::{Error, ErrorKind, Result};
@@ -16,55 +15,10 @@ use crate::kv::fail::{Fail, Run, guarded};
 use crate::kv::registry::Registry;
 use crate::kv::steps::Steps;
 use crate::kv::store::Store;
+use crate::workers::Queue;
 
 /// From this size on a group of writes is not made larger.
 const GROUP_BYTES: usize = 4 << 20;
-
-/// Jobs that wait for a thread. The threads end when the last handle is gone and every job is done.
-struct Queue<J> {
-    state: Mutex<State<J>>,
-    changed: Condvar,
-}
-
-struct State<J> {
-    jobs: VecDeque<J>,
-    is_closed: bool,
-}
-
-impl<J> Queue<J> {
-    fn new() -> Arc<Self> {
-        let state = Mutex::new(State { jobs: VecDeque::new(), is_closed: false });
-        Arc::new(Self { state, changed: Condvar::new() })
-    }
-
-    fn push(&self, job: J) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).jobs.push_back(job);
-        self.changed.notify_one();
-    }
-
-    fn close(&self) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).is_closed = true;
-        self.changed.notify_all();
-    }
-
-    /// Waits for the next job; `None` at the end.
-    fn next(&self) -> Option<J> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            if let Some(job) = state.jobs.pop_front() {
-                return Some(job);
-            }
-            if state.is_closed {
-                return None;
-            }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    fn next_if_any(&self) -> Option<J> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).jobs.pop_front()
-    }
-}
 
 type Work<E> = Box<dyn FnOnce(&Store<E>) + Send>;
 

@@ -1,6 +1,6 @@
 //! What one transaction of a commit does, step by step.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use fastsync_core::source::rules::Verdict;
@@ -9,30 +9,40 @@ use fastsync_core::source::{
 };
 use fastsync_core::{ObjectId, Record, RecordKey};
 
-use crate::sql::chunk::MAX_ROWS;
 use crate::sql::driver::{Database, Link, Row as _};
 use crate::sql::entry::Entry;
 use crate::sql::fail::{Fail, Run};
 use crate::sql::finish::{Written, finish};
-use crate::sql::index::{Given, look_up};
+use crate::sql::index::{Given, entries, look_up};
 use crate::sql::kind::Type;
 use crate::sql::load::ROWS;
 use crate::sql::plan::{At, Item, Plan};
 use crate::sql::read::records;
 use crate::sql::rows::{self, Refused};
-use crate::sql::statement::{Sql, marks};
+use crate::sql::statement::Sql;
 use crate::sql::store::Store;
 use crate::sql::walk::rows_by;
 
 /// How many looked up entries are kept until the index is written; beyond, they are looked up again.
 const MAX_KEPT_ENTRIES: usize = 65_536;
 
+/// What an attempt takes for granted; if it is wrong, nothing was written, and the next one takes nothing for granted.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Hopes {
+    /// Records that are expected to be new are new: whoever inserts their index rows finds out.
+    pub(crate) is_new: bool,
+    /// No rule of a user's table refuses anything, so a refusal may end the transaction.
+    pub(crate) is_smooth: bool,
+}
+
+/// What the index has, by the numbers of zones and types, and by id.
+type Known = HashMap<(u64, u64), HashMap<ObjectId, Entry>>;
+
 /// The state of one transaction.
 pub(crate) struct Attempt<'a, D: Database> {
     pub(crate) store: &'a Store<D>,
     commit: &'a Commit,
-    /// Whether records that are expected to be new are taken for new until their index row is inserted.
-    trusts: bool,
+    hopes: Hopes,
     keeps: bool,
     /// What the index had for the items of each batch.
     entries: HashMap<usize, Vec<Option<Entry>>>,
@@ -43,11 +53,11 @@ pub(crate) struct Attempt<'a, D: Database> {
 }
 
 impl<'a, D: Database> Attempt<'a, D> {
-    pub(crate) fn new(store: &'a Store<D>, commit: &'a Commit, plan: &Plan, trusts: bool) -> Self {
+    pub(crate) fn new(store: &'a Store<D>, commit: &'a Commit, plan: &Plan, hopes: Hopes) -> Self {
         Self {
             store,
             commit,
-            trusts,
+            hopes,
             keeps: plan.writes() <= MAX_KEPT_ENTRIES,
             entries: HashMap::new(),
             left_out: HashSet::new(),
@@ -70,13 +80,12 @@ impl<D: Database> Attempt<'_, D> {
         // Everybody locks in one order.
         expected.sort_by_key(|write| &write.key);
         let mut current = HashMap::with_capacity(expected.len());
-        for writes in expected.chunks(MAX_ROWS) {
-            let marks = marks(writes.len());
-            let hint = link.dialect().by_index("PRIMARY");
-            let select =
-                format!("SELECT name, value FROM fastsync_state{hint} WHERE name IN {marks} FOR UPDATE");
-            let mut sql = Sql::new(select);
-            sql.add_all(writes.iter().map(|write| write.key.as_bytes()));
+        let dialect = link.dialect();
+        for writes in expected.chunks(dialect.most_keys) {
+            let hint = dialect.by_index("PRIMARY");
+            let mut sql = Sql::new(format!("SELECT name, value FROM fastsync_state{hint} WHERE name"));
+            sql.push_list(dialect, writes.iter().map(|write| write.key.as_bytes()));
+            sql.push(&dialect.locking("name"));
             for row in sql.all(link).await? {
                 current.insert(row.text(0)?.to_owned(), row.bytes(1)?.unwrap_or_default().to_vec());
             }
@@ -86,13 +95,39 @@ impl<D: Database> Attempt<'_, D> {
         Ok(verdict.into_state())
     }
 
+    /// What the index has for the items of all batches of a staged commit. Batches come in any order, so where it takes long to
+    /// see that two commits wait for each other, the rows are locked in one order before. Not those of a session
+    /// beyond what is kept in memory.
+    async fn lock_in_order(&self, link: &mut D::Link, plan: &mut Plan) -> Run<Option<Known>> {
+        if !plan.is_staged || !self.keeps || !link.dialect().forms.locks_in_order {
+            return Ok(None);
+        }
+        let mut wanted: BTreeMap<(u64, u64), BTreeSet<ObjectId>> = BTreeMap::new();
+        for number in 0..plan.len() {
+            for item in plan.batch(self.store, link, number).await?.iter() {
+                wanted.entry(item.place()).or_default().insert(item.key().id.clone());
+            }
+        }
+        let mut known = Known::new();
+        for (place, ids) in wanted {
+            let ids: Vec<_> = ids.iter().collect();
+            known.insert(place, entries(link, place, &ids).await?);
+        }
+        Ok(Some(known))
+    }
+
     /// Checks every expectation against the state before this commit; gives the writes that stop it.
     pub(crate) async fn look(&mut self, link: &mut D::Link, plan: &mut Plan) -> Run<Vec<Conflict>> {
         let mut aborting = Vec::new();
         let mut skipped = Vec::new();
+        let known = self.lock_in_order(link, plan).await?;
         'batches: for number in 0..plan.len() {
             let items = plan.batch(self.store, link, number).await?;
-            let entries = look_up(link, &items, self.trusts).await?;
+            let of_item = |item: &Item| known.as_ref()?.get(&item.place())?.get(&item.key().id).copied();
+            let entries = match &known {
+                Some(_) => items.iter().map(of_item).collect(),
+                None => look_up(link, &items, self.hopes.is_new).await?,
+            };
             for (item, entry) in items.iter().zip(&entries) {
                 if item.write.expect.holds(entry.as_ref().map(Entry::current)) {
                     continue;
@@ -131,8 +166,8 @@ impl<D: Database> Attempt<'_, D> {
         // Foreign keys are checked row by row, so children go first.
         clears.sort_by_key(|(kind, ..)| std::cmp::Reverse(kind.schema.priority()));
         for (kind, zone, clear) in clears {
-            let (table, id) = (kind.table(), kind.id());
-            let of_table = format!("u.{id} = r.id{}", kind.if_restricted(" AND u.zone = ?"));
+            let (table, id, of_entry) = (kind.table(), kind.id(), kind.id_of_entry());
+            let of_table = format!("u.{id} = {of_entry}{}", kind.if_restricted(" AND u.zone = ?"));
             let of_index = "u.zone = r.zone AND u.position = r.position AND u.type = r.type AND u.id = r.id";
             let of_zone = "r.zone = ? AND r.type = ? AND r.`change` <= ?";
             let dialect = link.dialect();
@@ -144,11 +179,13 @@ impl<D: Database> Attempt<'_, D> {
                 sql.add(key);
             }
             sql.bind(zone).bind(kind.n).bind(clear.through_change).execute(link).await?;
-            for statement in [
+            let few = [
                 tombstones.as_str(),
                 "DELETE FROM fastsync_pending WHERE zone = ? AND type = ? AND `change` <= ?",
-                "DELETE FROM fastsync_records WHERE zone = ? AND type = ? AND `change` <= ?",
-            ] {
+            ];
+            let rest = "DELETE FROM fastsync_records WHERE zone = ? AND type = ? AND `change` <= ?";
+            let few = few.into_iter().filter(|_| dialect.has_few_tables());
+            for statement in few.chain([rest]) {
                 let sql = Sql::new(statement).bind(zone).bind(kind.n).bind(clear.through_change);
                 sql.execute(link).await?;
             }
@@ -170,14 +207,15 @@ impl<D: Database> Attempt<'_, D> {
                     .filter(|item| item.phase() == phase && matches!(item.write.action, Action::Put { .. }))
                     .filter(|item| !self.left_out.contains(&item.at))
                     .collect();
-                for items in items.chunk_by(|a, b| (a.zone, a.kind.n) == (b.zone, b.kind.n)) {
+                for items in items.chunk_by(|a, b| a.place() == b.place()) {
                     items.iter().for_each(|item| self.written.put(&item.zone, &item.kind.n, item.is_edit()));
-                    refused.extend(rows::write(self.store, link, items, phase.is_deletion()).await?);
+                    let how = (phase.is_deletion(), self.hopes.is_smooth);
+                    refused.extend(rows::write(self.store, link, items, how).await?);
                 }
             }
         }
         refused = self.retry(link, refused).await?;
-        if self.trusts && !refused.is_empty() {
+        if self.hopes.is_new && !refused.is_empty() {
             return Err(Fail::Moved);
         }
         if refused.iter().any(|refused| refused.is_clash) {
@@ -216,7 +254,7 @@ impl<D: Database> Attempt<'_, D> {
         for refused in refused.chunk_by(|a, b| group(a) == group(b)) {
             let items: Vec<_> = refused.iter().map(|refused| &refused.item).collect();
             let is_deletion = items.iter().any(|item| item.write.is_deletion());
-            left.extend(rows::write(self.store, link, &items, is_deletion).await?);
+            left.extend(rows::write(self.store, link, &items, (is_deletion, false)).await?);
         }
         Ok(left)
     }
@@ -231,7 +269,7 @@ impl<D: Database> Attempt<'_, D> {
             let items = plan.batch(self.store, link, number).await?;
             let entries = match self.entries.remove(&number) {
                 Some(entries) => entries,
-                None => look_up(link, &items, self.trusts).await?,
+                None => look_up(link, &items, self.hopes.is_new).await?,
             };
             let items: Vec<_> =
                 items.iter().zip(entries).filter(|(item, _)| !self.left_out.contains(&item.at)).collect();

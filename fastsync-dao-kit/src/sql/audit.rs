@@ -6,10 +6,9 @@ use fastsync_core::source::{AuditRequest, Receipt};
 use fastsync_core::{Author, DeviceId, Position, SessionId, SessionKind, SessionSummary, Timestamp, Zone};
 use uuid::Uuid;
 
-use crate::sql::chunk::MAX_ROWS;
 use crate::sql::driver::{Database, Link as _, Row as _, RowOf};
 use crate::sql::fail::{Fail, Run};
-use crate::sql::statement::{Sql, marks};
+use crate::sql::statement::Sql;
 use crate::sql::store::Store;
 
 // What is read here is written once, in one commit, and never changed, so it needs no snapshot: whoever sees
@@ -85,10 +84,10 @@ async fn positions<D: Database>(
     sessions: &[Uuid],
 ) -> Run<HashMap<Uuid, Vec<(Zone, Position)>>> {
     let mut positions: HashMap<Uuid, Vec<_>> = HashMap::with_capacity(sessions.len());
-    for sessions in sessions.chunks(MAX_ROWS) {
-        let mut sql = Sql::new("SELECT session, zone, position FROM fastsync_positions WHERE session IN ");
-        sql.push(&marks(sessions.len()));
-        sql.add_all(sessions);
+    let dialect = link.dialect();
+    for sessions in sessions.chunks(dialect.most_keys) {
+        let mut sql = Sql::new("SELECT session, zone, position FROM fastsync_positions WHERE session");
+        sql.push_list(dialect, sessions.iter());
         for row in sql.all(link).await? {
             let zone = store.zone_of(link, row.number(1)?).await?;
             positions.entry(row.uuid(0)?).or_default().push((zone, Position(row.number(2)?)));

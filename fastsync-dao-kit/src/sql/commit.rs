@@ -6,7 +6,8 @@
 //! ones meet only at their end: also a device's push and the one that follows it, which expects what the first one sets.
 //!
 //! Records that are expected to be new mostly are, and their index rows are inserted anyway, which fails if they are
-//! not. So the first attempt does not look them up, and only if it fails does another.
+//! not. So the first attempt does not look them up. Nor does it set savepoints, where a refusal by a rule of a user's table
+//! ends the transaction without one. Only if it fails does another attempt look and set them.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -17,8 +18,9 @@ use fastsync_core::source::{
     Commit, CommitOutcome, Conflict, ExpectState, Receipt, StateConflict, Turn, Writes,
 };
 
-use crate::sql::attempt::{Attempt, conflicts_of};
+use crate::sql::attempt::{Attempt, Hopes, conflicts_of};
 use crate::sql::audit::receipt;
+use crate::sql::dialect::Dialect;
 use crate::sql::driver::{Access, Database, Link as _};
 use crate::sql::fail::{Fail, Run};
 use crate::sql::index::inserts;
@@ -50,7 +52,7 @@ pub(crate) async fn commit<D: Database>(
     let link = &mut link;
     let mut attempts = Attempts::new(store.database.attempts());
     let mut plan = None;
-    let mut trusts = may_trust(&commit);
+    let mut hopes = hopes(&commit, link.dialect());
     loop {
         // Whatever it brings, a session that is there is there.
         if let Some(receipt) = receipt(store, link, commit.session).await? {
@@ -61,10 +63,15 @@ pub(crate) async fn commit<D: Database>(
             None => Plan::new(store, link, &mut commit).await?,
         };
         let known = plan.insert(known);
-        let step = match attempt(store, link, &commit, turn, known, trusts).await {
+        let step = match attempt(store, link, &commit, turn, known, hopes).await {
             // Whatever stopped this may be a record that was not looked up: look everything up before reporting it.
-            Ok(Step::Conflicts { .. } | Step::Refused(_)) | Err(Fail::Moved) if trusts => {
-                trusts = false;
+            Ok(Step::Conflicts { .. } | Step::Refused(_)) if hopes.is_new => {
+                hopes = Hopes::default();
+                turn.comes().await;
+                continue;
+            }
+            Err(Fail::Moved) if hopes.is_new || hopes.is_smooth => {
+                hopes = Hopes::default();
                 turn.comes().await;
                 continue;
             }
@@ -96,11 +103,12 @@ pub(crate) async fn commit<D: Database>(
     }
 }
 
-/// Most records that are expected to be new are new. A large commit is not begun in a hope, though, and a clear can
-/// take away what is there.
-fn may_trust(commit: &Commit) -> bool {
-    let Writes::Inline(writes) = &commit.writes else { return false };
-    commit.clears.is_empty() && writes.iter().any(inserts)
+/// Most records that are expected to be new are new, and most rows are taken. A large commit is not begun in a hope, though,
+/// and a clear can take away what is there.
+fn hopes(commit: &Commit, dialect: &Dialect) -> Hopes {
+    let Writes::Inline(writes) = &commit.writes else { return Hopes::default() };
+    let is_new = commit.clears.is_empty() && writes.iter().any(inserts);
+    Hopes { is_new, is_smooth: !dialect.forms.survives_refusals }
 }
 
 /// How long a transaction that has written its rows waits for the commit before it. Only the first attempt does: others
@@ -124,12 +132,17 @@ async fn attempt<D: Database>(
     commit: &Commit,
     turn: &Turn,
     plan: &mut Plan,
-    trusts: bool,
+    hopes: Hopes,
 ) -> Run<Step> {
-    link.begin(Access::Write).await?;
-    let step = step(store, link, commit, turn, plan, trusts).await;
+    let is_careful = !hopes.is_smooth && !link.dialect().forms.survives_refusals;
+    link.begin(if is_careful { Access::Careful } else { Access::Write }).await?;
+    let step = step(store, link, commit, turn, plan, hopes).await;
     match &step {
-        Ok(Step::Done(_)) => link.commit().await?,
+        Ok(Step::Done(_)) => match link.commit().await {
+            // By a constraint that is checked at the end.
+            Err(fail) if hopes.is_smooth && fail.refusal().is_some() => return Err(Fail::Moved),
+            ended => ended?,
+        },
         // Now: what comes next may be to wait, and somebody else for its locks.
         Ok(Step::Conflicts { .. } | Step::Refused(_) | Step::Duplicate) => link.rollback().await?,
         // A link that is broken is rolled back by the server.
@@ -145,12 +158,12 @@ async fn step<D: Database>(
     commit: &Commit,
     turn: &Turn,
     plan: &mut Plan,
-    trusts: bool,
+    hopes: Hopes,
 ) -> Run<Step> {
     if !plan.is_current(link).await? {
         return Err(Fail::Moved);
     }
-    let mut attempt = Attempt::new(store, commit, plan, trusts);
+    let mut attempt = Attempt::new(store, commit, plan, hopes);
     let writes = attempt.look(link, plan).await?;
     let mut refused = Vec::new();
     if writes.is_empty() {

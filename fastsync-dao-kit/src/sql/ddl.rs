@@ -1,8 +1,9 @@
 //! Tables of types: how they are made, and the steps that change one.
 
 use fastsync_core::source::PlannedChange;
-use fastsync_core::{FieldKind, FieldName, FieldSchema, TypeName, TypeSchema, Value, ZoneRestriction};
+use fastsync_core::{FieldName, FieldSchema, TypeName, TypeSchema, Value, ZoneRestriction};
 
+use crate::sql::column::Holds;
 use crate::sql::dialect::Dialect;
 use crate::sql::statement::quoted;
 
@@ -14,7 +15,7 @@ pub struct Step {
     /// Its text, as the kit writes it.
     pub text: String,
     /// What is bound to it.
-    pub values: Vec<(FieldKind, Value)>,
+    pub values: Vec<(Holds, Value)>,
 }
 
 impl Step {
@@ -22,17 +23,16 @@ impl Step {
     #[must_use]
     pub fn create(dialect: &Dialect, schema: &TypeSchema) -> Self {
         let id = quoted(schema.id_field());
-        let key = |length: &str| dialect.columns.key.replace("{}", length);
         let restricted = schema.restriction() == ZoneRestriction::Restricted;
         let mut parts = Vec::new();
         if restricted {
-            parts.push(format!("`zone` {} NOT NULL", key("128")));
+            parts.push(format!("`zone` {} NOT NULL", dialect.columns.key.replace("{}", "128")));
         }
-        parts.push(format!("{id} {} NOT NULL", key("255")));
+        parts.push(format!("{id} {} NOT NULL", dialect.id_type(schema.id_kind())));
         parts.extend(schema.fields().iter().map(|field| dialect.column(field)));
         let zone = if restricted { "`zone`, " } else { "" };
         parts.push(format!("PRIMARY KEY ({zone}{id})"));
-        let (table, columns) = (quoted(schema.name()), parts.join(", "));
+        let (table, columns) = (dialect.table(schema.name().as_str()), parts.join(", "));
         let text = format!("CREATE TABLE IF NOT EXISTS {table} ({columns}){}", dialect.table_options);
         let change = PlannedChange::MakeTable { type_name: schema.name().clone() };
         Self { changes: vec![change], text, values: Vec::new() }
@@ -40,8 +40,9 @@ impl Step {
 
     /// Renames a column.
     #[must_use]
-    pub fn rename(table: &TypeName, from: &FieldName, to: &FieldName) -> Self {
-        let text = format!("ALTER TABLE {} RENAME COLUMN {} TO {}", quoted(table), quoted(from), quoted(to));
+    pub fn rename(dialect: &Dialect, table: &TypeName, from: &FieldName, to: &FieldName) -> Self {
+        let of = dialect.table(table.as_str());
+        let text = format!("ALTER TABLE {of} RENAME COLUMN {} TO {}", quoted(from), quoted(to));
         let (type_name, from, to) = (table.clone(), from.clone(), to.clone());
         let changes = vec![PlannedChange::RenameField { type_name, from, to }];
         Self { changes, text, values: Vec::new() }
@@ -49,21 +50,22 @@ impl Step {
 
     /// Changes a table by these parts of an `ALTER TABLE`, of which there is at least one.
     #[must_use]
-    pub fn alter(table: &TypeName, parts: &[String], changes: Vec<PlannedChange>) -> Self {
-        let text = format!("ALTER TABLE {} {}", quoted(table), parts.join(", "));
+    pub fn alter(dialect: &Dialect, table: &TypeName, parts: &[String], changes: Vec<PlannedChange>) -> Self {
+        let text = format!("ALTER TABLE {} {}", dialect.table(table.as_str()), parts.join(", "));
         Self { changes, text, values: Vec::new() }
     }
 
-    /// Gives the rows that have no value for a field its initial one.
+    /// Gives the rows that have no value for a field, whose column holds this, its initial one.
     #[must_use]
-    pub fn fill(table: &TypeName, field: &FieldSchema) -> Self {
-        let column = quoted(&field.name);
-        let mut text = format!("UPDATE {} SET {column} = ? WHERE {column} IS NULL", quoted(table));
-        let mut values = vec![(field.kind, field.initial())];
-        if !field.has_zero() {
+    pub fn fill(dialect: &Dialect, table: &TypeName, field: &FieldSchema, holds: Holds) -> Self {
+        let (of, column) = (dialect.table(table.as_str()), quoted(&field.name));
+        let mark = dialect.mark(holds);
+        let mut text = format!("UPDATE {of} SET {column} = {mark} WHERE {column} IS NULL");
+        let mut values = vec![(holds, field.initial())];
+        if dialect.has_zeros && !field.has_zero() {
             // Rows that were written while the schema left the field out.
             text.push_str(&format!(" OR {column} = ?"));
-            values.push((field.kind, field.zero()));
+            values.push((holds, field.zero()));
         }
         let change = PlannedChange::FillField { type_name: table.clone(), field: field.name.clone() };
         Self { changes: vec![change], text, values }

@@ -1,9 +1,5 @@
 //! How a database spells what all of them can do: plain data.
 
-use fastsync_core::{FieldKind, FieldSchema, Value};
-
-use crate::sql::statement::quoted;
-
 /// How a database spells what all of them can do.
 ///
 /// The kit writes every statement in one way: `?` for a value, and backticks around names.
@@ -15,8 +11,17 @@ pub struct Dialect {
     pub quote: char,
     /// How the place of a value is written.
     pub marks: Marks,
-    /// The most values that one statement binds.
-    pub most_placeholders: usize,
+    /// How a statement has many values.
+    pub lists: Lists,
+    /// Whether the names of tables are qualified: their schema stands before them, so that nothing depends on what a
+    /// connection has chosen.
+    pub is_qualified: bool,
+    /// The most rows that one statement asks for by their keys, and the most keys that one removes.
+    pub most_keys: usize,
+    /// The most rows that one statement writes.
+    pub most_rows: usize,
+    /// Whether names that differ only in case are one name.
+    pub folds_names: bool,
     /// The types of columns.
     pub columns: ColumnTypes,
     /// Constants in definitions of tables.
@@ -33,8 +38,20 @@ pub struct Dialect {
     pub known: &'static str,
     /// From the least up and from the greatest down, where null is less than all.
     pub orders: [&'static str; 2],
-    /// The place of a decimal number that is compared with a column.
+    /// The place of a decimal number that is compared with a column, or written to one.
     pub decimal_mark: &'static str,
+    /// `{}`: a column of decimal numbers, compared by their size.
+    pub by_size: &'static str,
+    /// `{}`: a column of text. A condition that binds a text and holds where the text is part of it; `None` if `LIKE` tells
+    /// upper case from lower case.
+    pub contains: Option<&'static str>,
+    /// `{}`: a column of decimal numbers, as it is selected.
+    pub decimal_read: &'static str,
+    /// Columns of native types as the text of their values.
+    pub texts: Texts,
+    /// Whether a required field without a zero has the empty text in its place, in rows that are written while the schema
+    /// leaves it out. Otherwise its column may be null from then on.
+    pub has_zeros: bool,
     /// The forms of statements.
     pub forms: Forms,
 }
@@ -48,25 +65,59 @@ pub enum Marks {
     Dollar,
 }
 
+/// How a statement has many values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lists {
+    /// A place for each value: `IN (?, ...)`, `VALUES (?, ...), ...`; a statement has at most so many.
+    Places(usize),
+    /// An array for each column: `= ANY (?)`, `SELECT * FROM UNNEST(?, ...)`.
+    Arrays,
+}
+
 /// The types that columns of a new table have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ColumnTypes {
-    /// `{}`: the most characters. Of the id and the zone, which compare by bytes.
+    /// `{}`: the most characters. Of the zone and of ids, which compare by bytes.
     pub key: &'static str,
+    /// Of ids that are UUIDs; as other ids if it is empty.
+    pub uuid_key: &'static str,
+    /// Of ids that are whole numbers; as other ids if it is empty.
+    pub integer_key: &'static str,
     /// Of a truth.
     pub boolean: &'static str,
-    /// Of a whole number of any width: 64 bits.
-    pub integer: &'static str,
+    /// Of a whole number of 16, 32 and 64 bits.
+    pub integers: [&'static str; 3],
     /// Of a floating point number of 64 bits.
     pub real: &'static str,
     /// Of a decimal number: 28 digits before the point and 28 behind it.
     pub decimal: &'static str,
     /// Of bytes without a limit.
     pub bytes: &'static str,
-    /// Of text and JSON without a limit, compared by bytes.
+    /// Of JSON, whose text is kept as it is.
+    pub json: &'static str,
+    /// Of a UUID; as a text of its length if it is empty.
+    pub uuid: &'static str,
+    /// Of a day; as a text of its length if it is empty.
+    pub date: &'static str,
+    /// Of text without a limit, compared by bytes.
     pub text: &'static str,
     /// `{}`: the most bytes. Of a text with a limit, compared by bytes.
     pub short_text: &'static str,
+}
+
+/// Columns of native types as the text of their values, which compares by bytes. `{}`: the column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Texts {
+    /// Of days.
+    pub date: &'static str,
+    /// Of times of day.
+    pub time: &'static str,
+    /// Of days with a time.
+    pub local: &'static str,
+    /// Of moments.
+    pub instant: &'static str,
+    /// Of other types that are not text.
+    pub other: &'static str,
 }
 
 /// Constants in definitions of tables.
@@ -74,10 +125,14 @@ pub struct ColumnTypes {
 pub struct Literals {
     /// False and true: as conditions and as values.
     pub truths: [&'static str; 2],
-    /// `{}`: the bytes of a text in hexadecimal digits.
+    /// `{hex}`: the bytes of a text in hexadecimal digits. `{doubled}`: the text with every `'` twice.
     pub text: &'static str,
     /// `{}`: bytes in hexadecimal digits.
     pub bytes: &'static str,
+    /// `{}`: the digits of a floating point number.
+    pub real: &'static str,
+    /// `{}`: the digits of a decimal number.
+    pub decimal: &'static str,
     /// How a default is written.
     pub defaults: Defaults,
 }
@@ -116,15 +171,34 @@ pub struct Forms {
     pub rows_per_purged: u64,
     /// `{}`: a sum that may be of any type, as a whole number of 64 bits.
     pub whole_sum: &'static str,
-    /// The schema or database that a connection has chosen.
-    pub schema: &'static str,
     /// `{name}` and `{declared}`: part of an `ALTER TABLE` that lets a column be null.
     pub allow_null: &'static str,
+    /// `{name}` and `{type}`: part of an `ALTER TABLE` that gives a column a wider type; empty if columns have the widest
+    /// from the start.
+    pub change_type: &'static str,
     /// `{}`: what follows `UPDATE`. An update whose foreign keys are not looked at, if that can be said.
     pub loose_update: &'static str,
-    /// Whether a transaction goes on after a statement of it was refused. Otherwise a savepoint is
-    /// set before each statement that may be.
+    /// Whether an `ALTER TABLE` has any number of parts; one if not.
+    pub alters_together: bool,
+    /// Whether a transaction goes on after a statement of it was refused. Otherwise a commit is tried without savepoints
+    /// first, and with one before each statement that may be refused if one was.
     pub survives_refusals: bool,
+    /// How the few records are found that wait to be pushed, and the tombstones.
+    pub few: Few,
+    /// Whether rows are compared as such, `(a, b) > (?, ?)`, with the help of an index.
+    pub compares_rows: bool,
+    /// Whether rows have to be locked in one order, since the server takes long to find out that two transactions wait for
+    /// each other.
+    pub locks_in_order: bool,
+}
+
+/// How the few records are found that wait to be pushed, and the tombstones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Few {
+    /// By tables of their keys, `fastsync_pending` and `fastsync_tombstones`.
+    Tables,
+    /// By indexes with a condition, `change > 0` and `deleted AND position > 0`. The feed has `position > 0`.
+    Indexes,
 }
 
 /// How a row is written whether it is there or not.
@@ -143,203 +217,4 @@ pub enum Numbers {
     LastInsertId,
     /// In a row: `RETURNING`.
     Returning,
-}
-
-impl Dialect {
-    /// A statement of the kit as this database takes it.
-    ///
-    /// The kit's texts have no `?` and no backtick in constants.
-    #[must_use]
-    pub fn spell(&self, text: String) -> String {
-        if self.marks == Marks::Question && self.quote == '`' {
-            return text;
-        }
-        let mut spelled = String::with_capacity(text.len().saturating_add(text.len() / 4));
-        let mut number = 0_u32;
-        for character in text.chars() {
-            match character {
-                '`' => spelled.push(self.quote),
-                '?' if self.marks == Marks::Dollar => {
-                    number = number.saturating_add(1);
-                    spelled.push('$');
-                    spelled.push_str(&number.to_string());
-                }
-                character => spelled.push(character),
-            }
-        }
-        spelled
-    }
-
-    /// The place of a value that a field of this kind is compared with.
-    #[must_use]
-    pub fn mark(&self, kind: FieldKind) -> &'static str {
-        if kind == FieldKind::Decimal { self.decimal_mark } else { "?" }
-    }
-
-    /// False or true as a condition.
-    #[must_use]
-    pub const fn truth(&self, is: bool) -> &'static str {
-        let [no, yes] = self.literals.truths;
-        if is { yes } else { no }
-    }
-
-    /// What stands before and after a condition that may be unknown.
-    #[must_use]
-    pub fn known(&self) -> (&'static str, &'static str) {
-        self.known.split_once("{}").unwrap_or_default()
-    }
-
-    /// What follows a table in `FROM` that is to be read by an index.
-    #[must_use]
-    pub fn by_index(&self, index: &str) -> String {
-        self.forms.index_hint.replace("{}", index)
-    }
-
-    /// The type of a column of a field.
-    ///
-    /// JSON is text: native types reorder members and change numbers.
-    #[must_use]
-    pub fn column_type(&self, kind: FieldKind) -> String {
-        let types = &self.columns;
-        match kind {
-            FieldKind::Boolean => types.boolean.to_owned(),
-            kind if kind.is_integer() => types.integer.to_owned(),
-            FieldKind::Real => types.real.to_owned(),
-            FieldKind::Bytes => types.bytes.to_owned(),
-            FieldKind::Decimal => types.decimal.to_owned(),
-            kind => match kind.text_bytes() {
-                Some(bytes) => types.short_text.replace("{}", &bytes.to_string()),
-                None => types.text.to_owned(),
-            },
-        }
-    }
-
-    /// The definition of a column of a field. One that has no nulls has the kind's zero if it has
-    /// no other default, so that a schema can leave it out later.
-    #[must_use]
-    pub fn column(&self, field: &FieldSchema) -> String {
-        let rule = if field.nullable { "NULL" } else { "NOT NULL" };
-        let default = if field.nullable && field.default.is_none() {
-            String::new()
-        } else {
-            format!(" {}", self.default(&self.literal(&field.initial())))
-        };
-        format!("{} {} {rule}{default}", quoted(&field.name), self.column_type(field.kind))
-    }
-
-    fn default(&self, value: &str) -> String {
-        match self.literals.defaults {
-            Defaults::Plain => format!("DEFAULT {value}"),
-            Defaults::ExpressionsOfCalls if !value.ends_with(')') => format!("DEFAULT {value}"),
-            Defaults::Expressions | Defaults::ExpressionsOfCalls => format!("DEFAULT ({value})"),
-        }
-    }
-
-    /// A constant, whatever the server takes for an escape.
-    #[must_use]
-    pub fn literal(&self, value: &Value) -> String {
-        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        match value {
-            Value::Null => "NULL".to_owned(),
-            Value::Bool(value) => self.truth(*value).to_owned(),
-            Value::Integer(value) => value.to_string(),
-            Value::Real(value) => format!("{value:e}"),
-            Value::Decimal(number) => number.to_string(),
-            Value::Text(text) | Value::Json(text)
-                if text.bytes().all(|byte| byte.is_ascii_alphanumeric()) =>
-            {
-                format!("'{text}'")
-            }
-            Value::Text(text) | Value::Json(text) => self.literals.text.replace("{}", &hex(text.as_bytes())),
-            Value::Bytes(bytes) => self.literals.bytes.replace("{}", &hex(bytes)),
-        }
-    }
-
-    /// An insert of rows, of which those that are there already are passed over. `rows`: `(?, ...),
-    /// ...`.
-    #[must_use]
-    pub fn insert_missing(&self, table: &str, columns: &str, rows: &str) -> String {
-        match self.forms.upsert {
-            Upsert::OnDuplicateKey => format!("INSERT IGNORE INTO {table} ({columns}) VALUES {rows}"),
-            Upsert::OnConflict => {
-                format!("INSERT INTO {table} ({columns}) VALUES {rows} ON CONFLICT DO NOTHING")
-            }
-        }
-    }
-
-    /// What follows the rows of an insert into a table whose only unique key is `key`: the row that
-    /// is there gets the new values of these columns.
-    #[must_use]
-    pub fn replace(&self, key: &[&str], columns: &[&str]) -> String {
-        let (begin, new) = match self.forms.upsert {
-            Upsert::OnDuplicateKey => (" ON DUPLICATE KEY UPDATE ".to_owned(), "VALUES({})"),
-            Upsert::OnConflict => {
-                (format!(" ON CONFLICT ({}) DO UPDATE SET ", key.join(", ")), "EXCLUDED.{}")
-            }
-        };
-        let set = columns.iter().map(|column| format!("{column} = {}", new.replace("{}", column)));
-        begin + &set.collect::<Vec<_>>().join(", ")
-    }
-
-    /// What follows the rows of an insert into a user's table: the row with this key gets the new
-    /// values, another row that has one of its unique values is left alone, and the statement
-    /// fails.
-    #[must_use]
-    pub fn replace_guarded(&self, key: &[&str], columns: &[&str]) -> String {
-        match self.forms.upsert {
-            // The statement updates the row of whatever unique key is in its way. If that is another row, the first
-            // assignment asks for one value of a subquery that has two.
-            Upsert::OnDuplicateKey => {
-                let same: Vec<_> = key.iter().map(|key| format!("{key} = VALUES({key})")).collect();
-                let id = key.first().copied().unwrap_or_default();
-                let guard = format!("{id} = IF({}, {id}, (SELECT 1 UNION ALL SELECT 2))", same.join(" AND "));
-                let updates = columns.iter().map(|column| format!(", {column} = VALUES({column})"));
-                format!(" ON DUPLICATE KEY UPDATE {guard}{}", updates.collect::<String>())
-            }
-            Upsert::OnConflict if columns.is_empty() => {
-                format!(" ON CONFLICT ({}) DO NOTHING", key.join(", "))
-            }
-            Upsert::OnConflict => self.replace(key, columns),
-        }
-    }
-
-    /// A statement that deletes rows of a table, called `u`, by their primary key.
-    #[must_use]
-    pub fn delete(&self, table: &str, condition: &str) -> String {
-        self.forms.delete.replace("{table}", table).replace("{where}", condition)
-    }
-
-    /// A statement that deletes the rows of a table, called `u`, that belong to rows of another
-    /// one.
-    #[must_use]
-    pub fn delete_joined(&self, table: &str, from: &str, on: &str, condition: &str) -> String {
-        let text = self.forms.delete_joined.replace("{table}", table).replace("{from}", from);
-        text.replace("{on}", on).replace("{where}", condition)
-    }
-
-    /// A statement that raises a number and gives it.
-    #[must_use]
-    pub fn raise(&self, table: &str, column: &str, and_set: &str, condition: &str) -> String {
-        match self.forms.numbers {
-            Numbers::LastInsertId => {
-                format!(
-                    "UPDATE {table} SET {column} = LAST_INSERT_ID({column} + 1){and_set} WHERE {condition}"
-                )
-            }
-            Numbers::Returning => {
-                format!(
-                    "UPDATE {table} SET {column} = {column} + 1{and_set} WHERE {condition} RETURNING {column}"
-                )
-            }
-        }
-    }
-
-    /// What follows an insert whose automatic number, in this column, is asked for.
-    #[must_use]
-    pub fn giving(&self, column: &str) -> String {
-        match self.forms.numbers {
-            Numbers::LastInsertId => String::new(),
-            Numbers::Returning => format!(" RETURNING {column}"),
-        }
-    }
 }

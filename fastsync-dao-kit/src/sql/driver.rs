@@ -8,7 +8,7 @@ use std::time::Duration;
 use fastsync_core::{Decimal, FieldKind, FieldSchema, ObjectId, TypeName, Value};
 use uuid::Uuid;
 
-use crate::sql::column::Column;
+use crate::sql::column::{Column, Holds};
 use crate::sql::dialect::{Dialect, Numbers};
 use crate::sql::fail::{Fail, Run};
 use crate::sql::kind::Type;
@@ -79,11 +79,11 @@ pub trait Row: Send + Sync {
         ObjectId::new(self.text(at)?).map_err(|_| Fail::corrupt("a table contains an invalid id"))
     }
 
-    /// The value of a field in a column of the user's table.
+    /// The value of a field in a column of the user's table. Here, `holds` is not of a native type.
     ///
     /// # Errors
     /// `Corrupt` if it is none of the field's kind.
-    fn value(&self, at: usize, field: &FieldSchema) -> Run<Value> {
+    fn value(&self, at: usize, field: &FieldSchema, _holds: Holds) -> Run<Value> {
         let text = || match self.bytes(at)?.map(|bytes| std::str::from_utf8(bytes).map(str::to_owned)) {
             Some(Ok(text)) => Ok(Some(text)),
             Some(Err(_)) => Err(Fail::corrupt(format!("column {} holds what is not UTF-8", field.name))),
@@ -112,7 +112,8 @@ pub trait Row: Send + Sync {
     /// # Errors
     /// As [`Self::value`].
     fn body(&self, first: usize, kind: &Type) -> Run<Vec<Value>> {
-        kind.schema.fields().iter().zip(first..).map(|(field, at)| self.value(at, field)).collect()
+        let fields = kind.schema.fields().iter().zip(&kind.holds).zip(first..);
+        fields.map(|((field, holds), at)| self.value(at, field, *holds)).collect()
     }
 }
 
@@ -128,12 +129,18 @@ pub struct Done {
 /// What a transaction is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// All its reads see one committed state; nothing is locked.
+    /// All its reads see one committed state; nothing is locked. They walk along indexes, whatever a server knows of the
+    /// tables.
     Snapshot,
+    /// The same for a query of the application's, which may take any way.
+    Query,
     /// Each read sees the latest state, and one that locks locks the rows that it finds, not the
     /// gaps between them. So writers of different rows do not meet, and a decision never rests on
     /// an old snapshot.
     Write,
+    /// The same, with a savepoint before each statement that may be refused: constraints that are checked at the end of a
+    /// transaction are checked at each statement, so that they name its rows.
+    Careful,
 }
 
 /// A connection, which goes back to its pool when it is dropped: if that is in a transaction,
@@ -193,11 +200,12 @@ pub trait Link: Send + Sized {
     /// As [`Self::execute`].
     fn rollback(&mut self) -> impl Future<Output = Run<()>> + Send;
 
-    /// Closes a connection of [`Database::alone`], and with it its lock.
+    /// Gives the lock of [`Database::alone`] up. Where tables are changed in a transaction, that is made durable if all is
+    /// `done`, and taken back otherwise.
     ///
     /// # Errors
     /// As [`Self::execute`].
-    fn close(self) -> impl Future<Output = Run<()>> + Send;
+    fn release(self, done: bool) -> impl Future<Output = Run<()>> + Send;
 }
 
 /// A table that is there already.
@@ -207,6 +215,8 @@ pub struct Table {
     pub problem: Option<String>,
     /// Its columns, in their order.
     pub columns: Vec<Column>,
+    /// What else is wrong with it.
+    pub flaws: Vec<String>,
 }
 
 /// The unique keys of a table, and the columns that foreign keys are about.
@@ -244,14 +254,21 @@ pub trait Database: Debug + Send + Sync + 'static {
     /// `Unavailable` if there is none.
     fn link(&self) -> impl Future<Output = Run<Self::Link>> + Send;
 
-    /// A connection that has the lock of those who prepare this database, until it is closed or
+    /// A connection that has the lock of those who prepare this database, until it is released or
     /// lost.
     ///
     /// # Errors
     /// `Unavailable` if another one has it for too long.
     fn alone(&self) -> impl Future<Output = Run<Self::Link>> + Send;
 
-    /// The table of a type of this name, also if its name differs in case; `None` if there is none.
+    /// Whether one of the sync tables is there.
+    ///
+    /// # Errors
+    /// Those of the server.
+    fn is_there(&self, link: &mut Self::Link, table: &str) -> impl Future<Output = Run<bool>> + Send;
+
+    /// The table of a type of this name, also if its name differs in case, where such names are one; `None` if there is
+    /// none.
     ///
     /// # Errors
     /// Those of the server.

@@ -46,8 +46,6 @@ pub enum Meaning {
     /// A rule of the user's table refuses a row: a foreign key, a check, a column that is too
     /// narrow, a trigger. With the database's text.
     Refused(String),
-    /// There is no table of this name.
-    NoTable,
     /// Something else.
     Other,
 }
@@ -109,19 +107,13 @@ impl Fail {
         matches!(self.meaning(), Meaning::Duplicate(_) | Meaning::Guarded)
     }
 
-    /// Whether the table is not there.
-    #[must_use]
-    pub fn is_no_table(&self) -> bool {
-        matches!(self.meaning(), Meaning::NoTable)
-    }
-
     /// Why a rule of the user's table refuses a row, if one does.
     #[must_use]
     pub fn refusal(&self) -> Option<String> {
         match self.meaning() {
             Meaning::Guarded => Some("another row has the value of a unique column".to_owned()),
             Meaning::Duplicate(text) | Meaning::Refused(text) => Some(text.clone()),
-            Meaning::Transient | Meaning::NoTable | Meaning::Other => None,
+            Meaning::Transient | Meaning::Other => None,
         }
     }
 

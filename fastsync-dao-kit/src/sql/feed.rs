@@ -7,10 +7,10 @@ use fastsync_core::source::rules::{Reading, ZoneState};
 use fastsync_core::source::{Changes, ChangesPage, ChangesRequest, Head, Point};
 use fastsync_core::{ObjectId, Position, Record, RecordKey, Tag, TypeName, Zone};
 
-use crate::sql::driver::{Database, Link, Row as _};
+use crate::sql::driver::{Access, Database, Link, Row as _};
 use crate::sql::entry::devices;
 use crate::sql::fail::{Fail, Run};
-use crate::sql::statement::Sql;
+use crate::sql::statement::{Name, Sql};
 use crate::sql::store::Store;
 use crate::sql::walk::{Found, Place, Walk};
 
@@ -18,7 +18,7 @@ use crate::sql::walk::{Found, Place, Walk};
 type NumberedZone = (u64, ZoneState);
 
 pub(crate) async fn changes<D: Database>(store: &Store<D>, request: &ChangesRequest) -> Run<Changes> {
-    let mut snapshot = store.snapshot().await?;
+    let mut snapshot = store.begin(Access::Snapshot).await?;
     let changes = changes_in(store, &mut snapshot, request).await;
     Store::<D>::have_read(snapshot, changes).await
 }
@@ -124,7 +124,7 @@ async fn numbers<D: Database>(store: &Store<D>, link: &mut D::Link, names: &[Typ
 
 async fn zone_row<L: Link>(link: &mut L, zone: &Zone) -> Run<Option<NumberedZone>> {
     let sql = Sql::new("SELECT n, head, tag, horizon FROM fastsync_zones WHERE name = ?");
-    let Some(row) = sql.bind(zone.to_string().into_bytes()).first(link).await? else { return Ok(None) };
+    let Some(row) = sql.bind(Name(&zone.to_string())).first(link).await? else { return Ok(None) };
     let head = Head { position: Position(row.number(1)?), tag: Tag(row.number(2)?) };
     Ok(Some((row.number(0)?, ZoneState { head, horizon: Position(row.number(3)?) })))
 }
@@ -140,7 +140,7 @@ async fn tag_at<L: Link>(link: &mut L, zone: u64, head: Head, position: Position
 }
 
 pub(crate) async fn purge<D: Database>(store: &Store<D>, zone: &Zone, through: Position) -> Run<u64> {
-    let mut link = store.write().await?;
+    let mut link = store.begin(Access::Write).await?;
     let removed = purge_in(store, &mut link, zone, through).await;
     Store::<D>::have_written(link, removed).await
 }

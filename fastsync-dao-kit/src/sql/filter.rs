@@ -2,9 +2,10 @@
 
 use fastsync_core::{Comparison, Error, ErrorKind, FieldName, Filter, Order, Result, Value};
 
+use crate::sql::column::Holds;
 use crate::sql::dialect::Dialect;
 use crate::sql::kind::Type;
-use crate::sql::statement::{Arguments, Sql};
+use crate::sql::statement::{Arguments, Sql, quoted};
 use crate::text::after_prefix;
 
 /// Appends a condition.
@@ -26,6 +27,9 @@ pub fn order_by(kind: &Type, order: &[Order]) -> String {
     let fields = order.iter().map(|by| format!("{} {}", kind.comparable(&by.field), direction(by)));
     fields.chain([kind.comparable(kind.schema.id_field())]).collect::<Vec<_>>().join(", ")
 }
+
+/// The most conditions that are joined in a chain.
+const MAX_JOINED: usize = 64;
 
 struct Writer<'a> {
     dialect: &'a Dialect,
@@ -55,27 +59,29 @@ impl Writer<'_> {
                     Comparison::GreaterOrEqual => " >= ",
                     _ => return Err(unsupported()),
                 };
-                let kind = self.kind.kind_of(field);
-                sql.push(open)
-                    .push(&self.kind.comparable(field))
-                    .push(operator)
-                    .push(self.dialect.mark(kind));
-                sql.add((kind, value)).push(close);
+                let (column, holds) = self.operand(field, std::slice::from_ref(value));
+                sql.push(open).push(&column).push(operator).push(self.dialect.mark(holds));
+                sql.add((holds, value)).push(close);
             }
             Filter::In(field, values) => self.list(sql, field, values, (open, close)),
             Filter::StartsWith(field, text) => {
                 // As a range, which an index serves. LIKE would do so as well, but MariaDB ends its range at U+FFFF and
                 // misses what comes after.
-                let column = self.kind.comparable(field);
+                let column = self.text(field);
                 sql.push(open).push(&column).push(" >= ").push_bind(text.as_str());
                 if let Some(end) = after_prefix(text) {
                     sql.push(" AND ").push(&column).push(" < ").push_bind(end.as_str());
                 }
                 sql.push(close);
             }
+            Filter::Contains(field, text) if let Some(form) = self.dialect.contains => {
+                let condition = form.replace("{}", &self.kind.comparable(field));
+                sql.push(open).push(&condition).add(text.as_str());
+                sql.push(close);
+            }
             Filter::Contains(field, text) => {
                 let pattern = format!("%{}%", pattern(text));
-                sql.push(open).push(&self.kind.comparable(field)).push(" LIKE ").push_bind(pattern.as_str());
+                sql.push(open).push(&self.text(field)).push(" LIKE ").push_bind(pattern.as_str());
                 sql.push(" ESCAPE '!'").push(close);
             }
             _ => return Err(unsupported()),
@@ -92,6 +98,16 @@ impl Writer<'_> {
     ) -> Result<()> {
         if filters.is_empty() {
             sql.push(self.dialect.truth(of_none));
+            return Ok(());
+        }
+        if filters.len() > MAX_JOINED {
+            // A tree: databases limit how deep an expression is, and a long chain is one.
+            let (left, right) = filters.split_at(filters.len() / 2);
+            sql.push("(");
+            self.join(sql, left, negated, (with, of_none))?;
+            sql.push(with);
+            self.join(sql, right, negated, (with, of_none))?;
+            sql.push(")");
             return Ok(());
         }
         for (at, part) in filters.iter().enumerate() {
@@ -113,10 +129,39 @@ impl Writer<'_> {
             sql.push(self.dialect.truth(false));
             return;
         }
-        let kind = self.kind.kind_of(field);
-        let marks = vec![self.dialect.mark(kind); values.len()].join(",");
-        sql.push(open).push(&self.kind.comparable(field)).push(" IN (").push(&marks).push(")");
-        sql.add_all(values.iter().map(|value| (kind, value))).push(close);
+        let (column, holds) = self.operand(field, values);
+        let mark = self.dialect.mark(holds);
+        let add = |sql: &mut Sql<A>| {
+            sql.add_all(values.iter().map(|value| (holds, value)));
+        };
+        sql.push(open).push(&column);
+        if self.dialect.has_arrays() {
+            // A cast of one value is one of an array with this behind it.
+            let of_arrays = if mark == "?" { "" } else { "[]" };
+            sql.push(" = ANY (").push(mark).push(of_arrays).push(")").in_arrays(1, add);
+        } else {
+            sql.push(" IN (").push(&vec![mark; values.len()].join(",")).push(")");
+            add(sql);
+        }
+        sql.push(close);
+    }
+
+    /// A column that compares with all of these values, and what they are bound as.
+    fn operand(&self, field: &FieldName, values: &[Value]) -> (String, Holds) {
+        let holds = self.kind.holds(field);
+        if !self.kind.compares_otherwise(field) && values.iter().all(|value| holds.compares(value)) {
+            return (self.kind.comparable(field), holds);
+        }
+        (self.text(field), Holds::Text(u64::MAX))
+    }
+
+    /// A column as text.
+    fn text(&self, field: &FieldName) -> String {
+        let holds = self.kind.holds(field);
+        if holds.is_text() {
+            return self.kind.comparable(field);
+        }
+        self.dialect.as_text(holds, &format!("u.{}", quoted(field)))
     }
 }
 

@@ -2,19 +2,18 @@
 
 use fastsync_core::source::rules::{acknowledged, change_of_put};
 use fastsync_core::source::{Action, Expect, Write};
-use fastsync_core::{Incarnation, Record, RecordKey, Revision};
+use fastsync_core::{Incarnation, ObjectId, Record, RecordKey, Revision};
 
 use std::collections::HashMap;
 
-use crate::sql::chunk::MAX_ROWS;
 use crate::sql::dialect::Dialect;
 use crate::sql::driver::{Link, Row as _};
 use crate::sql::entry::{ENTRY, ENTRY_COLUMNS, Entry};
-use crate::sql::fail::{Fail, Run};
+use crate::sql::fail::Run;
 use crate::sql::load::ROWS;
-use crate::sql::many::Many;
+use crate::sql::many::{Many, all_new};
 use crate::sql::plan::Item;
-use crate::sql::statement::Sql;
+use crate::sql::statement::{Bits, Sql};
 use crate::sql::walk::rows_by;
 
 /// What the index has for each item, in their order. The rows that are there are locked until the commit ends.
@@ -22,23 +21,33 @@ use crate::sql::walk::rows_by;
 /// A row that is not there is not locked: who inserts it finds out whether somebody else did. That goes for every row that
 /// is to be inserted, so with `trusts` these are taken for what they are expected to be.
 pub(crate) async fn look_up<L: Link>(link: &mut L, items: &[Item], trusts: bool) -> Run<Vec<Option<Entry>>> {
-    let mut entries = Vec::with_capacity(items.len());
-    for group in items.chunk_by(|a, b| (a.zone, a.kind.n) == (b.zone, b.kind.n)) {
+    let mut found = Vec::with_capacity(items.len());
+    for group in items.chunk_by(|a, b| a.place() == b.place()) {
+        let Some(first) = group.first() else { continue };
         let asked = group.iter().filter(|item| !trusts || !inserts(&item.write));
-        let asked: Vec<_> = asked.collect();
-        let mut found = HashMap::with_capacity(asked.len());
-        for items in asked.chunks(MAX_ROWS) {
-            let Some(first) = items.first() else { continue };
-            let mut sql = Sql::new(look_up_statement(link.dialect()));
-            sql.add(first.zone).add(first.kind.n);
-            sql.push_list(items.iter().map(|item| item.key().id.as_str())).push(" FOR UPDATE");
-            for row in sql.all(link).await? {
-                found.insert(row.id(ENTRY_COLUMNS)?, Entry::read(&row, 0)?);
-            }
-        }
-        entries.extend(group.iter().map(|item| found.get(&item.key().id).copied()));
+        let ids: Vec<_> = asked.map(|item| &item.key().id).collect();
+        let known = entries(link, first.place(), &ids).await?;
+        found.extend(group.iter().map(|item| known.get(&item.key().id).copied()));
     }
-    Ok(entries)
+    Ok(found)
+}
+
+/// What the index has of a zone and type for these ids, locked.
+pub(crate) async fn entries<L: Link>(
+    link: &mut L,
+    (zone, kind): (u64, u64),
+    ids: &[&ObjectId],
+) -> Run<HashMap<ObjectId, Entry>> {
+    let dialect = link.dialect();
+    let mut found = HashMap::with_capacity(ids.len());
+    for ids in ids.chunks(dialect.most_keys) {
+        let mut sql = Sql::new(look_up_statement(dialect)).bind(zone).bind(kind);
+        sql.push_list(dialect, ids.iter().map(|id| id.as_str())).push(&dialect.locking("r.id"));
+        for row in sql.all(link).await? {
+            found.insert(row.id(ENTRY_COLUMNS)?, Entry::read(&row, 0)?);
+        }
+    }
+    Ok(found)
 }
 
 /// Whether a write inserts an index row or fails. (An acknowledgement of what is not there writes nothing.)
@@ -50,13 +59,16 @@ pub(crate) fn inserts(write: &Write) -> bool {
 pub(crate) fn look_up_statement(dialect: &Dialect) -> String {
     format!(
         "SELECT {ENTRY}, r.id FROM {} \
-         WHERE r.zone = ? AND r.type = ? AND r.id IN ",
+         WHERE r.zone = ? AND r.type = ? AND r.id",
         rows_by(dialect, ROWS)
     )
 }
 
 const INSERT: &str = "INSERT INTO fastsync_records (zone, type, id, position, `change`, deleted, modified_by, modified_at, \
-     revision, incarnation, bytes) VALUES ";
+     revision, incarnation, bytes) ";
+
+/// What the column of sizes holds at most, with a sign or without one.
+const MAX_SIZE: u64 = i32::MAX as u64;
 
 /// What a row of the index has beside its key.
 const VALUES: [&str; 8] =
@@ -85,10 +97,14 @@ pub(crate) async fn write<L: Link>(link: &mut L, items: &[(&Item, Option<Entry>)
         .filter_map(|(item, before)| Some(Row { item, before: *before, after: after(item, *before, given)? }))
         .collect();
     let (there, new): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.before.is_some());
+    let dialect = link.dialect();
+    let written = put(link, &new, dialect.passing_over()).await;
+    all_new(link, written, new.len())?;
     // The table has one unique key, so this meets the row of the same key only.
-    let replace = link.dialect().replace(&["zone", "type", "id"], &VALUES);
-    put(link, &new, "").await.map_err(Fail::or_moved)?;
-    put(link, &there, &replace).await?;
+    put(link, &there, &dialect.replace(&["zone", "type", "id"], &VALUES)).await?;
+    if !dialect.has_few_tables() {
+        return Ok(());
+    }
 
     let of = |row: &&Row<'_>, kept: fn(&Entry) -> Option<u64>| {
         (row.before.as_ref().and_then(kept), kept(&row.after))
@@ -106,10 +122,10 @@ pub(crate) async fn write<L: Link>(link: &mut L, items: &[(&Item, Option<Entry>)
         let gone: Vec<_> = moved.iter().filter_map(|(row, (before, _))| Some((*row, (*before)?))).collect();
         let come: Vec<_> = moved.iter().filter_map(|(row, (_, after))| Some((*row, (*after)?))).collect();
         let delete = format!("DELETE FROM {table} WHERE ({column}, zone, type, id) IN (");
-        let insert = format!("INSERT INTO {table} ({column}, zone, type, id) VALUES ");
-        for (around, rows) in [((&*delete, ")"), gone), ((&*insert, ""), come)] {
-            let list = Many { around, columns: 4 };
-            list.execute(link, &rows, |sql, (Row { item, .. }, number)| {
+        let insert = format!("INSERT INTO {table} ({column}, zone, type, id) ");
+        let delete = Many { around: (&delete, ")"), columns: 4, inserts: false };
+        for (many, rows) in [(delete, gone), (Many::insert(&insert, 4, ""), come)] {
+            many.execute(link, &rows, |sql, (Row { item, .. }, number)| {
                 sql.add(*number).add(item.zone).add(item.kind.n).add(item.key().id.as_str());
             })
             .await?;
@@ -118,12 +134,13 @@ pub(crate) async fn write<L: Link>(link: &mut L, items: &[(&Item, Option<Entry>)
     Ok(())
 }
 
-async fn put<L: Link>(link: &mut L, rows: &[&Row<'_>], end: &str) -> Run<()> {
-    let put = Many { around: (INSERT, end), columns: VALUES.len().saturating_add(3) };
+async fn put<L: Link>(link: &mut L, rows: &[&Row<'_>], end: &str) -> Run<u64> {
+    let put = Many::insert(INSERT, VALUES.len().saturating_add(3), end);
     put.execute(link, rows, |sql, Row { item, after, .. }| {
         sql.add(item.zone).add(item.kind.n).add(item.key().id.as_str());
         sql.add(after.position).add(after.change).add(after.deleted).add(after.modified_by);
-        sql.add(after.modified_at).add(after.revision).add(after.incarnation).add(after.bytes);
+        sql.add(Bits(after.modified_at)).add(Bits(after.revision)).add(Bits(after.incarnation));
+        sql.add(after.bytes);
     })
     .await
 }
@@ -142,7 +159,7 @@ fn after(item: &Item, before: Option<Entry>, given: &Given) -> Option<Entry> {
                 modified_at: metadata.modified_at.to_bits(),
                 revision: metadata.revision.to_bits(),
                 incarnation: metadata.incarnation.to_bits(),
-                bytes: u64::from(u32::try_from(record.approximate_bytes()).unwrap_or(u32::MAX)),
+                bytes: u64::try_from(record.approximate_bytes()).unwrap_or(MAX_SIZE).min(MAX_SIZE),
             })
         }
         Action::Acknowledge { change, revision, incarnation, .. } => before.map(|before| {

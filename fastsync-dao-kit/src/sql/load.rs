@@ -121,9 +121,15 @@ impl<D: Database> Walk<'_, D> {
     pub(crate) async fn left_to_load(&self, link: &mut D::Link, last: &Found) -> Run<u64> {
         let rows = rows_by(self.dialect, ROWS);
         let mut sql = Sql::new(format!("SELECT COUNT(*) FROM {rows} WHERE r.position > 0 AND "));
-        sql.push("r.zone = ").push_bind(self.zone).push(" AND (r.type > ").push_bind(last.kind.n);
-        sql.push(" OR (r.type = ").push_bind(last.kind.n);
-        sql.push(" AND r.id > ").push_bind(last.id.as_str()).push("))");
+        sql.push("r.zone = ").push_bind(self.zone);
+        if self.dialect.forms.compares_rows {
+            sql.push(" AND (r.type, r.id) > (").push_bind(last.kind.n);
+            sql.push(", ").push_bind(last.id.as_str()).push(")");
+        } else {
+            sql.push(" AND (r.type > ").push_bind(last.kind.n);
+            sql.push(" OR (r.type = ").push_bind(last.kind.n);
+            sql.push(" AND r.id > ").push_bind(last.id.as_str()).push("))");
+        }
         self.of_types(&mut sql);
         sql.count(link).await
     }

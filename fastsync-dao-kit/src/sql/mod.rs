@@ -1,6 +1,6 @@
 //! A whole data source over an SQL server.
 //!
-//! You bring three things, as `fastsync-dao-mysql` does, and [`SqlDataSource`] is the rest:
+//! You bring three things, as `fastsync-dao-mysql` and `fastsync-dao-postgres` do, and [`SqlDataSource`] is the rest:
 //!
 //! - a [`Dialect`]: how the database spells what all of them can do, as plain data;
 //! - a [`Link`]: a connection, with its [`Row`]s and its [`Arguments`], which maps native errors to [`Native`] in one place;
@@ -31,7 +31,9 @@
 //! | `fastsync_staged` | `session`, `sequence`, `part` | `types` and `writes`, bytes |
 //! | `fastsync_state` | `name` | `value`, bytes |
 //!
-//! An `id` of an object compares by bytes, here and in the user's tables.
+//! An `id` of an object compares by bytes, here and in the user's tables. Which column is which is the statements' affair,
+//! so types may be a database's own where [`Arguments`] binds and [`Row`] reads them so: text for names, `uuid`, truths, numbers
+//! of 64 bits with a sign for [`Bits`]. With [`Few::Indexes`] there is no `fastsync_pending` and no `fastsync_tombstones`.
 //!
 //! # Commits
 //!
@@ -43,17 +45,19 @@
 //! # Parts
 //!
 //! The pure parts can be used alone: [`Sql`], [`Type`], [`push_filter`] and [`order_by`] for
-//! statements, [`Step`] and [`adopt`] for tables, [`rows_at_once`] and [`split_rows`] for sizes,
+//! statements, [`Decision`], [`Step`] and [`adopt`] for tables, [`rows_at_once`] and [`split_rows`] for sizes,
 //! [`Attempts`] for what is tried again, [`foreign_key_problems`] and [`trigger_problems`] for what
 //! a database does by itself. [`hot_statements`] is for your tests.
 
 mod adopt;
+mod adoption;
 mod attempt;
 mod audit;
 mod chunk;
 mod column;
 mod commit;
 mod ddl;
+mod decide;
 mod dialect;
 mod driver;
 mod entry;
@@ -74,6 +78,7 @@ mod registry;
 mod retry;
 mod rows;
 mod source;
+mod spelling;
 mod staging;
 mod statement;
 mod store;
@@ -81,14 +86,19 @@ mod swap;
 #[cfg(test)]
 mod tests;
 mod unnoticed;
+mod untracked;
 mod upgrade;
 mod walk;
 
 pub use adopt::{Finding, Found, adopt};
-pub use chunk::{MAX_ROWS, rows_at_once, split_rows};
+pub use adoption::{AdoptedRows, Adoption, BATCH_BYTES, BATCH_ROWS, RowZones};
+pub use chunk::{rows_at_once, split_rows};
 pub use column::{Column, Digits, Holds, is_text};
 pub use ddl::Step;
-pub use dialect::{ColumnTypes, Defaults, Dialect, Forms, Literals, Marks, Numbers, Upsert};
+pub use decide::{Decided, Decision};
+pub use dialect::{
+    ColumnTypes, Defaults, Dialect, Few, Forms, Lists, Literals, Marks, Numbers, Texts, Upsert,
+};
 pub use driver::{Access, Database, Done, Link, Row, Table, Uniques};
 pub use fail::{Fail, Meaning, Native, Run};
 pub use filter::{order_by, push_filter};
@@ -96,7 +106,8 @@ pub use hot::hot_statements;
 pub use kind::Type;
 pub use retry::Attempts;
 pub use source::SqlDataSource;
-pub use statement::{Arguments, Bind, Sql, marks, quoted, rows_of_marks};
+pub use statement::{Arguments, Bind, Bits, Name, Sql, marks, quoted, rows_of_marks};
+pub use swap::{StandIn, Vacating};
 pub use unnoticed::{foreign_key_problems, trigger_problems};
 pub use upgrade::{Upgrade, statements};
 

@@ -33,6 +33,11 @@ impl Item {
         self.write.action.key()
     }
 
+    /// The numbers of its zone and type.
+    pub(crate) fn place(&self) -> (u64, u64) {
+        (self.zone, self.kind.n)
+    }
+
     pub(crate) fn phase(&self) -> Phase {
         Phase::of(&self.kind.schema, self.write.is_deletion())
     }

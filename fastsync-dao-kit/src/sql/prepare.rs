@@ -4,28 +4,27 @@
 //! middle goes on when it is called again.
 
 use fastsync_core::TypeSchema;
-use fastsync_core::source::rules::{self, NotedType, Registered};
+use fastsync_core::source::rules::{self, NotedType};
 use fastsync_core::source::upgrade::FIRST_VERSION;
 use fastsync_core::source::{PlannedChange, entry};
 
-use crate::sql::adopt::{Finding, Found, adopt};
-use crate::sql::ddl::Step;
+use crate::sql::decide::{Decided, Decision};
 use crate::sql::driver::{Database, Link};
 use crate::sql::fail::Run;
 use crate::sql::kind::Type;
 use crate::sql::registry::stored_types;
-use crate::sql::statement::{Sql, quoted};
+use crate::sql::statement::{Name, Sql};
 use crate::sql::store::Store;
 use crate::sql::upgrade::{upgrade, version};
 
 /// Creates or verifies the tables of these types; gives what was changed.
 pub(crate) async fn prepare<D: Database>(store: &Store<D>, types: &[TypeSchema]) -> Run<Vec<PlannedChange>> {
-    // Closing it gives the lock up, whatever happens.
+    // Releasing it gives the lock up, whatever happens.
     let mut link = store.database.alone().await?;
     let result = locked(store, &mut link, types).await;
-    let closed = link.close().await;
+    let released = link.release(result.is_ok()).await;
     let (kinds, changes) = result?;
-    closed?;
+    released?;
     store.note_kinds(kinds);
     Ok(changes)
 }
@@ -65,92 +64,40 @@ async fn planned<D: Database>(
     store: &Store<D>,
     link: &mut D::Link,
     types: &[TypeSchema],
-) -> Run<(Vec<Decided>, Vec<PlannedChange>)> {
-    let found = version(link).await?;
+) -> Run<(Vec<Decided<u64>>, Vec<PlannedChange>)> {
+    let found = version(&store.database, link).await?;
     let mut planned = store.upgrades.planned(found.unwrap_or(FIRST_VERSION))?;
     if found.is_none() {
         planned.insert(0, PlannedChange::MakeSyncTables);
     }
     let decided = decide(&store.database, link, types).await?;
-    for Decided { noted, steps, .. } in &decided {
-        PlannedChange::add(&mut planned, noted.iter().cloned());
-        PlannedChange::add(&mut planned, steps.iter().flat_map(|step| step.changes.iter().cloned()));
-    }
+    decided.iter().for_each(|decided| decided.add_to(&mut planned));
     Ok((decided, planned))
 }
 
-/// What one type needs: how it is noted, and the steps that its table goes through.
-struct Decided {
-    /// Its number, if it is known.
-    n: Option<u64>,
-    stored: NotedType,
-    /// Why the note of the type changes; empty if it stays.
-    noted: Vec<PlannedChange>,
-    steps: Vec<Step>,
-}
-
 /// What preparing these types comes to, parents first. Nothing is changed.
-async fn decide<D: Database>(database: &D, link: &mut D::Link, types: &[TypeSchema]) -> Run<Vec<Decided>> {
-    let mut problems = Vec::new();
-    let known = stored_types(link).await?;
-    let mut all: Vec<Decided> = Vec::with_capacity(types.len());
-    for schema in rules::in_order(types)? {
-        let before = problems.len();
-        let new = all.iter().map(|decided| &decided.stored);
-        let Registered { number: n, before: earlier, noted: stored, changes: noted } =
-            Registered::new(&known, new, schema, &mut problems);
-        let mut decided = Decided { n, stored, noted, steps: Vec::new() };
-        if problems.len() == before {
-            table(database, link, earlier, &mut decided, &mut problems).await?;
-        }
-        all.push(decided);
-    }
-    let noted = known.iter().map(|(_, stored)| stored);
-    let names =
-        noted.chain(all.iter().map(|decided| &decided.stored)).map(|stored| stored.schema.name().as_str());
-    problems.extend(database.unnoticed(link, &names.collect()).await?);
-    rules::refuse(&problems)?;
-    Ok(all)
-}
-
-/// Decides what brings the user's table to what the type needs.
-async fn table<D: Database>(
+async fn decide<D: Database>(
     database: &D,
     link: &mut D::Link,
-    earlier: Option<&NotedType>,
-    decided: &mut Decided,
-    problems: &mut Vec<String>,
-) -> Run<()> {
-    let schema = &decided.stored.schema;
-    let Some(table) = database.table(link, schema.name()).await? else {
-        decided.steps = vec![Step::create(link.dialect(), schema)];
-        return Ok(());
-    };
-    if let Some(problem) = table.problem {
-        problems.push(problem);
-        return Ok(());
+    types: &[TypeSchema],
+) -> Run<Vec<Decided<u64>>> {
+    let known = stored_types(database, link).await?;
+    let mut tables = Vec::with_capacity(types.len());
+    for schema in rules::in_order(types)? {
+        tables.push((schema, database.table(link, schema.name()).await?));
     }
-    if earlier.is_none() {
-        decided.noted.push(PlannedChange::AdoptTable { type_name: schema.name().clone() });
+    let mut decision = Decision::new(link.dialect(), &known, tables);
+    while let Some(question) = decision.question() {
+        decision.answer(Sql::new(question).first(link).await?.is_some());
     }
-    for Found { only_if, finding } in adopt(link.dialect(), earlier, schema, table.columns) {
-        if let Some(condition) = only_if {
-            let rows = format!("SELECT 1 FROM {} WHERE {condition} LIMIT 1", quoted(schema.name()));
-            if Sql::new(rows).first(link).await?.is_none() {
-                continue;
-            }
-        }
-        match finding {
-            Finding::Problem(problem) => problems.push(problem),
-            Finding::Step(step) => decided.steps.push(step),
-        }
-    }
-    Ok(())
+    let unnoticed = database.unnoticed(link, &decision.names()).await?;
+    Ok(decision.end(unnoticed)?)
 }
 
 /// Notes a type as it is prepared now; gives its number.
 async fn note<L: Link>(link: &mut L, n: Option<u64>, stored: &NotedType) -> Run<u64> {
-    let body = entry::encode_json(stored)?.into_bytes();
+    let body = entry::encode_json(stored)?;
+    let body = Name(&body);
     if let Some(n) = n {
         let update = "UPDATE fastsync_types SET body = ? WHERE n = ?";
         Sql::new(update).bind(body).bind(n).execute(link).await?;
@@ -158,6 +105,6 @@ async fn note<L: Link>(link: &mut L, n: Option<u64>, stored: &NotedType) -> Run<
     }
     let insert =
         "INSERT INTO fastsync_types (name, body) VALUES (?, ?)".to_owned() + &link.dialect().giving("n");
-    let name = stored.schema.name().as_str().as_bytes();
+    let name = Name(stored.schema.name().as_str());
     Sql::new(insert).bind(name).bind(body).number(link).await
 }

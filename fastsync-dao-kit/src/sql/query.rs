@@ -3,7 +3,7 @@
 use fastsync_core::source::Found;
 use fastsync_core::{Query, Record, RecordKey};
 
-use crate::sql::driver::{ArgumentsOf, Database, Row as _};
+use crate::sql::driver::{Access, ArgumentsOf, Database, Row as _};
 use crate::sql::entry::{ENTRY, ENTRY_COLUMNS, Entry, devices};
 use crate::sql::fail::Run;
 use crate::sql::filter::{order_by, push_filter};
@@ -17,7 +17,7 @@ pub(crate) async fn find<D: Database>(store: &Store<D>, query: &Query) -> Run<Fo
         let records = page(store, &mut store.database.link().await?, query).await?;
         return Ok(Found { records, total: None });
     }
-    let mut snapshot = store.snapshot().await?;
+    let mut snapshot = store.begin(Access::Query).await?;
     let found = counted(store, &mut snapshot, query).await;
     Store::<D>::have_read(snapshot, found).await
 }
@@ -30,7 +30,7 @@ async fn counted<D: Database>(store: &Store<D>, link: &mut D::Link, query: &Quer
 
 async fn page<D: Database>(store: &Store<D>, link: &mut D::Link, query: &Query) -> Run<Vec<Record>> {
     let kind = store.kind(link, &query.type_name).await?;
-    let columns = format!("SELECT {ENTRY}, u.{}{}", kind.id(), kind.selected);
+    let columns = format!("SELECT {ENTRY}, {}{}", kind.id_text(), kind.selected);
     let Some(mut sql) = statement(store, link, &kind, query, &columns).await? else {
         return Ok(Vec::new());
     };
@@ -74,14 +74,16 @@ async fn statement<D: Database>(
     let Some(zone) = store.zone(link, &query.zone).await?.filter(|_| kind.schema.fits(&query.zone)) else {
         return Ok(None);
     };
+    let dialect = kind.dialect();
     // The user's table is the outer one, so that the user's indexes serve the filter. Rows without a live index row
     // are not tracked, so they are not there.
     let mut sql = Sql::new(format!(
         "{columns} FROM {} AS u {} fastsync_records AS r ON r.zone = ? AND r.type = ? \
-         AND r.id = u.{} AND r.deleted = 0 WHERE ",
+         AND r.id = {} AND r.deleted = {} WHERE ",
         kind.table(),
-        kind.dialect().forms.join,
-        kind.id(),
+        dialect.forms.join,
+        kind.id_text(),
+        dialect.truth(false),
     ));
     sql.add(zone).add(kind.n);
     if let Some(key) = query.zone.key() {

@@ -6,9 +6,8 @@ use std::sync::Arc;
 use fastsync_core::source::{Found, PendingRequest, StateRange};
 use fastsync_core::{ObjectId, Record, RecordKey, TypeName, Value, Zone};
 
-use crate::sql::chunk::MAX_ROWS;
 use crate::sql::dialect::Dialect;
-use crate::sql::driver::{Database, Link, Row as _};
+use crate::sql::driver::{Access, Database, Link, Row as _};
 use crate::sql::entry::{ENTRY, ENTRY_COLUMNS, Entry, devices};
 use crate::sql::fail::{Fail, Run};
 use crate::sql::kind::Type;
@@ -21,11 +20,13 @@ pub(crate) async fn get<D: Database>(
     zone: &Zone,
     ids: &[ObjectId],
 ) -> Run<Vec<Record>> {
-    if ids.len() <= MAX_ROWS {
+    let mut link = store.database.link().await?;
+    if ids.len() <= link.dialect().most_keys {
         // One statement sees one state by itself.
-        return get_in(store, &mut store.database.link().await?, name, zone, ids).await;
+        return get_in(store, &mut link, name, zone, ids).await;
     }
-    let mut snapshot = store.snapshot().await?;
+    drop(link);
+    let mut snapshot = store.begin(Access::Snapshot).await?;
     let found = get_in(store, &mut snapshot, name, zone, ids).await;
     Store::<D>::have_read(snapshot, found).await
 }
@@ -54,14 +55,14 @@ pub(crate) async fn records<D: Database>(
     };
     let mut found: HashMap<ObjectId, (Entry, Option<Vec<Value>>)> =
         HashMap::with_capacity(ids.len().min(10_000));
-    let select = get_statement(kind);
-    for ids in ids.chunks(MAX_ROWS) {
+    let (select, dialect) = (get_statement(kind), link.dialect());
+    for ids in ids.chunks(dialect.most_keys) {
         let mut sql = Sql::new(select.clone());
         if let Some(key) = zone.key() {
             sql.add(key);
         }
         sql.add(zone_n).add(kind.n);
-        sql.push_list(ids.iter().map(ObjectId::as_str));
+        sql.push_list(dialect, ids.iter().map(ObjectId::as_str));
         for row in sql.all(link).await? {
             let entry = Entry::read(&row, 0)?;
             let is_there = row.number(ENTRY_COLUMNS.saturating_add(1))? == 1;
@@ -86,11 +87,11 @@ pub(crate) async fn records<D: Database>(
 
 /// Parameters: the zone key if the type is restricted, the zone's number, the type's number, the ids.
 pub(crate) fn get_statement(kind: &Type) -> String {
-    let (table, id) = (kind.table(), kind.id());
+    let (table, id, of_entry) = (kind.table(), kind.id(), kind.id_of_entry());
     let zone = kind.if_restricted(" AND u.zone = ?");
     format!(
         "SELECT {ENTRY}, r.id, u.{id} IS NOT NULL{} FROM fastsync_records AS r \
-         LEFT JOIN {table} AS u ON u.{id} = r.id{zone} WHERE r.zone = ? AND r.type = ? AND r.id IN ",
+         LEFT JOIN {table} AS u ON u.{id} = {of_entry}{zone} WHERE r.zone = ? AND r.type = ? AND r.id",
         kind.selected
     )
 }
@@ -103,12 +104,13 @@ pub(crate) async fn bodies<L: Link>(
     ids: &[ObjectId],
 ) -> Run<HashMap<ObjectId, Vec<Value>>> {
     let mut bodies = HashMap::with_capacity(ids.len());
-    for ids in ids.chunks(MAX_ROWS) {
+    let dialect = link.dialect();
+    for ids in ids.chunks(dialect.most_keys) {
         let mut sql = Sql::new(bodies_statement(kind));
         if let Some(key) = zone.key() {
             sql.add(key);
         }
-        sql.push_list(ids.iter().map(ObjectId::as_str));
+        sql.push_list(dialect, ids.iter().map(|id| (kind.id_holds, id.as_str())));
         for row in sql.all(link).await? {
             bodies.insert(row.id(0)?, row.body(1, kind)?);
         }
@@ -118,9 +120,9 @@ pub(crate) async fn bodies<L: Link>(
 
 /// Parameters: the zone key if the type is restricted, the ids.
 pub(crate) fn bodies_statement(kind: &Type) -> String {
-    let (table, id) = (kind.table(), kind.id());
+    let (table, id, text) = (kind.table(), kind.id(), kind.id_text());
     let zone = kind.if_restricted("u.zone = ? AND ");
-    format!("SELECT u.{id}{} FROM {table} AS u WHERE {zone}u.{id} IN ", kind.selected)
+    format!("SELECT {text}{} FROM {table} AS u WHERE {zone}u.{id}", kind.selected)
 }
 
 /// An index row and where it belongs.
@@ -170,6 +172,13 @@ pub(crate) async fn with_bodies<D: Database>(
 
 // Only the first table decides the order, so that its primary key gives it.
 pub(crate) fn pending_statement(dialect: &Dialect) -> String {
+    if !dialect.has_few_tables() {
+        return format!(
+            "SELECT {ENTRY}, r.type, r.id, z.name FROM fastsync_records AS r \
+             JOIN fastsync_zones AS z ON z.n = r.zone WHERE r.`change` > 0 AND r.`change` > ? \
+             ORDER BY r.`change`, r.type, r.zone, r.id LIMIT ?"
+        );
+    }
     let join = dialect.forms.join;
     format!(
         "SELECT {ENTRY}, p.type, p.id, z.name FROM fastsync_pending AS p \
@@ -180,7 +189,7 @@ pub(crate) fn pending_statement(dialect: &Dialect) -> String {
 }
 
 pub(crate) async fn pending<D: Database>(store: &Store<D>, request: PendingRequest) -> Run<Found> {
-    let mut snapshot = store.snapshot().await?;
+    let mut snapshot = store.begin(Access::Snapshot).await?;
     let found = pending_in(store, &mut snapshot, request).await;
     Store::<D>::have_read(snapshot, found).await
 }
@@ -205,7 +214,12 @@ async fn pending_in<D: Database>(
 }
 
 async fn count_pending<L: Link>(link: &mut L) -> Run<u64> {
-    Sql::new("SELECT COUNT(*) FROM fastsync_pending").count(link).await
+    let count = if link.dialect().has_few_tables() {
+        "SELECT COUNT(*) FROM fastsync_pending"
+    } else {
+        "SELECT COUNT(*) FROM fastsync_records WHERE `change` > 0"
+    };
+    Sql::new(count).count(link).await
 }
 
 pub(crate) async fn zones<D: Database>(store: &Store<D>, name: &TypeName) -> Run<Vec<Zone>> {

@@ -13,7 +13,7 @@ pub(crate) type Registry = TypeTable<u64, Type>;
 
 /// The types as they were prepared last.
 pub(crate) async fn load<D: Database>(database: &D, link: &mut D::Link) -> Run<Vec<Type>> {
-    let stored = stored_types(link).await?;
+    let stored = stored_types(database, link).await?;
     let mut kinds = Vec::with_capacity(stored.len());
     for (n, stored) in stored {
         let found = database.columns(link, stored.schema.name().as_str()).await?;
@@ -23,13 +23,15 @@ pub(crate) async fn load<D: Database>(database: &D, link: &mut D::Link) -> Run<V
 }
 
 /// The types as they are noted; none in a database that nothing was prepared in.
-pub(crate) async fn stored_types<L: Link>(link: &mut L) -> Run<Vec<(u64, NotedType)>> {
-    let rows = match Sql::new("SELECT n, body FROM fastsync_types ORDER BY n").all(link).await {
-        Err(fail) if fail.is_no_table() => return Ok(Vec::new()),
-        rows => rows?,
-    };
+pub(crate) async fn stored_types<D: Database>(
+    database: &D,
+    link: &mut D::Link,
+) -> Run<Vec<(u64, NotedType)>> {
+    if !database.is_there(link, "fastsync_types").await? {
+        return Ok(Vec::new());
+    }
     let mut types = Vec::new();
-    for row in rows {
+    for row in Sql::new("SELECT n, body FROM fastsync_types ORDER BY n").all(link).await? {
         types.push((row.number(0)?, entry::decode_json(row.bytes(1)?.unwrap_or_default())?));
     }
     Ok(types)

@@ -14,11 +14,12 @@ use fastsync_core::{
     TypeSchema, Zone,
 };
 
+use crate::sql::adoption::{AdoptedRows, RowZones};
 use crate::sql::driver::Database;
 use crate::sql::fail::{Fail, Run};
 use crate::sql::store::Store;
 use crate::sql::upgrade::{Upgrade, version};
-use crate::sql::{audit, commit, feed, prepare, query, read, staging};
+use crate::sql::{audit, commit, feed, prepare, query, read, staging, untracked};
 
 /// A data source over a [`Database`]. A cheap handle: clones share it.
 ///
@@ -50,7 +51,7 @@ impl<D: Database> SqlDataSource<D> {
     /// # Errors
     /// `Unsupported` if a newer release wrote the sync tables; those of the server.
     pub async fn open(database: D, upgrades: Upgrades<Upgrade<D>>) -> Run<Self> {
-        let found = version(&mut database.link().await?).await?;
+        let found = version(&database, &mut database.link().await?).await?;
         found.map_or(Ok(()), |found| upgrades.due(found).map(drop))?;
         Ok(Self { store: Arc::new(Store::new(database, upgrades, found)) })
     }
@@ -59,6 +60,27 @@ impl<D: Database> SqlDataSource<D> {
     #[must_use]
     pub fn database(&self) -> &D {
         &self.store.database
+    }
+
+    /// Makes objects of the rows of an adopted table that no method has returned so far, because they
+    /// were there before it was adopted or were inserted past this library, with SQL.
+    ///
+    /// They are committed as they are, in sessions of up to 10,000, by the author `adoption`: with
+    /// positions, so that clients pull them, and with audit entries. Calling it again is fine, at any
+    /// time and from several processes at once: a row becomes an object once, and what a crash cut
+    /// off goes on. A row whose id was deleted through this library stays as it is.
+    ///
+    /// Call it after [`prepare`](SyncableDataSource::prepare) and before the store is opened, which
+    /// does not hear of it. A row that is changed with SQL meanwhile may get back what it had.
+    ///
+    /// # Errors
+    /// `UnknownType` if the type is not prepared; `InvalidInput` if its objects cannot be in the zone,
+    /// or if a row cannot be read as the type says, with its id: what came before it is adopted;
+    /// `Constraint` if a rule of the table refuses a row as it is; those of a commit.
+    pub async fn adopt_rows(&self, type_name: &TypeName, zones: &RowZones) -> Result<AdoptedRows> {
+        let (name, zones) = (type_name.clone(), zones.clone());
+        let work = |store: Arc<Store<D>>| async move { untracked::adopt_rows(&store, &name, &zones).await };
+        self.run("adopt_rows", work).await
     }
 
     /// Runs a call in a task of its own, so that it ends as a whole when its caller is dropped: a

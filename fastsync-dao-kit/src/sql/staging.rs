@@ -6,9 +6,9 @@ use fastsync_core::source::rules::cut;
 use fastsync_core::source::{Write, entry};
 use fastsync_core::{SessionId, TypeName};
 
-use crate::sql::driver::{Database, Link, Row as _};
+use crate::sql::driver::{Access, Database, Link, Row as _};
 use crate::sql::fail::{Fail, Run};
-use crate::sql::statement::Sql;
+use crate::sql::statement::{Name, Sql};
 use crate::sql::store::Store;
 
 /// A part of a batch: which types it has, with and without deletions.
@@ -37,7 +37,7 @@ pub(crate) async fn stage<D: Database>(
     sequence: u64,
     writes: &[Write],
 ) -> Run<()> {
-    let mut link = store.write().await?;
+    let mut link = store.begin(Access::Write).await?;
     let staged = stage_in(store, &mut link, session, sequence, writes).await;
     Store::<D>::have_written(link, staged).await
 }
@@ -72,12 +72,13 @@ async fn insert<L: Link>(
 ) -> Run<bool> {
     let types: BTreeSet<_> =
         writes.iter().map(|write| (write.action.key().type_name.clone(), write.is_deletion())).collect();
-    let types = entry::encode_json(&types)?.into_bytes();
+    let types = entry::encode_json(&types)?;
     let blob = entry::encode(writes)?;
     let sql = "INSERT INTO fastsync_staged (session, sequence, part, types, writes) VALUES (?, ?, ?, ?, ?)";
+    let sql = sql.to_owned() + link.dialect().passing_over();
     let sql = Sql::new(sql).bind(session.as_uuid()).bind(sequence).bind(part);
-    match sql.bind(types).bind(blob).execute(link).await {
-        Ok(_) => Ok(true),
+    match sql.bind(Name(&types)).bind(blob).execute(link).await {
+        Ok(done) => Ok(done.rows > 0),
         Err(fail) if fail.is_duplicate() => Ok(false),
         Err(fail) => Err(fail),
     }

@@ -10,13 +10,13 @@ use fastsync_core::source::upgrade::Upgrades;
 use fastsync_core::{TypeName, Zone};
 use uuid::Uuid;
 
-use crate::sql::chunk::MAX_ROWS;
-use crate::sql::driver::{Access, Database, Link as _, Row as _};
+use crate::sql::driver::{Access, ArgumentsOf, Database, Link as _, Row as _};
 use crate::sql::fail::{Fail, Run};
 use crate::sql::kind::Type;
+use crate::sql::many::Many;
 use crate::sql::registry::Registry;
 use crate::sql::retry::Attempts;
-use crate::sql::statement::{Sql, marks, rows_of_marks};
+use crate::sql::statement::{Name, Sql};
 use crate::sql::upgrade::Upgrade;
 
 /// How many zones and devices a process remembers.
@@ -78,16 +78,8 @@ impl<D: Database> Store<D> {
         }
     }
 
-    /// A transaction whose reads see one committed state.
-    pub(crate) async fn snapshot(&self) -> Run<D::Link> {
-        self.begin(Access::Snapshot).await
-    }
-
-    pub(crate) async fn write(&self) -> Run<D::Link> {
-        self.begin(Access::Write).await
-    }
-
-    async fn begin(&self, access: Access) -> Run<D::Link> {
+    /// A connection in a transaction.
+    pub(crate) async fn begin(&self, access: Access) -> Run<D::Link> {
         let mut link = self.database.link().await?;
         link.begin(access).await?;
         Ok(link)
@@ -178,7 +170,7 @@ impl<D: Database> Store<D> {
         if known.is_some() {
             return Ok(known);
         }
-        let sql = Sql::new("SELECT n FROM fastsync_zones WHERE name = ?").bind(zone.to_string().into_bytes());
+        let sql = Sql::new("SELECT n FROM fastsync_zones WHERE name = ?").bind(Name(&zone.to_string()));
         let Some(row) = sql.first(link).await? else { return Ok(None) };
         let n = row.number(0)?;
         lock(&self.zones).note(zone, n);
@@ -190,8 +182,9 @@ impl<D: Database> Store<D> {
         if let Some(n) = self.zone(link, zone).await? {
             return Ok(n);
         }
-        let insert = link.dialect().insert_missing("fastsync_zones", "name", "(?)");
-        Sql::new(insert).bind(zone.to_string().into_bytes()).execute(link).await?;
+        let (begin, end) = link.dialect().insert_missing("fastsync_zones", "name");
+        let insert = Sql::new(format!("{begin}VALUES (?){end}")).bind(Name(&zone.to_string()));
+        insert.execute(link).await?;
         let n = self.zone(link, zone).await?;
         n.ok_or_else(|| Fail::corrupt("a zone is not there after it was added"))
     }
@@ -241,27 +234,21 @@ impl<D: Database> Store<D> {
                 }
             }
         }
-        for missing in missing.chunks(MAX_ROWS) {
-            for is_new in [false, true] {
-                let unknown: Vec<_> = missing.iter().filter(|device| !found.contains_key(*device)).collect();
-                if unknown.is_empty() {
-                    break;
-                }
-                if is_new {
-                    let marks = rows_of_marks(unknown.len(), 1);
-                    let dialect = link.dialect();
-                    let mut sql = Sql::new(dialect.insert_missing("fastsync_devices", "id", &marks));
-                    sql.add_all(unknown.iter().map(|device| **device));
-                    sql.execute(link).await?;
-                }
-                let marks = marks(unknown.len());
-                let mut sql = Sql::new(format!("SELECT n, id FROM fastsync_devices WHERE id IN {marks}"));
-                sql.add_all(unknown.iter().map(|device| **device));
-                for row in sql.all(link).await? {
-                    let (n, device) = (row.number(0)?, row.uuid(1)?);
-                    lock(&self.devices).note(&device, n);
-                    found.insert(device, n);
-                }
+        let dialect = link.dialect();
+        for is_new in [false, true] {
+            missing.retain(|device| !found.contains_key(device));
+            if is_new {
+                let (begin, end) = dialect.insert_missing("fastsync_devices", "id");
+                let insert = Many::insert(&begin, 1, end);
+                let bind = |sql: &mut Sql<_>, device: &Uuid| {
+                    sql.add(*device);
+                };
+                insert.execute(link, &missing, bind).await?;
+            }
+            for missing in missing.chunks(dialect.most_keys) {
+                let mut sql = Sql::new("SELECT n, id FROM fastsync_devices WHERE id");
+                sql.push_list(dialect, missing.iter().copied());
+                found.extend(self.note_devices(link, sql).await?.into_iter().map(|(n, device)| (device, n)));
             }
         }
         Ok(found)
@@ -284,16 +271,21 @@ impl<D: Database> Store<D> {
                 }
             }
         }
-        for missing in missing.chunks(MAX_ROWS) {
-            let marks = marks(missing.len());
-            let mut sql = Sql::new(format!("SELECT n, id FROM fastsync_devices WHERE n IN {marks}"));
-            sql.add_all(missing.iter().copied());
-            for row in sql.all(link).await? {
-                let (n, device) = (row.number(0)?, row.uuid(1)?);
-                lock(&self.devices).note(&device, n);
-                found.insert(n, device);
-            }
+        let dialect = link.dialect();
+        for missing in missing.chunks(dialect.most_keys) {
+            let mut sql = Sql::new("SELECT n, id FROM fastsync_devices WHERE n");
+            sql.push_list(dialect, missing.iter().copied());
+            found.extend(self.note_devices(link, sql).await?);
         }
+        Ok(found)
+    }
+
+    /// Remembers the devices that a statement gives, with their numbers.
+    async fn note_devices(&self, link: &mut D::Link, sql: Sql<ArgumentsOf<D>>) -> Run<Vec<(u64, Uuid)>> {
+        let rows = sql.all(link).await?;
+        let found = rows.iter().map(|row| Ok((row.number(0)?, row.uuid(1)?))).collect::<Run<Vec<_>>>()?;
+        let mut devices = lock(&self.devices);
+        found.iter().for_each(|(n, device)| devices.note(device, *n));
         Ok(found)
     }
 }

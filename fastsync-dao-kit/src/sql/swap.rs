@@ -8,9 +8,11 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use fastsync_core::source::{Action, OnMismatch};
 use fastsync_core::{Decimal, FieldKind, Record, Value};
+use uuid::Uuid;
 
 use crate::sql::attempt::Attempt;
 use crate::sql::column::{Column, Holds};
+use crate::sql::dialect::Dialect;
 use crate::sql::driver::{Database, Link as _, Uniques};
 use crate::sql::fail::Run;
 use crate::sql::kind::Type;
@@ -70,11 +72,16 @@ async fn vacate<D: Database>(store: &Store<D>, link: &mut D::Link, refused: &[Re
         }
         let way = match ways.entry(item.kind.n) {
             Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => new.insert(Vacating::of(&store.database, link, &item.kind).await?),
+            Entry::Vacant(new) => {
+                let table = item.kind.schema.name().as_str();
+                let uniques = store.database.uniques(link, table).await?;
+                let columns = store.database.columns(link, table).await?;
+                new.insert(Vacating::new(link.dialect(), &item.kind, &uniques, columns))
+            }
         };
         let Some(way) = way else { continue };
         for stand_in in [StandIn::Odd, StandIn::Alike] {
-            match tried(link, way.statement(record, n, stand_in)).await {
+            match tried(link, way.statement(record, n, stand_in), false).await {
                 Ok(done) => is_freed |= done.rows > 0,
                 // A check of the user's, or a column that is too narrow. In the end the row keeps what it has.
                 Err(fail) if fail.refusal().is_some() => continue,
@@ -88,27 +95,28 @@ async fn vacate<D: Database>(store: &Store<D>, link: &mut D::Link, refused: &[Re
 
 /// What a column that cannot be null has in between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum StandIn {
+pub enum StandIn {
     /// A value that hardly anybody has.
     Odd,
     /// One that resembles what the row is to get, for checks that want such values.
     Alike,
 }
 
-/// How the unique values of a type's rows are taken away.
-struct Vacating {
+/// How the unique values of a type's rows are taken away: null where a column may be null, else a value that nothing else
+/// has.
+#[derive(Debug)]
+pub struct Vacating {
     /// Parameters: the columns, the id, then the zone key if the type is restricted.
     sql: String,
+    id_holds: Holds,
     /// With their places in a body.
     columns: Vec<(usize, FieldKind, Column)>,
 }
 
 impl Vacating {
-    /// None if no unique key has a field.
-    async fn of<D: Database>(database: &D, link: &mut D::Link, kind: &Type) -> Run<Option<Self>> {
-        let table = kind.schema.name().as_str();
-        let uniques = database.uniques(link, table).await?;
-        let mut found = database.columns(link, table).await?;
+    /// `found`: the columns of the type's table. `None` if no unique key has a field.
+    #[must_use]
+    pub fn new(dialect: &Dialect, kind: &Type, uniques: &Uniques, mut found: Vec<Column>) -> Option<Self> {
         let mut fields = Vec::new();
         for (at, field) in kind.schema.fields().iter().enumerate() {
             if let Some(place) = found.iter().position(|column| column.name == field.name.as_str()) {
@@ -138,25 +146,28 @@ impl Vacating {
         }
         fields.retain(|(at, ..)| chosen.contains(at));
         if fields.is_empty() {
-            return Ok(None);
+            return None;
         }
-        let set: Vec<_> = fields.iter().map(|(.., column)| format!("{} = ?", quoted(&column.name))).collect();
+        let set = fields.iter();
+        let set =
+            set.map(|(.., column)| format!("{} = {}", quoted(&column.name), dialect.mark(column.holds)));
+        let set: Vec<_> = set.collect();
         let zone = kind.if_restricted(" AND `zone` = ?");
         let update = format!("{} SET {} WHERE {} = ?{zone}", kind.table(), set.join(", "), kind.id());
-        let form =
-            if uniques.must_be_loose(&fields) { link.dialect().forms.loose_update } else { "UPDATE {}" };
+        let form = if uniques.must_be_loose(&fields) { dialect.forms.loose_update } else { "UPDATE {}" };
         let sql = form.replace("{}", &update);
-        Ok(Some(Self { sql, columns: fields }))
+        Some(Self { sql, id_holds: kind.id_holds, columns: fields })
     }
 
-    /// For the `n`th row.
-    fn statement<A: Arguments>(&self, record: &Record, n: u32, stand_in: StandIn) -> Sql<A> {
+    /// The statement for the `n`th row, which is to be as this record.
+    #[must_use]
+    pub fn statement<A: Arguments>(&self, record: &Record, n: u32, stand_in: StandIn) -> Sql<A> {
         let mut sql = Sql::new(self.sql.as_str());
         for (at, kind, column) in &self.columns {
             let next = record.body.as_ref().and_then(|body| body.get(*at));
-            sql.add((*kind, &in_between(*kind, column, next, n, stand_in)));
+            sql.add((column.holds, &in_between(*kind, column, next, n, stand_in)));
         }
-        sql.add(record.key.id.as_str());
+        sql.add((self.id_holds, record.key.id.as_str()));
         if let Some(key) = record.key.zone.key() {
             sql.add(key);
         }
@@ -172,11 +183,24 @@ pub(crate) fn in_between(
     n: u32,
     stand_in: StandIn,
 ) -> Value {
-    if column.nullable {
+    let is_odd = stand_in == StandIn::Odd;
+    if column.nullable && is_odd {
         return Value::Null;
     }
-    let is_odd = stand_in == StandIn::Odd;
     let n = i64::from(n);
+    match column.holds {
+        Holds::Uuid => {
+            return Value::Text(
+                Uuid::from_u128(u128::MAX.saturating_sub(n.unsigned_abs().into())).to_string(),
+            );
+        }
+        Holds::Date => return Value::Text(format!("{:04}-12-31", n.rem_euclid(10_000))),
+        Holds::Time(_) => return Value::Text(format!("23:59:59.{:06}000", n.rem_euclid(1_000_000))),
+        Holds::Local(_) | Holds::Instant(_) => {
+            return Value::Text(format!("{:04}-12-31T23:59:59.000000000Z", n.rem_euclid(10_000)));
+        }
+        _ => {}
+    }
     match kind {
         FieldKind::Boolean => match column.holds {
             Holds::Whole(lowest) => Value::Integer(lowest.saturating_add(n)),

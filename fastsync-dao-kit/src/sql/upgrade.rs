@@ -1,15 +1,16 @@
 //! The version of the sync tables, how they are made, and the steps that bring those of an earlier
 //! version to today's.
 //!
-//! MySQL commits around every change of a table, so a step is done while the lock of `prepare` is
-//! held and its version is written after it. A process that is killed in the middle leaves the
-//! version before: whoever prepares next does the step again, from its beginning.
+//! A step is done while the lock of `prepare` is held, and its version is written after it. MySQL commits
+//! around every change of a table: a process that is killed in the middle leaves the
+//! version before, and whoever prepares next does the step again, from its beginning. Where tables
+//! are changed in a transaction, a step that fails leaves all as it was.
 
 use std::pin::Pin;
 
 use fastsync_core::source::upgrade::{FIRST_VERSION, Upgrades};
 
-use crate::sql::driver::{Database, Link, Row as _};
+use crate::sql::driver::{Database, Row as _};
 use crate::sql::fail::Run;
 use crate::sql::statement::Sql;
 
@@ -22,12 +23,8 @@ pub type Upgrade<D> =
     for<'a> fn(&'a mut <D as Database>::Link, &'a D) -> Pin<Box<dyn Future<Output = Run<()>> + Send + 'a>>;
 
 /// The version of the sync tables; `None` if they are not there, or not all of them.
-pub(crate) async fn version<L: Link>(link: &mut L) -> Run<Option<u32>> {
-    let there = format!(
-        "SELECT table_name FROM information_schema.tables WHERE table_schema = {} AND table_name = 'fastsync_meta'",
-        link.dialect().forms.schema
-    );
-    if Sql::new(there).first(link).await?.is_none() {
+pub(crate) async fn version<D: Database>(database: &D, link: &mut D::Link) -> Run<Option<u32>> {
+    if !database.is_there(link, "fastsync_meta").await? {
         return Ok(None);
     }
     let select = "SELECT value FROM fastsync_meta WHERE name = 'schema_version'";
@@ -43,13 +40,13 @@ pub(crate) async fn upgrade<D: Database>(
     link: &mut D::Link,
     upgrades: Upgrades<Upgrade<D>>,
 ) -> Run<()> {
-    let mut found = version(link).await?;
+    let mut found = version(database, link).await?;
     if found.is_none() {
         // The version is the last of it: a `prepare` that was ended on the way begins again here.
         for statement in database.sync_tables() {
             Sql::new(statement).execute(link).await?;
         }
-        found = version(link).await?;
+        found = version(database, link).await?;
     }
     for step in upgrades.due(found.unwrap_or(FIRST_VERSION))? {
         (step.action)(link, database).await?;

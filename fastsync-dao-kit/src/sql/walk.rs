@@ -190,19 +190,23 @@ impl<D: Database> Walk<'_, D> {
             sql.push(" AND r.position <= ").push_bind(bound);
         }
         if !span.own.is_empty() {
-            sql.push(" AND r.position NOT IN (");
-            for (at, position) in span.own.iter().enumerate() {
-                sql.push(if at == 0 { "" } else { ", " }).push_bind(*position);
-            }
-            sql.push(")");
+            sql.push(" AND r.position").push_unlisted(self.dialect, span.own.iter().copied());
         }
     }
 
     /// The entries of the asked types after a place.
     fn after(&self, sql: &mut Sql<ArgumentsOf<D>>, from: &Place) {
         sql.push("r.zone = ").push_bind(self.zone);
+        if !self.dialect.has_few_tables() {
+            // As the index of the feed has it.
+            sql.push(" AND r.position > 0");
+        }
         match &from.within {
             None => drop(sql.push(" AND r.position > ").push_bind(from.position)),
+            Some((kind, id)) if self.dialect.forms.compares_rows => {
+                sql.push(" AND (r.position, r.type, r.id) > (").push_bind(from.position);
+                sql.push(", ").push_bind(*kind).push(", ").push_bind(id.as_str()).push(")");
+            }
             Some((kind, id)) => {
                 sql.push(" AND (r.position > ").push_bind(from.position);
                 sql.push(" OR (r.position = ")
@@ -221,11 +225,9 @@ impl<D: Database> Walk<'_, D> {
 
     pub(crate) fn of_types(&self, sql: &mut Sql<ArgumentsOf<D>>) {
         if let Some(types) = &self.types {
-            sql.push(" AND r.type IN (0");
-            for n in types {
-                sql.push(", ").push_bind(*n);
-            }
-            sql.push(")");
+            // No type has the number 0, and the list is not empty by it.
+            let types = [&[0], types.as_slice()].concat();
+            sql.push(" AND r.type").push_list(self.dialect, types.iter().copied());
         }
     }
 
@@ -263,11 +265,11 @@ pub(crate) fn found(row: &impl Row, kind: &Arc<Type>) -> Run<Found> {
 /// type is restricted.
 pub(crate) fn select(kind: &Type, index: &str) -> String {
     let from = rows_by(kind.dialect(), index);
-    let (table, id) = (kind.table(), kind.id());
-    let zone = kind.if_restricted(" AND u.zone = ?");
+    let (table, id, of_entry) = (kind.table(), kind.id(), kind.id_of_entry());
+    let (zone, live) = (kind.if_restricted(" AND u.zone = ?"), kind.dialect().truth(false));
     format!(
         "SELECT {ENTRY}, r.id, u.{id} IS NOT NULL{} FROM {from} \
-         LEFT JOIN {table} AS u ON u.{id} = r.id{zone} AND r.deleted = 0 WHERE ",
+         LEFT JOIN {table} AS u ON u.{id} = {of_entry}{zone} AND r.deleted = {live} WHERE ",
         kind.selected
     )
 }

@@ -6,6 +6,7 @@
 mod convergence;
 mod crash;
 mod differential;
+mod failover;
 mod writers;
 
 use std::process::ExitCode;
@@ -27,6 +28,7 @@ pub const PROOFS: &[Proof] = &[
     Proof { name: crash::SERVER, run: crash::server },
     Proof { name: writers::NAME, run: writers::run },
     Proof { name: differential::NAME, run: differential::run },
+    Proof { name: failover::NAME, run: failover::run },
 ];
 
 /// Runs the proof that the first argument names with the others as its options.

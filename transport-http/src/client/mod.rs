@@ -21,7 +21,7 @@ use hyper_util::client::legacy::{self, Client};
 
 pub use config::HttpTransportBuilder;
 
-use crate::body::{ReadError, collect};
+use crate::body::{ReadError, Unwatched, collect};
 use crate::headers::{self, ACCEPTED_CODINGS};
 use crate::status::kind_of;
 use connector::{Connector, Used};
@@ -227,12 +227,14 @@ impl HttpTransport {
         let too_large = || fail.protocol("the answer is too large").with_context("limit_bytes", limit);
         let coding = headers::coding(headers)
             .map_err(|()| fail.protocol("the answer has an encoding that was not asked for"))?;
-        let bytes = collect(body, headers, limit, None).await.map_err(|error| match error {
+        let bytes = collect(body, headers, limit, &mut Unwatched).await.map_err(|error| match error {
             ReadError::TooLarge => too_large(),
             ReadError::Broken(source) => fail
                 .kind(ErrorKind::Unavailable, "the connection broke within the answer")
                 .with_source(source),
-            ReadError::Stalled => fail.kind(ErrorKind::Timeout, "the answer stopped arriving"),
+            ReadError::TooSlow | ReadError::Busy => {
+                fail.kind(ErrorKind::Timeout, "the answer stopped arriving")
+            }
         })?;
         let Some(coding) = coding else { return Ok(bytes) };
         coding.unpack(&bytes, limit).map_err(|error| match error {

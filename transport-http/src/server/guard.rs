@@ -9,7 +9,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
+
+use crate::pace::{Pace, Transfer};
 
 /// What a connection is waiting for. Shared by its bytes and its requests, each of which sees only a part.
 #[derive(Debug, Clone)]
@@ -45,7 +48,7 @@ impl Phase {
 pub(crate) struct Timeouts {
     pub(crate) head: Duration,
     pub(crate) idle: Duration,
-    pub(crate) reply: Duration,
+    pub(crate) reply: Pace,
 }
 
 pub(crate) struct GuardedStream<S> {
@@ -55,23 +58,30 @@ pub(crate) struct GuardedStream<S> {
     reading: Pin<Box<Sleep>>,
     /// The phase that `reading` is set for.
     watched: u8,
-    /// Runs from the first write that has to wait until everything is written.
-    writing: Option<Pin<Box<Sleep>>>,
+    /// The places of slow replies.
+    slow: Arc<Semaphore>,
+    /// From the first write of an answer that has to wait; paused while all that there is of the answer is written.
+    writing: Option<(Transfer, Pin<Box<Sleep>>)>,
 }
 
 impl<S> GuardedStream<S> {
-    pub(crate) fn new(stream: S, phase: Phase, timeouts: Timeouts) -> Self {
+    pub(crate) fn new(stream: S, phase: Phase, timeouts: Timeouts, slow: Arc<Semaphore>) -> Self {
         let reading = Box::pin(sleep(timeouts.head));
-        Self { stream, phase, timeouts, reading, watched: HEAD, writing: None }
+        Self { stream, phase, timeouts, reading, watched: HEAD, slow, writing: None }
     }
 
     pub(crate) fn into_inner(self) -> S {
         self.stream
     }
 
+    /// Whether some of an answer waits to be taken.
+    fn is_writing(&self) -> bool {
+        self.writing.as_ref().is_some_and(|(transfer, _)| !transfer.is_paused())
+    }
+
     fn poll_reading(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let mut phase = self.phase.0.load(Ordering::Relaxed);
-        if phase == IDLE && self.writing.is_some() {
+        if phase == IDLE && self.is_writing() {
             phase = BUSY; // the answer is still on its way
         }
         if phase != self.watched {
@@ -82,17 +92,36 @@ impl<S> GuardedStream<S> {
         if phase == BUSY { Poll::Pending } else { self.reading.as_mut().poll(context) }
     }
 
+    /// Ready if the reply is taken too slowly.
     fn poll_writing(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let timeout = self.timeouts.reply;
-        self.writing.get_or_insert_with(|| Box::pin(sleep(timeout))).as_mut().poll(context)
+        let Self { timeouts, slow, writing, .. } = self;
+        let (transfer, sleep) = writing.get_or_insert_with(|| {
+            let transfer = Transfer::begin(timeouts.reply, slow);
+            let sleep = sleep_until(transfer.deadline());
+            (transfer, Box::pin(sleep))
+        });
+        transfer.resume();
+        loop {
+            if sleep.deadline() != transfer.deadline() {
+                sleep.as_mut().reset(transfer.deadline());
+            }
+            if sleep.as_mut().poll(context).is_pending() {
+                return Poll::Pending;
+            }
+            if transfer.check().is_err() {
+                return Poll::Ready(());
+            }
+        }
     }
 
-    fn guard_write<T>(
+    fn guard_write(
         &mut self,
         context: &mut Context<'_>,
-        written: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        // A trickle is no progress: the time runs on until everything is out.
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if let (Poll::Ready(Ok(bytes)), Some((transfer, _))) = (&written, &mut self.writing) {
+            transfer.arrived(*bytes);
+        }
         if written.is_pending() && self.poll_writing(context).is_ready() { too_slow() } else { written }
     }
 }
@@ -112,6 +141,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for GuardedStream<S> {
             Poll::Ready(result) => {
                 if buffer.filled().len() > before {
                     self.phase.bytes_arrived();
+                    if !self.is_writing() {
+                        self.writing = None; // a new request, whose answer has a time of its own
+                    }
                 }
                 // A peer that always has a byte ready must not escape the time limit of the head.
                 if self.poll_reading(context).is_ready() { too_slow() } else { Poll::Ready(result) }
@@ -148,7 +180,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for GuardedStream<S> {
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         // Called by hyper once all that it has is written.
         let flushed = Pin::new(&mut self.stream).poll_flush(context);
-        if flushed.is_ready() && self.writing.take().is_some() {
+        let was_writing = self.is_writing();
+        if flushed.is_ready()
+            && let Some((transfer, _)) = &mut self.writing
+        {
+            transfer.pause();
+        }
+        if flushed.is_ready() && was_writing {
             context.waker().wake_by_ref(); // to be read again: the time of the next wait begins
         }
         flushed

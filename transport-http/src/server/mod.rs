@@ -2,10 +2,12 @@
 
 mod auth;
 mod guard;
+mod intake;
 mod limits;
 mod reply;
 mod serve;
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
@@ -13,19 +15,18 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
-use fastsync_codec::{Format, Message, UnpackError};
+use fastsync_codec::{Format, Message};
 use fastsync_core::{Error, ErrorKind, SyncContext, SyncHandler};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 
 pub use auth::{Authenticate, bearer_token};
+pub use intake::{Intake, IntakeError, Received};
 pub use limits::Limits;
-pub use reply::Body;
+pub use reply::{Body, json_response};
 pub use serve::{Listener, ServeConfig, serve};
 
 use crate::BoxError;
-use crate::body::{ReadError, collect};
 use crate::headers;
 use reply::Refusal;
 
@@ -44,7 +45,7 @@ pub struct SyncService {
 struct Inner {
     handler: Arc<dyn SyncHandler>,
     authenticate: Box<dyn Authenticate>,
-    limits: Limits,
+    intake: Intake,
     mount: String,
     on_error: Option<Box<ErrorHook>>,
 }
@@ -54,7 +55,7 @@ type ErrorHook = dyn Fn(&Error) + Send + Sync;
 impl fmt::Debug for SyncService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SyncService")
-            .field("limits", &self.inner.limits)
+            .field("limits", self.inner.intake.limits())
             .field("mount", &self.inner.mount)
             .finish_non_exhaustive()
     }
@@ -76,7 +77,7 @@ impl NeedsAuthentication {
         SyncServiceBuilder(Inner {
             handler: self.0,
             authenticate: Box::new(authenticate),
-            limits: Limits::default(),
+            intake: Intake::new(Limits::default()),
             mount: String::new(),
             on_error: None,
         })
@@ -89,14 +90,14 @@ pub struct SyncServiceBuilder(Inner);
 
 impl fmt::Debug for SyncServiceBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SyncServiceBuilder").field("limits", &self.0.limits).finish_non_exhaustive()
+        f.debug_struct("SyncServiceBuilder").field("limits", self.0.intake.limits()).finish_non_exhaustive()
     }
 }
 
 impl SyncServiceBuilder {
-    /// Sets the limits of a request.
+    /// Sets the limits of a request, and of all together.
     pub fn limits(mut self, limits: Limits) -> Self {
-        self.0.limits = limits;
+        self.0.intake = Intake::new(limits);
         self
     }
 
@@ -159,19 +160,19 @@ impl SyncService {
     {
         let route = self.route(parts)?;
         let context = self.authenticate(parts).await?;
-        let (format, bytes) = self.read(parts, body).await?;
+        let (format, received) = self.read(parts, body).await?;
         let handler = &self.inner.handler;
         match route {
             Route::Push => {
-                let request = request(format, &bytes)?;
-                drop(bytes);
+                let request = request(format, received.bytes())?;
+                drop(received);
                 let reply =
                     handler.process_push(&context, request).await.map_err(|error| self.refuse(&error))?;
                 self.reply(parts, &reply)
             }
             Route::Pull => {
-                let request = request(format, &bytes)?;
-                drop(bytes);
+                let request = request(format, received.bytes())?;
+                drop(received);
                 let reply =
                     handler.process_pull(&context, request).await.map_err(|error| self.refuse(&error))?;
                 self.reply(parts, &reply)
@@ -221,41 +222,34 @@ impl SyncService {
         })
     }
 
-    async fn read<B>(&self, parts: &Parts, body: B) -> Result<(Format, Bytes), Refusal>
+    async fn read<B>(&self, parts: &Parts, body: B) -> Result<(Format, Received), Refusal>
     where
         B: http_body::Body + Send,
         B::Data: Send,
         B::Error: Into<BoxError>,
     {
-        let limits = &self.inner.limits;
-        let too_large = || {
-            let message = format!("a request body may have at most {} bytes", limits.body_bytes);
-            Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorKind::TooLarge, message)
-        };
-        let unsupported =
-            |message| Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorKind::Unsupported, message);
-        let format = headers::format(&parts.headers)
-            .ok_or_else(|| unsupported("the content type must be application/json or application/msgpack"))?;
-        let coding = headers::coding(&parts.headers).map_err(|()| unsupported(UNKNOWN_CODING))?;
-        let reading = collect(body, &parts.headers, limits.body_bytes, Some(limits.stall_timeout));
-        let read =
-            tokio::time::timeout(limits.body_timeout, reading).await.unwrap_or(Err(ReadError::Stalled));
-        let bytes = read.map_err(|error| match error {
-            ReadError::TooLarge => too_large().closing(),
-            ReadError::Stalled => {
-                Refusal::new(StatusCode::REQUEST_TIMEOUT, ErrorKind::Timeout, "the body took too long")
-                    .closing()
-            }
-            ReadError::Broken(_) => {
-                Refusal::new(StatusCode::BAD_REQUEST, ErrorKind::InvalidInput, "the body broke off").closing()
-            }
+        let format = headers::format(&parts.headers).ok_or_else(|| {
+            let message = "the content type must be application/json or application/msgpack";
+            Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorKind::Unsupported, message)
         })?;
-        let Some(coding) = coding else { return Ok((format, bytes)) };
-        let unpacked = coding.unpack(&bytes, limits.body_bytes).map_err(|error| match error {
-            UnpackError::TooLarge => too_large(),
-            _ => invalid("the body is not one whole member or frame of its encoding"),
+        let intake = &self.inner.intake;
+        let received = intake.receive(&parts.headers, body).await.map_err(|error| {
+            let kind = match error {
+                IntakeError::TooLarge | IntakeError::TooLargeUnpacked => ErrorKind::TooLarge,
+                IntakeError::TooSlow => ErrorKind::Timeout,
+                IntakeError::Busy => ErrorKind::Unavailable,
+                IntakeError::UnknownCoding => ErrorKind::Unsupported,
+                IntakeError::Broken | IntakeError::Malformed => ErrorKind::InvalidInput,
+            };
+            let message = if kind == ErrorKind::TooLarge {
+                format!("a request body may have at most {} bytes", intake.limits().body_bytes).into()
+            } else {
+                Cow::Borrowed(error.message())
+            };
+            let refusal = Refusal::new(error.status(), kind, message);
+            if error.is_within() { refusal.closing() } else { refusal }
         })?;
-        Ok((format, unpacked))
+        Ok((format, received))
     }
 
     fn refuse(&self, error: &Error) -> Refusal {
@@ -272,7 +266,7 @@ impl SyncService {
                 &Error::new(ErrorKind::Backend, "reply", "a reply cannot be encoded").with_source(error),
             )
         })?;
-        Ok(reply::message(format, body, &parts.headers, self.inner.limits.compress_over))
+        Ok(reply::message(format, body, &parts.headers, self.inner.intake.limits().compress_over))
     }
 }
 
@@ -294,16 +288,6 @@ where
         let service = self.clone();
         Box::pin(async move { Ok(service.handle(request).await) })
     }
-}
-
-const UNKNOWN_CODING: &str = if cfg!(feature = "zstd") {
-    "the content encoding must be identity, gzip or zstd"
-} else {
-    "the content encoding must be identity or gzip"
-};
-
-fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> Refusal {
-    Refusal::new(StatusCode::BAD_REQUEST, ErrorKind::InvalidInput, message)
 }
 
 fn request<T: Message>(format: Format, bytes: &[u8]) -> Result<T, Refusal> {

@@ -16,6 +16,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, Version};
 use http_body::{Frame, SizeHint};
 use http_body_util::Full;
 
+use super::limits::Limits;
 use crate::headers;
 use crate::status::status_of;
 
@@ -76,6 +77,20 @@ pub(crate) fn message(
     if let Some(coding) = coding {
         headers.insert(CONTENT_ENCODING, headers::content_encoding(coding));
     }
+    response
+}
+
+/// An answer in JSON for routes beside the protocol's: compressed if it is larger than the limit says and the request takes it,
+/// never kept by anyone on the way, and of no other type than it says.
+#[must_use]
+pub fn json_response(
+    limits: &Limits,
+    request: &HeaderMap,
+    status: StatusCode,
+    json: Vec<u8>,
+) -> Response<Body> {
+    let mut response = message(Format::Json, json, request, limits.compress_over);
+    *response.status_mut() = status;
     response
 }
 

@@ -18,20 +18,27 @@ use tokio::task::JoinSet;
 
 use super::guard::{GuardedStream, Phase, Timeouts};
 use crate::BoxError;
+use crate::pace::Pace;
 
 /// What [`serve`] allows.
 #[derive(Debug, Clone)]
 pub struct ServeConfig {
     timeouts: Timeouts,
+    slow_replies: usize,
     max_connections: usize,
     shutdown_timeout: Duration,
 }
 
 impl Default for ServeConfig {
     fn default() -> Self {
-        let minute = Duration::from_secs(60);
+        let half_a_minute = Duration::from_secs(30);
         Self {
-            timeouts: Timeouts { head: Duration::from_secs(10), idle: minute, reply: minute },
+            timeouts: Timeouts {
+                head: Duration::from_secs(10),
+                idle: Duration::from_secs(60),
+                reply: Pace { stall: half_a_minute, least_rate: 4 << 10, grace: half_a_minute },
+            },
+            slow_replies: 128,
             max_connections: 1024,
             shutdown_timeout: Duration::from_secs(30),
         }
@@ -53,10 +60,27 @@ impl ServeConfig {
         self
     }
 
-    /// The longest time for a client to take a whole reply. 60 s unless set.
+    /// The longest pause of a client that takes a reply. 30 s unless set.
     #[must_use]
-    pub fn with_reply_timeout(mut self, timeout: Duration) -> Self {
-        self.timeouts.reply = timeout;
+    pub fn with_reply_stall_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.reply.stall = timeout;
+        self
+    }
+
+    /// The least rate at which a client takes a reply, in bytes a second, which counts once it has taken longer than `grace`.
+    /// 4 KiB/s after 30 s unless set; a rate of 0 allows any.
+    #[must_use]
+    pub fn with_least_reply_rate(mut self, bytes_per_second: usize, grace: Duration) -> Self {
+        self.timeouts.reply.least_rate = bytes_per_second;
+        self.timeouts.reply.grace = grace;
+        self
+    }
+
+    /// How many replies at once may take longer than the grace of [`Self::with_least_reply_rate`]; further ones are cut off
+    /// then. 128 unless set.
+    #[must_use]
+    pub fn with_slow_replies(mut self, replies: usize) -> Self {
+        self.slow_replies = replies.min(Semaphore::MAX_PERMITS);
         self
     }
 
@@ -128,6 +152,7 @@ where
     B::Error: Into<BoxError>,
 {
     let places = Arc::new(Semaphore::new(config.max_connections));
+    let slow = Arc::new(Semaphore::new(config.slow_replies));
     let (stop, stopping) = watch::channel(());
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
@@ -144,7 +169,12 @@ where
         };
         match accepted {
             Ok(stream) => {
-                let served = connection(stream, service.clone(), config.timeouts, stopping.clone());
+                let served = connection(
+                    stream,
+                    service.clone(),
+                    (config.timeouts, Arc::clone(&slow)),
+                    stopping.clone(),
+                );
                 connections.spawn(async move {
                     served.await;
                     drop(place);
@@ -164,7 +194,7 @@ where
 async fn connection<S, B>(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     service: S,
-    timeouts: Timeouts,
+    (timeouts, slow): (Timeouts, Arc<Semaphore>),
     mut stopping: watch::Receiver<()>,
 ) where
     S: tower_service::Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
@@ -175,7 +205,7 @@ async fn connection<S, B>(
     B::Error: Into<BoxError>,
 {
     let phase = Phase::new();
-    let io = TokioIo::new(GuardedStream::new(stream, phase.clone(), timeouts));
+    let io = TokioIo::new(GuardedStream::new(stream, phase.clone(), timeouts, slow));
     // The stream keeps the time: hyper's own limit of the head would also cut idle connections.
     let mut connection = http1::Builder::new()
         .header_read_timeout(None::<Duration>)

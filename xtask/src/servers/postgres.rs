@@ -81,6 +81,11 @@ fn run(folder: &Path, programs: &Path) -> Result<Running> {
     let url = format!("postgres://fastsync@127.0.0.1:{port}/postgres");
     running.env.push((VARIABLE.to_owned(), url));
     running.env.push(("FASTSYNC_POSTGRES_PID_FILE".to_owned(), pid_file.display().to_string()));
+    // For a proof that starts servers of its own, which it may lose.
+    running.env.push(("FASTSYNC_POSTGRES_PROGRAMS".to_owned(), programs.display().to_string()));
+    if is_root() {
+        running.env.push(("FASTSYNC_POSTGRES_RUN_AS".to_owned(), USER.to_owned()));
+    }
     Ok(running)
 }
 

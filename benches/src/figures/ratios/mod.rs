@@ -34,7 +34,7 @@ struct Pair {
     at_least: f64,
 }
 
-const PAIRS: [Pair; 5] = [
+const PAIRS: [Pair; 6] = [
     Pair {
         client: StoreKind::Sqlite,
         server: StoreKind::Sqlite,
@@ -46,6 +46,12 @@ const PAIRS: [Pair; 5] = [
         server: StoreKind::Mysql,
         floors: ["floor on multi-row upserts", "floor on SELECT"],
         at_least: 0.6,
+    },
+    Pair {
+        client: StoreKind::Sqlite,
+        server: StoreKind::Postgres,
+        floors: ["floor on `UNNEST` upserts", "floor on SELECT"],
+        at_least: 0.5,
     },
     Pair {
         client: StoreKind::Redb,

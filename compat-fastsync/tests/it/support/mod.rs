@@ -12,7 +12,7 @@ use std::sync::{
 
 use bytes::Bytes;
 use fastsync_compat::http::CompatService;
-use fastsync_compat::{CompatLimits, FastSyncCompat};
+use fastsync_compat::{CompatLimits, FastSyncCompat, FastSyncCompatBuilder, RefusalAnswer};
 use fastsync_core::*;
 use http::request::Parts;
 use http_body_util::{BodyExt, Full};
@@ -45,6 +45,18 @@ pub struct Notice {
     #[syncable(id)]
     pub id: String,
     pub text: String,
+}
+
+/// With a list that clients go through without a look whether it is there.
+#[derive(Debug, Clone, PartialEq, SyncableObject)]
+#[syncable(name = "Card", restricted)]
+pub struct Card {
+    #[syncable(id)]
+    pub id: String,
+    pub title: String,
+    #[syncable(json)]
+    pub tags: Vec<String>,
+    pub rank: Option<i64>,
 }
 
 pub fn item(id: &str, name: &str) -> Item {
@@ -155,6 +167,7 @@ pub async fn world_by(
         .register::<Item>()
         .register::<Line>()
         .register::<Notice>()
+        .register::<Card>()
         .clock(clock.clone())
         .open()
         .await
@@ -163,18 +176,44 @@ pub async fn world_by(
         .register(Items(store.clone()), items)
         .register(Repository::<Line>::in_zone(&store, zone("any")), LastWriterWins)
         .register(Repository::<Notice>::new(&store), notices)
+        .register(Repository::<Card>::in_zone(&store, zone("any")), LastWriterWins)
         .zones(policy)
         .build()
         .await
         .unwrap();
-    let compat =
-        FastSyncCompat::builder(server.clone(), zone_of).alias("t", "Notice").limits(limits).build().unwrap();
+    // What is refused fails here, so that it is seen; `forgiving` is as by default.
+    let compat = builder(&server, zone_of).limits(limits).answer_to_others(RefusalAnswer::Failure);
+    let compat = compat.build().unwrap();
+    let service = service(&compat);
+    World { clock, store, server, compat, service }
+}
+
+/// With a sample of every type.
+pub fn builder(
+    server: &SyncManager<Server>,
+    zone_of: impl Fn(&SyncContext, &TypeName) -> Option<Zone> + Send + Sync + 'static,
+) -> FastSyncCompatBuilder {
+    FastSyncCompat::builder(server.clone(), zone_of)
+        .alias("t", "Notice")
+        .sample(&item("any", "(deleted)"))
+        .sample(&Line { id: "any".into(), item: "any".into(), count: 1, price: 1.0, done: false })
+        .sample(&Notice { id: "any".into(), text: "(deleted)".into() })
+        .sample(&Card { id: "any".into(), title: "(deleted)".into(), tags: Vec::new(), rank: None })
+}
+
+/// The same world with what clients hear as by default.
+pub fn forgiving(world: &World) -> World {
+    let zone_of = |context: &SyncContext, _: &TypeName| Some(zone(&context.user));
+    let compat = builder(&world.server, zone_of).build().unwrap();
+    World { service: service(&compat), compat, ..world.clone() }
+}
+
+fn service(compat: &FastSyncCompat) -> CompatService {
     let authenticate = |parts: &Parts| {
         let user = parts.headers.get("x-user").map(|user| SyncContext::new(user.to_str().unwrap()));
         ready(user.ok_or_else(|| Error::new(ErrorKind::Unauthorized, "authenticate", "who?")))
     };
-    let service = CompatService::builder(compat.clone(), authenticate).build();
-    World { clock, store, server, compat, service }
+    CompatService::builder(compat.clone(), authenticate).build()
 }
 
 impl World {
@@ -267,6 +306,7 @@ pub async fn new_client(world: &World, user: &str) -> NewClient {
         .register::<Item>()
         .register::<Line>()
         .register::<Notice>()
+        .register::<Card>()
         .clock(world.clock.clone())
         .open()
         .await
@@ -276,6 +316,7 @@ pub async fn new_client(world: &World, user: &str) -> NewClient {
         .register(items.clone(), LastWriterWins)
         .register(Repository::<Line>::in_zone(&store, zone(user)), LastWriterWins)
         .register(Repository::<Notice>::new(&store), LastWriterWins)
+        .register(Repository::<Card>::in_zone(&store, zone(user)), LastWriterWins)
         .transport(LoopbackTransport::new(world.server.clone(), SyncContext::new(user)))
         .build()
         .unwrap();

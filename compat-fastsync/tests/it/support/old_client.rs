@@ -6,6 +6,9 @@ use serde_json::{Value as Json, json};
 
 use super::{World, zone};
 
+/// A field of the user's, and whether the client's class can read this value of it.
+type Field = (&'static str, fn(&Json) -> bool);
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
     /// Objects start at version 999, times are seconds with a fraction.
@@ -35,6 +38,8 @@ pub struct OldClient {
     pub cursors: BTreeMap<String, Json>,
     pub fault: Option<Fault>,
     pub last_answer: Json,
+    /// The client's class has no `description`, or takes null for it.
+    pub may_lack_description: bool,
     made: u64,
 }
 
@@ -50,6 +55,7 @@ impl OldClient {
             cursors: BTreeMap::new(),
             fault: None,
             last_answer: Json::Null,
+            may_lack_description: false,
             made: 0,
         }
     }
@@ -191,8 +197,30 @@ impl OldClient {
             assert!(row["metadataId"].is_string() && row["metadata"]["id"].is_string(), "{row}");
             assert!(row["metadata"]["version"].is_number() && row["metadata"]["timestamp"].is_number());
             assert!(row["deleted"].is_boolean());
+            self.read(type_name, &row);
             let id = object["id"].as_str().unwrap().to_owned();
             self.rows.insert((type_name.to_owned(), id), row);
+        }
+    }
+
+    /// Reads the user's fields as the classes do, those of deleted objects too: `json['name'] as String` in Dart,
+    /// `card.tags.map(..)` in TypeScript. Where that throws, the client throws at this pull and at every later one.
+    fn read(&self, type_name: &str, row: &Json) {
+        let fields: &[Field] = match type_name {
+            "Item" if self.may_lack_description => &[("name", Json::is_string)],
+            "Item" => &[("name", Json::is_string), ("description", Json::is_string)],
+            "Line" => &[
+                ("item", Json::is_string),
+                ("count", Json::is_number),
+                ("price", Json::is_number),
+                ("done", |done| done.is_boolean() || done.is_number()),
+            ],
+            "Notice" | "t" => &[("text", Json::is_string)],
+            "Card" => &[("title", Json::is_string), ("tags", Json::is_array)],
+            _ => &[],
+        };
+        for (field, is_readable) in fields {
+            assert!(is_readable(&row[field]), "the client throws at {type_name}.{field}: {row}");
         }
     }
 

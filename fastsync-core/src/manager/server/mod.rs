@@ -7,6 +7,7 @@ mod digest;
 mod pull;
 mod push;
 mod receipt;
+mod restamp;
 mod settle;
 mod submit;
 mod under_way;
@@ -17,6 +18,7 @@ use std::{collections::BTreeMap, fmt};
 use async_trait::async_trait;
 
 pub use builder::{ServerBuilder, ServerLimits};
+pub use restamp::Restamp;
 pub use submit::{Submission, SubmittedEdit};
 use under_way::UnderWay;
 

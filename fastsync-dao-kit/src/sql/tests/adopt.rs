@@ -1,6 +1,6 @@
 use fastsync_core::source::PlannedChange;
 use fastsync_core::source::rules::NotedType;
-use fastsync_core::{FieldKind, TypeSchema, Value};
+use fastsync_core::{FieldKind, IdKind, TypeSchema, Value};
 
 use crate::sql::tests::{WITH_BACKTICKS, WITH_NUMBERS, column};
 use crate::sql::{Column, Digits, Finding, Found, Holds, Step, adopt};
@@ -33,7 +33,8 @@ fn steps(found: &[Found]) -> Vec<(Option<&str>, &Step)> {
 fn a_table_as_it_should_be_needs_nothing() {
     let schema = TypeSchema::builder("notes", "id").field("text", FieldKind::Text).build().unwrap();
     let own = Column { nullable: true, ..column("own", Holds::Other) };
-    assert_eq!(adopt(&WITH_BACKTICKS, None, &schema, vec![id(), column("text", Holds::Text(9)), own]), []);
+    let columns = vec![id(), column("text", Holds::Text(9)), own];
+    assert_eq!(adopt(&WITH_BACKTICKS, None, &NotedType::new(schema), columns), []);
 }
 
 #[test]
@@ -60,7 +61,7 @@ fn all_contradictions_are_named_at_once() {
         Column { nullable: true, ..column("kind", Holds::Text(10)) },
         column("extra", Holds::Other),
     ];
-    let found = adopt(&WITH_BACKTICKS, None, &schema, columns);
+    let found = adopt(&WITH_BACKTICKS, None, &NotedType::new(schema), columns);
     let expected = [
         "table notes: column zone is missing",
         "column notes.id has collation ci, only bin compares by bytes",
@@ -70,7 +71,7 @@ fn all_contradictions_are_named_at_once() {
         "column notes.text has character set latin1",
         "column notes.size is something, which does not fit Integer",
         "column notes.size is part of the primary key",
-        "column notes.price is something, which would round the default",
+        "column notes.price is something, which would change the default",
         "column notes.day is NOT NULL, the field may be null",
         "column notes.kind holds nulls, the field always has a value",
         "column notes.extra is no field, and needs a value in every row",
@@ -98,7 +99,8 @@ fn a_type_that_grew_renames_adds_opens_and_fills() {
     let earlier = NotedType::new(before);
     let size = Column { declared: "bigint(20)".to_owned(), ..column("size", Holds::Whole(i64::MIN)) };
     let columns = vec![id(), column("text", Holds::Text(9)), size];
-    let found = adopt(&WITH_BACKTICKS, Some(&earlier), &schema, columns.clone());
+    let noted = NotedType::new(schema);
+    let found = adopt(&WITH_BACKTICKS, Some(&earlier), &noted, columns.clone());
     assert_eq!(problems(&found), [""; 0]);
     let texts: Vec<_> =
         steps(&found).into_iter().map(|(only_if, step)| (only_if, step.text.as_str())).collect();
@@ -108,9 +110,10 @@ fn a_type_that_grew_renames_adds_opens_and_fills() {
         steps(&found)[1].1.changes.iter().any(|change| matches!(change, PlannedChange::AllowNull { .. }))
     );
 
-    let found = adopt(&WITH_NUMBERS, Some(&earlier), &schema, columns);
+    let columns = columns.into_iter().map(|column| Column { collation: "C".to_owned(), ..column }).collect();
+    let found = adopt(&WITH_NUMBERS, Some(&earlier), &noted, columns);
     let alter =
-        "ALTER TABLE `notes` ALTER COLUMN `size` DROP NOT NULL, ADD COLUMN `rank` BIGINT NOT NULL DEFAULT 7";
+        "ALTER TABLE @`notes` ALTER COLUMN `size` DROP NOT NULL, ADD COLUMN `rank` bigint NOT NULL DEFAULT 7";
     assert!(steps(&found).iter().any(|(_, step)| step.text == alter), "{found:?}");
 }
 
@@ -122,8 +125,35 @@ fn rows_without_a_value_are_filled_where_there_are_any() {
         .build()
         .unwrap();
     let rank = Column { nullable: true, ..column("rank", Holds::Whole(-1)) };
-    let found = adopt(&WITH_BACKTICKS, None, &schema, vec![id(), rank]);
+    let found = adopt(&WITH_BACKTICKS, None, &NotedType::new(schema), vec![id(), rank]);
     let [(Some("`rank` IS NULL"), step)] = steps(&found)[..] else { panic!("{found:?}") };
     assert!(step.text.starts_with("UPDATE `notes` SET `rank` = ? WHERE `rank` IS NULL"));
-    assert_eq!(step.values.first(), Some(&(FieldKind::Integer, Value::Integer(7))));
+    assert_eq!(step.values.first(), Some(&(Holds::Whole(-1), Value::Integer(7))));
+}
+
+/// Where columns have native types, they become wider, or text, or may be null, as what is in them grows.
+#[test]
+fn native_columns_follow_their_type() {
+    let before = TypeSchema::builder("notes", "id")
+        .id_kind(IdKind::Uuid)
+        .field("size", FieldKind::I16)
+        .field("day", FieldKind::Date)
+        .build()
+        .unwrap();
+    let after = TypeSchema::builder("notes", "id").field("size", FieldKind::I32).build().unwrap();
+    let earlier = NotedType::new(before);
+    let noted = NotedType { dropped: vec![earlier.schema.fields()[1].clone()], ..NotedType::new(after) };
+    let id = Column { is_primary: true, ..column("id", Holds::Uuid) };
+    let columns = vec![id, column("size", Holds::Whole(i16::MIN.into())), column("day", Holds::Date)];
+    let found = adopt(&WITH_NUMBERS, Some(&earlier), &noted, columns.clone());
+    let alter = "ALTER TABLE @`notes` ALTER COLUMN `id` TYPE text COLLATE \"C\", \
+                 ALTER COLUMN `size` TYPE integer, ALTER COLUMN `day` DROP NOT NULL";
+    let texts: Vec<_> = steps(&found).iter().map(|(_, step)| step.text.as_str()).collect();
+    assert_eq!((problems(&found), texts), (vec![], vec![alter]));
+    let found = adopt(&WITH_NUMBERS, None, &NotedType::new(noted.schema), columns);
+    let expected = [
+        "column notes.id is something, which does not fit its ids",
+        "column notes.day is no field, and needs a value in every row",
+    ];
+    assert_eq!(problems(&found), expected);
 }

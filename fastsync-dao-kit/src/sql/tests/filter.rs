@@ -13,9 +13,12 @@ fn kind(dialect: &'static Dialect) -> Type {
         .field("title", FieldKind::Text)
         .field("size", FieldKind::Integer)
         .field("price", FieldKind::Decimal)
+        .field("day", FieldKind::Date)
         .build()
         .unwrap();
-    Type::new(1, schema, &[column("text", dialect.collation), column("title", "other")], dialect)
+    let day = tests::column("day", if dialect.has_zeros { Holds::Text(10) } else { Holds::Date });
+    let day = Column { collation: dialect.collation.to_owned(), ..day };
+    Type::new(1, schema, &[column("text", dialect.collation), column("title", "other"), day], dialect)
 }
 
 fn name(name: &str) -> FieldName {
@@ -44,13 +47,18 @@ fn conditions_are_written_for_each_database() {
         (
             Filter::And(vec![price, Filter::In(name("size"), vec![Value::Integer(1), Value::Integer(2)])]),
             "((u.`price` < CAST(? AS DECIMAL(56,28))) AND (u.`size` IN (?,?)))",
-            "((u.\"price\" < $1) AND (u.\"size\" IN ($2,$3)))",
+            "((u.\"price\" < $1::numeric) AND (u.\"size\" = ANY ($2)))",
         ),
         (Filter::In(name("size"), vec![]), "0", "FALSE"),
         (
             Filter::StartsWith(name("text"), "ab".to_owned()),
             "(u.`text` >= ? AND u.`text` < ?)",
             "(u.\"text\" >= $1 AND u.\"text\" < $2)",
+        ),
+        (
+            Filter::StartsWith(name("day"), "2026-1".to_owned()),
+            "(u.`day` >= ? AND u.`day` < ?)",
+            "(day(u.\"day\") >= $1 AND day(u.\"day\") < $2)",
         ),
         (
             Filter::Contains(name("title"), "5%".to_owned()),

@@ -1,36 +1,50 @@
 //! The pure parts, without a database.
 
 mod adopt;
+mod adoption;
 mod dialect;
+mod embedded;
 mod filter;
 mod sizes;
 mod swap;
 
-use fastsync_core::{FieldKind, Value};
+use fastsync_core::Value;
 
 use crate::sql::{
-    Arguments, Column, ColumnTypes, Defaults, Dialect, Forms, Holds, Literals, Marks, Numbers, Sql, Upsert,
+    Arguments, Column, ColumnTypes, Defaults, Dialect, Few, Forms, Holds, Lists, Literals, Marks, Numbers,
+    Sql, Texts, Upsert,
 };
 
 /// A database like MySQL.
 pub(crate) const WITH_BACKTICKS: Dialect = Dialect {
     quote: '`',
     marks: Marks::Question,
-    most_placeholders: 65_535,
+    lists: Lists::Places(65_535),
+    is_qualified: false,
+    most_keys: 512,
+    most_rows: 250,
+    folds_names: true,
     columns: ColumnTypes {
         key: "VARCHAR({})",
+        uuid_key: "",
+        integer_key: "",
         boolean: "TINYINT(1)",
-        integer: "BIGINT",
+        integers: ["BIGINT"; 3],
         real: "DOUBLE",
         decimal: "DECIMAL(56,28)",
         bytes: "LONGBLOB",
+        json: "LONGTEXT COLLATE bin",
+        uuid: "",
+        date: "",
         text: "LONGTEXT COLLATE bin",
         short_text: "VARCHAR({}) COLLATE bin",
     },
     literals: Literals {
         truths: ["0", "1"],
-        text: "CONVERT(X'{}' USING utf8mb4)",
+        text: "CONVERT(X'{hex}' USING utf8mb4)",
         bytes: "X'{}'",
+        real: "{}",
+        decimal: "{}",
         defaults: Defaults::Expressions,
     },
     collation: "bin",
@@ -39,6 +53,11 @@ pub(crate) const WITH_BACKTICKS: Dialect = Dialect {
     known: "IFNULL({}, 0)",
     orders: ["ASC", "DESC"],
     decimal_mark: "CAST(? AS DECIMAL(56,28))",
+    by_size: "{}",
+    contains: None,
+    decimal_read: "{}",
+    texts: Texts { date: "{}", time: "{}", local: "{}", instant: "{}", other: "{}" },
+    has_zeros: true,
     forms: Forms {
         upsert: Upsert::OnDuplicateKey,
         numbers: Numbers::LastInsertId,
@@ -49,10 +68,14 @@ pub(crate) const WITH_BACKTICKS: Dialect = Dialect {
         purge: "",
         rows_per_purged: 2,
         whole_sum: "CAST({} AS UNSIGNED)",
-        schema: "DATABASE()",
         allow_null: "MODIFY COLUMN {name} {declared} NULL",
+        change_type: "",
         loose_update: "UPDATE {}",
+        alters_together: true,
         survives_refusals: true,
+        few: Few::Tables,
+        compares_rows: false,
+        locks_in_order: false,
     },
 };
 
@@ -60,21 +83,32 @@ pub(crate) const WITH_BACKTICKS: Dialect = Dialect {
 pub(crate) const WITH_NUMBERS: Dialect = Dialect {
     quote: '"',
     marks: Marks::Dollar,
-    most_placeholders: 65_535,
+    lists: Lists::Arrays,
+    is_qualified: true,
+    most_keys: 1_000,
+    most_rows: 1_000,
+    folds_names: false,
     columns: ColumnTypes {
-        key: "VARCHAR({}) COLLATE \"C\"",
-        boolean: "BOOLEAN",
-        integer: "BIGINT",
-        real: "DOUBLE PRECISION",
-        decimal: "NUMERIC(56,28)",
-        bytes: "BYTEA",
-        text: "TEXT COLLATE \"C\"",
-        short_text: "VARCHAR({}) COLLATE \"C\"",
+        key: "text COLLATE \"C\"",
+        uuid_key: "uuid",
+        integer_key: "bigint",
+        boolean: "boolean",
+        integers: ["smallint", "integer", "bigint"],
+        real: "double precision",
+        decimal: "numeric",
+        bytes: "bytea",
+        json: "json",
+        uuid: "uuid",
+        date: "date",
+        text: "text COLLATE \"C\"",
+        short_text: "text COLLATE \"C\"",
     },
     literals: Literals {
         truths: ["FALSE", "TRUE"],
-        text: "convert_from('\\x{}', 'UTF8')",
+        text: "'{doubled}'",
         bytes: "'\\x{}'::bytea",
+        real: "'{}'::double precision",
+        decimal: "'{}'::numeric",
         defaults: Defaults::Plain,
     },
     collation: "C",
@@ -82,7 +116,18 @@ pub(crate) const WITH_NUMBERS: Dialect = Dialect {
     table_options: "",
     known: "COALESCE({}, FALSE)",
     orders: ["ASC NULLS FIRST", "DESC NULLS LAST"],
-    decimal_mark: "?",
+    decimal_mark: "?::numeric",
+    by_size: "{}",
+    contains: None,
+    decimal_read: "{}::text",
+    texts: Texts {
+        date: "day({})",
+        time: "time({})",
+        local: "local({})",
+        instant: "instant({})",
+        other: "{}::text COLLATE \"C\"",
+    },
+    has_zeros: false,
     forms: Forms {
         upsert: Upsert::OnConflict,
         numbers: Numbers::Returning,
@@ -92,11 +137,15 @@ pub(crate) const WITH_NUMBERS: Dialect = Dialect {
         delete_joined: "DELETE FROM {table} AS u USING {from} WHERE {on} AND {where}",
         purge: "",
         rows_per_purged: 1,
-        whole_sum: "CAST({} AS BIGINT)",
-        schema: "current_schema()",
+        whole_sum: "{}",
         allow_null: "ALTER COLUMN {name} DROP NOT NULL",
+        change_type: "ALTER COLUMN {name} TYPE {type}",
         loose_update: "UPDATE {}",
+        alters_together: true,
         survives_refusals: false,
+        few: Few::Indexes,
+        compares_rows: true,
+        locks_in_order: true,
     },
 };
 
@@ -117,14 +166,22 @@ impl Arguments for Bound {
         self.0.push(format!("{bytes:?}"));
     }
 
-    fn value(&mut self, _: FieldKind, value: &Value) {
+    fn value(&mut self, _: Holds, value: &Value) {
         self.0.push(format!("{value:?}"));
+    }
+
+    fn begin_arrays(&mut self, columns: usize) {
+        self.0.push(format!("{columns} arrays:"));
+    }
+
+    fn end_arrays(&mut self) {
+        self.0.push("end".to_owned());
     }
 }
 
 /// A statement as it is sent.
 pub(crate) fn sent(sql: Sql<Bound>, dialect: &Dialect) -> (String, Vec<String>) {
-    let (text, Bound(values)) = sql.into_parts(dialect);
+    let (text, Bound(values)) = sql.into_parts(dialect, "\"shop\".");
     (text, values)
 }
 

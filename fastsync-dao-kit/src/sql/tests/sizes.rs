@@ -1,7 +1,8 @@
 use proptest::prelude::*;
 
-use crate::sql::tests::WITH_BACKTICKS;
+use crate::sql::tests::{WITH_BACKTICKS, WITH_NUMBERS};
 use crate::sql::{Digits, Holds, rows_at_once, split_rows};
+use fastsync_core::Value;
 
 #[test]
 fn rows_are_cut_into_few_sizes_within_the_limits() {
@@ -9,6 +10,8 @@ fn rows_are_cut_into_few_sizes_within_the_limits() {
     assert_eq!([1, 3, 124, 125, 1_000].map(|left| at_once(left, 10)), [1, 2, 64, 64, 250]);
     assert_eq!([50, 1_000].map(|left| at_once(left, 1_000)), [32, 65]);
     assert_eq!(at_once(0, 0), 1);
+    let at_once = |left| rows_at_once(&WITH_NUMBERS, left, 10);
+    assert_eq!([0, 1, 3, 999, 5_000].map(at_once), [1, 1, 3, 999, 1_000]);
 }
 
 proptest! {
@@ -42,7 +45,6 @@ fn a_column_holds_what_has_no_more_digits() {
     }
     assert!(!digits.hold_all() && Digits { whole: 28, scale: 28 }.hold_all());
     assert!(Digits { whole: 0, scale: 2 }.hold("0.25".parse().unwrap()));
-    assert_eq!(digits.to_string(), "DECIMAL(5,2)");
 }
 
 #[test]
@@ -57,11 +59,29 @@ fn kinds_fit_columns_that_lose_nothing() {
         (Holds::Text(35), vec![Text, Json]),
         (Holds::Text(36), vec![Text, Json, Uuid]),
         (Holds::Padded(36), vec![Uuid]),
+        (Holds::Uuid, vec![Uuid]),
+        (Holds::Json, vec![Json]),
         (Holds::Other, vec![]),
     ];
     for (column, fitting) in columns {
         for kind in [Boolean, Integer, Real, Decimal, Bytes, Text, Json, Uuid] {
             assert_eq!(column.fits(kind), fitting.contains(&kind), "{column:?} {kind:?}");
         }
+    }
+}
+
+/// Fails if a server gets what it would round or cut without a word.
+#[test]
+fn columns_keep_what_they_do_not_change() {
+    let digits = Digits { whole: 3, scale: 2 };
+    for (holds, value, is_kept) in [
+        (Holds::Decimal(digits), Value::Decimal("0.001".parse().unwrap()), false),
+        (Holds::Text(3), "äöü".into(), true),
+        (Holds::Text(3), "abc ".into(), false),
+        (Holds::Time(1), "12:00:00.100000000".into(), true),
+        (Holds::Instant(1), "2026-01-31T12:34:56.120000000Z".into(), false),
+        (Holds::Text(3), Value::Null, true),
+    ] {
+        assert_eq!(holds.keeps(&value), is_kept, "{holds:?} {value:?}");
     }
 }

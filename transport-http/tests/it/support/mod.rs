@@ -193,7 +193,11 @@ pub async fn in_time<T>(future: impl Future<Output = T>) -> T {
 /// Limits of time that no test reaches: whoever closes a connection does it for another reason.
 pub fn patient() -> ServeConfig {
     let long = PATIENCE * 10;
-    ServeConfig::default().with_head_timeout(long).with_idle_timeout(long).with_reply_timeout(long)
+    ServeConfig::default()
+        .with_head_timeout(long)
+        .with_idle_timeout(long)
+        .with_reply_stall_timeout(long)
+        .with_least_reply_rate(0, long)
 }
 
 pub fn gzip(input: &[u8]) -> Vec<u8> {

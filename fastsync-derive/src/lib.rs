@@ -151,9 +151,10 @@ pub fn derive_syncable_object(input: TokenStream) -> TokenStream {
     derive(input, syn::parse_quote!(::fastsync_core))
 }
 
-/// The same for users of the facade crate `fastsync`, which re-exports it as `SyncableObject`: the code that it writes names
-/// that crate only.
-#[doc(hidden)]
+/// Implements `SyncableObject` for a struct with named fields, in programs that depend on the facade `fastsync`.
+///
+/// The facade re-exports it as `SyncableObject`. All is as with [`SyncableObject`](macro@SyncableObject), where the attributes
+/// and the columns are listed; the code that this one writes names the facade instead of `fastsync-core`.
 #[proc_macro_derive(SyncableObjectOfFacade, attributes(syncable))]
 pub fn derive_syncable_object_of_facade(input: TokenStream) -> TokenStream {
     derive(input, syn::parse_quote!(::fastsync))

@@ -7,6 +7,7 @@ pub mod prelude;
 pub use fastsync_core::*;
 // In place of the one of the core: what it writes names this crate.
 #[cfg(feature = "derive")]
+#[doc(inline)]
 pub use fastsync_derive::SyncableObjectOfFacade as SyncableObject;
 
 #[cfg(feature = "codec")]

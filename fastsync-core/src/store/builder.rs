@@ -74,8 +74,8 @@ impl StoreBuilder {
     /// Adds a type, and what decides its conflicts wherever a manager of this store meets them: no manager has to register it.
     ///
     /// A type with [rules](crate::SyncableRepository::validate) has a repository of its own: give it to the manager too
-    /// ([`ClientBuilder::repository`](crate::manager::ClientBuilder::repository)). For a restricted type a client's manager is told which
-    /// [zones](crate::manager::ClientBuilder::zones) to pull.
+    /// ([`ClientBuilder::repository`](crate::ClientBuilder::repository)). For a restricted type a client's manager is told which
+    /// [zones](crate::ClientBuilder::zones) to pull.
     ///
     /// ```
     /// use fastsync_core::*;

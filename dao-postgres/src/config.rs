@@ -31,6 +31,8 @@ pub struct PostgresConfig {
     /// How often a transaction that lost to another one (deadlock, lock wait timeout) is tried before the caller
     /// gets `Contention` (12 unless set).
     pub attempts: u32,
+    /// Whether a pooler is between that gives each transaction whatever connection is free (`false` unless set).
+    pub pooled: bool,
     /// The schema that all tables are in (`public` unless set). [`prepare`](fastsync_core::SyncableDataSource::prepare) makes it if
     /// it is not there. `search_path` means nothing.
     pub schema: String,
@@ -38,7 +40,7 @@ pub struct PostgresConfig {
 
 impl Default for PostgresConfig {
     fn default() -> Self {
-        Self { durability: Durability::Full, attempts: 12, schema: "public".to_owned() }
+        Self { durability: Durability::Full, attempts: 12, pooled: false, schema: "public".to_owned() }
     }
 }
 
@@ -53,6 +55,17 @@ impl PostgresConfig {
     #[must_use]
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
+        self
+    }
+
+    /// Says that a pooler is between that gives each transaction whatever connection is free, such as pgbouncer with
+    /// `pool_mode = transaction`.
+    ///
+    /// No statement is prepared for later then, and every read is a transaction, so each call costs a round trip or two more. The
+    /// pooler must let the driver's settings of a connection pass: `ignore_startup_parameters = extra_float_digits`.
+    #[must_use]
+    pub fn pooled(mut self, pooled: bool) -> Self {
+        self.pooled = pooled;
         self
     }
 

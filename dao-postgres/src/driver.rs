@@ -80,6 +80,9 @@ pub(crate) struct PgLink {
     held: Held,
     /// What stands before the names of tables: `"public".`.
     schema: Arc<str>,
+    /// Whether the next transaction may be on another connection of the server's: nothing is prepared for later, and a statement
+    /// by itself is a transaction, since the driver prepares it and runs it in two steps.
+    pooled: bool,
 }
 
 #[derive(Debug)]
@@ -98,8 +101,30 @@ impl Drop for Held {
 }
 
 impl PgLink {
-    pub(crate) const fn new(connection: PoolConnection<Postgres>, schema: Arc<str>) -> Self {
-        Self { held: Held { connection, is_in_transaction: false }, schema }
+    pub(crate) const fn new(connection: PoolConnection<Postgres>, schema: Arc<str>, pooled: bool) -> Self {
+        Self { held: Held { connection, is_in_transaction: false }, schema, pooled }
+    }
+
+    /// Begins the transaction of one statement, if it needs one of its own; says whether it did.
+    async fn enter(&mut self) -> Run<bool> {
+        let alone = self.pooled && !self.held.is_in_transaction;
+        if alone {
+            self.held.is_in_transaction = true;
+            self.raw("BEGIN").await?;
+        }
+        Ok(alone)
+    }
+
+    /// Ends it.
+    async fn leave<T>(&mut self, alone: bool, done: Run<T>) -> Run<T> {
+        match (alone, done) {
+            (false, done) => done,
+            (true, Ok(done)) => self.commit().await.map(|()| done),
+            (true, Err(fail)) => {
+                self.rollback().await.unwrap_or_default();
+                Err(fail)
+            }
+        }
     }
 
     pub(crate) async fn raw(&mut self, statement: &'static str) -> Run<()> {
@@ -111,7 +136,7 @@ impl PgLink {
         let arguments =
             bound.finish().ok_or_else(|| Fail::invalid("bind", "a value cannot be sent to the server"))?;
         // What has no parameters is rare, a definition most of all: the connection keeps others prepared.
-        let is_kept = arguments.len() > 0;
+        let is_kept = arguments.len() > 0 && !self.pooled;
         Ok(sqlx::query_with(AssertSqlSafe(text), arguments).persistent(is_kept))
     }
 
@@ -142,18 +167,26 @@ impl Link for PgLink {
     }
 
     async fn execute(&mut self, sql: Sql<Bound>) -> Run<Done> {
-        let done = self.query(sql)?.execute(&mut *self.held.connection).await;
-        Ok(Done { rows: self.told(done).await?.rows_affected(), number: 0 })
+        let query = self.query(sql)?;
+        let alone = self.enter().await?;
+        let done = query.execute(&mut *self.held.connection).await;
+        let done = self.told(done).await;
+        Ok(Done { rows: self.leave(alone, done).await?.rows_affected(), number: 0 })
     }
 
     async fn all(&mut self, sql: Sql<Bound>) -> Run<Vec<PgAnswer>> {
-        let rows = self.query(sql)?.map(PgAnswer).fetch_all(&mut *self.held.connection).await;
-        self.told(rows).await
+        let query = self.query(sql)?;
+        let alone = self.enter().await?;
+        let rows = query.map(PgAnswer).fetch_all(&mut *self.held.connection).await;
+        let rows = self.told(rows).await;
+        self.leave(alone, rows).await
     }
 
     async fn each(&mut self, sql: Sql<Bound>, mut take: impl FnMut(&PgAnswer) -> Run<()> + Send) -> Run<()> {
+        let query = self.query(sql)?;
+        let alone = self.enter().await?;
         let done = {
-            let mut rows = self.query(sql)?.fetch(&mut *self.held.connection);
+            let mut rows = query.fetch(&mut *self.held.connection);
             loop {
                 match rows.try_next().await {
                     Ok(Some(row)) => take(&PgAnswer(row))?,
@@ -162,7 +195,8 @@ impl Link for PgLink {
                 }
             }
         };
-        self.told(done).await
+        let done = self.told(done).await;
+        self.leave(alone, done).await
     }
 
     async fn savepoint(&mut self, statement: &'static str) -> Run<()> {

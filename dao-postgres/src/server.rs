@@ -75,7 +75,8 @@ impl Database for Server {
     }
 
     async fn link(&self) -> Run<PgLink> {
-        Ok(PgLink::new(self.pool.acquire().await.map_err(failed)?, Arc::clone(&self.schema)))
+        let connection = self.pool.acquire().await.map_err(failed)?;
+        Ok(PgLink::new(connection, Arc::clone(&self.schema), self.config.pooled))
     }
 
     /// All that `prepare` does is one transaction, and so is its lock.

@@ -123,6 +123,16 @@ const SERVERS: &[Server] = &[
         start: postgres::start,
     },
     Server {
+        name: "pgbouncer",
+        about: "a pooler that a test of PostgreSQL starts",
+        needed_by: &["fastsync-dao-postgres"],
+        on_demand: false,
+        variable: None,
+        program: "pgbouncer|/usr/sbin/pgbouncer",
+        install: apt!["pgbouncer"],
+        start: |_| Ok(Running::default()),
+    },
+    Server {
         name: "postgres-18",
         about: "PostgreSQL 18, in the place of Debian's",
         needed_by: &["fastsync-dao-postgres"],

@@ -8,6 +8,7 @@ mod durability;
 mod faults;
 mod fixture;
 mod native;
+mod pooled;
 mod reads;
 mod staging;
 mod tables;

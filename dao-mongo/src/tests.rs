@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use fastsync_core::source::{Action, Commit, CommitOutcome, Expect, OnMismatch, Preparation, Write, Writes};
+use fastsync_conformance::samples::{self, named, put, record};
+use fastsync_core::source::{Commit, CommitOutcome, Preparation};
 use fastsync_core::*;
 use mongodb::Client;
 use mongodb::bson::{Bson, Document, doc, oid::ObjectId as Unique};
@@ -32,38 +33,14 @@ pub(crate) async fn open(url: &str) -> (Store, MongoDataSource) {
     let client = Client::with_uri_str(url).await.unwrap();
     let database = client.database(&format!("fastsync_test_{}", Unique::new()));
     let source = MongoDataSource::open(&database).await.unwrap();
-    let items = TypeSchema::builder("items", "id").field("name", FieldKind::Text).build().unwrap();
-    source.prepare(&[items], Preparation::Apply).await.unwrap();
+    source.prepare(&[named()], Preparation::Apply).await.unwrap();
     (Store::new(&database, crate::upgrade::UPGRADES), source)
 }
 
+/// A session of one record.
 pub(crate) fn commit(number: u128, id: &str) -> Commit {
-    let device = DeviceId::from_uuid(Uuid::from_u128(1));
-    let key = RecordKey { zone: Zone::Global, type_name: name(), id: ObjectId::new(id).unwrap() };
-    let metadata = SyncMetadata {
-        revision: Revision::from_bits(1),
-        incarnation: Incarnation::from_bits(1),
-        modified_at: Hlc::default(),
-        modified_by: device,
-        change: 0,
-    };
-    let record = Record { key, body: Some(vec![Value::Text("x".to_owned())]), metadata };
-    let write = Write {
-        action: Action::Put { record, pending: false },
-        expect: Expect::Anything,
-        on_mismatch: OnMismatch::Abort,
-    };
-    Commit {
-        session: SessionId::from_uuid(Uuid::from_u128(number)),
-        kind: SessionKind::Push,
-        author: Author { user: None, device, number: 1 },
-        at: Timestamp::from_millis(0),
-        tag: Tag(1),
-        positioned: true,
-        clears: Vec::new(),
-        writes: Writes::Inline(vec![write]),
-        state: Vec::new(),
-    }
+    let record = record("items", &Zone::Global, id, Some(vec!["x".into()]));
+    Commit { session: SessionId::from_uuid(Uuid::from_u128(number)), ..samples::commit(vec![put(record)]) }
 }
 
 /// The names of the stages of a plan; a scan of a whole index is named as such.

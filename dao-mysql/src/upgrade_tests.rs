@@ -11,9 +11,10 @@ use fastsync_dao_kit::sql::{Database as _, Link as _, Run, Sql, Upgrade};
 
 use crate::driver::MySqlLink;
 use crate::server::Server;
+use crate::tests::commit;
 use crate::tests::server::{Database, skip};
-use crate::tests::{commit, items};
 use crate::{MySqlConfig, MySqlDataSource};
+use fastsync_conformance::samples::named as items;
 
 type Step<'a> = Pin<Box<dyn Future<Output = Run<()>> + Send + 'a>>;
 

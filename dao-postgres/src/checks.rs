@@ -11,9 +11,13 @@ use crate::driver::PgLink;
 /// The oldest version that its makers still mend.
 const OLDEST: u32 = 14;
 
+/// A pause within a transaction that a busy machine may take.
+const SHORT_PAUSE_MS: u64 = 10_000;
+
 const SETTINGS: &str = "SELECT name, setting FROM pg_settings WHERE name IN ('server_version', 'server_version_num', 'fsync', \
      'synchronous_commit', 'full_page_writes', 'server_encoding', 'client_encoding', 'default_transaction_read_only', \
-     'standard_conforming_strings', 'session_replication_role', 'statement_timeout', 'transaction_timeout') \
+     'standard_conforming_strings', 'session_replication_role', 'statement_timeout', 'transaction_timeout', \
+     'idle_in_transaction_session_timeout') \
      UNION ALL SELECT 'in_recovery', pg_is_in_recovery()::text";
 
 /// Answers what weakens a promise.
@@ -91,6 +95,13 @@ fn judge(settings: &HashMap<String, String>, config: &PostgresConfig) -> Result<
             warn(setting, "a large commit that takes longer (in milliseconds) fails each time with Timeout");
         }
     }
+    // A commit waits within its transaction for the one before it, and for the application's own pauses.
+    if (1..SHORT_PAUSE_MS).contains(&get("idle_in_transaction_session_timeout").parse().unwrap_or(0)) {
+        warn(
+            "idle_in_transaction_session_timeout",
+            "a commit that pauses within its transaction for so many milliseconds, on a busy machine, fails with Unavailable",
+        );
+    }
     if !problems.is_empty() {
         return Err(fastsync_core::Error::new(ErrorKind::Config, "open", problems.join("; ")));
     }
@@ -162,6 +173,7 @@ mod tests {
             ("session_replication_role", "replica"),
             ("statement_timeout", "30000"),
             ("transaction_timeout", "60000"),
+            ("idle_in_transaction_session_timeout", "500"),
         ];
         for (name, value) in weak {
             settings.insert(name.to_owned(), value.to_owned());

@@ -3,17 +3,14 @@
 use std::task::Poll;
 use std::time::Duration;
 
+use fastsync_conformance::samples::{named as items, session};
+use fastsync_core::SyncableDataSource as _;
+use fastsync_core::Zone;
 use fastsync_core::source::{
-    Action, Changes, ChangesRequest, Commit, Expect, OnMismatch, PageLimits, Point, Preparation,
-    SyncableDataSourceExt as _, Write, Writes,
-};
-use fastsync_core::{
-    Author, DeviceId, FieldKind, Hlc, Incarnation, ObjectId, Record, RecordKey, Revision, SessionId,
-    SessionKind, SyncMetadata, SyncableDataSource, Tag, Timestamp, TypeName, TypeSchema, Zone,
+    Changes, ChangesRequest, Commit, PageLimits, Point, Preparation, SyncableDataSourceExt as _,
 };
 use sqlx::postgres::{PgPool, PgPoolOptions, PgRow};
-use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, Row};
-use uuid::Uuid;
+use sqlx::{AssertSqlSafe, ConnectOptions as _, PgConnection, Row as _};
 
 use fastsync_dao_kit::sql::{Database as _, Link as _, Type, hot_statements};
 
@@ -24,43 +21,9 @@ use crate::driver::{READ, WRITE};
 #[path = "../tests/it/common/server.rs"]
 pub(crate) mod server;
 
-pub(crate) fn items() -> TypeSchema {
-    TypeSchema::builder("items", "id").field("name", FieldKind::Text).build().unwrap()
-}
-
+/// A session of new records, every tenth of them a tombstone.
 pub(crate) fn commit(number: u128, records: usize) -> Commit {
-    let device = DeviceId::from_uuid(Uuid::from_u128(1));
-    let put = |n: usize| {
-        let key = RecordKey {
-            zone: Zone::Global,
-            type_name: TypeName::new("items").unwrap(),
-            id: ObjectId::from(Uuid::from_u128((number << 64) + n as u128)),
-        };
-        let metadata = SyncMetadata {
-            revision: Revision::from_bits(1),
-            incarnation: Incarnation::from_bits(1),
-            modified_at: Hlc::default(),
-            modified_by: device,
-            change: 0,
-        };
-        let body = (!n.is_multiple_of(10)).then(|| vec!["some text".into()]);
-        Write {
-            action: Action::Put { record: Record { key, body, metadata }, pending: false },
-            expect: Expect::Absent,
-            on_mismatch: OnMismatch::Abort,
-        }
-    };
-    Commit {
-        session: SessionId::from_uuid(Uuid::from_u128(number)),
-        kind: SessionKind::Push,
-        author: Author { user: None, device, number: 1 },
-        at: Timestamp::from_millis(0),
-        tag: Tag(1),
-        positioned: true,
-        clears: Vec::new(),
-        writes: Writes::Inline((0..records).map(put).collect()),
-        state: Vec::new(),
-    }
+    session(number, (0..records).map(|n| (!n.is_multiple_of(10)).then_some("some text")))
 }
 
 /// The lines of a plan.

@@ -10,9 +10,10 @@ use sqlx::query_scalar;
 
 use crate::driver::PgLink;
 use crate::server::Server;
+use crate::tests::commit;
 use crate::tests::server::{Database, skip};
-use crate::tests::{commit, items};
 use crate::{PostgresConfig, PostgresDataSource};
+use fastsync_conformance::samples::named as items;
 
 type Step<'a> = Pin<Box<dyn Future<Output = Run<()>> + Send + 'a>>;
 

@@ -1,58 +1,22 @@
 //! Tests that need what is inside: the plans of the statements, the limits of a connection.
 
-use fastsync_core::source::{
-    Action, Commit, Expect, OnMismatch, Preparation, SyncableDataSourceExt as _, Write, Writes,
-};
-use fastsync_core::{
-    Author, DeviceId, ErrorKind, FieldKind, Hlc, Incarnation, ObjectId, Query, Record, RecordKey, Revision,
-    SessionId, SessionKind, SyncMetadata, SyncableDataSource, Tag, Timestamp, TypeName, TypeSchema, Value,
-    Zone,
-};
+use fastsync_conformance::samples::{named, session};
+use fastsync_core::SyncableDataSource as _;
+use fastsync_core::source::{Commit, Preparation, SyncableDataSourceExt as _};
+use fastsync_core::{ErrorKind, Query, TypeName, Zone};
 use rusqlite::Connection;
-use uuid::Uuid;
 
 use crate::{SqliteConfig, SqliteDataSource, acknowledge, feed, read};
 
 pub(crate) async fn open(path: &std::path::Path) -> SqliteDataSource {
     let source = SqliteDataSource::open_with(&SqliteConfig::new(path).readers(1)).unwrap();
-    let items = TypeSchema::builder("items", "id").field("name", FieldKind::Text).build().unwrap();
-    source.prepare(&[items], Preparation::Apply).await.unwrap();
+    source.prepare(&[named()], Preparation::Apply).await.unwrap();
     source
 }
 
+/// A session of new records.
 pub(crate) fn commit(number: u128, records: usize) -> Commit {
-    let device = DeviceId::from_uuid(Uuid::from_u128(1));
-    let put = |n: usize| {
-        let key = RecordKey {
-            zone: Zone::Global,
-            type_name: TypeName::new("items").unwrap(),
-            id: ObjectId::from(Uuid::from_u128((number << 64) + n as u128)),
-        };
-        let metadata = SyncMetadata {
-            revision: Revision::from_bits(1),
-            incarnation: Incarnation::from_bits(1),
-            modified_at: Hlc::default(),
-            modified_by: device,
-            change: 0,
-        };
-        let record = Record { key, body: Some(vec![Value::Text("x".repeat(200))]), metadata };
-        Write {
-            action: Action::Put { record, pending: false },
-            expect: Expect::Absent,
-            on_mismatch: OnMismatch::Abort,
-        }
-    };
-    Commit {
-        session: SessionId::from_uuid(Uuid::from_u128(number)),
-        kind: SessionKind::Push,
-        author: Author { user: None, device, number: 1 },
-        at: Timestamp::from_millis(0),
-        tag: Tag(1),
-        positioned: true,
-        clears: Vec::new(),
-        writes: Writes::Inline((0..records).map(put).collect()),
-        state: Vec::new(),
-    }
+    session(number, (0..records).map(|_| Some("x".repeat(200))))
 }
 
 #[tokio::test]

@@ -116,6 +116,28 @@ pub fn commit(writes: Vec<Write>) -> Commit {
     }
 }
 
+/// A type with one text, `name`: for tests of what is inside a data source.
+///
+/// # Panics
+/// Never.
+#[must_use]
+pub fn named() -> TypeSchema {
+    TypeSchema::builder("items", "id").field("name", FieldKind::Text).build().unwrap()
+}
+
+/// The session of this number: new records of [`named`] with ids of their own, and tombstones where there is no name.
+#[must_use]
+pub fn session<T: Into<Value>>(number: u128, names: impl IntoIterator<Item = Option<T>>) -> Commit {
+    let put = |(n, text): (u128, Option<T>)| {
+        let id = uuid::Uuid::from_u128((number << 64) + n).to_string();
+        let record = record("items", &Zone::Global, &id, text.map(|text| vec![text.into()]));
+        Write { expect: Expect::Absent, ..put(record) }
+    };
+    let mut commit = commit((0..).zip(names).map(put).collect());
+    commit.session = SessionId::from_uuid(uuid::Uuid::from_u128(number));
+    commit
+}
+
 /// Commits and gives the receipt.
 ///
 /// # Panics

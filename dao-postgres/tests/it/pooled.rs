@@ -102,7 +102,7 @@ impl Harness for Pooled {
 
 /// Every how many cases of the suite one is run. All of them take minutes, since each has a database, to which the pooler has to
 /// connect anew: `FASTSYNC_POOLED_CASES=1` runs them.
-const EVERY: usize = 4;
+const EVERY: usize = 8;
 
 /// Fails if anything needs the connection that a statement or a setting before it had.
 #[test]

@@ -2,15 +2,10 @@
 
 use std::sync::atomic::Ordering;
 
-use fastsync_core::source::{
-    Action, Commit, CommitOutcome, Expect, OnMismatch, Preparation, SyncableDataSourceExt as _, Write, Writes,
-};
-use fastsync_core::{
-    Author, DeviceId, FieldKind, Hlc, Incarnation, ObjectId, Position, Query, Record, RecordKey, Revision,
-    SessionId, SessionKind, SyncMetadata, SyncableDataSource, Tag, Timestamp, TypeName, TypeSchema, Value,
-    Zone,
-};
-use uuid::Uuid;
+use fastsync_conformance::samples::{named, session};
+use fastsync_core::SyncableDataSource as _;
+use fastsync_core::source::{Action, Commit, CommitOutcome, Preparation, SyncableDataSourceExt as _, Writes};
+use fastsync_core::{Position, Query, TypeName, Zone};
 
 use crate::kv::KvDataSource;
 use crate::kv::toy::{Disk, Toy};
@@ -21,38 +16,13 @@ pub(crate) fn items() -> TypeName {
 
 pub(crate) async fn open(disk: &Disk) -> KvDataSource<Toy> {
     let source = KvDataSource::open(2, || Ok(Toy::open(disk))).unwrap();
-    let items = TypeSchema::builder("items", "id").field("name", FieldKind::Text).build().unwrap();
-    source.prepare(&[items], Preparation::Apply).await.unwrap();
+    source.prepare(&[named()], Preparation::Apply).await.unwrap();
     source
 }
 
+/// A session of new records.
 pub(crate) fn commit(number: u128, records: u128) -> Commit {
-    let device = DeviceId::from_uuid(Uuid::from_u128(1));
-    let put = |n: u128| {
-        let id = ObjectId::from(Uuid::from_u128((number << 64) + n));
-        let key = RecordKey { zone: Zone::Global, type_name: items(), id };
-        let metadata = SyncMetadata {
-            revision: Revision::from_bits(1),
-            incarnation: Incarnation::from_bits(1),
-            modified_at: Hlc::default(),
-            modified_by: device,
-            change: 0,
-        };
-        let record = Record { key, body: Some(vec![Value::Text("x".repeat(200))]), metadata };
-        let action = Action::Put { record, pending: false };
-        Write { action, expect: Expect::Absent, on_mismatch: OnMismatch::Abort }
-    };
-    Commit {
-        session: SessionId::from_uuid(Uuid::from_u128(number)),
-        kind: SessionKind::Push,
-        author: Author { user: None, device, number: 1 },
-        at: Timestamp::from_millis(0),
-        tag: Tag(1),
-        positioned: true,
-        clears: Vec::new(),
-        writes: Writes::Inline((0..records).map(put).collect()),
-        state: Vec::new(),
-    }
+    session(number, (0..records).map(|_| Some("x".repeat(200))))
 }
 
 #[tokio::test(flavor = "multi_thread")]

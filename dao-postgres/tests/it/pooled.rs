@@ -38,7 +38,7 @@ impl Pooler {
         let file = folder.path().join("pgbouncer.ini");
         std::fs::write(&file, settings).unwrap();
         let is_root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout.trim_ascii() == b"0");
-        let mut command = Command::new("pgbouncer");
+        let mut command = Command::new(program());
         if is_root {
             // It refuses to run as root, and has to read its files.
             assert!(
@@ -65,12 +65,18 @@ impl Drop for Pooler {
     }
 }
 
+/// Debian puts it where not everyone looks.
+fn program() -> &'static str {
+    const DEBIAN: &str = "/usr/sbin/pgbouncer";
+    if std::path::Path::new(DEBIAN).is_file() { DEBIAN } else { "pgbouncer" }
+}
+
 /// Why there is no pooler. Where `FASTSYNC_REQUIRE` names it, that is a failure.
 fn missing() -> Option<String> {
     if let Some(reason) = server::skip() {
         return Some(reason);
     }
-    let is_there = Command::new("pgbouncer").arg("--version").stdout(Stdio::null()).status().is_ok();
+    let is_there = Command::new(program()).arg("--version").stdout(Stdio::null()).status().is_ok();
     let required = std::env::var("FASTSYNC_REQUIRE").unwrap_or_default();
     let is_required = required.split(',').any(|name| name.trim() == "pgbouncer");
     assert!(is_there || !is_required, "pgbouncer is required, and not installed");

@@ -13,7 +13,7 @@ pub(crate) type MessagePack<'a> = rmp_serde::Deserializer<ReadRefReader<'a, [u8]
 /// How deep messages may be nested, with all that is ignored in them. No message is nested as deep, and a thread's stack
 /// holds far more. A nested value, at most 32 deep, is part of the nesting in JSON and text in MessagePack.
 const MAX_DEPTH_JSON: usize = 64;
-/// The reader refuses the depth that it is told, so it is told one more.
+/// The reader's limit is the first depth that it refuses, so it gets one more.
 pub(crate) const MAX_DEPTH_MESSAGE_PACK: usize = 32;
 
 /// Reads a JSON object.
@@ -82,7 +82,7 @@ pub(crate) fn read_message_pack<'a, T>(
 ) -> Result<T, DecodeError> {
     use rmp_serde::decode::Error as Fail;
     let error = |well_formed| DecodeError { format: Format::MessagePack, well_formed, place: None };
-    // As in JSON: an array of the fields is none.
+    // As in JSON, an array of the fields is not a message.
     if !matches!(bytes.first(), None | Some(0x80..=0x8f | 0xde | 0xdf)) {
         return Err(error(true));
     }
@@ -168,7 +168,7 @@ mod tests {
         for unfinished in [&*format!("\"{brackets}"), "\"\\", "\"\\\"", &*brackets] {
             assert!(with(unfinished).is_err(), "{unfinished}");
         }
-        // One level after the other is none more.
+        // Siblings do not add to the depth.
         assert_eq!(with(&format!("[{}[]]", "[],".repeat(1_000))).unwrap().a, 1);
     }
 

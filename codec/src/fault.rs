@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use fastsync_core::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 
-/// What a client is told of an error, always as JSON, so that whatever is on the way can read it:
+/// The part of an error that a client may see. It is always JSON, so that proxies can read it:
 /// `{"error": {"code": "too_large", "message": "..", "retryable": false}}`.
 ///
 /// It has the kind of the error, and facts that a client acts upon: the versions that are served, the server's clock, the limits
@@ -49,15 +49,14 @@ struct Detail<'a> {
 const LONGEST_MESSAGE: usize = 512;
 
 impl<'a> Fault<'a> {
-    /// A fault that is no error of the engine, with a text of the transport's own.
+    /// A fault of the transport itself, such as an unknown path.
     #[must_use]
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'a, str>>) -> Self {
-        let retryable = matches!(kind, ErrorKind::Contention | ErrorKind::Unavailable | ErrorKind::Timeout);
         Self {
             detail: Detail {
                 code: kind.code().into(),
                 message: message.into(),
-                retryable,
+                retryable: kind.is_retryable(),
                 protocols: None,
                 server_time_ms: None,
                 limit_records: None,
@@ -66,7 +65,7 @@ impl<'a> Fault<'a> {
         }
     }
 
-    /// What is told of an error.
+    /// The fault of an error.
     #[must_use]
     pub fn of(error: &Error) -> Self {
         let fact = |name| {
@@ -138,8 +137,8 @@ impl<'a> Fault<'a> {
     }
 }
 
-/// The text that is told instead of the error's own message. `None` for kinds whose message is about what the
-/// caller sent; all others could tell of zones, hosts, paths or data that are not the caller's.
+/// The message that replaces the error's own. `None` for kinds whose message is about what the caller sent; the others could
+/// name zones, hosts, paths or data that are not the caller's.
 const fn fixed_message(kind: ErrorKind) -> Option<&'static str> {
     Some(match kind {
         ErrorKind::InvalidInput

@@ -95,7 +95,7 @@ fn judge(settings: &HashMap<String, String>, config: &PostgresConfig) -> Result<
             warn(setting, "a large commit that takes longer (in milliseconds) fails each time with Timeout");
         }
     }
-    // A commit waits within its transaction for the one before it, and for the application's own pauses.
+    // Between two statements of a commit a busy machine may pause this process.
     if (1..SHORT_PAUSE_MS).contains(&get("idle_in_transaction_session_timeout").parse().unwrap_or(0)) {
         warn(
             "idle_in_transaction_session_timeout",

@@ -60,6 +60,14 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// Whether the same call can succeed later without any change by the caller.
+    ///
+    /// `Timeout` is retryable because every operation of this library may be repeated safely.
+    #[must_use]
+    pub const fn is_retryable(self) -> bool {
+        matches!(self, Self::Contention | Self::Unavailable | Self::Timeout)
+    }
+
     /// The stable name of this kind, as used on the wire.
     #[must_use]
     pub const fn code(self) -> &'static str {
@@ -230,12 +238,10 @@ impl Error {
         self.0.context.iter().map(|(key, value)| (*key, value.as_str()))
     }
 
-    /// Whether the same call can succeed later without any change by the caller.
-    ///
-    /// `Timeout` is retryable because every operation of this library may be repeated safely.
+    /// Whether the same call can succeed later without any change by the caller: [`ErrorKind::is_retryable`].
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self.0.kind, ErrorKind::Contention | ErrorKind::Unavailable | ErrorKind::Timeout)
+        self.0.kind.is_retryable()
     }
 }
 

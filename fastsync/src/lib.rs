@@ -28,6 +28,6 @@ pub use fastsync_dao_sqlite as sqlite;
 pub use fastsync_transport_http as http;
 
 /// The examples of the repository's home page, tested.
-#[cfg(all(doctest, feature = "derive", feature = "http-server"))]
+#[cfg(all(doctest, feature = "codec", feature = "derive", feature = "http-server"))]
 #[doc = include_str!("../../fastsync-core/README.md")]
 struct HomePage;

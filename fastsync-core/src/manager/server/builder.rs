@@ -89,7 +89,7 @@ impl ServerBuilder {
         Self { registry: Registry::new(store.clone()), store, policy: None, limits: ServerLimits::default() }
     }
 
-    /// Adds a type: its repository (for validation; its zone does not matter here), and what decides conflicts. Types that the
+    /// Adds a type: its repository (for validation; any zone of the type's sort will do), and what decides conflicts. Types that the
     /// store has [with a handler](crate::StoreBuilder::sync) are there already.
     pub fn register<R, H>(mut self, repository: R, handler: H) -> Self
     where
